@@ -1,0 +1,68 @@
+"""Everything Overtile raises on purpose, sorted by who must act.
+
+::
+
+    PipelineError
+    |- ConfigError   the operator edits a command, file or folder; nothing ran
+    |- SceneError    one scene is at fault; it is recorded and the others go on
+    |- ModelError    the model is at fault; stop before the first tile
+    |- ExportError   a result could not be written; free space or rights, then retry
+    `- LockedError   another run holds the output folder; wait for it
+
+Arguments are positional, so that an error unpickles when it comes back from a
+worker in another process.
+"""
+
+
+class PipelineError(Exception):
+    """Root of every error that Overtile raises on purpose."""
+
+
+class ConfigError(PipelineError):
+    """A command, configuration or folder must be changed before anything can run."""
+
+
+class SceneError(PipelineError):
+    """One scene cannot be mapped; the message names file, reason and way out.
+
+    Args:
+        scene: The file, URL or item as the user wrote it.
+        reason: What is wrong, with the value and the limit.
+        way_out: What the user can do about it.
+    """
+
+    def __init__(self, scene: str, reason: str, way_out: str) -> None:
+        super().__init__(scene, reason, way_out)
+        self.scene = scene
+        self.reason = reason
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        """Return ``scene: reason; way out``."""
+        return f"{self.scene}: {self.reason}; {self.way_out}"
+
+
+class ModelError(PipelineError):
+    """A model cannot be loaded or trusted; no tile was predicted."""
+
+
+class ExportError(PipelineError):
+    """A result could not be written; nothing half-written is left under its name."""
+
+
+class LockedError(PipelineError):
+    """Another run holds the output folder.
+
+    Args:
+        folder: The folder that is locked.
+        holder: Who holds it: process, host and since when.
+    """
+
+    def __init__(self, folder: str, holder: str) -> None:
+        super().__init__(folder, holder)
+        self.folder = folder
+        self.holder = holder
+
+    def __str__(self) -> str:
+        """Return who holds which folder, and what to do."""
+        return f"{self.folder} is in use by {self.holder}; wait for it to end or choose another --out"
