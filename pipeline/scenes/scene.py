@@ -1,0 +1,99 @@
+"""What a scene is, wherever its pixels come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from pipeline.core.georef import Georef
+from pipeline.core.window import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """One band of a scene."""
+
+    index: int
+    """Position in the file, from 1, as GDAL counts."""
+    name: str
+    """Description in the file, else the colour interpretation, else ``band_N``; lower case."""
+    colour: str
+    """Colour interpretation: red, green, blue, nir, gray, alpha, palette, undefined, ..."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneInfo:
+    """What is known of a scene before its pixels are read."""
+
+    name: str
+    """Stem of the file or id of the item; safe as a folder name."""
+    source: str
+    """Path, URL or item as the user wrote it, without secrets; for messages and manifests."""
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+    bands: tuple[Band, ...]
+    """The bands that carry imagery; alpha is not among them."""
+    dtype: str
+    """NumPy name of the pixels' type: ``uint8``, ``uint16``, ``float32``, ..."""
+    georef: Georef | None
+    """Where the pixels lie, or None for images that have no place on the Earth."""
+    fingerprint: str
+    """Digest of the content: sha256 of a local file, ETag and size of a remote one."""
+    datetime: str | None = None
+    """Time of acquisition as RFC 3339 in UTC, where tag, item or file name tells it."""
+    block: tuple[int, int] = (512, 512)
+    """Rows and columns of the blocks in which the file stores its pixels."""
+    stored_bytes: int = 0
+    """Bytes that reading the whole scene fetches, as stored."""
+    nodata: float | None = None
+    """The value that marks missing pixels, where the file has one."""
+    warnings: tuple[str, ...] = field(default=())
+    """Doubts that the user is told of; the scene is mapped all the same."""
+
+
+class Scene(Protocol):
+    """An open scene. Not shared between threads: each thread opens its own."""
+
+    @property
+    def info(self) -> SceneInfo:
+        """What is known of the scene."""
+        ...
+
+    def read(
+        self, window: Window, bands: tuple[int, ...]
+    ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
+        """Return pixels of ``window`` and where they are valid.
+
+        Args:
+            window: Inside the scene.
+            bands: Indices as in `Band.index`, in the order wanted.
+
+        Returns:
+            Pixels in the scene's own dtype, and a mask that is False where there is
+            no data: by alpha, internal or external mask, nodata or NaN.
+
+        Raises:
+            SceneError: The pixels cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the file back; reading afterwards is an error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneRef:
+    """How to open a scene again: small, hashable, and travels to a worker."""
+
+    kind: str
+    """Which module opens it: ``geotiff``, ``image``, ``segy``, ``made``."""
+    href: str
+    """Absolute path or URL."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Settings of that module, sorted: assumed CRS, slice number, ..."""
