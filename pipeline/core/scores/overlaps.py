@@ -1,0 +1,94 @@
+"""Which predictions and truths overlap, and by how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Float64, Int64, Shaped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlaps:
+    """The pairs that share area, ordered by prediction, then truth; all others have IoU 0."""
+
+    predicted: Int64[np.ndarray, " pairs"]
+    """Row of the prediction."""
+    truth: Int64[np.ndarray, " pairs"]
+    """Row of the truth."""
+    shared: Float64[np.ndarray, " pairs"]
+    """Area that both cover, in square units of the plane."""
+    predicted_area: Float64[np.ndarray, " predictions"]
+    """Area of every prediction."""
+    truth_area: Float64[np.ndarray, " truths"]
+    """Area of every truth."""
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.predicted)
+
+    @property
+    def iou(self) -> Float64[np.ndarray, " pairs"]:
+        """Intersection over union of each pair, in (0, 1]."""
+        whole = self.predicted_area[self.predicted] + self.truth_area[self.truth] - self.shared
+        return np.asarray(np.minimum(self.shared / whole, 1.0), np.float64)
+
+    def where(self, keep: Bool[np.ndarray, " pairs"]) -> Self:
+        """Return the pairs for which ``keep`` is True; the areas stay as they are."""
+        return type(self)(
+            predicted=self.predicted[keep],
+            truth=self.truth[keep],
+            shared=self.shared[keep],
+            predicted_area=self.predicted_area,
+            truth_area=self.truth_area,
+        )
+
+    def exchanged(self) -> Self:
+        """Return the same pairs with predictions and truths in each other's place."""
+        order = np.lexsort((self.predicted, self.truth))
+        return type(self)(
+            predicted=self.truth[order],
+            truth=self.predicted[order],
+            shared=self.shared[order],
+            predicted_area=self.truth_area,
+            truth_area=self.predicted_area,
+        )
+
+    def starts(self) -> Int64[np.ndarray, " ends"]:
+        """Return where each prediction's pairs begin, and the number of pairs at the end."""
+        rows = np.arange(len(self.predicted_area) + 1)
+        return np.asarray(np.searchsorted(self.predicted, rows), np.int64)
+
+
+def overlaps(
+    predicted: Shaped[np.ndarray, " predictions"], truth: Shaped[np.ndarray, " truths"]
+) -> Overlaps:
+    """Return every pair of a prediction and a truth that share area.
+
+    Args:
+        predicted: Valid shapely polygons in any plane: IoU survives affine maps.
+        truth: Valid shapely polygons in the same plane.
+    """
+    left, right = _candidates(predicted, truth)
+    shared = np.asarray(shapely.area(shapely.intersection(predicted[left], truth[right])))
+    found = Overlaps(
+        predicted=left,
+        truth=right,
+        shared=shared.astype(np.float64),
+        predicted_area=np.asarray(shapely.area(predicted), np.float64),
+        truth_area=np.asarray(shapely.area(truth), np.float64),
+    )
+    return found.where(found.shared > 0)
+
+
+def _candidates(
+    predicted: Shaped[np.ndarray, " predictions"], truth: Shaped[np.ndarray, " truths"]
+) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
+    """Return pairs whose boxes meet, ordered by prediction, then truth."""
+    if not len(predicted) or not len(truth):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    left, right = shapely.STRtree(truth).query(predicted)
+    order = np.lexsort((right, left))
+    return left[order].astype(np.int64), right[order].astype(np.int64)
