@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping
 
 import rasterio
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from pipeline.errors import ConfigError
 from pipeline.scenes import gdal
@@ -75,6 +75,8 @@ def install_guard() -> None:
             if name in _PINNED or gdal.setting(name) is None:
                 gdal.configure(name, value)
         gdal.library().GDALSetCacheMax64(BLOCK_CACHE_BYTES)
+        # Scenes without a place are refused by `pipeline.scenes.placing`, in words.
+        warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
         check_guard()
         _installed.set()
 
@@ -97,9 +99,7 @@ def check_guard() -> None:
     """
     extra = sorted(set(gdal.drivers()) - ALLOWED)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            rasterio.open(_PROBE).close()
+        rasterio.open(_PROBE).close()
     except RasterioIOError:
         if not extra:
             return

@@ -21,7 +21,14 @@ class Band:
     name: str
     """Description in the file, else the colour interpretation, else ``band_N``; lower case."""
     colour: str
-    """Colour interpretation: red, green, blue, nir, gray, alpha, palette, undefined, ..."""
+    """Colour interpretation: red, green, blue, nir, gray, alpha, palette, undefined, ...
+
+    ``inverted gray`` where 0 is white.
+    """
+    scale: float = 1.0
+    """Declared meaning of the numbers: ``value = pixel * scale + offset``; not applied."""
+    offset: float = 0.0
+    """See ``scale``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +61,10 @@ class SceneInfo:
     """The value that marks missing pixels, where the file has one."""
     warnings: tuple[str, ...] = field(default=())
     """Doubts that the user is told of; the scene is mapped all the same."""
+    bits: int = 0
+    """Bits per sample that the file declares, such as 12 in ``uint16``; 0 where unknown."""
+    sparse: bool = False
+    """True where some blocks were never written; they have no data."""
 
 
 class Scene(Protocol):

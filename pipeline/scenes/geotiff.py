@@ -1,0 +1,223 @@
+"""GeoTIFFs and COGs, on disk or behind a URL."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import rasterio
+from jaxtyping import Bool, Shaped
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterWindow
+
+from pipeline.core.window import Window
+from pipeline.errors import SceneError
+from pipeline.scenes import validity
+from pipeline.scenes.examine import examine, examine_bytes, has_mask, split_alpha
+from pipeline.scenes.guard import install_guard
+from pipeline.scenes.location import content_digest, gdal_path, is_remote, remote_reason
+from pipeline.scenes.names import redacted
+from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
+
+PROBED_BYTES = 32 * 2**20
+"""A scene that decodes to no more than this is decoded once when it is opened."""
+
+_AGAIN = "fetch or export it again"
+_examined: OrderedDict[tuple[SceneRef, str], SceneInfo] = OrderedDict()
+_examined_lock = threading.Lock()
+
+
+def _remembered(ref: SceneRef) -> SceneInfo | None:
+    """Return what this process found before, where the content is still the same."""
+    key = (ref, content_digest(ref.href))
+    with _examined_lock:
+        return _examined.get(key)
+
+
+def _remember(ref: SceneRef, info: SceneInfo) -> None:
+    with _examined_lock:
+        _examined[ref, info.fingerprint] = info
+        while len(_examined) > 512:
+            _examined.popitem(last=False)
+
+
+def _own_words(error: BaseException) -> str:
+    """Return GDAL's own message: rasterio's is 'see previous exception'."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:300]
+
+
+class GeoTiffScene:
+    """A GeoTIFF, examined when opened, read in windows at full resolution.
+
+    Validity: alpha, else an internal or external mask, else nodata; never-written
+    blocks and NaN or infinite pixels are missing as well. See `validity` for
+    nodata values that imagery itself can take, such as 0.
+    """
+
+    def __init__(self, ref: SceneRef, *, known: SceneInfo | None = None) -> None:
+        """Open and examine a GeoTIFF.
+
+        Args:
+            ref: Of kind ``geotiff``. Options: ``crs`` (assumed where the file names
+                none), ``georef=none`` (pixel coordinates), ``datetime``, ``name``,
+                ``max_pixels``.
+            known: What an earlier opening found, to spare examining it again.
+
+        Raises:
+            SceneError: It cannot be mapped; says why and what to do.
+        """
+        install_guard()
+        self._ref, self._shown = ref, redacted(ref.href)
+        info = known or _remembered(ref)
+        layout = None if info else examine_bytes(ref)
+        try:
+            self._source: DatasetReader = rasterio.open(gdal_path(ref.href), driver="GTiff")
+        except RasterioError as error:
+            raise self._error("it cannot be opened", error) from error
+        try:
+            self._info = info or examine(ref, self._source, layout or examine_bytes(ref))
+            self._imagery, self._alpha = split_alpha(self._source)
+            self._masked = self._alpha is None and has_mask(self._source)
+            self._nodata = self._usable_nodata()
+            if layout is not None:
+                self._probe()
+                _remember(ref, self._info)
+        except BaseException:
+            self._source.close()
+            raise
+
+    @property
+    def info(self) -> SceneInfo:
+        """What is known of the scene."""
+        return self._info
+
+    def close(self) -> None:
+        """Give the file back; reading afterwards is an error."""
+        self._source.close()
+
+    def read(
+        self, window: Window, bands: tuple[int, ...]
+    ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
+        """Return pixels of ``window`` and where they are valid, as `Scene.read` says.
+
+        Raises:
+            SceneError: The pixels cannot be read; names the window's rows and columns.
+        """
+        known = {band.index for band in self._info.bands}
+        if not set(bands) <= known:
+            raise ValueError(f"bands {bands} are not all among {sorted(known)}")
+        pixels = self._pixels(bands, window)
+        valid = self._declared_valid(pixels, bands, window)
+        if pixels.dtype.kind == "f":
+            valid &= np.isfinite(pixels).all(axis=0)
+        if self._info.sparse:
+            self._clear_unwritten(valid, window)
+        return pixels, valid
+
+    def _usable_nodata(self) -> float | None:
+        nodata = self._source.nodata
+        if self._alpha or self._masked or nodata is None:
+            return None
+        return nodata if validity.fits(nodata, self._source.dtypes[0]) else None
+
+    def _probe(self) -> None:
+        """Decode all of a small scene, the corners of a large one: is its codec here, is it whole?"""
+        height, width = self._info.height, self._info.width
+        size = np.dtype(self._info.dtype).itemsize * height * width * self._source.count
+        if size <= PROBED_BYTES and not self._info.sparse:
+            self._pixels(tuple(self._source.indexes), Window(row=0, col=0, height=height, width=width))
+            return
+        for row, col in ((0, 0), (height - 1, width - 1)):
+            self._pixels((1,), Window(row=row, col=col, height=1, width=1))
+
+    def _pixels(
+        self, bands: Sequence[int], window: Window
+    ) -> Shaped[np.ndarray, "bands rows cols"]:
+        try:
+            pixels: np.ndarray = self._source.read(list(bands), window=_as_rasterio(window))
+        except (RasterioError, MemoryError) as error:
+            raise self._error(_place(window), error) from error
+        return pixels
+
+    def _declared_valid(
+        self,
+        pixels: Shaped[np.ndarray, "bands rows cols"],
+        bands: tuple[int, ...],
+        window: Window,
+    ) -> Bool[np.ndarray, "rows cols"]:
+        if self._alpha:
+            return np.asarray(self._pixels((self._alpha,), window)[0] != 0)
+        if self._masked:
+            try:
+                mask = self._source.read_masks(1, window=_as_rasterio(window))
+            except RasterioError as error:
+                raise self._error(f"the mask of {_place(window)}", error) from error
+            return np.asarray(mask != 0)
+        if self._nodata is None:
+            return np.ones(pixels.shape[1:], bool)
+        if validity.is_sentinel(self._nodata, self._info.dtype):
+            return ~validity.equals(pixels, self._nodata).any(axis=0)
+        return self._valid_in_the_open(pixels, bands, window)
+
+    def _all_nodata(
+        self, pixels: Shaped[np.ndarray, "bands rows cols"], bands: tuple[int, ...], window: Window
+    ) -> Bool[np.ndarray, "rows cols"]:
+        """Return where every band of the scene, read here or not, equals nodata."""
+        nodata = self._nodata if self._nodata is not None else np.nan
+        found: np.ndarray = validity.equals(pixels, nodata).all(axis=0)
+        others = tuple(index for index in self._imagery if index not in bands)
+        if others and found.any():
+            found &= validity.equals(self._pixels(others, window), nodata).all(axis=0)
+        return found
+
+    def _valid_in_the_open(
+        self, pixels: Shaped[np.ndarray, "bands rows cols"], bands: tuple[int, ...], window: Window
+    ) -> Bool[np.ndarray, "rows cols"]:
+        if not self._all_nodata(pixels, bands, window).any():
+            return np.ones(pixels.shape[1:], bool)
+        wide = window.grown(validity.MARGIN)
+        inside = wide.clipped(height=self._info.height, width=self._info.width)
+        # Past the scene's edge there is nothing but nodata.
+        around = np.ones((wide.height, wide.width), bool)
+        around[inside.within(wide)] = self._all_nodata(
+            self._pixels(self._imagery, inside), self._imagery, inside
+        )
+        return ~validity.missing_in_the_open(around)
+
+    def _clear_unwritten(self, valid: Bool[np.ndarray, "rows cols"], window: Window) -> None:
+        rows, cols = self._info.block
+        for down in range(window.row // rows, (window.bottom - 1) // rows + 1):
+            for across in range(window.col // cols, (window.right - 1) // cols + 1):
+                if self._source.get_tag_item(f"BLOCK_OFFSET_{across}_{down}", "TIFF", bidx=1):
+                    continue
+                block = Window(row=down * rows, col=across * cols, height=rows, width=cols)
+                top, left = max(block.row, window.row), max(block.col, window.col)
+                bottom, right = min(block.bottom, window.bottom), min(block.right, window.right)
+                part = Window(row=top, col=left, height=bottom - top, width=right - left)
+                valid[part.within(window)] = False
+
+    def _error(self, what: str, error: BaseException) -> SceneError:
+        words = _own_words(error)
+        if is_remote(self._ref.href):
+            fault = remote_reason(words)
+            return SceneError(self._shown, f"{what}: {fault}", "try again, or fetch it first")
+        return SceneError(self._shown, f"{what}: {words}", _AGAIN)
+
+
+def _as_rasterio(window: Window) -> RasterWindow:
+    return RasterWindow(window.col, window.row, window.width, window.height)
+
+
+def _place(window: Window) -> str:
+    return (
+        f"rows {window.row} to {window.bottom - 1}, columns {window.col} to {window.right - 1} "
+        "cannot be read"
+    )
+
+
+_: type[Scene] = GeoTiffScene

@@ -1,0 +1,150 @@
+"""Where a scene's bytes are, and whether they are still the same ones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.errors import SceneError
+from pipeline.scenes import gdal
+from pipeline.scenes.guard import install_guard
+from pipeline.scenes.names import redacted
+
+_REMOTE = {
+    "http": "/vsicurl/http://",
+    "https": "/vsicurl/https://",
+    "s3": "/vsis3/",
+    "gs": "/vsigs/",
+}
+_SIDECARS = (".msk", ".tfw", ".tifw", ".wld")
+"""Files beside a scene that change what is read from it, by GDAL's naming."""
+
+FETCH = "check that it is there and may be read"
+
+
+def is_remote(href: str) -> bool:
+    """Return whether an href is a URL of a kind that scenes are read from."""
+    scheme, separator, _ = href.partition("://")
+    return bool(separator) and scheme.lower() in _REMOTE
+
+
+def gdal_path(href: str) -> str:
+    """Return what GDAL calls an absolute path or URL.
+
+    Raises:
+        SceneError: It is neither, or one of GDAL's own names (``/vsizip/...``).
+    """
+    if is_remote(href):
+        scheme, _, rest = href.partition("://")
+        return _REMOTE[scheme.lower()] + rest
+    if not os.path.isabs(href) or href.startswith("/vsi") or "\0" in href:
+        raise SceneError(
+            redacted(href),
+            "it is neither a path nor an http, https, s3 or gs URL",
+            "name a file, a folder or such a URL",
+        )
+    return href
+
+
+def remote_reason(text: str) -> str:
+    """Return what a server answered, from GDAL's words, without a query that may hold secrets."""
+    for word in ("404", "403", "401", "410", "429", "500", "502", "503", "504"):
+        if f" {word}" in text or f"{word} " in text or text.endswith(word):
+            return f"the server answers with HTTP status {word}"
+    lowered = text.lower()
+    if "timed out" in lowered or "timeout" in lowered or "too slow" in lowered:
+        return "the server stopped answering"
+    if "resolve" in lowered or "connect" in lowered:
+        return "the server cannot be reached"
+    return "the server does not serve it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bytes:
+    """A file's bytes at random, wherever it is."""
+
+    size: int
+    """Bytes of the file."""
+    read: Callable[[int, int], bytes]
+    """Returns the bytes at ``(offset, length)``."""
+    close: Callable[[], None]
+    """Gives the file back."""
+
+
+def open_bytes(href: str) -> Bytes:
+    """Open a local or remote file.
+
+    Raises:
+        SceneError: It cannot be read.
+    """
+    install_guard()
+    path = gdal_path(href)
+    if is_remote(href):
+        try:
+            remote = gdal.GdalFile(path)
+        except gdal.GdalFileError as error:
+            raise SceneError(redacted(href), remote_reason(str(error)), FETCH) from error
+        return Bytes(size=remote.size, read=remote.read, close=remote.close)
+    try:
+        file = Path(path).open("rb")
+        size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise SceneError(href, (error.strerror or str(error)).lower(), FETCH) from error
+
+    def read(offset: int, length: int) -> bytes:
+        file.seek(min(offset, size))
+        return file.read(length)
+
+    return Bytes(size=size, read=read, close=file.close)
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: str, size: int, mtime_ns: int, inode: int) -> str:
+    # The last three only say whether a digest of this process still holds.
+    del size, mtime_ns, inode
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _local_digest(path: str) -> str:
+    status = os.stat(path)
+    return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _sidecars(path: str) -> list[str]:
+    stem = os.path.splitext(path)[0]
+    names = [path + ".msk", *(stem + suffix for suffix in _SIDECARS[1:])]
+    return [name for name in names if os.path.isfile(name)]
+
+
+def content_digest(href: str) -> str:
+    """Return what identifies the content of a local or remote file.
+
+    ``sha256:<hex>`` of a local file (with its mask or world file, where there is
+    one: a digest of their digests), ``http:<hex>`` of a remote one's ETag, size
+    and time of change, asked for anew at every call.
+
+    Raises:
+        SceneError: It cannot be read any more.
+    """
+    install_guard()
+    path = gdal_path(href)
+    if is_remote(href):
+        try:
+            answer = gdal.headers(path)
+        except gdal.GdalFileError as error:
+            raise SceneError(redacted(href), remote_reason(str(error)), FETCH) from error
+        size = answer.get("content-range", "").rpartition("/")[2] or answer.get("content-length", "")
+        facts = (answer.get("etag", ""), size, answer.get("last-modified", ""))
+        return "http:" + hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    try:
+        digests = [_local_digest(path), *map(_local_digest, _sidecars(path))]
+    except OSError as error:
+        raise SceneError(href, (error.strerror or str(error)).lower(), FETCH) from error
+    if len(digests) == 1:
+        return "sha256:" + digests[0]
+    return "sha256:" + hashlib.sha256("\n".join(digests).encode()).hexdigest()

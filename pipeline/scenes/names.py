@@ -1,0 +1,57 @@
+"""What scenes are called: in folders, and in messages."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from urllib.parse import urlsplit, urlunsplit
+
+_LONGEST = 80
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+
+
+def short_hash(text: str) -> str:
+    """Return eight hexadecimal digits of a text's sha256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def slug(text: str) -> str:
+    """Return a name that is safe as a folder on any system.
+
+    Letters of every script, digits, ``.``, ``-`` and ``_`` stay; runs of anything
+    else become one ``_``. Whatever would be empty, hidden, reserved or too long
+    carries a short hash, so that different texts keep different names.
+    """
+    plain = unicodedata.normalize("NFC", text)
+    name = re.sub(r"[^\w.-]+", "_", plain, flags=re.UNICODE).strip("._-")
+    if not name or _DEVICES.fullmatch(name):
+        return f"scene_{short_hash(text)}"
+    if len(name.encode()) > _LONGEST:
+        kept = name.encode()[:_LONGEST].decode(errors="ignore")
+        return f"{kept}_{short_hash(text)}"
+    return name
+
+
+def redacted(href: str) -> str:
+    """Return a URL without user, password, query and fragment; a path as it is."""
+    if "://" not in href:
+        return href
+    parts = urlsplit(href)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def unique(names: Sequence[str], places: Sequence[str]) -> list[str]:
+    """Return names that differ even where letters' case does not count.
+
+    Args:
+        names: What the scenes are called.
+        places: Where each comes from; decides the hash of those that share a name.
+    """
+    shared = Counter(name.casefold() for name in names)
+    return [
+        name if shared[name.casefold()] == 1 else f"{name}_{short_hash(place)}"
+        for name, place in zip(names, places, strict=True)
+    ]

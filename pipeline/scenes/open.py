@@ -1,0 +1,54 @@
+"""The only door to pixels: a reference goes in, an open scene comes out."""
+
+from __future__ import annotations
+
+from pipeline.errors import ConfigError
+from pipeline.scenes.location import content_digest
+from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
+
+
+def open_scene(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
+    """Return an open scene, examined.
+
+    Args:
+        ref: Which scene.
+        known: What an earlier opening found; spares a worker examining it again.
+
+    Raises:
+        SceneError: It cannot be mapped; says why and what to do.
+        ConfigError: No module opens this kind of scene.
+    """
+    match ref.kind:
+        case "geotiff":
+            from pipeline.scenes.geotiff import GeoTiffScene
+
+            return GeoTiffScene(ref, known=known)
+        case "image":
+            from pipeline.scenes.image import ImageScene
+
+            return ImageScene(ref, known=known)
+        case "segy":
+            from pipeline.scenes.segy import SegyScene
+
+            return SegyScene(ref, known=known)
+        case "memory":
+            from pipeline.scenes.memory import recall
+
+            return recall(ref)
+        case _:
+            raise ConfigError(f"no module opens scenes of kind '{ref.kind}'")
+
+
+def fingerprint(ref: SceneRef) -> str:
+    """Return what identifies a scene's content now; equal to `SceneInfo.fingerprint` if unchanged.
+
+    Raises:
+        SceneError: It cannot be read any more.
+    """
+    if ref.kind in ("geotiff", "image"):
+        return content_digest(ref.href)
+    scene = open_scene(ref)
+    try:
+        return scene.info.fingerprint
+    finally:
+        scene.close()

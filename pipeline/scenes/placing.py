@@ -1,0 +1,176 @@
+"""Where a raster says it lies, believed only when it can be so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from pipeline.core.georef import Georef
+from pipeline.errors import SceneError
+
+EARTH_RADIUS_M = 6_378_137.0
+GCP_TOLERANCE = 0.5
+"""Control points may miss an affine grid by this many pixels."""
+
+_NO_GEOREF = "or map it in pixel coordinates with a task that needs no georeference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a raster says about its place, as GDAL reports it."""
+
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+    crs_wkt: str
+    """Reference system as WKT, empty where there is none."""
+    transform: tuple[float, float, float, float, float, float]
+    """``(a, b, c, d, e, f)``; the identity where there is none."""
+    gcps: Sequence[tuple[float, float, float, float]] = ()
+    """Ground control points as ``(col, row, x, y)``."""
+    gcps_wkt: str = ""
+    """Their reference system."""
+    rpcs: bool = False
+    """True where the file has rational polynomial coefficients."""
+
+
+def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef, tuple[str, ...]]:
+    """Return the grid of a raster on the Earth, and doubts about it.
+
+    Args:
+        scene: What messages call it.
+        claims: What the file says.
+        assumed_crs: Reference system where the file has none: ``EPSG:32645`` or WKT.
+
+    Raises:
+        SceneError: The place is unknown, impossible or not on the Earth.
+    """
+    warnings: list[str] = []
+    transform, crs_wkt = claims.transform, claims.crs_wkt
+    identity = transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    if identity and claims.gcps:
+        transform = _from_gcps(scene, claims)
+        crs_wkt, identity = claims.gcps_wkt or crs_wkt, False
+        warnings.append(
+            f"placed by its {len(claims.gcps)} ground control points, which fit an affine grid"
+        )
+    if identity and claims.rpcs:
+        raise SceneError(
+            scene,
+            "it is a raw scene, placed by rational polynomial coefficients only",
+            f"orthorectify it first (gdalwarp -rpc), {_NO_GEOREF}",
+        )
+    if identity:
+        has = "has a" if crs_wkt else "has neither a"
+        nor = "but no" if crs_wkt else "nor a"
+        raise SceneError(
+            scene,
+            f"it {has} coordinate reference system (CRS) {nor} geotransform, so its pixels have "
+            "no place on the Earth",
+            f"give it one (gdal_translate -a_srs EPSG:... -a_ullr ...), {_NO_GEOREF}",
+        )
+    if crs_wkt and assumed_crs:
+        warnings.append("it names its own coordinate reference system; the assumed one was not used")
+    if not crs_wkt and not assumed_crs:
+        raise SceneError(
+            scene,
+            "it has no coordinate reference system (CRS)",
+            f"name the one it is in with --crs EPSG:..., {_NO_GEOREF}",
+        )
+    crs = _earthly(scene, crs_wkt or assumed_crs)
+    if not all(map(math.isfinite, transform)) or not _area(transform):
+        raise SceneError(
+            scene,
+            f"its geotransform {transform} maps no area",
+            "write its true geotransform (gdal_edit.py -a_ullr ...)",
+        )
+    georef = Georef(crs_wkt=crs.to_wkt("WKT2_2019"), transform=transform)
+    warnings.extend(_on_earth(scene, georef, claims))
+    return georef, tuple(warnings)
+
+
+def _area(transform: tuple[float, float, float, float, float, float]) -> float:
+    a, b, _, d, e, _ = transform
+    return a * e - b * d
+
+
+def _earthly(scene: str, wkt: str) -> CRS:
+    way_out = "name the right one with --crs EPSG:... after removing it (gdal_edit.py -a_srs None)"
+    try:
+        crs = CRS.from_user_input(wkt)
+    except CRSError as error:
+        reason = f"its coordinate reference system is not understood ({str(error)[:120]})"
+        raise SceneError(scene, reason, way_out) from error
+    # A compound system's horizontal part decides.
+    flat = crs.sub_crs_list[0] if crs.is_compound else crs
+    if not (flat.is_geographic or flat.is_projected):
+        raise SceneError(
+            scene,
+            f"its coordinate reference system '{crs.name}' is local: it has no place on the Earth",
+            way_out,
+        )
+    radius = flat.ellipsoid.semi_major_metre if flat.ellipsoid else 0.0
+    if abs(radius / EARTH_RADIUS_M - 1) > 0.01:
+        raise SceneError(
+            scene,
+            f"its coordinate reference system '{crs.name}' is not of the Earth "
+            f"(radius {radius:,.0f} m, the Earth's is {EARTH_RADIUS_M:,.0f} m)",
+            _NO_GEOREF.removeprefix("or "),
+        )
+    return crs
+
+
+def _from_gcps(
+    scene: str, claims: Claims
+) -> tuple[float, float, float, float, float, float]:
+    points = np.array(claims.gcps, np.float64)
+    pixels = np.column_stack([points[:, :2], np.ones(len(points))])
+    reason = f"it is placed by {len(points)} ground control points, "
+    way_out = f"warp it first (gdalwarp -tps), {_NO_GEOREF}"
+    # Centred, so that map coordinates of millions lose no digits.
+    centre = points[:, 2:].mean(axis=0)
+    solution, _, rank, _ = np.linalg.lstsq(pixels, points[:, 2:] - centre, rcond=None)
+    if rank < 3:
+        raise SceneError(scene, reason + "all on one line", way_out)
+    (a, d), (b, e), (c, f) = solution.tolist()
+    step = math.sqrt(abs(a * e - b * d)) or 1.0
+    miss = float(np.abs(pixels @ solution - (points[:, 2:] - centre)).max()) / step
+    if not miss <= GCP_TOLERANCE:
+        fault = f"which miss an affine grid by up to {miss:.1f} pixels (limit {GCP_TOLERANCE})"
+        raise SceneError(scene, reason + fault, way_out)
+    return a, b, c + float(centre[0]), d, e, f + float(centre[1])
+
+
+def _lattice(claims: Claims) -> Float64[np.ndarray, "n 2"]:
+    cols, rows = np.meshgrid(np.linspace(0, claims.width, 5), np.linspace(0, claims.height, 5))
+    return np.column_stack([cols.ravel(), rows.ravel()])
+
+
+def _on_earth(scene: str, georef: Georef, claims: Claims) -> tuple[str, ...]:
+    crs, lattice = georef.crs, _lattice(claims)
+    way_out = "check its geotransform against its coordinate reference system (gdalinfo)"
+    if crs.is_geographic:
+        points = georef.to_map(lattice)
+        to_degrees = math.degrees(crs.axis_info[0].unit_conversion_factor)
+        lon, lat = np.abs(points * to_degrees).max(axis=0)
+        # Grids of cell centres from pole to pole reach half a cell beyond.
+        _, _, _, d, e, _ = georef.transform
+        if lat > 90 + (abs(d) + abs(e)) * to_degrees / 2 * 1.01:
+            raise SceneError(scene, f"it reaches latitude {lat:.4f}, beyond the pole", way_out)
+        if lon > 540:
+            raise SceneError(scene, f"it reaches longitude {lon:.2f}, beyond 540 degrees", way_out)
+        return ()
+    lonlat = georef.to_lonlat(lattice)
+    known = np.isfinite(lonlat).all(axis=1)
+    if not known.any():
+        raise SceneError(scene, f"no pixel of it lies on the Earth in '{crs.name}'", way_out)
+    if known.all():
+        return ()
+    return (f"{np.count_nonzero(~known)} of {len(known)} places looked at are off the Earth",)
