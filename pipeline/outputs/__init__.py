@@ -1,0 +1,1 @@
+"""What leaves: rasters, polygons, catalogue entries and pictures, and what checks them."""

@@ -1,0 +1,215 @@
+"""Rasters put together from tiles, and the COGs made of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import rasterio
+from jaxtyping import UInt8
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader, DatasetWriter
+from rasterio.shutil import copy
+from rasterio.windows import Window as RasterioWindow
+
+from pipeline.core.window import Window
+from pipeline.errors import ExportError
+from pipeline.outputs.atomic import replacing, write_faults
+from pipeline.outputs.provenance import Provenance
+
+NODATA = 255
+BLOCK = 512
+PROBABILITY_STEP = 0.004
+"""Probability per count: 0..250 stand for 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raster:
+    """A raster output: what its numbers mean."""
+
+    kind: Literal["mask", "probability"]
+    """``mask``: 0 or a class value; ``probability``: 0..250, 0.004 each."""
+    bands: tuple[str, ...]
+    """What each band shows."""
+    provenance: Provenance
+    """Scene, model, classes and grid."""
+
+
+class MosaicWriter:
+    """A temporary raster, written window by window; what is never written is nodata.
+
+    It is tiled and not compressed: windows that do not fall on its blocks are then
+    written in place, in any order, and no block is ever stored twice. (98 Mpx: 0.19 s
+    against 0.27 s with ZSTD level 1 and 0.52 s with LZW, in whole rows of blocks.)
+    """
+
+    def __init__(self, path: Path, raster: Raster) -> None:
+        """Open ``path`` for writing; an older file there is written over.
+
+        Raises:
+            ExportError: The file cannot be created.
+        """
+        self._path = path
+        with write_faults(path):
+            self._dataset = _create(path, raster)
+
+    def write(self, window: Window, pixels: UInt8[np.ndarray, "bands rows cols"]) -> None:
+        """Write what a tile answers for.
+
+        Raises:
+            ExportError: The disk is full, or the file cannot be written.
+        """
+        with write_faults(self._path):
+            self._dataset.write(
+                pixels,
+                window=RasterioWindow(window.col, window.row, window.width, window.height),
+            )
+
+    def close(self) -> None:
+        """Write out what is still in memory, and fill what was never written with nodata.
+
+        Raises:
+            ExportError: The disk is full, or the file cannot be written.
+        """
+        with write_faults(self._path):
+            self._dataset.close()
+
+    def __enter__(self) -> Self:
+        """Return the writer, open."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+
+def write_cog(mosaic: Path, path: Path, raster: Raster, *, threads: int = 2) -> None:
+    """Make a cloud-optimised GeoTIFF of a finished mosaic, and read it back.
+
+    Overviews of masks take the commonest value, those of probabilities the mean of
+    what is not nodata. DEFLATE, because every reader has it; at level 6 for masks
+    and 1 for probabilities, whose noise does not pack (98 Mpx: 2.7 s and 55 MB at
+    level 6, 1.4 s and 60 MB at level 1).
+
+    Args:
+        mosaic: What a `MosaicWriter` of the same raster has closed.
+        path: The COG to be; appears whole or not at all.
+        raster: What the numbers mean.
+        threads: For overviews and compression; the bytes do not depend on it.
+
+    Raises:
+        ExportError: The file could not be written, or does not read back the same.
+    """
+
+    def verify(part: Path) -> None:
+        _compare(mosaic, part)
+
+    with replacing(path, verify=verify) as part, rasterio.Env(GDAL_NUM_THREADS=str(threads)):
+        copy(
+            mosaic,
+            part,
+            driver="COG",
+            compress="DEFLATE",
+            level=6 if raster.kind == "mask" else 1,
+            blocksize=BLOCK,
+            overview_resampling="mode" if raster.kind == "mask" else "average",
+            bigtiff="IF_SAFER",
+            num_threads=threads,
+        )
+
+
+def _create(path: Path, raster: Raster) -> DatasetWriter:
+    place: dict[str, Any] = {}
+    georef = raster.provenance.georef
+    if georef is not None:
+        crs = rasterio.crs.CRS.from_wkt(georef.crs_wkt)
+        place = {"crs": crs, "transform": rasterio.Affine(*georef.transform)}
+    with _nowhere_is_fine():
+        dataset = rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            height=raster.provenance.height,
+            width=raster.provenance.width,
+            count=len(raster.bands),
+            dtype="uint8",
+            nodata=NODATA,
+            tiled=True,
+            blockxsize=BLOCK,
+            blockysize=BLOCK,
+            interleave="band",
+            photometric="PALETTE" if raster.kind == "mask" else "MINISBLACK",
+            bigtiff="IF_SAFER",
+            sparse_ok=False,
+            **place,
+        )
+    dataset.descriptions = raster.bands
+    if raster.kind == "mask":
+        dataset.write_colormap(1, _colours(raster.provenance))
+    else:
+        dataset.scales = [PROBABILITY_STEP] * len(raster.bands)
+        dataset.offsets = [0.0] * len(raster.bands)
+        dataset.units = ["1"] * len(raster.bands)
+    dataset.update_tags(**_tags(raster.provenance))
+    return dataset
+
+
+def _colours(provenance: Provenance) -> dict[int, tuple[int, int, int, int]]:
+    # All 256, or readers show the values that are left out as opaque black.
+    colours = dict.fromkeys(range(256), (0, 0, 0, 0))
+    return colours | {known.value: (*known.colour, 255) for known in provenance.classes}
+
+
+def _tags(provenance: Provenance) -> dict[str, str]:
+    tags = {
+        "TIFFTAG_SOFTWARE": "Overtile",
+        "AREA_OR_POINT": "Area",
+        "SCENE": provenance.scene,
+        "SCENE_FINGERPRINT": provenance.fingerprint,
+        "MODEL": provenance.model,
+    }
+    if provenance.datetime is not None:
+        tags["ACQUISITION_DATETIME"] = provenance.datetime
+    return tags | {f"CLASS_{known.value}": known.name for known in provenance.classes}
+
+
+def _compare(mosaic: Path, cog: Path) -> None:
+    # GDAL can lose a write without a word (a full disk noticed only on closing):
+    # the decoded pixels are the proof. 0.2 s for 98 Mpx.
+    with _nowhere_is_fine(), rasterio.open(mosaic) as source, rasterio.open(cog) as copied:
+        if (source.shape, source.crs, source.transform) != (
+            copied.shape,
+            copied.crs,
+            copied.transform,
+        ):
+            raise ExportError(f"{cog} has another grid than its mosaic; report this as a fault")
+        for window in _strips(source):
+            if not np.array_equal(source.read(window=window), copied.read(window=window)):
+                raise ExportError(
+                    f"{cog} does not read back as written at row {window.row_off}; "
+                    "check the disk, then run again"
+                )
+
+
+def _strips(dataset: DatasetReader) -> Iterator[RasterioWindow]:
+    for row in range(0, dataset.height, BLOCK):
+        yield RasterioWindow(0, row, dataset.width, min(BLOCK, dataset.height - row))
+
+
+@contextmanager
+def _nowhere_is_fine() -> Iterator[None]:
+    """Keep quiet about images that have no place on the Earth: they are allowed here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
