@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import shapely
@@ -35,9 +34,9 @@ class Overlaps:
         whole = self.predicted_area[self.predicted] + self.truth_area[self.truth] - self.shared
         return np.asarray(np.minimum(self.shared / whole, 1.0), np.float64)
 
-    def where(self, keep: Bool[np.ndarray, " pairs"]) -> Self:
+    def where(self, keep: Bool[np.ndarray, " pairs"]) -> Overlaps:
         """Return the pairs for which ``keep`` is True; the areas stay as they are."""
-        return type(self)(
+        return Overlaps(
             predicted=self.predicted[keep],
             truth=self.truth[keep],
             shared=self.shared[keep],
@@ -45,10 +44,10 @@ class Overlaps:
             truth_area=self.truth_area,
         )
 
-    def exchanged(self) -> Self:
+    def exchanged(self) -> Overlaps:
         """Return the same pairs with predictions and truths in each other's place."""
         order = np.lexsort((self.predicted, self.truth))
-        return type(self)(
+        return Overlaps(
             predicted=self.truth[order],
             truth=self.predicted[order],
             shared=self.shared[order],
@@ -71,7 +70,7 @@ def overlaps(
         predicted: Valid shapely polygons in any plane: IoU survives affine maps.
         truth: Valid shapely polygons in the same plane.
     """
-    left, right = _candidates(predicted, truth)
+    left, right = candidates(predicted, truth)
     shared = np.asarray(shapely.area(shapely.intersection(predicted[left], truth[right])))
     found = Overlaps(
         predicted=left,
@@ -83,7 +82,7 @@ def overlaps(
     return found.where(found.shared > 0)
 
 
-def _candidates(
+def candidates(
     predicted: Shaped[np.ndarray, " predictions"], truth: Shaped[np.ndarray, " truths"]
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
     """Return pairs whose boxes meet, ordered by prediction, then truth."""
