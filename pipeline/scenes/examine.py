@@ -2,140 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
-import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from pipeline.core.georef import Georef
 from pipeline.errors import SceneError
 from pipeline.scenes import moment, tiff
-from pipeline.scenes.location import Bytes, content_digest, is_remote, open_bytes
-from pipeline.scenes.names import redacted, slug
+from pipeline.scenes.blocks import zero_tail
+from pipeline.scenes.location import content_digest, is_remote
+from pipeline.scenes.names import redacted, slug, stem
 from pipeline.scenes.placing import Claims, place
 from pipeline.scenes.scene import Band, SceneInfo, SceneRef
 from pipeline.scenes.validity import fits
 
-MAX_PIXELS = 2**34
-MAX_BANDS = 256
-MAX_BLOCK_BYTES = 128 * 2**20
-ZEROS_LOOKED_AT = 64 * 2**20
-
 _AGAIN = "fetch or export it again"
-_LOOKS_LIKE: Mapping[bytes, str] = {
-    b"<VRTDataset": "a virtual raster (VRT)",
-    b"<MRF_META": "an MRF header",
-    b"<!doctype html": "an HTML page",
-    b"<!DOCTYPE": "an HTML or XML page",
-    b"<html": "an HTML page",
-    b"<HTML": "an HTML page",
-    b"<?xml": "an XML page",
-    b"<": "an XML or HTML page",
-    b"{": "JSON",
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"\0\0\0\x0cjP": "a JPEG 2000 image",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
-    b"PK": "a ZIP archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"%PDF": "a PDF",
-    b"\x89HDF": "an HDF5 file",
-    b"CDF": "a NetCDF file",
-    b"NITF": "a NITF file",
-}
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _UNUSABLE = frozenset({4, 5, 8, 9, 10, 32803, 32844, 32845})
-
-
-def options(ref: SceneRef) -> dict[str, str]:
-    """Return the settings of a reference by name."""
-    return dict(ref.options)
-
-
-def stem(ref: SceneRef) -> str:
-    """Return what a scene is called: an option, or its file's name without suffix."""
-    path = unquote(urlsplit(ref.href).path) if is_remote(ref.href) else ref.href
-    return options(ref).get("name") or os.path.splitext(os.path.basename(path))[0]
-
-
-def examine_bytes(ref: SceneRef) -> tiff.Layout:
-    """Return the images of a TIFF, having proved that all of their blocks are there.
-
-    Raises:
-        SceneError: It is no TIFF, is cut off, or claims more than is allowed.
-    """
-    name = redacted(ref.href)
-    data = open_bytes(ref.href)
-    try:
-        _check_magic(name, data)
-        layout = tiff.read_layout(data.read, data.size)
-        _check_limits(name, layout.scene, ref)
-        for page in layout.pages:
-            tiff.check_blocks(page, data.size)
-    except tiff.BrokenTiff as error:
-        raise SceneError(name, f"it is not a whole TIFF: {error}", _AGAIN) from error
-    except OSError as error:
-        raise SceneError(name, f"it cannot be read ({error})", _AGAIN) from error
-    finally:
-        data.close()
-    return layout
-
-
-def _check_magic(name: str, data: Bytes) -> None:
-    if data.size == 0:
-        raise SceneError(name, "it is empty (0 bytes)", "wait for its upload to end, or " + _AGAIN)
-    head = data.read(0, 256)
-    if head[:4] in _MAGIC:
-        return
-    if data.size < 8:
-        raise SceneError(name, f"it ends after {data.size} bytes", _AGAIN)
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    kind = next((what for start, what in _LOOKS_LIKE.items() if text.startswith(start)), "")
-    seen = f"it looks like {kind}" if kind else f"it starts with the bytes {head[:8].hex(' ')}"
-    raise SceneError(name, f"it is not a TIFF; {seen}", "name a GeoTIFF, or convert it to one")
-
-
-def _check_limits(name: str, page: tiff.Page, ref: SceneRef) -> None:
-    most = int(options(ref).get("max_pixels", MAX_PIXELS))
-    if page.height * page.width > most:
-        raise SceneError(
-            name,
-            f"it claims {page.height} x {page.width} pixels, the limit is {most}",
-            "cut it into parts (gdal_retile.py)",
-        )
-    if page.samples > MAX_BANDS:
-        raise SceneError(
-            name,
-            f"it claims {page.samples} bands, the limit is {MAX_BANDS}",
-            "choose some (gdal_translate -b ...)",
-        )
-    if page.block_bytes > MAX_BLOCK_BYTES:
-        raise SceneError(
-            name,
-            f"a single block of it takes {page.block_bytes / 2**20:.0f} MiB, "
-            f"the limit is {MAX_BLOCK_BYTES // 2**20} MiB",
-            "store it in tiles (gdal_translate -co TILED=YES)",
-        )
-
-
-def zero_tail(href: str, page: tiff.Page) -> int:
-    """Return how many blocks at the file's end hold nothing but zero bytes."""
-    present = np.flatnonzero(page.counts[: page.blocks])
-    order = present[np.argsort(page.offsets[present])][::-1]
-    data = open_bytes(href)
-    count, looked_at = 0, 0
-    try:
-        for block in order:
-            length = int(page.counts[block])
-            if looked_at > ZEROS_LOOKED_AT or data.read(int(page.offsets[block]), length).strip(b"\0"):
-                break
-            count, looked_at = count + 1, looked_at + length
-    finally:
-        data.close()
-    return count
 
 
 def split_alpha(source: DatasetReader) -> tuple[tuple[int, ...], int | None]:
@@ -147,12 +30,16 @@ def split_alpha(source: DatasetReader) -> tuple[tuple[int, ...], int | None]:
     return tuple(index for index in source.indexes if index != alpha), alpha
 
 
-def _bands(source: DatasetReader, page: tiff.Page) -> tuple[Band, ...]:
+def image_bands(source: DatasetReader, *, inverted: bool = False) -> tuple[Band, ...]:
+    """Return the bands that carry imagery; ``inverted`` where 0 is white."""
     bands = []
-    for index in split_alpha(source)[0]:
+    imagery, _ = split_alpha(source)
+    for index in imagery:
         colour = source.colorinterp[index - 1].name.lower()
-        plain = f"band_{index}" if colour in ("undefined", "gray", "grey") else colour
-        if colour in ("gray", "grey") and page.photometric == 0:
+        # Of several bands "gray" is only what GDAL calls the first.
+        nameless = colour == "undefined" or (colour in ("gray", "grey") and len(imagery) > 1)
+        plain = f"band_{index}" if nameless else colour
+        if colour in ("gray", "grey") and inverted:
             colour = "inverted gray"
         described = (source.descriptions[index - 1] or "").strip().lower()
         scale, offset = source.scales[index - 1], source.offsets[index - 1]
@@ -187,7 +74,7 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout) -> SceneI
     Raises:
         SceneError: Pixels or place are of a kind that nobody could map.
     """
-    name, chosen, page = redacted(ref.href), options(ref), layout.scene
+    name, chosen, page = redacted(ref.href), dict(ref.options), layout.scene
     dtype = source.dtypes[0]
     if dtype.startswith("complex"):
         raise SceneError(
@@ -198,6 +85,10 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout) -> SceneI
         raise SceneError(
             name, f"its colours are {model}", "convert it to RGB or gray (keeping its georeference)"
         )
+    found = content_digest(ref.href)
+    owed = chosen.get("sha256")
+    if owed and found.startswith("sha256:") and found != f"sha256:{owed}":
+        raise SceneError(name, f"its content is not what its item states (sha256 {owed})", _AGAIN)
     warnings: list[str] = []
     georef: Georef | None = None
     if chosen.get("georef") != "none":
@@ -216,10 +107,10 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout) -> SceneI
         source=name,
         height=source.height,
         width=source.width,
-        bands=_bands(source, page),
+        bands=image_bands(source, inverted=page.photometric == 0),
         dtype=dtype,
         georef=georef,
-        fingerprint=content_digest(ref.href),
+        fingerprint=found,
         datetime=moment.taken(
             option=chosen.get("datetime", ""), tags=source.tags(), name=stem(ref)
         ),
@@ -240,7 +131,7 @@ def _pixel_doubts(
     if layout.other_scenes:
         doubts.append(f"it holds {layout.other_scenes + 1} images; only the first is mapped")
     if alpha and nodata is not None:
-        doubts.append(f"it has an alpha band and nodata {nodata:g}; alpha decides where it is valid")
+        doubts.append(f"it has alpha and nodata {nodata:g}; alpha decides where it is valid")
     elif has_mask(source) and nodata is not None:
         doubts.append(f"it has a mask and nodata {nodata:g}; the mask decides where it is valid")
     if nodata is not None and not fits(nodata, source.dtypes[0]):
@@ -267,8 +158,8 @@ def _pixel_doubts(
 
 def _ignored_sidecars(path: str, source: DatasetReader) -> list[str]:
     doubts = []
-    if os.path.exists(path + ".msk") and path + ".msk" not in source.files:
+    if Path(path + ".msk").exists() and path + ".msk" not in source.files:
         doubts.append("the .msk file beside it is not a mask of it, and is ignored")
-    if os.path.exists(path + ".aux.xml"):
+    if Path(path + ".aux.xml").exists():
         doubts.append("the .aux.xml file beside it is ignored")
     return doubts

@@ -16,8 +16,9 @@ from rasterio.windows import Window as RasterWindow
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes import validity
-from pipeline.scenes.examine import examine, examine_bytes, has_mask, split_alpha
+from pipeline.scenes.examine import examine, has_mask, split_alpha
 from pipeline.scenes.guard import install_guard
+from pipeline.scenes.header import examine_bytes
 from pipeline.scenes.location import content_digest, gdal_path, is_remote, remote_reason
 from pipeline.scenes.names import redacted
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
@@ -126,11 +127,12 @@ class GeoTiffScene:
         return nodata if validity.fits(nodata, self._source.dtypes[0]) else None
 
     def _probe(self) -> None:
-        """Decode all of a small scene, the corners of a large one: is its codec here, is it whole?"""
+        """Decode all of a small scene, the corners of a large one: can it be read?"""
         height, width = self._info.height, self._info.width
         size = np.dtype(self._info.dtype).itemsize * height * width * self._source.count
         if size <= PROBED_BYTES and not self._info.sparse:
-            self._pixels(tuple(self._source.indexes), Window(row=0, col=0, height=height, width=width))
+            whole = Window(row=0, col=0, height=height, width=width)
+            self._pixels(tuple(self._source.indexes), whole)
             return
         for row, col in ((0, 0), (height - 1, width - 1)):
             self._pixels((1,), Window(row=row, col=col, height=1, width=1))
@@ -151,17 +153,19 @@ class GeoTiffScene:
         window: Window,
     ) -> Bool[np.ndarray, "rows cols"]:
         if self._alpha:
-            return np.asarray(self._pixels((self._alpha,), window)[0] != 0)
+            opaque: np.ndarray = self._pixels((self._alpha,), window)[0] != 0
+            return opaque
         if self._masked:
             try:
                 mask = self._source.read_masks(1, window=_as_rasterio(window))
             except RasterioError as error:
                 raise self._error(f"the mask of {_place(window)}", error) from error
-            return np.asarray(mask != 0)
+            valid: np.ndarray = mask != 0
+            return valid
         if self._nodata is None:
             return np.ones(pixels.shape[1:], bool)
         if validity.is_sentinel(self._nodata, self._info.dtype):
-            return ~validity.equals(pixels, self._nodata).any(axis=0)
+            return np.logical_not(validity.equals(pixels, self._nodata).any(axis=0))
         return self._valid_in_the_open(pixels, bands, window)
 
     def _all_nodata(
@@ -169,10 +173,11 @@ class GeoTiffScene:
     ) -> Bool[np.ndarray, "rows cols"]:
         """Return where every band of the scene, read here or not, equals nodata."""
         nodata = self._nodata if self._nodata is not None else np.nan
-        found: np.ndarray = validity.equals(pixels, nodata).all(axis=0)
+        found = np.asarray(validity.equals(pixels, nodata).all(axis=0))
         others = tuple(index for index in self._imagery if index not in bands)
         if others and found.any():
-            found &= validity.equals(self._pixels(others, window), nodata).all(axis=0)
+            rest = validity.equals(self._pixels(others, window), nodata).all(axis=0)
+            found = np.asarray(found & rest)
         return found
 
     def _valid_in_the_open(

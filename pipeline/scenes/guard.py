@@ -47,6 +47,8 @@ SETTINGS: Mapping[str, str] = {
     "GDAL_VRT_ENABLE_PYTHON": "NO",
     "GDAL_NUM_THREADS": "1",
     "GTIFF_IMPLICIT_JPEG_OVR": "NO",
+    # libjpeg only warns of an image that ends early, and fills the rest with gray.
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
 }
 """Settings of rasterio's GDAL; one named in the environment keeps that value."""
 

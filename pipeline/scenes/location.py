@@ -20,8 +20,8 @@ _REMOTE = {
     "s3": "/vsis3/",
     "gs": "/vsigs/",
 }
-_SIDECARS = (".msk", ".tfw", ".tifw", ".wld")
-"""Files beside a scene that change what is read from it, by GDAL's naming."""
+_WORLD_FILES = (".tfw", ".tifw", ".wld")
+"""Suffixes of the files beside a scene that can place it, by GDAL's naming."""
 
 FETCH = "check that it is there and may be read"
 
@@ -41,7 +41,7 @@ def gdal_path(href: str) -> str:
     if is_remote(href):
         scheme, _, rest = href.partition("://")
         return _REMOTE[scheme.lower()] + rest
-    if not os.path.isabs(href) or href.startswith("/vsi") or "\0" in href:
+    if not Path(href).is_absolute() or href.startswith("/vsi") or "\0" in href:
         raise SceneError(
             redacted(href),
             "it is neither a path nor an http, https, s3 or gs URL",
@@ -90,7 +90,7 @@ def open_bytes(href: str) -> Bytes:
             raise SceneError(redacted(href), remote_reason(str(error)), FETCH) from error
         return Bytes(size=remote.size, read=remote.read, close=remote.close)
     try:
-        file = Path(path).open("rb")
+        file = Path(path).open("rb")  # noqa: SIM115 - closed through `Bytes.close`
         size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise SceneError(href, (error.strerror or str(error)).lower(), FETCH) from error
@@ -111,14 +111,13 @@ def _digest(path: str, size: int, mtime_ns: int, inode: int) -> str:
 
 
 def _local_digest(path: str) -> str:
-    status = os.stat(path)
+    status = Path(path).stat()
     return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _sidecars(path: str) -> list[str]:
-    stem = os.path.splitext(path)[0]
-    names = [path + ".msk", *(stem + suffix for suffix in _SIDECARS[1:])]
-    return [name for name in names if os.path.isfile(name)]
+    beside = [Path(path + ".msk"), *(Path(path).with_suffix(suffix) for suffix in _WORLD_FILES)]
+    return [str(file) for file in beside if file.is_file()]
 
 
 def content_digest(href: str) -> str:
@@ -138,7 +137,8 @@ def content_digest(href: str) -> str:
             answer = gdal.headers(path)
         except gdal.GdalFileError as error:
             raise SceneError(redacted(href), remote_reason(str(error)), FETCH) from error
-        size = answer.get("content-range", "").rpartition("/")[2] or answer.get("content-length", "")
+        length = answer.get("content-length", "")
+        size = answer.get("content-range", "").rpartition("/")[2] or length
         facts = (answer.get("etag", ""), size, answer.get("last-modified", ""))
         return "http:" + hashlib.sha256("\n".join(facts).encode()).hexdigest()
     try:

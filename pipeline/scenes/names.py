@@ -7,7 +7,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from urllib.parse import urlsplit, urlunsplit
+from pathlib import PurePath
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pipeline.scenes.scene import SceneRef
 
 _LONGEST = 80
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -55,3 +58,9 @@ def unique(names: Sequence[str], places: Sequence[str]) -> list[str]:
         name if shared[name.casefold()] == 1 else f"{name}_{short_hash(place)}"
         for name, place in zip(names, places, strict=True)
     ]
+
+
+def stem(ref: SceneRef) -> str:
+    """Return what a scene is called: its option ``name``, or its file's name without suffix."""
+    path = unquote(urlsplit(ref.href).path) if "://" in ref.href else ref.href
+    return dict(ref.options).get("name") or PurePath(path).stem

@@ -77,7 +77,7 @@ def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef,
             f"give it one (gdal_translate -a_srs EPSG:... -a_ullr ...), {_NO_GEOREF}",
         )
     if crs_wkt and assumed_crs:
-        warnings.append("it names its own coordinate reference system; the assumed one was not used")
+        warnings.append("it names its own reference system; the assumed one was not used")
     if not crs_wkt and not assumed_crs:
         raise SceneError(
             scene,
@@ -127,9 +127,7 @@ def _earthly(scene: str, wkt: str) -> CRS:
     return crs
 
 
-def _from_gcps(
-    scene: str, claims: Claims
-) -> tuple[float, float, float, float, float, float]:
+def _from_gcps(scene: str, claims: Claims) -> tuple[float, float, float, float, float, float]:
     points = np.array(claims.gcps, np.float64)
     pixels = np.column_stack([points[:, :2], np.ones(len(points))])
     reason = f"it is placed by {len(points)} ground control points, "

@@ -42,7 +42,7 @@ _NUMBERS = {1: (1, "u1"), 3: (2, "u2"), 4: (4, "u4"), 16: (8, "u8"), 13: (4, "u4
 _SIZES = {2: 1, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8}
 
 
-class BrokenTiff(ValueError):
+class BrokenTiffError(ValueError):
     """A file that starts as a TIFF and cannot be one; the message says why."""
 
 
@@ -136,7 +136,7 @@ class _Directory:
         count_size, entry, pointer = (8, 20, 8) if self._big else (2, 12, 4)
         count = self._number(self._bytes(offset, count_size, "its directory"))
         if not 0 < count <= MAX_ENTRIES:
-            raise BrokenTiff(f"its directory at byte {offset} claims {count} entries")
+            raise BrokenTiffError(f"its directory at byte {offset} claims {count} entries")
         body = self._bytes(offset + count_size, count * entry + pointer, "its directory")
         self.next = self._number(body[-pointer:])
         self._entries = {
@@ -146,7 +146,7 @@ class _Directory:
 
     def _bytes(self, offset: int, length: int, what: str) -> bytes:
         if offset + length > self._size:
-            raise BrokenTiff(
+            raise BrokenTiffError(
                 f"{what} lies at bytes {offset} to {offset + length}, the file ends at {self._size}"
             )
         return self._read(offset, length)
@@ -166,10 +166,10 @@ class _Directory:
         width = 8 if self._big else 4
         count = self._number(entry[2 : 2 + width])
         if kind not in _NUMBERS:
-            raise BrokenTiff(f"its tag {tag} is not of a whole-number type")
+            raise BrokenTiffError(f"its tag {tag} is not of a whole-number type")
         item, code = _NUMBERS[kind]
         if count > limit:
-            raise BrokenTiff(f"its tag {tag} claims {count} values, the limit is {limit}")
+            raise BrokenTiffError(f"its tag {tag} claims {count} values, the limit is {limit}")
         if count * item <= width:
             data = entry[2 + width : 2 + width + count * item]
         else:
@@ -190,12 +190,12 @@ def read_layout(read: Callable[[int, int], bytes], size: int) -> Layout:
         size: Bytes of the file.
 
     Raises:
-        BrokenTiff: Directories are cut off, contradict each other or claim too much.
+        BrokenTiffError: Directories are cut off, contradict each other or claim too much.
     """
     head = read(0, 16)
     big = head[2:4] in (b"+\0", b"\0+")
     if len(head) < (16 if big else 8):
-        raise BrokenTiff(f"it ends after {size} bytes, within its header")
+        raise BrokenTiffError(f"it ends after {size} bytes, within its header")
     pointer = head[8:16] if big else head[4:8]
     offset = int.from_bytes(pointer, "little" if head[:2] == b"II" else "big")
     pages: list[Page] = []
@@ -208,21 +208,21 @@ def read_layout(read: Callable[[int, int], bytes], size: int) -> Layout:
             pages.append(_page(directory))
         offset = directory.next
     if not pages:
-        raise BrokenTiff("it has no image directory")
+        raise BrokenTiffError("it has no image directory")
     return Layout(pages=tuple(pages))
 
 
 def _page(directory: _Directory) -> Page:
     height, width = directory.number(257, 0), directory.number(256, 0)
     if not height or not width:
-        raise BrokenTiff(f"it claims {height} rows and {width} columns")
+        raise BrokenTiffError(f"it claims {height} rows and {width} columns")
     tiled = 322 in directory
     if tiled:
         block = directory.number(323, 0), directory.number(322, 0)
     else:
         block = min(directory.number(278, height), height), width
     if not block[0] or not block[1]:
-        raise BrokenTiff(f"its blocks are {block[0]} rows by {block[1]} columns")
+        raise BrokenTiffError(f"its blocks are {block[0]} rows by {block[1]} columns")
     offset_tag, count_tag = (324, 325) if tiled else (273, 279)
     if tiled and offset_tag not in directory:  # some writers keep the strips' tags
         offset_tag, count_tag = 273, 279
@@ -243,45 +243,3 @@ def _page(directory: _Directory) -> Page:
         offsets=offsets,
         counts=counts,
     )
-
-
-def check_blocks(page: Page, size: int) -> None:
-    """Prove that the file holds every block which an image lists, and lists all it needs.
-
-    Raises:
-        BrokenTiff: It does not.
-    """
-    offsets, counts = page.offsets, page.counts
-    if len(offsets) < page.blocks:
-        raise BrokenTiff(
-            f"it claims {page.height} rows by {page.width} columns, which takes {page.blocks} "
-            f"blocks, and lists {len(offsets)}"
-        )
-    if len(counts) < page.blocks:
-        if len(counts) or page.blocks > 1:
-            raise BrokenTiff(f"it lists sizes for {len(counts)} of its {page.blocks} blocks")
-        return
-    offsets, counts = offsets[: page.blocks], counts[: page.blocks]
-    ends = offsets + counts
-    missing = np.flatnonzero((ends > size) | (ends < offsets))
-    if len(missing):
-        row = int(missing[0]) % (page.blocks_across * page.blocks_down) // page.blocks_across
-        raise BrokenTiff(
-            f"it is cut off: {len(missing)} of its {page.blocks} blocks, from row "
-            f"{row * page.block[0]}, lie past its end at byte {size}"
-        )
-    if page.compression == 1:
-        _check_raw_sizes(page, counts)
-
-
-def _check_raw_sizes(page: Page, counts: UInt64[np.ndarray, " blocks"]) -> None:
-    stored = counts[counts > 0]
-    if not len(stored):
-        return
-    last_rows = page.height - (page.blocks_down - 1) * page.block[0]
-    least = page.block_bytes * last_rows // page.block[0]
-    if page.photometric != 6 and (stored.max() > page.block_bytes * 1.01 + 64 or stored.min() < least):
-        raise BrokenTiff(
-            f"its uncompressed blocks hold {stored.min()} to {stored.max()} bytes where its size "
-            f"asks for {page.block_bytes}; its width or height was changed"
-        )

@@ -35,15 +35,16 @@ def equals(
 ) -> Bool[np.ndarray, "bands rows cols"]:
     """Return where pixels equal a nodata value, as their own dtype can hold it."""
     if math.isnan(nodata):
-        return np.isnan(pixels)
+        return np.asarray(np.isnan(pixels))
     if pixels.dtype.kind == "f":
         # "-3.4e38" as text is not always the float32 that the pixels hold.
         with np.errstate(over="ignore"):
             value = pixels.dtype.type(nodata)
         if np.isinf(value):
             value = np.copysign(np.finfo(pixels.dtype).max, value)
-        return np.isclose(pixels, value, rtol=4 * np.finfo(np.float32).eps, atol=0)
-    return pixels == nodata
+        near = np.isclose(pixels, value, rtol=4 * np.finfo(np.float32).eps, atol=0)
+        return np.asarray(near)
+    return np.asarray(pixels == nodata)
 
 
 def fits(nodata: float, dtype: str) -> bool:
@@ -52,7 +53,7 @@ def fits(nodata: float, dtype: str) -> bool:
     if kind.kind == "f":
         return True
     limits = np.iinfo(kind)
-    return nodata == int(nodata) and limits.min <= nodata <= limits.max if math.isfinite(nodata) else False
+    return math.isfinite(nodata) and nodata == int(nodata) and limits.min <= nodata <= limits.max
 
 
 def missing_in_the_open(
@@ -86,6 +87,4 @@ def _box_sum(mask: Bool[np.ndarray, "rows cols"]) -> np.ndarray:
     total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
     np.cumsum(mask, axis=0, dtype=np.int32, out=total[1:, 1:])
     np.cumsum(total[1:, 1:], axis=1, out=total[1:, 1:])
-    return (
-        total[OPEN:, OPEN:] - total[:-OPEN, OPEN:] - total[OPEN:, :-OPEN] + total[:-OPEN, :-OPEN]
-    )
+    return total[OPEN:, OPEN:] - total[:-OPEN, OPEN:] - total[OPEN:, :-OPEN] + total[:-OPEN, :-OPEN]

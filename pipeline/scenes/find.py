@@ -1,0 +1,145 @@
+"""Which scenes a command line means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.errors import ConfigError, SceneError
+from pipeline.scenes import image, segy, stac
+from pipeline.scenes.location import is_remote
+from pipeline.scenes.names import slug, stem, unique
+from pipeline.scenes.scene import SceneRef
+
+_GEOTIFF = (".tif", ".tiff")
+_SUFFIXES = (*_GEOTIFF, *image.SUFFIXES, *segy.SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a command line named."""
+
+    refs: tuple[SceneRef, ...]
+    """The scenes, each once, in the order named; inside a folder in natural order."""
+    failures: tuple[SceneError, ...]
+    """What was named and is no scene; the others go on."""
+
+
+def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = None) -> Found:
+    """Return the scenes that files, folders, globs, STAC items and URLs stand for.
+
+    Args:
+        arguments: As the user wrote them.
+        options: Settings for every scene: ``crs``, ``georef``, ``datetime``. Two are
+            used here: ``asset`` of STAC items, and ``slices`` of SEG-Y volumes
+            (``inline`` if not given, ``crossline``, ``time``, ``section``).
+
+    Raises:
+        ConfigError: A path does not exist, or a folder or glob holds no scene.
+    """
+    chosen = dict(options or {})
+    asset, direction = chosen.pop("asset", ""), chosen.pop("slices", "inline")
+    refs: dict[tuple[str, ...], SceneRef] = {}
+    failures: list[SceneError] = []
+    for argument in arguments:
+        for place in _places(argument, failures):
+            try:
+                found = _expand(place, asset=asset, direction=direction)
+            except SceneError as error:
+                failures.append(error)
+                continue
+            for ref in found:
+                # What an item says of itself comes before what holds for all.
+                settings = tuple(sorted({**chosen, **dict(ref.options)}.items()))
+                number = dict(ref.options).get("number", "")
+                key = (ref.kind, ref.href, dict(ref.options).get("direction", ""), number)
+                refs.setdefault(key, replace(ref, options=settings))
+    return Found(refs=tuple(refs.values()), failures=tuple(failures))
+
+
+def unique_names(refs: Sequence[SceneRef]) -> list[str]:
+    """Return an output name for each scene; those that share one carry a short hash."""
+    places = [f"{ref.href}#{dict(ref.options).get('number', '')}" for ref in refs]
+    return unique([slug(stem(ref)) for ref in refs], places)
+
+
+def _places(argument: str, failures: list[SceneError]) -> Iterator[str]:
+    """Yield the files and URLs that one argument stands for, absolute."""
+    if is_remote(argument):
+        yield argument
+        return
+    if "://" in argument:
+        scheme = argument.partition("://")[0]
+        raise ConfigError(f"{scheme}:// is not read; use a path or an http, https, s3 or gs URL")
+    path = Path(argument).expanduser().absolute()
+    if path.is_dir():
+        yield from _in_folder(path, failures)
+    elif path.exists() or path.is_symlink():
+        yield str(path.resolve())
+    elif any(sign in argument for sign in "*?["):
+        pattern = str(path.relative_to(path.anchor))
+        files = [match for match in Path(path.anchor).glob(pattern) if match.is_file()]
+        if not files:
+            raise ConfigError(f"no file matches {argument}")
+        for file in sorted(files, key=lambda file: natural(str(file))):
+            yield str(file.resolve())
+    else:
+        raise ConfigError(_missing(argument, path))
+
+
+def _in_folder(folder: Path, failures: list[SceneError]) -> Iterator[str]:
+    root = folder.resolve()
+    paths = [
+        path
+        for path in sorted(root.iterdir(), key=lambda path: natural(path.name))
+        if path.name.lower().endswith(_SUFFIXES) and not path.name.startswith(".")
+    ]
+    if not paths:
+        kinds = ", ".join(_SUFFIXES)
+        raise ConfigError(f"{folder} holds no scene ({kinds}); name the files, or use a glob")
+    for path in paths:
+        real = path.resolve()
+        if real.is_dir():
+            continue
+        if not real.is_relative_to(root):
+            failures.append(
+                SceneError(
+                    str(path), f"it is a link to {real}, outside its folder", "name it itself"
+                )
+            )
+            continue
+        yield str(real)
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts ``tile_9`` before ``tile_10``."""
+    parts = re.split(r"(\d+)", name)
+    return tuple(
+        (0, int(part), part) if part.isdecimal() and part.isascii() else (1, 0, part.casefold())
+        for part in parts
+        if part
+    )
+
+
+def _missing(argument: str, path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"{argument} does not exist, nor does the folder {folder}"
+    beside = [entry.name for entry in folder.iterdir()]
+    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.6)
+    hint = f"; did you mean {Path(argument).parent / near[0]}?" if near else ""
+    return f"{argument} does not exist{hint}"
+
+
+def _expand(place: str, *, asset: str, direction: str) -> tuple[SceneRef, ...]:
+    lowered = (place.partition("?")[0] if is_remote(place) else place).lower()
+    remote = is_remote(place)
+    if lowered.endswith((".json", ".geojson")):
+        return stac.scenes_of(place, asset=asset)
+    if not remote and lowered.endswith(segy.SUFFIXES):
+        return segy.slices(place, direction)
+    kind = "image" if not remote and lowered.endswith(image.SUFFIXES) else "geotiff"
+    return (SceneRef(kind=kind, href=place),)

@@ -1,0 +1,99 @@
+"""A file's first bytes: is it a TIFF, is it whole, does it claim too much?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.errors import SceneError
+from pipeline.scenes import tiff
+from pipeline.scenes.blocks import check_blocks
+from pipeline.scenes.location import Bytes, open_bytes
+from pipeline.scenes.names import redacted
+from pipeline.scenes.scene import SceneRef
+
+MAX_PIXELS = 2**34
+MAX_BANDS = 256
+MAX_BLOCK_BYTES = 128 * 2**20
+_AGAIN = "fetch or export it again"
+_LOOKS_LIKE: Mapping[bytes, str] = {
+    b"<VRTDataset": "a virtual raster (VRT)",
+    b"<MRF_META": "an MRF header",
+    b"<!doctype html": "an HTML page",
+    b"<!DOCTYPE": "an HTML or XML page",
+    b"<html": "an HTML page",
+    b"<HTML": "an HTML page",
+    b"<?xml": "an XML page",
+    b"<": "an XML or HTML page",
+    b"{": "JSON",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\0\0\0\x0cjP": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+    b"PK": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"%PDF": "a PDF",
+    b"\x89HDF": "an HDF5 file",
+    b"CDF": "a NetCDF file",
+    b"NITF": "a NITF file",
+}
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def examine_bytes(ref: SceneRef) -> tiff.Layout:
+    """Return the images of a TIFF, having proved that all of their blocks are there.
+
+    Raises:
+        SceneError: It is no TIFF, is cut off, or claims more than is allowed.
+    """
+    name = redacted(ref.href)
+    data = open_bytes(ref.href)
+    try:
+        _check_magic(name, data)
+        layout = tiff.read_layout(data.read, data.size)
+        _check_limits(name, layout.scene, ref)
+        for page in layout.pages:
+            check_blocks(page, data.size)
+    except tiff.BrokenTiffError as error:
+        raise SceneError(name, f"it is not a whole TIFF: {error}", _AGAIN) from error
+    except OSError as error:
+        raise SceneError(name, f"it cannot be read ({error})", _AGAIN) from error
+    finally:
+        data.close()
+    return layout
+
+
+def _check_magic(name: str, data: Bytes) -> None:
+    if data.size == 0:
+        raise SceneError(name, "it is empty (0 bytes)", "wait for its upload to end, or " + _AGAIN)
+    head = data.read(0, 256)
+    if head[:4] in _MAGIC:
+        return
+    if data.size < 8:
+        raise SceneError(name, f"it ends after {data.size} bytes", _AGAIN)
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    kind = next((what for start, what in _LOOKS_LIKE.items() if text.startswith(start)), "")
+    seen = f"it looks like {kind}" if kind else f"it starts with the bytes {head[:8].hex(' ')}"
+    raise SceneError(name, f"it is not a TIFF; {seen}", "name a GeoTIFF, or convert it to one")
+
+
+def _check_limits(name: str, page: tiff.Page, ref: SceneRef) -> None:
+    most = int(dict(ref.options).get("max_pixels", MAX_PIXELS))
+    if page.height * page.width > most:
+        raise SceneError(
+            name,
+            f"it claims {page.height} x {page.width} pixels, the limit is {most}",
+            "cut it into parts (gdal_retile.py)",
+        )
+    if page.samples > MAX_BANDS:
+        raise SceneError(
+            name,
+            f"it claims {page.samples} bands, the limit is {MAX_BANDS}",
+            "choose some (gdal_translate -b ...)",
+        )
+    if page.block_bytes > MAX_BLOCK_BYTES:
+        raise SceneError(
+            name,
+            f"a single block of it takes {page.block_bytes / 2**20:.0f} MiB, "
+            f"the limit is {MAX_BLOCK_BYTES // 2**20} MiB",
+            "store it in tiles (gdal_translate -co TILED=YES)",
+        )

@@ -1,0 +1,145 @@
+"""PNG and JPEG images: pixels without a place on the Earth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from jaxtyping import Bool, Shaped
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from pipeline.core.window import Window
+from pipeline.errors import SceneError
+from pipeline.scenes import moment
+from pipeline.scenes.examine import image_bands, split_alpha
+from pipeline.scenes.guard import install_guard
+from pipeline.scenes.location import content_digest, gdal_path, open_bytes
+from pipeline.scenes.names import slug, stem
+from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
+
+MAX_DECODED_BYTES = 2**29
+"""Images are decoded whole; a larger one belongs into a tiled GeoTIFF."""
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+_MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
+_AGAIN = "fetch or export it again"
+
+
+class ImageScene:
+    """A PNG or JPEG, decoded whole when opened; world files beside it are not asked."""
+
+    def __init__(self, ref: SceneRef, *, known: SceneInfo | None = None) -> None:
+        """Open, examine and decode an image.
+
+        Args:
+            ref: Of kind ``image``, a local path. Options: ``datetime``, ``name``.
+            known: What an earlier opening found.
+
+        Raises:
+            SceneError: It is no image, is damaged, or decodes to too much.
+        """
+        install_guard()
+        driver = _driver(ref)
+        try:
+            with rasterio.open(gdal_path(ref.href), driver=driver) as source:
+                _check_size(ref, source)
+                self._info = known or _info(ref, source)
+                imagery, alpha = split_alpha(source)
+                self._pixels: np.ndarray = source.read(list(imagery))
+                self._planes = {index: plane for plane, index in enumerate(imagery)}
+                self._valid = np.ones(source.shape, bool)
+                if alpha:
+                    self._valid = np.asarray(source.read(alpha) != 0)
+        except (RasterioError, MemoryError) as error:
+            words = " ".join(str(error.__cause__ or error).split())[:300]
+            raise SceneError(ref.href, f"it cannot be decoded: {words}", _AGAIN) from error
+
+    @property
+    def info(self) -> SceneInfo:
+        """What is known of the scene."""
+        return self._info
+
+    def read(
+        self, window: Window, bands: tuple[int, ...]
+    ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
+        """Return pixels of ``window`` and where they are valid, as `Scene.read` says."""
+        whole = Window(row=0, col=0, height=self._info.height, width=self._info.width)
+        rows, cols = window.within(whole)
+        planes = [self._planes[index] for index in bands]
+        return self._pixels[planes][:, rows, cols].copy(), self._valid[rows, cols].copy()
+
+    def close(self) -> None:
+        """Give the pixels back."""
+        self._pixels = self._pixels[:0]
+
+
+def _driver(ref: SceneRef) -> str:
+    data = open_bytes(ref.href)
+    try:
+        head = data.read(0, 8)
+    finally:
+        data.close()
+    if data.size == 0:
+        raise SceneError(ref.href, "it is empty (0 bytes)", "wait for its upload to end")
+    for magic, driver in _MAGIC.items():
+        if head.startswith(magic):
+            if driver == "PNG":
+                _check_png(ref)
+            return driver
+    raise SceneError(
+        ref.href,
+        f"it is neither PNG nor JPEG; it starts with the bytes {head.hex(' ')}",
+        "name an image of these kinds",
+    )
+
+
+def _check_png(ref: SceneRef) -> None:
+    """Prove that a PNG has its last chunk: libpng reads one cut in half as black."""
+    data = open_bytes(ref.href)
+    offset, kind = 8, b""
+    try:
+        while kind != b"IEND":
+            head = data.read(offset, 8)
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            offset += 12 + length
+            if len(head) < 8 or offset > data.size:
+                fault = f"it is cut off: its chunks end at byte {offset}, the file at {data.size}"
+                raise SceneError(ref.href, fault, _AGAIN)
+    finally:
+        data.close()
+
+
+def _check_size(ref: SceneRef, source: DatasetReader) -> None:
+    item = np.dtype(source.dtypes[0]).itemsize
+    size = source.height * source.width * source.count * item
+    if size > MAX_DECODED_BYTES:
+        raise SceneError(
+            ref.href,
+            f"it claims {source.height} x {source.width} pixels, {size / 2**20:.0f} MiB decoded, "
+            f"the limit is {MAX_DECODED_BYTES // 2**20} MiB",
+            "convert it to a tiled GeoTIFF (gdal_translate -co TILED=YES)",
+        )
+
+
+def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
+    return SceneInfo(
+        name=slug(stem(ref)),
+        source=ref.href,
+        height=source.height,
+        width=source.width,
+        bands=image_bands(source),
+        dtype=source.dtypes[0],
+        georef=None,
+        fingerprint=content_digest(ref.href),
+        datetime=moment.taken(
+            option=dict(ref.options).get("datetime", ""), tags={}, name=stem(ref)
+        ),
+        block=source.shape,
+        stored_bytes=Path(ref.href).stat().st_size,
+    )
+
+
+_: type[Scene] = ImageScene
