@@ -1,0 +1,81 @@
+"""The network that is trained, and where its encoder starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pipeline.errors import ConfigError
+from pipeline.training.config import NetworkConfig
+
+
+def arguments(config: NetworkConfig) -> dict[str, Any]:
+    """Return what builds the network again: `smp.Unet`'s keywords."""
+    return {
+        "encoder_name": "mobilenet_v2",
+        "encoder_depth": config.depth,
+        "encoder_weights": None,
+        "decoder_channels": config.decoder,
+        "classes": 2,
+        "activation": None,
+    }
+
+
+def build(config: NetworkConfig) -> nn.Module:
+    """Return the network, its encoder loaded; logits for building and interior.
+
+    Raises:
+        ConfigError: The encoder's weights are missing or of another network.
+    """
+    network: nn.Module = smp.Unet(**arguments(config))
+    if config.encoder_weights is not None:
+        _load_encoder(network, config.encoder_weights)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _load_encoder(network: nn.Module, path: Path) -> None:
+    try:
+        state = load_file(path)
+        network.get_submodule("encoder").load_state_dict(dict(state))
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(f"{path}: cannot start the encoder: {error}") from error
+
+
+@torch.no_grad()
+def unfold_norms(network: nn.Module, image: Tensor) -> None:
+    """Give the encoder's norms the statistics of ``image``, changing no output.
+
+    The encoder's file has them folded into the convolutions: weight 1, mean 0,
+    variance 1. Batch statistics would throw that scale away on the first step,
+    so weight and bias take it over: ``w x + b = (w s) (x - m) / s + (b + w m)``.
+    """
+    encoder = network.get_submodule("encoder")
+    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(_unfold) for norm in norms]
+    was = network.training
+    network.eval()
+    network(image)
+    network.train(was)
+    for hook in hooks:
+        hook.remove()
+
+
+def _unfold(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
+        return
+    if norm.running_var is None:
+        return
+    seen = inputs[0].float()
+    mean, variance = seen.mean(dim=(0, 2, 3)), seen.var(dim=(0, 2, 3))
+    old = torch.sqrt(norm.running_var + norm.eps)
+    slope = norm.weight / old
+    offset = norm.bias - slope * norm.running_mean
+    norm.weight.copy_(slope * torch.sqrt(variance + norm.eps))
+    norm.bias.copy_(offset + slope * mean)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)

@@ -1,0 +1,132 @@
+"""Cutting a crop: any angle, pixel size and shape, image and labels together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from pipeline.training.config import AugmentConfig
+from pipeline.training.places import Level, Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Crop:
+    """A square of a place as the network will see it."""
+
+    image: NDArray[np.uint8]
+    """(3, crop, crop)."""
+    instances: NDArray[np.int32]
+    """(crop, crop)."""
+    contact: NDArray[np.uint8]
+    """(crop, crop)."""
+    known: NDArray[np.bool_]
+    """(crop, crop)."""
+    pixel_m: float
+    """Edge of a pixel on the ground."""
+
+
+def draw_pixel_m(config: AugmentConfig, rng: Generator) -> float:
+    """Return a ground size for a crop: triangular in its logarithm."""
+    low, high = config.pixel_m
+    if low == high:
+        return low
+    usual = min(max(config.usual_pixel_m, low), high)
+    return float(np.exp(rng.triangular(np.log(low), np.log(usual), np.log(high))))
+
+
+def source_level(place: Place, pixel_m: float) -> Level:
+    """Return the coarsest level that is at most 1.2 times coarser than asked for."""
+    fit = [level for level in place.levels if level.pixel_m <= 1.2 * pixel_m]
+    return fit[-1] if fit else place.levels[0]
+
+
+def draw_matrix(config: AugmentConfig, scale: float, rng: Generator) -> NDArray[np.float64]:
+    """Return the 2 x 2 map from a step in the crop to a step in the source.
+
+    Args:
+        config: How far shapes may change.
+        scale: Source pixels to one pixel of the crop.
+        rng: Where chance comes from.
+    """
+    angle = rng.uniform(0, 2 * np.pi) if config.rotate else np.pi / 2 * rng.integers(4)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    stretch, shear = rng.uniform(-config.shape, config.shape, 2)
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    shape = np.array([[1.0 + stretch, shear], [0.0, flip / (1.0 + stretch)]])
+    return scale * turn @ shape
+
+
+def cut(
+    level: Level, *, matrix: NDArray[np.float64], centre: tuple[float, float], crop: int
+) -> Crop:
+    """Return the crop whose middle is ``centre`` (row, col) of the level.
+
+    Past the edge the level is mirrored, as mapping mirrors it; the image is
+    bilinear, all else is the nearest pixel.
+    """
+    image, instances, contact, known = _cut(
+        level.image,
+        level.instances,
+        level.contact,
+        level.known,
+        matrix,
+        np.array(centre, np.float64),
+        crop,
+    )
+    scale = float(np.sqrt(abs(np.linalg.det(matrix))))
+    return Crop(
+        image=image,
+        instances=instances,
+        contact=contact,
+        known=known,
+        pixel_m=level.pixel_m * scale,
+    )
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _mirrored(at: int, length: int) -> int:  # pragma: no cover - compiled
+    at %= 2 * length
+    return at if at < length else 2 * length - 1 - at
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _cut(
+    image: NDArray[np.uint8],
+    instances: NDArray[np.int32],
+    contact: NDArray[np.uint8],
+    known: NDArray[np.bool_],
+    matrix: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    crop: int,
+) -> tuple[
+    NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], NDArray[np.bool_]
+]:  # pragma: no cover - compiled
+    height, width = instances.shape
+    out_image = np.empty((3, crop, crop), np.uint8)
+    out_instances = np.empty((crop, crop), np.int32)
+    out_contact = np.empty((crop, crop), np.uint8)
+    out_known = np.empty((crop, crop), np.bool_)
+    for row in range(crop):
+        for col in range(crop):
+            # From pixel centres to pixel centres.
+            y, x = row + 0.5 - crop / 2, col + 0.5 - crop / 2
+            r = centre[0] + matrix[0, 0] * y + matrix[0, 1] * x - 0.5
+            c = centre[1] + matrix[1, 0] * y + matrix[1, 1] * x - 0.5
+            r0, c0 = int(np.floor(r)), int(np.floor(c))
+            fr, fc = np.float32(r - r0), np.float32(c - c0)
+            ra, rb = _mirrored(r0, height), _mirrored(r0 + 1, height)
+            ca, cb = _mirrored(c0, width), _mirrored(c0 + 1, width)
+            for band in range(3):
+                top = image[band, ra, ca] * (1 - fc) + image[band, ra, cb] * fc
+                low = image[band, rb, ca] * (1 - fc) + image[band, rb, cb] * fc
+                out_image[band, row, col] = np.uint8(top * (1 - fr) + low * fr + 0.5)
+            rn = rb if fr >= 0.5 else ra
+            cn = cb if fc >= 0.5 else ca
+            out_instances[row, col] = instances[rn, cn]
+            out_contact[row, col] = contact[rn, cn]
+            out_known[row, col] = known[rn, cn]
+    return out_image, out_instances, out_contact, out_known
