@@ -1,0 +1,220 @@
+"""Made scenes: settlements drawn from a seed, with every roof outline known."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import Transformer
+from shapely import Polygon
+
+from pipeline.scenes.made import ground, houses, layout, light, roofs, things, trees
+from pipeline.scenes.made.layout import CHARACTERS, Style
+from pipeline.scenes.made.noise import Field
+
+__all__ = ["MadeScene", "Style", "settlement", "write_settlement"]
+
+CRS = "EPSG:32645"
+CORNER = (354000.0, 3057500.0)  # easting, northing: near 27.63 N 85.52 E
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MadeScene:
+    """A picture of a settlement and the truth about its roofs."""
+
+    image: NDArray[np.uint8]
+    """(3, rows, cols): red, green, blue."""
+    instances: NDArray[np.int32]
+    """(rows, cols): 0 is ground, k is the roof of building k, also where a tree hangs over it."""
+    polygons: tuple[Polygon, ...]
+    """Roof outlines in pixels, x = col and y = row; the first is building 1. None overlaps another."""
+    pixel_m: float
+    """Metres a pixel."""
+
+
+def _in_view(found: list[houses.Building], view: Polygon, pixel_m: float) -> list[houses.Building]:
+    """Return the buildings cut to the picture; scraps at its edge are left out."""
+    least = max(houses.SMALLEST_M2, 20 * pixel_m**2)
+    kept: list[houses.Building] = []
+    for building in found:
+        outline = building.outline
+        if not view.contains(outline):
+            seen = layout.pieces(outline & view, least)
+            if len(seen) != 1:
+                continue
+            outline = seen[0]
+        if houses.SMALLEST_M2 <= outline.area <= houses.LARGEST_M2:
+            kept.append(houses.Building(outline=outline, parts=building.parts))
+    return kept
+
+
+def _facing(height: Field, sun: light.Sun, pixel_m: float) -> Field:
+    """Return the cosine between a rough surface and the sun over that of level ground."""
+    down, right = np.gradient(height, np.float32(pixel_m))
+    cosine = (sun.z - right * sun.x - down * sun.y) / np.sqrt(1 + right**2 + down**2)
+    return np.asarray(np.clip(cosine / np.float32(sun.z), 0.25, 1.6), np.float32)
+
+
+def settlement(
+    *,
+    seed: int,
+    height: int = 1536,
+    width: int = 2048,
+    pixel_m: float = 0.3,
+    style: Style | None = None,
+) -> MadeScene:
+    """Return a settlement seen from above; the same arguments give the same bytes.
+
+    Args:
+        seed: Chooses everything that is not given.
+        height: Rows.
+        width: Columns.
+        pixel_m: Metres a pixel, 0.1 to 0.6.
+        style: Town, suburb or village; by default the seed chooses.
+
+    Raises:
+        ValueError: ``pixel_m`` is outside 0.05 to 1.
+    """
+    if not 0.05 <= pixel_m <= 1:
+        raise ValueError(
+            f"pixel_m is {pixel_m}; made scenes can be drawn at 0.05 to 1 metres a pixel"
+        )
+    rng = np.random.default_rng(seed)
+    chosen: Style = ("town", "suburb", "village")[int(rng.integers(3))]
+    character = CHARACTERS[style or chosen]
+    shape = (height, width)
+    view = shapely.box(0, 0, width * pixel_m, height * pixel_m)
+    middle = view.centroid
+    land = shapely.affinity.rotate(
+        view.buffer(22, join_style="mitre"), rng.uniform(-40, 40), origin=middle
+    )
+    land = shapely.affinity.scale(land, 1.45, 1.45, origin=middle)
+    roads, everywhere = layout.parcels(rng, land, character)
+    lots = [lot for lot in everywhere if view.intersects(lot.polygon)]
+    per_lot = [houses.build(rng, lot, character) for lot in lots]
+    uses = ground.land_use(rng, lots, [bool(b) for b in per_lot], character)
+    buildings = _in_view([b for group in per_lot for b in group], view, pixel_m)
+    outlines = [b.outline for b in buildings]
+    labels = roofs.burn(
+        [(p, k) for k, p in enumerate(outlines, start=1)], shape=shape, pixel_m=pixel_m
+    )
+
+    sun = light.sunlight(rng)
+    albedo, plants = ground.paint(rng, (roads, lots, uses), shape=shape, pixel_m=pixel_m)
+    tall = np.where(labels > 0, np.float32(0), plants)
+    built = np.zeros(shape, np.float32)
+    facing = np.ones(shape, np.float32)
+    roofs.paint(rng, buildings, labels, (albedo, built, facing), sun=sun, pixel_m=pixel_m)
+    objects = things.traffic(rng, roads)
+    for lot, group in zip(lots, per_lot, strict=True):
+        objects += things.yard(rng, lot, built=bool(group))
+    for k, building in enumerate(buildings, start=1):
+        objects += things.rooftop(rng, building, k)
+    _place(objects, labels, (albedo, built), pixel_m=pixel_m)
+    tall = np.maximum(tall, built)
+    under = trees.plant(
+        rng,
+        trees.forest(rng, (lots, uses), character),
+        (albedo, tall),
+        blocked=built,
+        pixel_m=pixel_m,
+    )
+    rough = under | ((labels == 0) & (built == 0))
+    facing = np.where(rough, _facing(tall, sun, pixel_m), facing)
+    colours = light.lit(albedo, tall, facing, sun=sun, pixel_m=pixel_m)
+    picture = light.photograph(rng, colours)
+    pixels = tuple(
+        shapely.affinity.scale(p, 1 / pixel_m, 1 / pixel_m, origin=(0, 0)) for p in outlines
+    )
+    return MadeScene(
+        image=np.ascontiguousarray(picture.transpose(2, 0, 1)),
+        instances=labels,
+        polygons=pixels,
+        pixel_m=pixel_m,
+    )
+
+
+def _place(
+    objects: list[things.Thing],
+    labels: roofs.Labels,
+    canvas: tuple[Field, Field],
+    *,
+    pixel_m: float,
+) -> None:
+    """Paint things onto albedo and height where they stand on their own roof or on the ground."""
+    albedo, height = canvas
+    which = things.stamp(objects, shape=labels.shape, pixel_m=pixel_m)
+    owners = np.array([-1] + [t.owner for t in objects], np.int32)
+    spots = np.flatnonzero((which > 0) & (owners[which] == labels))
+    number = which.ravel()[spots]
+    colours = np.array([(0, 0, 0)] + [t.colour for t in objects], np.float32)
+    heights = np.array([0] + [t.height_m for t in objects], np.float32)
+    albedo.reshape(-1, 3)[spots] = colours[number]
+    height.reshape(-1)[spots] += heights[number]
+
+
+def write_settlement(
+    folder: Path,
+    *,
+    seed: int,
+    height: int = 1536,
+    width: int = 2048,
+    pixel_m: float = 0.3,
+    style: Style | None = None,
+) -> tuple[Path, Path]:
+    """Write a made scene as GeoTIFF and its roofs as GeoJSON; return both paths.
+
+    The scene is tiled, compressed and lies in UTM zone 45 north; the truth is RFC 7946, longitude and latitude.
+    """
+    made = settlement(seed=seed, height=height, width=width, pixel_m=pixel_m, style=style)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    scene, truth = folder / f"made_{seed}.tif", folder / f"made_{seed}.geojson"
+    away = Affine(pixel_m, 0, CORNER[0], 0, -pixel_m, CORNER[1])
+    draft = scene.with_name(f".{scene.name}.{os.getpid()}")
+    with rasterio.open(
+        draft, "w", driver="GTiff", height=height, width=width, count=3, dtype="uint8", crs=CRS, transform=away,
+        tiled=True, blockxsize=256, blockysize=256, compress="deflate", predictor=2, photometric="RGB",
+    ) as sink:  # fmt: skip
+        sink.write(made.image)
+    draft.replace(scene)
+    draft = truth.with_name(f".{truth.name}.{os.getpid()}")
+    draft.write_text(json.dumps(_collection(made)) + "\n", encoding="utf-8")
+    draft.replace(truth)
+    return scene, truth
+
+
+def _collection(made: MadeScene) -> dict[str, object]:
+    """Return the roofs as an RFC 7946 feature collection: outer rings anticlockwise, 1e-8 degrees."""
+    to_earth = Transformer.from_crs(CRS, "EPSG:4326", always_xy=True)
+
+    def lonlat(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        east, north = (
+            CORNER[0] + points[:, 0] * made.pixel_m,
+            CORNER[1] - points[:, 1] * made.pixel_m,
+        )
+        return np.round(np.stack(to_earth.transform(east, north), axis=1), 8)
+
+    features = []
+    for number, outline in enumerate(made.polygons, start=1):
+        earth = shapely.orient_polygons(shapely.transform(outline, lonlat))
+        properties = {
+            "class": "building",
+            "area_m2": round(outline.area * made.pixel_m**2, 2),
+        }
+        features.append(
+            {
+                "type": "Feature",
+                "id": number,
+                "properties": properties,
+                "geometry": shapely.geometry.mapping(earth),
+            }
+        )
+    return {"type": "FeatureCollection", "features": features}

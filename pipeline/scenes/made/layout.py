@@ -1,0 +1,219 @@
+"""The plan of a settlement: streets cut land into blocks, blocks are cut into lots.
+
+All lengths are metres, x to the right and y down from the picture's upper left corner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import LineString, Polygon
+
+Style = Literal["town", "suburb", "village"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Character:
+    """What tells one kind of settlement from another."""
+
+    block_m2: float
+    """Blocks larger than this are cut by another street."""
+    lot_m2: tuple[float, float]
+    """Area of a lot where the settlement is thick, and where it thins out."""
+    street_m: tuple[float, ...]
+    """Widths of first, second, ... streets."""
+    paved: float
+    """Share of the lesser streets that are paved."""
+    attached: float
+    """Share of lots that are built from wall to wall."""
+    built: float
+    """Share of lots that are built on where the settlement is thick."""
+    storeys: tuple[float, float]
+    """Least and most storeys, the mean being near the least."""
+    green: float
+    """How much grows on open ground, 0 to 1."""
+    trees_per_ha: float
+    """Trees on a hectare of green ground."""
+    roofs: dict[str, float]
+    """Roof material and its weight."""
+
+
+CHARACTERS: dict[Style, Character] = {
+    "town": Character(
+        block_m2=4200, lot_m2=(105, 160), street_m=(15, 8, 5.5, 4, 2.6), paved=0.6, attached=0.72, built=0.88,
+        storeys=(1, 5), green=0.45, trees_per_ha=22,
+        roofs={"concrete": 6.0, "zinc": 2.6, "blue": 1.3, "red": 0.8, "rust": 1.6, "tile": 0.7, "terrace": 1.2},
+    ),
+    "suburb": Character(
+        block_m2=7000, lot_m2=(290, 520), street_m=(12, 7, 6, 4.5, 4), paved=0.7, attached=0.16, built=0.82,
+        storeys=(1, 3), green=0.62, trees_per_ha=55,
+        roofs={"concrete": 3.6, "zinc": 2.0, "blue": 1.0, "red": 1.0, "rust": 0.8, "tile": 2.4, "terrace": 1.0},
+    ),
+    "village": Character(
+        block_m2=22000, lot_m2=(430, 2600), street_m=(8, 4.5, 3.2, 2.4, 2), paved=0.1, attached=0.03, built=0.62,
+        storeys=(1, 1.8), green=0.72, trees_per_ha=75,
+        roofs={"concrete": 0.7, "zinc": 4.5, "blue": 0.7, "red": 0.5, "rust": 2.6, "tile": 0.8, "thatch": 1.6},
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Road:
+    """A street, track or path."""
+
+    line: LineString
+    """Its middle."""
+    width_m: float
+    """From edge to edge."""
+    paved: bool
+    """Asphalt or concrete; else earth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """A piece of land with one use."""
+
+    polygon: Polygon
+    """Its outline."""
+    density: float
+    """How thick the settlement is here, 0 to 1."""
+    works: bool
+    """Part of a works, school or market: large halls and open yards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """The smallest rotated rectangle around a shape."""
+
+    x: float
+    """Its centre."""
+    y: float
+    """Its centre."""
+    ux: float
+    """Unit vector along the longer side."""
+    uy: float
+    """Unit vector along the longer side."""
+    a: float
+    """Half the longer side."""
+    b: float
+    """Half the shorter side."""
+
+    def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (n, 2) points given along the sides as points in metres."""
+        turn = np.array([[self.ux, self.uy], [-self.uy, self.ux]])
+        return np.asarray(points @ turn + (self.x, self.y))
+
+
+def frame(polygon: Polygon) -> Frame:
+    """Return the smallest rotated rectangle around ``polygon``."""
+    corners = shapely.get_coordinates(shapely.minimum_rotated_rectangle(polygon))
+    if len(corners) < 4:
+        return Frame(x=float(corners[0, 0]), y=float(corners[0, 1]), ux=1.0, uy=0.0, a=0.0, b=0.0)
+    x, y = corners[:4].mean(axis=0)
+    first, second = corners[1] - corners[0], corners[2] - corners[1]
+    long, short = (first, second) if np.hypot(*first) >= np.hypot(*second) else (second, first)
+    length, breadth = float(np.hypot(*long)), float(np.hypot(*short))
+    ux, uy = long / max(length, 1e-9)
+    return Frame(x=float(x), y=float(y), ux=float(ux), uy=float(uy), a=length / 2, b=breadth / 2)
+
+
+def pieces(shape: shapely.Geometry, least_m2: float) -> list[Polygon]:
+    """Return the polygons of ``shape`` that measure at least ``least_m2``."""
+    return [p for p in shapely.get_parts(shape) if isinstance(p, Polygon) and p.area >= least_m2]
+
+
+def _cut(
+    polygon: Polygon, rng: np.random.Generator, *, bend: float, middle: float
+) -> tuple[Polygon, LineString]:
+    """Return what lies left of a line across the longer side, and the line."""
+    box = frame(polygon)
+    along = rng.uniform(-middle, middle) * box.a
+    reach, count = box.b * 1.3 + 5, 14 if bend else 2
+    v = np.linspace(-reach, reach, count)
+    u = np.full(count, along) + rng.normal(0, 0.05) * v * bool(bend)
+    if bend:
+        waves = rng.normal(0, bend, 3)
+        for k, wave in enumerate(waves, start=1):
+            u += wave / k * np.sin(v / max(reach, 40) * np.pi * k + rng.uniform(0, 6.3))
+    line = np.stack([u, v], axis=1)
+    far = np.array([[-4 * box.a - 50, reach], [-4 * box.a - 50, -reach]])
+    return Polygon(box.at(np.vstack([line, far]))), LineString(box.at(line))
+
+
+def streets(
+    rng: np.random.Generator, land: Polygon, character: Character
+) -> tuple[list[Road], list[Polygon]]:
+    """Return the streets over ``land`` and the blocks between them."""
+    roads: list[Road] = []
+    blocks: list[Polygon] = []
+    todo = [(land, 0)]
+    while todo:
+        area, level = todo.pop()
+        if area.area < character.block_m2 * rng.uniform(0.6, 1.5):
+            blocks.append(area)
+            continue
+        side, line = _cut(area, rng, bend=rng.uniform(1, 9), middle=0.3)
+        grade = min(max(0, (level + 1) // 2), len(character.street_m) - 1)
+        width = character.street_m[grade] * rng.uniform(0.85, 1.2)
+        paved = bool(grade == 0 or rng.random() < character.paved)
+        for part in shapely.get_parts(shapely.intersection(line, area)):
+            if isinstance(part, LineString):
+                roads.append(Road(line=part, width_m=width, paved=paved))
+        strip = line.buffer(width / 2 + rng.uniform(0, 0.12) * width)
+        for rest in (area & side, area - side):
+            todo += [(p, level + 1) for p in pieces(rest - strip, 60)]
+    return roads, blocks
+
+
+def lots(rng: np.random.Generator, block: Polygon, target_m2: float) -> list[Polygon]:
+    """Cut a block into lots of about ``target_m2``, sharing their boundaries."""
+    done: list[Polygon] = []
+    todo = [block]
+    while todo:
+        area = todo.pop()
+        if area.area < target_m2 * rng.uniform(0.75, 1.9):
+            done.append(area)
+            continue
+        side, _ = _cut(area, rng, bend=0, middle=0.2)
+        todo += [p for rest in (area & side, area - side) for p in pieces(rest, 8)]
+    return done
+
+
+def parcels(
+    rng: np.random.Generator, land: Polygon, character: Character
+) -> tuple[list[Road], list[Lot]]:
+    """Return streets and lots; lots shrink and fill up towards a few centres."""
+    roads, blocks = streets(rng, land, character)
+    left, top, right, bottom = land.bounds
+    rural = character.lot_m2[1] > 1000
+    count = max(1, round(land.area / 60000)) if rural else 2
+    centres = rng.uniform((left, top), (right, bottom), (count, 2))
+    reach = 75.0 if rural else 260.0
+    found: list[Lot] = []
+    for block in blocks:
+        spot = block.representative_point()
+        gap = np.hypot(centres[:, 0] - spot.x, centres[:, 1] - spot.y).min()
+        density = float(np.exp(-((gap / reach) ** 2)))
+        works = bool(rng.random() < 0.09 and block.area > 900)
+        near, far = character.lot_m2
+        target = far + (near - far) * density
+        if works:
+            target = max(target, rng.uniform(700, 1800))
+        if rural:
+            for field in lots(rng, block, far):
+                spot = field.representative_point()
+                gap = np.hypot(centres[:, 0] - spot.x, centres[:, 1] - spot.y).min()
+                density = float(np.exp(-((gap / reach) ** 2)))
+                size = far + (near - far) * density
+                found += [
+                    Lot(polygon=p, density=density, works=works) for p in lots(rng, field, size)
+                ]
+            continue
+        found += [
+            Lot(polygon=p, density=max(density, 0.6), works=works) for p in lots(rng, block, target)
+        ]
+    return roads, found
