@@ -166,8 +166,10 @@ def _create(path: Path, raster: Raster) -> DatasetWriter:
 
 
 def _colours(provenance: Provenance) -> dict[int, tuple[int, int, int, int]]:
-    # All 256, or readers show the values that are left out as opaque black.
-    colours = dict.fromkeys(range(256), (0, 0, 0, 0))
+    # TIFF's colour table has no alpha: GDAL makes nodata transparent, and 0 cannot be.
+    # White at least vanishes when a map multiplies; mask.qml hides it in QGIS.
+    # All 256 values, or those left out are black.
+    colours = dict.fromkeys(range(256), (255, 255, 255, 255))
     return colours | {known.value: (*known.colour, 255) for known in provenance.classes}
 
 

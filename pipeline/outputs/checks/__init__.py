@@ -1,0 +1,1 @@
+"""One module a format: each tells everything that is wrong with a file."""

@@ -1,0 +1,31 @@
+"""What is wrong with a file, counted by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Complaints:
+    """Broken rules; one line each, however many features break them."""
+
+    _first: dict[str, int | None] = field(default_factory=dict)
+    _count: dict[str, int] = field(default_factory=dict)
+
+    def add(self, rule: str, where: int | None = None) -> None:
+        """Note that ``rule`` is broken, by feature number ``where`` or by the whole file."""
+        self._first.setdefault(rule, where)
+        self._count[rule] = self._count.get(rule, 0) + 1
+
+    def add_all(self, rule: str, where: Iterable[int]) -> None:
+        """Note that each of the features ``where`` breaks ``rule``."""
+        for which in where:
+            self.add(rule, which)
+
+    def lines(self) -> list[str]:
+        """Return a sentence for each broken rule, in the order they were met."""
+        return [
+            rule if first is None else f"{rule} ({self._count[rule]} times, first in feature {first})"
+            for rule, first in self._first.items()
+        ]
