@@ -1,0 +1,249 @@
+"""Objects to compare: polygons of any file, cleaned, with what was done about each fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Float64, Int64, Shaped
+from pyproj import CRS
+
+from pipeline.core.georef import Georef
+from pipeline.core.scores.overlaps import overlaps
+from pipeline.errors import ConfigError
+from pipeline.runs.truth_geojson import Json, load_json
+from pipeline.runs.truth_vectors import Vectors, read_vectors, sniff
+
+_LABELS = ("class", "label", "class_name", "category")
+_CONFIDENCES = ("confidence", "score", "probability")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The pixels that objects were drawn on."""
+
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+    georef: Georef | None
+    """Where they lie; None for images that have no place on the Earth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """Valid polygons, each one connected piece of ground."""
+
+    source: str
+    """The file they come from."""
+    polygon: Shaped[np.ndarray, " n"]
+    """Shapely Polygons."""
+    crs: CRS | None
+    """What their coordinates mean; None for pixels ``(x=col, y=row)``."""
+    label: Shaped[np.ndarray, " n"] | None = None
+    """Name of each one's class, where the file has classes."""
+    confidence: Float64[np.ndarray, " n"] | None = None
+    """In 0..1, where the file has it."""
+    id: Shaped[np.ndarray, " n"] | None = None
+    """What the file calls each one."""
+    grid: Grid | None = None
+    """The pixels they were drawn on, where there are any."""
+    unknown: Shaped[np.ndarray, " areas"] | None = None
+    """Polygons of the same plane in which a label raster has no data."""
+    notes: tuple[str, ...] = field(default=())
+    """What was repaired or left out, with counts."""
+
+    def __len__(self) -> int:
+        """Return the number of polygons."""
+        return len(self.polygon)
+
+    def take(self, which: Bool[np.ndarray, " n"] | Int64[np.ndarray, " some"]) -> Objects:
+        """Return the rows that ``which`` selects."""
+        return replace(
+            self,
+            polygon=self.polygon[which],
+            label=None if self.label is None else self.label[which],
+            confidence=None if self.confidence is None else self.confidence[which],
+            id=None if self.id is None else self.id[which],
+        )
+
+
+def read_objects(path: Path, *, layer: str | None = None, image: str | None = None) -> Objects:
+    """Return the polygons of a vector file, a COCO file or a label raster.
+
+    Args:
+        path: A local file.
+        layer: Which layer, where a vector file has several.
+        image: Which image, where a COCO file has several: its file name or stem.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds no polygons but other things.
+        SceneError: It is a raster that cannot be read.
+    """
+    from pipeline.runs.truth_coco import read_coco
+    from pipeline.runs.truth_labels import is_raster, read_labels
+
+    if is_raster(path):
+        return read_labels(path)
+    if sniff(path) == "geojson":
+        value = load_json(path)
+        if isinstance(value, dict) and "annotations" in value and "type" not in value:
+            return read_coco(path, value, image=image)
+    return cleaned(read_vectors(path, layer=layer))
+
+
+def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
+    """Return polygons that can be compared.
+
+    Invalid ones are repaired, lone points and lines and empty geometries left out,
+    parts that do not touch made objects of their own.
+
+    Args:
+        vectors: Geometries as they stand in a file.
+        grid: The pixels they were drawn on, where there are any.
+
+    Raises:
+        ConfigError: There are geometries, but no polygon among them.
+    """
+    notes = list(vectors.notes)
+    shapes = vectors.geometry
+    kinds = shapely.get_type_id(shapes)
+    areal = np.isin(kinds, [3, 6, 7])  # Polygon, MultiPolygon, GeometryCollection
+    null = int((kinds < 0).sum())
+    other = int((~areal).sum()) - null
+    if null:
+        notes.append(f"{null} feature(s) without geometry were left out")
+    if other and not areal.any():
+        raise ConfigError(
+            f"{vectors.source}: it holds {other} points or lines, but no polygon; "
+            "give the outlines of the objects"
+        )
+    if other:
+        notes.append(f"{other} points or lines were left out")
+    rows = np.flatnonzero(areal)
+    shapes = _unwrapped(shapes[rows], vectors.crs, notes)
+    shapes = _repaired(shapes, notes)
+    parts, part_of = shapely.get_parts(shapes, return_index=True)
+    parts, inner_of = shapely.get_parts(parts, return_index=True)
+    part_of = part_of[inner_of]
+    good = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)
+    parts, part_of = parts[good], part_of[good]
+    lost = len(rows) - len(np.unique(part_of))
+    several = len(part_of) - len(np.unique(part_of))
+    if lost:
+        notes.append(f"{lost} empty or flat polygon(s) were left out")
+    if several:
+        notes.append(f"polygons of several parts were split into {several} more")
+    rows = rows[part_of]
+    found = Objects(
+        source=vectors.source,
+        polygon=parts,
+        crs=vectors.crs,
+        label=_labels(vectors, rows),
+        confidence=_confidence(vectors, rows, notes),
+        id=_column(vectors, ("id",), rows),
+        grid=grid,
+    )
+    return replace(found, notes=tuple(notes))
+
+
+def without_repeats(truth: Objects) -> Objects:
+    """Return truth in which nothing is there twice: duplicates, and polygons inside others."""
+    notes = list(truth.notes)
+    if not len(truth):
+        return truth
+    keys = shapely.to_wkb(shapely.normalize(truth.polygon))
+    _, first = np.unique(keys.astype(bytes) if keys.dtype != object else keys, return_index=True)
+    kept = truth.take(np.sort(first))
+    if len(kept) < len(truth):
+        notes.append(f"{len(truth) - len(kept)} duplicate polygon(s) were counted once")
+    pairs = overlaps(kept.polygon, kept.polygon)
+    pairs = pairs.where(pairs.predicted != pairs.truth)
+    mine, other = pairs.predicted_area[pairs.predicted], pairs.truth_area[pairs.truth]
+    nested = (pairs.shared >= 0.95 * mine) & ((mine < other) | (pairs.predicted > pairs.truth))
+    drop = np.zeros(len(kept), bool)
+    drop[pairs.predicted[nested]] = True
+    crossing = pairs.where(~drop[pairs.predicted] & ~drop[pairs.truth])
+    crossing = crossing.where((crossing.iou > 0.01) & (crossing.predicted < crossing.truth))
+    if drop.any():
+        notes.append(f"{int(drop.sum())} polygon(s) inside another were not counted again")
+    if len(crossing):
+        notes.append(f"{len(crossing)} pair(s) of true polygons overlap")
+    return replace(kept.take(~drop), notes=tuple(notes))
+
+
+def _unwrapped(
+    shapes: Shaped[np.ndarray, " n"], crs: CRS | None, notes: list[str]
+) -> Shaped[np.ndarray, " n"]:
+    """Return polygons that cross 180 degrees in one piece: -179.9 becomes 180.1."""
+    if crs is None or not crs.is_geographic or not len(shapes):
+        return shapes
+    left, _, right, _ = shapely.bounds(shapes).T
+    wide = np.flatnonzero(right - left > 180)
+    if not len(wide):
+        return shapes
+    notes.append(f"{len(wide)} polygon(s) cross the antimeridian, and were put together there")
+    shapes = shapes.copy()
+
+    def eastward(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
+        return np.column_stack(
+            [np.where(points[:, 0] < 0, points[:, 0] + 360, points[:, 0]), points[:, 1]]
+        )
+
+    shapes[wide] = shapely.transform(shapes[wide], eastward)
+    return shapes
+
+
+def _repaired(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.ndarray, " n"]:
+    broken = np.flatnonzero(~shapely.is_valid(shapes))
+    if not len(broken):
+        return shapes
+    shapes = shapes.copy()
+    finite = np.isfinite(shapely.bounds(shapes[broken])).all(axis=1)
+    shapes[broken[~finite]] = shapely.Polygon()
+    broken = broken[finite]
+    shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
+    notes.append(f"{len(broken)} invalid polygon(s) were repaired")
+    return shapes
+
+
+def _column(
+    vectors: Vectors, names: tuple[str, ...], rows: Int64[np.ndarray, " some"]
+) -> Shaped[np.ndarray, " some"] | None:
+    for name in names:
+        if name in vectors.columns:
+            values = vectors.columns[name]
+            return np.array([str(values[row]) for row in rows], object)
+    return None
+
+
+def _labels(
+    vectors: Vectors, rows: Int64[np.ndarray, " some"]
+) -> Shaped[np.ndarray, " some"] | None:
+    found = _column(vectors, _LABELS, rows)
+    return None if found is None or set(found) <= {"None", "nan", ""} else found
+
+
+def _confidence(vectors: Vectors, rows: Int64[np.ndarray, " some"], notes: list[str]) -> Json:
+    for name in _CONFIDENCES:
+        if name not in vectors.columns:
+            continue
+        values = np.array([_number(one) for one in vectors.columns[name]], np.float64)[rows]
+        missing = int(np.isnan(values).sum())
+        if missing:
+            notes.append(f"{missing} object(s) without confidence were given 0")
+        values = np.nan_to_num(values, nan=0.0)
+        if len(values) and (values.min() < 0 or values.max() > 1):
+            notes.append(f"{name} is not in 0..1, and was not used")
+            return None
+        return values
+    return None
+
+
+def _number(value: Json) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
