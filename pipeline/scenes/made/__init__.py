@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely import Polygon
 
-from pipeline.scenes.made import ground, houses, layout, light, roofs, things, trees
+from pipeline.scenes.made import (
+    ground,
+    houses,
+    layout,
+    light,
+    roofs,
+    rooftops,
+    things,
+    trees,
+)
 from pipeline.scenes.made.layout import CHARACTERS, Style
 from pipeline.scenes.made.noise import Field
 
@@ -59,7 +68,7 @@ def _facing(height: Field, sun: light.Sun, pixel_m: float) -> Field:
     """Return the cosine between a rough surface and the sun over that of level ground."""
     down, right = np.gradient(height, np.float32(pixel_m))
     cosine = (sun.z - right * sun.x - down * sun.y) / np.sqrt(1 + right**2 + down**2)
-    return np.asarray(np.clip(cosine / np.float32(sun.z), 0.25, 1.6), np.float32)
+    return np.asarray(np.clip(cosine / np.float32(sun.z), 0.45, 1.32), np.float32)
 
 
 def settlement(
@@ -116,9 +125,10 @@ def settlement(
     for lot, group in zip(lots, per_lot, strict=True):
         objects += things.yard(rng, lot, built=bool(group))
     for k, building in enumerate(buildings, start=1):
-        objects += things.rooftop(rng, building, k)
+        objects += rooftops.rooftop(rng, building, k)
     _place(objects, labels, (albedo, built), pixel_m=pixel_m)
     tall = np.maximum(tall, built)
+    _lean(rng, labels, (albedo, built, tall), sun=sun, pixel_m=pixel_m)
     under = trees.plant(
         rng,
         trees.forest(rng, (lots, uses), character),
@@ -158,6 +168,33 @@ def _place(
     heights = np.array([0] + [t.height_m for t in objects], np.float32)
     albedo.reshape(-1, 3)[spots] = colours[number]
     height.reshape(-1)[spots] += heights[number]
+
+
+def _lean(
+    rng: np.random.Generator,
+    labels: roofs.Labels,
+    canvas: tuple[Field, Field, Field],
+    *,
+    sun: light.Sun,
+    pixel_m: float,
+) -> None:
+    """Paint the walls that show where the camera did not look straight down."""
+    albedo, built, tall = canvas
+    slant, way = max(1e-3, rng.normal(0.09, 0.07)), rng.uniform(0, 2 * np.pi)
+    right, down = float(np.cos(way)), float(np.sin(way))
+    roofed = built * (labels > 0)
+    high, whose = light.walls(roofed, labels, dx=right, dy=down, drop=pixel_m / slant)
+    row, col = np.nonzero(high)
+    level, owner = high[row, col], whose[row, col]
+    paint = np.array(
+        ((0.62, 0.57, 0.5), (0.5, 0.36, 0.3), (0.68, 0.66, 0.62), (0.6, 0.5, 0.42)), np.float32
+    )
+    along = (col * down - row * right) * pixel_m
+    window = (level % 3 > 1) & (level % 3 < 2.2) & ((along + owner) % 2.7 < 1.2)
+    shade = np.float32(0.95 if right * sun.x + down * sun.y > 0 else 0.6)
+    albedo[row, col] = paint[owner % 4] * np.where(window, 0.45, 1)[:, None] * shade
+    tall[row, col] = np.maximum(level, tall[row, col])
+    built[row, col] = level
 
 
 def write_settlement(

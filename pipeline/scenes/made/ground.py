@@ -53,7 +53,8 @@ def land_use(
 
 def _looks(rng: np.random.Generator, lots: list[Lot], uses: list[str]) -> NDArray[np.float32]:
     """Return float32 (lots + 1, 9): a row of ``USES`` each, somewhat off, and the furrows' direction."""
-    soil = 1 + rng.normal(0, (0.07, 0.04, 0.05))
+    warm = rng.normal(0.02, 0.035)
+    soil = np.array((1 + warm, 1.0, 1 - 1.2 * warm)) * rng.normal(1, 0.05)
     rows = [(*USES["verge"], 1.0, 0.0)]
     for lot, use in zip(lots, uses, strict=True):
         box = frame(lot.polygon)
@@ -136,8 +137,8 @@ def paint(
         layer += plants * (green - layer)
         layer += paved * (np.float32(tar * (1.0, 0.985, 0.96)[band]) * wear - layer)
         albedo[..., band] = np.clip(layer, 0.02, 1)
-    heaps = plants * np.clip(tuft - np.float32(0.5) + dry * 0, 0, 2) * np.float32(0.45)
-    bush = plants * np.clip(fine - np.float32(1.15), 0, 0.9) * np.float32(1.9) * (look[4] == 0)
+    heaps = plants * np.clip(tuft - np.float32(0.5) + dry * 0, 0, 2) * np.float32(0.2)
+    bush = plants * np.clip(fine - np.float32(1.1), 0, 0.9) * np.float32(1.2) * (look[4] == 0)
     return albedo, np.maximum(heaps, bush).astype(np.float32)
 
 

@@ -9,55 +9,9 @@ import shapely
 from shapely import Polygon
 
 from pipeline.scenes.made.layout import Character, Frame, Lot, frame, pieces
+from pipeline.scenes.made.materials import METALS, ROOF_COLOURS, Colour, tint
 
 SMALLEST_M2, LARGEST_M2 = 15.0, 600.0
-
-Colour = tuple[float, float, float]
-
-ROOF_COLOURS: dict[str, tuple[Colour, ...]] = {
-    "concrete": (
-        (0.60, 0.58, 0.54),
-        (0.52, 0.50, 0.47),
-        (0.68, 0.66, 0.62),
-        (0.57, 0.54, 0.48),
-        (0.45, 0.44, 0.42),
-    ),
-    "terrace": (
-        (0.66, 0.49, 0.42),
-        (0.60, 0.42, 0.36),
-        (0.74, 0.66, 0.56),
-        (0.55, 0.47, 0.44),
-    ),
-    "zinc": (
-        (0.62, 0.66, 0.69),
-        (0.72, 0.75, 0.77),
-        (0.52, 0.56, 0.60),
-        (0.85, 0.88, 0.90),
-        (0.47, 0.48, 0.48),
-    ),
-    "blue": (
-        (0.16, 0.40, 0.66),
-        (0.22, 0.47, 0.70),
-        (0.12, 0.31, 0.58),
-        (0.33, 0.52, 0.68),
-    ),
-    "red": ((0.66, 0.22, 0.22), (0.58, 0.24, 0.22), (0.72, 0.34, 0.32)),
-    "rust": (
-        (0.50, 0.34, 0.26),
-        (0.56, 0.42, 0.33),
-        (0.43, 0.31, 0.26),
-        (0.58, 0.49, 0.43),
-    ),
-    "tile": (
-        (0.60, 0.33, 0.23),
-        (0.52, 0.31, 0.24),
-        (0.66, 0.42, 0.29),
-        (0.44, 0.29, 0.25),
-    ),
-    "thatch": ((0.55, 0.46, 0.33), (0.45, 0.38, 0.29), (0.62, 0.53, 0.38)),
-}
-METALS = ("zinc", "blue", "red", "rust")
-MATERIALS = tuple(ROOF_COLOURS)
 SHAPES = ("flat", "shed", "gable", "hip")
 
 
@@ -89,15 +43,6 @@ class Building:
     """What is seen of it from above, in metres."""
     parts: tuple[Part, ...]
     """Roof parts; where two cover a spot the higher one is seen."""
-
-
-def tint(rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 0.04) -> Colour:
-    """Return one of the colours, a little off."""
-    base = np.array(colours[int(rng.integers(len(colours)))])
-    red, green, blue = np.clip(
-        base * rng.normal(1, spread * 1.5) + rng.normal(0, spread / 3, 3), 0.03, 0.97
-    )
-    return float(red), float(green), float(blue)
 
 
 def _material(rng: np.random.Generator, character: Character) -> str:
@@ -194,7 +139,9 @@ def _attached(rng: np.random.Generator, lot: Lot, character: Character) -> Build
 
 def _rooms(rng: np.random.Generator, a: float, b: float) -> list[tuple[float, float, float, float]]:
     """Return rectangles (u, v, a, b) that make up a house of half sides ``a``, ``b``."""
-    kind = int(rng.choice(5, p=(0.5, 0.22, 0.1, 0.06, 0.12)))
+    kind = int(rng.choice(5, p=(0.5, 0.2, 0.1, 0.08, 0.12)))
+    if (kind in (1, 2) and b < 4.2) or (kind == 3 and b < 6.5) or b < 2.5:
+        kind = 0
     wing = float(rng.uniform(0.38, 0.5))
     side = float(rng.choice((-1, 1)))
     if kind == 1:  # L

@@ -190,7 +190,7 @@ def parcels(
     roads, blocks = streets(rng, land, character)
     left, top, right, bottom = land.bounds
     rural = character.lot_m2[1] > 1000
-    count = max(1, round(land.area / 60000)) if rural else 2
+    count = max(2, round(land.area / 26000)) if rural else 2
     centres = rng.uniform((left, top), (right, bottom), (count, 2))
     reach = 75.0 if rural else 260.0
     found: list[Lot] = []
@@ -198,7 +198,7 @@ def parcels(
         spot = block.representative_point()
         gap = np.hypot(centres[:, 0] - spot.x, centres[:, 1] - spot.y).min()
         density = float(np.exp(-((gap / reach) ** 2)))
-        works = bool(rng.random() < 0.09 and block.area > 900)
+        works = bool(not rural and rng.random() < 0.09 and block.area > 900)
         near, far = character.lot_m2
         target = far + (near - far) * density
         if works:

@@ -9,9 +9,10 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from pipeline.scenes.made.houses import MATERIALS, METALS, SHAPES, Building, Part
+from pipeline.scenes.made.houses import SHAPES, Building, Part
 from pipeline.scenes.made.light import Sun
-from pipeline.scenes.made.noise import Field, fractal
+from pipeline.scenes.made.materials import MATERIALS, cover, wallpapers
+from pipeline.scenes.made.noise import Field
 
 Labels = NDArray[np.int32]
 Scale = tuple[float, ...]
@@ -79,8 +80,7 @@ def paint(
     """
     albedo, height, facing = canvas
     shape = labels.shape
-    blotch = fractal(rng, shape, 3.5 / pixel_m, octaves=4, gain=0.7)
-    tones = rng.standard_normal(8192).astype(np.float32)
+    papers = wallpapers(rng)
     for layer in range(max((len(b.parts) for b in buildings), default=0)):
         parts = [
             (b.parts[layer], k) for k, b in enumerate(buildings, start=1) if len(b.parts) > layer
@@ -128,63 +128,6 @@ def paint(
         )
         cosine = (sun.z - dx * sun.x - dy * sun.y) / np.sqrt(1 + dx * dx + dy * dy)
         facing.reshape(-1)[spots] = np.clip(cosine / sun.z, 0.0, 1.55)
-        paper = blotch.ravel()[spots]
-        albedo.reshape(-1, 3)[spots] = _cover(
-            look, number, (u, v), (paper, rim), tones=tones, pixel_m=pixel_m
+        albedo.reshape(-1, 3)[spots] = cover(
+            look, number, (u, v), rim, papers=papers, pixel_m=pixel_m
         )
-
-
-def _cover(
-    look: NDArray[np.float32],
-    number: Labels,
-    uv: tuple[Field, Field],
-    marks: tuple[Field, NDArray[np.bool_]],
-    *,
-    tones: Field,
-    pixel_m: float,
-) -> Field:
-    """Return the colour of roof pixels, float32 (n, 3): base, sheets or tiles, rust, stains, rim."""
-    (u, v), (paper, rim) = uv, marks
-    material = look[:, 9].astype(np.int32)
-    names = np.array(MATERIALS)
-    metal, tile = np.isin(names, METALS)[material], (names == "tile")[material]
-    flat, thatch = (
-        np.isin(names, ("concrete", "terrace"))[material],
-        (names == "thatch")[material],
-    )
-    mood = tones[(number * 37) % 8192]
-    wild = np.clip(0.6 + 0.5 * tones[(number * 61) % 8192], 0.1, 1.8)
-    sheet_u = np.where(flat, 2.6, np.where(metal, 0.86, 0.6))
-    sheet_v = np.where(flat, 2.9, np.where(metal, 2.7 + 0.6 * mood, 0.35))
-    cell = (
-        np.floor(u / sheet_u).astype(np.int32) * 73
-        + np.floor(v / sheet_v).astype(np.int32) * 151
-        + number * 31
-    )
-    sheet = tones[cell % 8192]
-    amount = np.select([metal, tile, flat], [0.07 * wild, 0.05, 0.022], 0.03).astype(np.float32)
-    tone = (
-        1
-        + amount * sheet
-        + np.select([flat, thatch], [0.085 * wild, 0.12], 0.05).astype(np.float32) * paper
-    )
-    # Ribs and courses vanish once a pixel holds a whole one.
-    rib = np.where(metal, 0.43, np.where(tile, 0.33, 9.0))
-    along = np.where(tile, v, u)
-    fade = np.clip(1.3 - pixel_m / rib, 0, 1) * np.where(metal | tile, 0.1, 0)
-    tone = tone + fade * np.sin(along * (2 * np.pi / rib))
-    seam = metal & (
-        np.abs(v / sheet_v - np.round(v / sheet_v)) * sheet_v < 0.5 * max(pixel_m, 0.08)
-    )
-    tone = tone - 0.08 * seam
-    ridge = (look[:, 8] >= 2) & (np.abs(v) < max(0.13, 0.5 * pixel_m))
-    tone = tone + 0.1 * ridge - 0.09 * (tile & ~ridge & (np.abs(u) > look[:, 4] - 0.3))
-    colour = look[:, 10:13] * tone.astype(np.float32)[:, None]
-    rusty = (names == "rust")[material]
-    level = np.where(rusty, -0.3, 1.5) + 0.5 * mood
-    rust = np.clip((paper + 0.75 * sheet - level) * 1.4, 0, 1) * metal * 0.8
-    colour += rust.astype(np.float32)[:, None] * (np.array([0.42, 0.25, 0.18], np.float32) - colour)
-    stain = np.clip((paper - 0.55 + 0.4 * mood) * 0.45, 0, 0.42) * flat
-    colour *= (1 - stain.astype(np.float32))[:, None]
-    edge = np.where(mood > 0.4, 1.18, np.where(mood < -0.9, 0.78, 1.06)).astype(np.float32)
-    return np.asarray(np.where(rim[:, None], colour * edge[:, None] + 0.015, colour), np.float32)

@@ -43,7 +43,7 @@ def crown(rng: np.random.Generator, *, palm: bool) -> Field:
         lumps = np.maximum(
             lumps, np.clip(1 - ((x - cx) ** 2 + (y - cy) ** 2) / r**2, 0, 1) ** 0.5 * r
         )
-    leaves = cloud(rng, dome.shape, 3.0) * 0.05 + cloud(rng, dome.shape, 6.0) * 0.04
+    leaves = cloud(rng, dome.shape, 3.0) * 0.07 + cloud(rng, dome.shape, 6.0) * 0.05
     height = dome * (0.55 + 1.3 * lumps) + leaves * (dome > 0.25)
     return np.asarray(np.where(dome > 0.12, np.clip(height, 0.08, 1.2), 0), np.float32)
 
@@ -71,7 +71,7 @@ def forest(
             for _ in range(int(rng.integers(1, 4))):
                 big = rng.random() < 0.45
                 radius = float(
-                    np.clip(rng.normal(3.0, 0.9) if big else rng.normal(1.2, 0.4), 0.5, 5.5)
+                    np.clip(rng.normal(3.0, 1.0) if big else rng.normal(1.2, 0.4), 0.5, 5.5)
                 )
                 found.append(
                     (
@@ -108,7 +108,7 @@ def plant(
     under = np.zeros(height.shape, np.bool_)
     tropical = rng.random() < 0.35
     stock = [crown(rng, palm=tropical and k >= 10) for k in range(14)]
-    hue = np.array((0.19, 0.265, 0.115)) * rng.normal(1, 0.08, 3)
+    hue = np.array((0.27, 0.335, 0.18)) * rng.normal(1, 0.08, 3)
     for x, y, radius in trees[np.argsort(trees[:, 2], kind="stable")]:
         col, row, reach = x / pixel_m, y / pixel_m, radius / pixel_m
         if (
@@ -136,5 +136,5 @@ def plant(
         height[place][seen] = tall[seen]
         under[place][seen] = True
         colour = hue * rng.normal(1, 0.12) * rng.normal(1, 0.07, 3)
-        albedo[place][seen] = (colour * (0.55 + 0.75 * part[seen])[:, None]).astype(np.float32)
+        albedo[place][seen] = (colour * (0.6 + 0.6 * part[seen])[:, None]).astype(np.float32)
     return under
