@@ -191,7 +191,7 @@ def _regions(runs: Int32, offsets: Int64, weights: Weights, owners: Int32) -> In
             parent[run] = region
             total = 0
             for col in range(runs[run, 1], runs[run, 2]):
-                total += weights[row, col]
+                total += np.int64(weights[row, col])
             regions[region, 1] += runs[run, 2] - runs[run, 1]
             regions[region, 2] += total
     for edge in range(len(owners)):

@@ -1,0 +1,139 @@
+"""Polygons of tiles united into those of the scene, while the tiles come in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.core.fragments import Fragments
+from pipeline.core.pool import Pool
+from pipeline.core.seam import borders
+from pipeline.core.window import Window
+
+
+class Merger:
+    """Unites polygons over the seams between cores, as soon as each is complete.
+
+    All that ``add``, ``skip`` and ``finish`` return, taken together, is what
+    tracing the whole mosaic at once returns, skipped windows being background.
+    What is kept meanwhile is polygons that touch a seam whose other side is yet
+    to come, or hang together with such a polygon.
+
+    Args:
+        height: Rows of the scene.
+        width: Columns of the scene.
+    """
+
+    def __init__(self, *, height: int, width: int) -> None:
+        self.height = height
+        self.width = width
+        self._pool = Pool()
+        # The open seams, a pixel each: who lies north of it, who lies west of it.
+        self._north = np.full(width, -1, np.int64)
+        self._west = np.empty(0, np.int64)
+        # Where the next window starts, and where the row of windows before it ends.
+        self._row = 0
+        self._col = 0
+        self._bottom = 0
+
+    def add(self, window: Window, fragments: Fragments) -> Fragments:
+        """Take a core's polygons in; return the polygons that are complete now.
+
+        Args:
+            window: The core. Cores come row of cores by row of cores, from left to
+                right, and leave no gap.
+            fragments: What ``trace`` made of the core, in the scene's pixels.
+
+        Raises:
+            ValueError: Another window was to come, or a polygon reaches past it.
+        """
+        self._check(window, fragments)
+        top, left, bottom, right = borders(
+            fragments.coords,
+            fragments.ring_offsets,
+            fragments.polygon_offsets,
+            (window.row, window.col, window.height, window.width),
+        )
+        # At the scene's edge nothing is to be united.
+        seams = [
+            top if window.row else top[:0],
+            left if window.col else left[:0],
+            bottom if window.bottom < self.height else bottom[:0],
+            right if window.right < self.width else right[:0],
+        ]
+        touching = np.zeros(len(fragments) + 1, bool)
+        for seam in seams:
+            touching[seam] = True
+        touching = touching[:-1]
+        complete = fragments.take(~touching)
+        first = self._pool.add(fragments.take(touching))
+        # Polygons that touch no seam have no number: -1, as where there is none.
+        numbers = np.where(touching, first + np.cumsum(touching) - 1, -1)
+        numbers = np.append(numbers, -1)
+        top, left, bottom, right = (numbers[seam] for seam in seams)
+        columns = slice(window.col, window.right)
+        concerned = np.unique(np.concatenate([self._north[columns], self._west, top, left]))
+        self._pool.expect(bottom)
+        self._pool.expect(right)
+        self._pool.join(self._north[columns], top)
+        self._pool.join(self._west, left)
+        self._north[columns] = bottom if len(bottom) else -1
+        self._west = right
+        self._advance(window)
+        fresh = np.arange(first, first + np.count_nonzero(touching))
+        closed = self._pool.close(np.union1d(concerned[concerned >= 0], fresh))
+        self._renumber()
+        return Fragments.concatenate([complete, closed]) if len(closed) else complete
+
+    def skip(self, window: Window) -> Fragments:
+        """Pass over a core without polygons; return the polygons that are complete now.
+
+        Raises:
+            ValueError: Another window was to come.
+        """
+        return self.add(window, Fragments.empty())
+
+    def finish(self) -> Fragments:
+        """Return what is left once each window was added or skipped: nothing.
+
+        Raises:
+            ValueError: Part of the scene was neither added nor skipped.
+        """
+        if self._row < self.height:
+            raise ValueError(
+                f"the scene of {self.height} x {self.width} pixels was merged up to row "
+                f"{self._row}, col {self._col}; add or skip the windows from there on"
+            )
+        return Fragments.empty()
+
+    def _check(self, window: Window, fragments: Fragments) -> None:
+        """Refuse a window out of turn, and polygons that reach past their window."""
+        in_turn = (window.row, window.col) == (self._row, self._col)
+        fits = window.right <= self.width and window.bottom <= self.height
+        if not in_turn or not fits or (window.col and window.bottom != self._bottom):
+            raise ValueError(
+                f"{window} does not continue the scene of {self.height} x {self.width} "
+                f"pixels at row {self._row}, col {self._col}; give the cores of a grid in order"
+            )
+        if not len(fragments):
+            return
+        low, high = fragments.coords.min(axis=0), fragments.coords.max(axis=0)
+        if (low < (window.col, window.row)).any() or (high > (window.right, window.bottom)).any():
+            raise ValueError(
+                f"polygons reach from x, y {low.tolist()} to {high.tolist()}, past {window}; "
+                "trace with the core's row and col"
+            )
+
+    def _advance(self, window: Window) -> None:
+        """Note where the next window starts."""
+        self._bottom = window.bottom
+        self._col = window.right
+        if window.right == self.width:
+            self._row, self._col = window.bottom, 0
+            self._west = self._west[:0]
+
+    def _renumber(self) -> None:
+        """Let go of the complete polygons' places, once they are the most of all."""
+        numbers = self._pool.compact()
+        if numbers is not None:
+            self._north = numbers[self._north]
+            self._west = numbers[self._west]
