@@ -11,7 +11,7 @@ from pipeline.core.georef import Georef
 from pipeline.errors import SceneError
 from pipeline.scenes import moment, tiff
 from pipeline.scenes.blocks import zero_tail
-from pipeline.scenes.location import content_digest, is_remote
+from pipeline.scenes.location import is_remote
 from pipeline.scenes.names import redacted, slug, stem
 from pipeline.scenes.placing import Claims, place
 from pipeline.scenes.scene import Band, SceneInfo, SceneRef
@@ -55,7 +55,7 @@ def has_mask(source: DatasetReader) -> bool:
     return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
 
-def _claims(source: DatasetReader) -> Claims:
+def _claims(source: DatasetReader, *, rpcs: bool) -> Claims:
     points, points_crs = source.gcps
     return Claims(
         height=source.height,
@@ -64,11 +64,11 @@ def _claims(source: DatasetReader) -> Claims:
         transform=tuple(source.transform)[:6],
         gcps=[(point.col, point.row, point.x, point.y) for point in points],
         gcps_wkt=points_crs.to_wkt() if points_crs else "",
-        rpcs=source.rpcs is not None,
+        rpcs=rpcs,
     )
 
 
-def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout) -> SceneInfo:
+def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: str) -> SceneInfo:
     """Return what is known of a GeoTIFF, or why it cannot be mapped.
 
     Raises:
@@ -85,9 +85,8 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout) -> SceneI
         raise SceneError(
             name, f"its colours are {model}", "convert it to RGB or gray (keeping its georeference)"
         )
-    found = content_digest(ref.href)
     owed = chosen.get("sha256")
-    if owed and found.startswith("sha256:") and found != f"sha256:{owed}":
+    if owed and digest.startswith("sha256:") and digest != f"sha256:{owed}":
         raise SceneError(name, f"its content is not what its item states (sha256 {owed})", _AGAIN)
     warnings: list[str] = []
     georef: Georef | None = None
@@ -99,7 +98,9 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout) -> SceneI
                 "georeference says",
                 "write it upright (orientation 1)",
             )
-        georef, warnings[:] = place(name, _claims(source), assumed_crs=chosen.get("crs", ""))
+        georef, warnings[:] = place(
+            name, _claims(source, rpcs=page.rpcs), assumed_crs=chosen.get("crs", "")
+        )
     alpha = split_alpha(source)[1]
     warnings.extend(_pixel_doubts(ref, source, layout, alpha))
     return SceneInfo(
@@ -110,7 +111,7 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout) -> SceneI
         bands=image_bands(source, inverted=page.photometric == 0),
         dtype=dtype,
         georef=georef,
-        fingerprint=found,
+        fingerprint=digest,
         datetime=moment.taken(
             option=chosen.get("datetime", ""), tags=source.tags(), name=stem(ref)
         ),
@@ -134,11 +135,8 @@ def _pixel_doubts(
         doubts.append(f"it has alpha and nodata {nodata:g}; alpha decides where it is valid")
     elif has_mask(source) and nodata is not None:
         doubts.append(f"it has a mask and nodata {nodata:g}; the mask decides where it is valid")
-    if nodata is not None and not fits(nodata, source.dtypes[0]):
-        doubts.append(f"its nodata {nodata:g} does not fit {source.dtypes[0]}; it is not used")
-    declared = source.tags().get("GDAL_NODATA")
-    if nodata is None and declared:
-        doubts.append(f"its nodata {declared} does not fit {source.dtypes[0]}; it is not used")
+    if page.nodata and (nodata is None or not fits(nodata, source.dtypes[0])):
+        doubts.append(f"its nodata {page.nodata} does not fit {source.dtypes[0]}; it is not used")
     if page.photometric == 0:
         doubts.append("its gray is stored inverted: 0 is white")
     if local:
@@ -160,6 +158,10 @@ def _ignored_sidecars(path: str, source: DatasetReader) -> list[str]:
     doubts = []
     if Path(path + ".msk").exists() and path + ".msk" not in source.files:
         doubts.append("the .msk file beside it is not a mask of it, and is ignored")
-    if Path(path + ".aux.xml").exists():
-        doubts.append("the .aux.xml file beside it is ignored")
+    aside = Path(path + ".aux.xml")
+    if aside.is_file():
+        with aside.open("rb") as file:
+            said = file.read(2**20)
+        if b"<SRS" in said or b"<GeoTransform" in said or b"<GCPList" in said:
+            doubts.append("the .aux.xml file beside it would place it elsewhere; it is ignored")
     return doubts

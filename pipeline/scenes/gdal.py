@@ -31,13 +31,14 @@ _SIGNATURES: Mapping[str, tuple[object, list[object]]] = {
     "CPLGetLastErrorMsg": (_TEXT, []),
     "CPLPushErrorHandler": (None, [_HANDLE]),
     "CPLPopErrorHandler": (None, []),
-    "VSIFOpenL": (_HANDLE, [_TEXT, _TEXT]),
+    "VSIFOpenExL": (_HANDLE, [_TEXT, _TEXT, ctypes.c_int]),
+    "VSIErrorReset": (None, []),
+    "VSIGetLastErrorMsg": (_TEXT, []),
     "VSIFCloseL": (ctypes.c_int, [_HANDLE]),
     "VSIFSeekL": (ctypes.c_int, [_HANDLE, ctypes.c_uint64, ctypes.c_int]),
     "VSIFTellL": (ctypes.c_uint64, [_HANDLE]),
     "VSIFReadL": (ctypes.c_size_t, [_HANDLE, ctypes.c_size_t, ctypes.c_size_t, _HANDLE]),
     "VSIGetFileMetadata": (ctypes.POINTER(_TEXT), [_TEXT, _TEXT, _HANDLE]),
-    "VSICurlPartialClearCache": (None, [_TEXT]),
     "CSLDestroy": (None, [_HANDLE]),
 }
 
@@ -76,13 +77,16 @@ class GdalFileError(OSError):
 
 
 def _failure(path: str) -> GdalFileError:
-    message = library().CPLGetLastErrorMsg().decode(errors="replace")
-    return GdalFileError(message or f"{path} cannot be opened")
+    gdal = library()
+    messages = (gdal.VSIGetLastErrorMsg() or b"", gdal.CPLGetLastErrorMsg() or b"")
+    words = [message.decode(errors="replace") for message in messages if message]
+    return GdalFileError("; ".join(words) or f"{path} cannot be opened")
 
 
 def _quiet() -> None:
     gdal = library()
     gdal.CPLErrorReset()
+    gdal.VSIErrorReset()
     gdal.CPLPushErrorHandler(ctypes.cast(gdal.CPLQuietErrorHandler, _HANDLE))
 
 
@@ -98,7 +102,7 @@ class GdalFile:
         gdal = library()
         _quiet()
         try:
-            self._handle = gdal.VSIFOpenL(path.encode(), b"rb")
+            self._handle = gdal.VSIFOpenExL(path.encode(), b"rb", 1)
             if not self._handle:
                 raise _failure(path)
         finally:
@@ -143,14 +147,14 @@ def headers(path: str) -> dict[str, str]:
         GdalFileError: The server does not answer, or not with the file.
     """
     gdal = library()
-    gdal.VSICurlPartialClearCache(path.encode())
     _quiet()
     try:
         found = gdal.VSIGetFileMetadata(path.encode(), b"HEADERS", None)
-        if not found:
-            raise _failure(path)
     finally:
         gdal.CPLPopErrorHandler()
+    if not found:
+        GdalFile(path).close()  # says why, where headers do not
+        raise _failure(path)
     result: dict[str, str] = {}
     index = 0
     while found[index]:

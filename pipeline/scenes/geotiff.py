@@ -31,11 +31,10 @@ _examined: OrderedDict[tuple[SceneRef, str], SceneInfo] = OrderedDict()
 _examined_lock = threading.Lock()
 
 
-def _remembered(ref: SceneRef) -> SceneInfo | None:
+def _remembered(ref: SceneRef, digest: str) -> SceneInfo | None:
     """Return what this process found before, where the content is still the same."""
-    key = (ref, content_digest(ref.href))
     with _examined_lock:
-        return _examined.get(key)
+        return _examined.get((ref, digest))
 
 
 def _remember(ref: SceneRef, info: SceneInfo) -> None:
@@ -43,6 +42,15 @@ def _remember(ref: SceneRef, info: SceneInfo) -> None:
         _examined[ref, info.fingerprint] = info
         while len(_examined) > 512:
             _examined.popitem(last=False)
+
+
+def _open(ref: SceneRef) -> DatasetReader:
+    path = gdal_path(ref.href)
+    if not is_remote(ref.href):
+        return rasterio.open(path, driver="GTiff")
+    # Beside a remote file nothing is looked for: each name tried is a request.
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        return rasterio.open(path, driver="GTiff")
 
 
 def _own_words(error: BaseException) -> str:
@@ -74,14 +82,17 @@ class GeoTiffScene:
         """
         install_guard()
         self._ref, self._shown = ref, redacted(ref.href)
-        info = known or _remembered(ref)
+        # Taken before the file is opened: should it change in between, the check at
+        # the end of a run finds another digest.
+        digest = known.fingerprint if known else content_digest(ref.href)
+        info = known or _remembered(ref, digest)
         layout = None if info else examine_bytes(ref)
         try:
-            self._source: DatasetReader = rasterio.open(gdal_path(ref.href), driver="GTiff")
+            self._source = _open(ref)
         except RasterioError as error:
             raise self._error("it cannot be opened", error) from error
         try:
-            self._info = info or examine(ref, self._source, layout or examine_bytes(ref))
+            self._info = info or examine(ref, self._source, layout or examine_bytes(ref), digest)
             self._imagery, self._alpha = split_alpha(self._source)
             self._masked = self._alpha is None and has_mask(self._source)
             self._nodata = self._usable_nodata()
@@ -112,6 +123,8 @@ class GeoTiffScene:
         known = {band.index for band in self._info.bands}
         if not set(bands) <= known:
             raise ValueError(f"bands {bands} are not all among {sorted(known)}")
+        if window.clipped(height=self._info.height, width=self._info.width) != window:
+            raise ValueError(f"{window} is not inside {self._info.height} x {self._info.width}")
         pixels = self._pixels(bands, window)
         valid = self._declared_valid(pixels, bands, window)
         if pixels.dtype.kind == "f":
@@ -209,7 +222,7 @@ class GeoTiffScene:
     def _error(self, what: str, error: BaseException) -> SceneError:
         words = _own_words(error)
         if is_remote(self._ref.href):
-            fault = remote_reason(words)
+            fault = remote_reason(words, otherwise="the server did not deliver them")
             return SceneError(self._shown, f"{what}: {fault}", "try again, or fetch it first")
         return SceneError(self._shown, f"{what}: {words}", _AGAIN)
 

@@ -50,7 +50,7 @@ def gdal_path(href: str) -> str:
     return href
 
 
-def remote_reason(text: str) -> str:
+def remote_reason(text: str, *, otherwise: str = "the server does not serve it") -> str:
     """Return what a server answered, from GDAL's words, without a query that may hold secrets."""
     for word in ("404", "403", "401", "410", "429", "500", "502", "503", "504"):
         if f" {word}" in text or f"{word} " in text or text.endswith(word):
@@ -60,7 +60,7 @@ def remote_reason(text: str) -> str:
         return "the server stopped answering"
     if "resolve" in lowered or "connect" in lowered:
         return "the server cannot be reached"
-    return "the server does not serve it"
+    return otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ def slug(text: str) -> str:
     if not name or _DEVICES.fullmatch(name):
         return f"scene_{short_hash(text)}"
     if len(name.encode()) > _LONGEST:
-        kept = name.encode()[:_LONGEST].decode(errors="ignore")
+        kept = name.encode()[: _LONGEST - 9].decode(errors="ignore").rstrip("._-")
         return f"{kept}_{short_hash(text)}"
     return name
 

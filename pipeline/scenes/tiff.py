@@ -39,7 +39,6 @@ PHOTOMETRIC = {
 
 # type code: size in bytes and NumPy code, of the types that hold whole numbers
 _NUMBERS = {1: (1, "u1"), 3: (2, "u2"), 4: (4, "u4"), 16: (8, "u8"), 13: (4, "u4"), 18: (8, "u8")}
-_SIZES = {2: 1, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8}
 
 
 class BrokenTiffError(ValueError):
@@ -64,6 +63,10 @@ class Page:
     """TIFF's number of the codec; 1 is none."""
     orientation: int
     """1 where the first pixel is the upper left one."""
+    rpcs: bool
+    """True where it carries rational polynomial coefficients."""
+    nodata: str
+    """GDAL's nodata tag as written, empty where there is none."""
     kind: int
     """NewSubfileType: bit 0 reduced copy, bit 2 mask."""
     planar: bool
@@ -176,6 +179,19 @@ class _Directory:
             data = self._bytes(self._number(entry[2 + width :]), count * item, f"its tag {tag}")
         return np.frombuffer(data, self._order + code).astype(np.uint64)
 
+    def text(self, tag: int) -> str:
+        """Return a short ASCII tag, empty where it is absent or no such text."""
+        if tag not in self._entries:
+            return ""
+        entry, width = self._entries[tag], 8 if self._big else 4
+        kind, count = self._number(entry[:2]), self._number(entry[2 : 2 + width])
+        if kind != 2 or count > 256:
+            return ""
+        data = entry[2 + width : 2 + width + count]
+        if count > width:
+            data = self._bytes(self._number(entry[2 + width :]), count, f"its tag {tag}")
+        return data.partition(b"\0")[0].decode(errors="replace").strip()
+
     def number(self, tag: int, default: int) -> int:
         """Return the first value of a tag, or what TIFF says absence means."""
         values = self.numbers(tag, limit=65536)
@@ -237,6 +253,8 @@ def _page(directory: _Directory) -> Page:
         photometric=directory.number(262, 1),
         compression=directory.number(259, 1),
         orientation=directory.number(274, 1),
+        rpcs=50844 in directory,
+        nodata=directory.text(42113),
         kind=directory.number(254, 0),
         planar=directory.number(284, 1) == 2,
         block=block,
