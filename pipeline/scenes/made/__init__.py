@@ -25,7 +25,7 @@ from pipeline.scenes.made import (
     things,
     trees,
 )
-from pipeline.scenes.made.layout import CHARACTERS, Style
+from pipeline.scenes.made.layout import Style
 from pipeline.scenes.made.noise import Field
 
 __all__ = ["MadeScene", "Style", "settlement", "write_settlement"]
@@ -96,8 +96,7 @@ def settlement(
             f"pixel_m is {pixel_m}; made scenes can be drawn at 0.05 to 1 metres a pixel"
         )
     rng = np.random.default_rng(seed)
-    chosen: Style = ("town", "suburb", "village")[int(rng.integers(3))]
-    character = CHARACTERS[style or chosen]
+    chosen: Style = ("suburb", "village", "town")[int(rng.integers(3))]
     shape = (height, width)
     view = shapely.box(0, 0, width * pixel_m, height * pixel_m)
     middle = view.centroid
@@ -105,10 +104,15 @@ def settlement(
         view.buffer(22, join_style="mitre"), rng.uniform(-40, 40), origin=middle
     )
     land = shapely.affinity.scale(land, 1.45, 1.45, origin=middle)
-    roads, everywhere = layout.parcels(rng, land, character)
-    lots = [lot for lot in everywhere if view.intersects(lot.polygon)]
-    per_lot = [houses.build(rng, lot, character) for lot in lots]
-    uses = ground.land_use(rng, lots, [bool(b) for b in per_lot], character)
+    roads, lots = layout.parcels(rng, land, view, style or chosen)
+    per_lot = [houses.build(rng, lot) for lot in lots]
+    uses = ground.land_use(rng, lots, [bool(b) for b in per_lot])
+    doors = [
+        group[0].outline.centroid
+        for lot, group in zip(lots, per_lot, strict=True)
+        if group and lot.style != "town" and rng.random() < 0.75
+    ]
+    roads += layout.paths(rng, doors, roads)
     buildings = _in_view([b for group in per_lot for b in group], view, pixel_m)
     outlines = [b.outline for b in buildings]
     labels = roofs.burn(
@@ -116,7 +120,7 @@ def settlement(
     )
 
     sun = light.sunlight(rng)
-    albedo, plants = ground.paint(rng, (roads, lots, uses), shape=shape, pixel_m=pixel_m)
+    albedo, plants = ground.paint(rng, (roads, lots, uses), labels, pixel_m=pixel_m)
     tall = np.where(labels > 0, np.float32(0), plants)
     built = np.zeros(shape, np.float32)
     facing = np.ones(shape, np.float32)
@@ -131,9 +135,9 @@ def settlement(
     _lean(rng, labels, (albedo, built, tall), sun=sun, pixel_m=pixel_m)
     under = trees.plant(
         rng,
-        trees.forest(rng, (lots, uses), character),
+        trees.forest(rng, (lots, uses)),
         (albedo, tall),
-        blocked=built,
+        blocked=built + ground.carriageways(roads, shape=shape, pixel_m=pixel_m),
         pixel_m=pixel_m,
     )
     rough = under | ((labels == 0) & (built == 0))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.scenes.made.layout import Character, Lot, Road, frame
+from pipeline.scenes.made.layout import CHARACTERS, Lot, Road, frame
 from pipeline.scenes.made.noise import Field, cloud, fractal, ramp
 from pipeline.scenes.made.roofs import Labels, burn
 
@@ -31,7 +31,10 @@ def _use(rng: np.random.Generator, lot: Lot, *, built: bool, green: float) -> st
     if lot.works:
         return str(rng.choice(("earth", "yard", "paving", "earth")))
     choice: tuple[str, ...]
-    if built:
+    if built and lot.style == "village":
+        choice = ("verge", "earth", "garden", "meadow", "beds")
+        weights = np.array((1.0, 0.6, 2.4, 1.6, 0.3))
+    elif built:
         choice = ("yard", "earth", "garden", "paving", "meadow")
         weights = np.array((0.9, 1.3, 2.2 * green, 0.7, 1.2 * green))
     elif lot.density > 0.5:
@@ -43,12 +46,14 @@ def _use(rng: np.random.Generator, lot: Lot, *, built: bool, green: float) -> st
     return str(rng.choice(choice, p=weights / weights.sum()))
 
 
-def land_use(
-    rng: np.random.Generator, lots: list[Lot], built: list[bool], character: Character
-) -> list[str]:
+def land_use(rng: np.random.Generator, lots: list[Lot], built: list[bool]) -> list[str]:
     """Return the use of every lot, one of ``NAMES``."""
-    mood = float(np.clip(character.green + rng.normal(0, 0.2), 0.1, 1))
-    return [_use(rng, lot, built=b, green=mood) for lot, b in zip(lots, built, strict=True)]
+    season = rng.normal(0, 0.2)
+    found: list[str] = []
+    for lot, house in zip(lots, built, strict=True):
+        green = float(np.clip(CHARACTERS[lot.style].green + season, 0.1, 1))
+        found.append(_use(rng, lot, built=house, green=green))
+    return found
 
 
 def _looks(rng: np.random.Generator, lots: list[Lot], uses: list[str]) -> NDArray[np.float32]:
@@ -83,19 +88,23 @@ def _ragged(rng: np.random.Generator, labels: Labels, reach: float) -> Labels:
 def paint(
     rng: np.random.Generator,
     plan: tuple[list[Road], list[Lot], list[str]],
+    roofed: Labels,
     *,
-    shape: tuple[int, int],
     pixel_m: float,
 ) -> tuple[Field, Field]:
-    """Return albedo, float32 (rows, cols, 3) in 0 to 1, and plant height, float32 (rows, cols) in metres."""
+    """Return albedo, float32 (rows, cols, 3) in 0 to 1, and plant height, float32 (rows, cols) in metres.
+
+    Ground near a roof, where ``roofed`` is over 0, is trodden bare.
+    """
     roads, lots, uses = plan
+    shape = roofed.shape
     table = _looks(rng, lots, uses)
     labels = burn(
         [(lot.polygon, k) for k, lot in enumerate(lots, start=1)],
         shape=shape,
         pixel_m=pixel_m,
     )
-    labels = _ragged(rng, labels, 0.35 / pixel_m)
+    labels = _ragged(rng, labels, rng.uniform(0.3, 0.8) / pixel_m)
     broad = fractal(rng, shape, 45 / pixel_m, octaves=4)
     fine = fractal(rng, shape, 4.5 / pixel_m, octaves=5, gain=0.75)
     speck = cloud(rng, shape, max(1.0, 0.45 / pixel_m))
@@ -108,6 +117,9 @@ def paint(
     grown = look[3] + np.float32(0.22) * broad + np.float32(0.30) * fine + look[5] * wave
     paved, dirt = _ways(rng, roads, fine, shape=shape, pixel_m=pixel_m)
     grown -= np.float32(1.1) * dirt + np.float32(3) * paved
+    trodden = ndimage.uniform_filter((roofed > 0).astype(np.float32), max(3, round(8 / pixel_m)))
+    trodden = ndimage.uniform_filter(trodden, max(3, round(4 / pixel_m)))
+    grown -= np.float32(rng.uniform(0.5, 1.2)) * ramp(trodden, 0.05, 0.5)
     plants = ramp(grown, 0.38, 0.62)
     rough = look[6]
     tone = 1 + rough * (
@@ -137,7 +149,7 @@ def paint(
         layer += plants * (green - layer)
         layer += paved * (np.float32(tar * (1.0, 0.985, 0.96)[band]) * wear - layer)
         albedo[..., band] = np.clip(layer, 0.02, 1)
-    heaps = plants * np.clip(tuft - np.float32(0.5) + dry * 0, 0, 2) * np.float32(0.2)
+    heaps = plants * np.clip(tuft - np.float32(0.5), 0, 2) * np.float32(0.2)
     bush = plants * np.clip(fine - np.float32(1.1), 0, 0.9) * np.float32(1.2) * (look[4] == 0)
     return albedo, np.maximum(heaps, bush).astype(np.float32)
 
@@ -151,11 +163,16 @@ def _ways(
     pixel_m: float,
 ) -> tuple[Field, Field]:
     """Return how much of each pixel is paved, and how much is trodden earth."""
-    lines = [(r.line.buffer(r.width_m / 2), 1) for r in roads if r.paved]
-    paved = burn(lines, shape=shape, pixel_m=pixel_m).astype(np.float32)
+    paved = carriageways(roads, shape=shape, pixel_m=pixel_m)
     shoulders = [(r.line.buffer(r.width_m * (0.75 if r.paved else 0.42)), 1) for r in roads]
     dirt = burn(shoulders, shape=shape, pixel_m=pixel_m).astype(np.float32)
     soft = ndimage.uniform_filter(dirt, max(1, round(1.4 / pixel_m)))
     edge = ndimage.uniform_filter(paved, max(1, round(0.7 / pixel_m)))
     crumble = np.float32(0.16) * fine
     return ramp(edge + crumble * 0.7, 0.4, 0.6), ramp(soft + crumble, 0.3, 0.7)
+
+
+def carriageways(roads: list[Road], *, shape: tuple[int, int], pixel_m: float) -> Field:
+    """Return 1 on paved roads, 0 elsewhere; float32 (rows, cols)."""
+    lines = [(r.line.buffer(r.width_m / 2), 1) for r in roads if r.paved]
+    return burn(lines, shape=shape, pixel_m=pixel_m).astype(np.float32)

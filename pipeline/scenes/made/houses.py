@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from shapely import Polygon
 
-from pipeline.scenes.made.layout import Character, Frame, Lot, frame, pieces
+from pipeline.scenes.made.layout import CHARACTERS, Character, Frame, Lot, frame, pieces
 from pipeline.scenes.made.materials import METALS, ROOF_COLOURS, Colour, tint
 
 SMALLEST_M2, LARGEST_M2 = 15.0, 600.0
@@ -224,11 +224,11 @@ def _detached(
     return None
 
 
-def build(rng: np.random.Generator, lot: Lot, character: Character) -> list[Building]:
+def build(rng: np.random.Generator, lot: Lot) -> list[Building]:
     """Return the buildings of one lot: often one, sometimes with a shed, sometimes none."""
-    if rng.random() > character.built * (
-        0.12 + 0.88 * lot.density if character.green > 0.7 else 1.0
-    ):
+    character = CHARACTERS[lot.style]
+    thin = 0.1 + 0.9 * lot.density if lot.style == "village" else 1.0
+    if rng.random() > character.built * thin:
         return []
     if not lot.works and lot.polygon.area < LARGEST_M2 and rng.random() < character.attached:
         house = _attached(rng, lot, character)

@@ -45,7 +45,7 @@ class Character:
 CHARACTERS: dict[Style, Character] = {
     "town": Character(
         block_m2=4200, lot_m2=(105, 160), street_m=(15, 8, 5.5, 4, 2.6), paved=0.6, attached=0.72, built=0.88,
-        storeys=(1, 5), green=0.45, trees_per_ha=22,
+        storeys=(1, 5), green=0.45, trees_per_ha=34,
         roofs={"concrete": 6.0, "zinc": 2.6, "blue": 1.3, "red": 0.8, "rust": 1.6, "tile": 0.7, "terrace": 1.2},
     ),
     "suburb": Character(
@@ -54,7 +54,7 @@ CHARACTERS: dict[Style, Character] = {
         roofs={"concrete": 3.6, "zinc": 2.0, "blue": 1.0, "red": 1.0, "rust": 0.8, "tile": 2.4, "terrace": 1.0},
     ),
     "village": Character(
-        block_m2=22000, lot_m2=(430, 2600), street_m=(8, 4.5, 3.2, 2.4, 2), paved=0.1, attached=0.03, built=0.62,
+        block_m2=22000, lot_m2=(360, 2400), street_m=(8, 4.5, 3.2, 2.4, 2), paved=0.1, attached=0.03, built=0.74,
         storeys=(1, 1.8), green=0.72, trees_per_ha=75,
         roofs={"concrete": 0.7, "zinc": 4.5, "blue": 0.7, "red": 0.5, "rust": 2.6, "tile": 0.8, "thatch": 1.6},
     ),
@@ -83,6 +83,8 @@ class Lot:
     """How thick the settlement is here, 0 to 1."""
     works: bool
     """Part of a works, school or market: large halls and open yards."""
+    style: Style
+    """What is built here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,37 +185,63 @@ def lots(rng: np.random.Generator, block: Polygon, target_m2: float) -> list[Pol
     return done
 
 
+def _tier(style: Style, density: float) -> Style:
+    """Return what a settlement of ``style`` looks like where it has thinned out to ``density``."""
+    if style == "village" or density < 0.16:
+        return "village"
+    return style if density > 0.4 else "suburb"
+
+
 def parcels(
-    rng: np.random.Generator, land: Polygon, character: Character
+    rng: np.random.Generator, land: Polygon, view: Polygon, style: Style
 ) -> tuple[list[Road], list[Lot]]:
-    """Return streets and lots; lots shrink and fill up towards a few centres."""
-    roads, blocks = streets(rng, land, character)
-    left, top, right, bottom = land.bounds
-    rural = character.lot_m2[1] > 1000
-    count = max(2, round(land.area / 26000)) if rural else 2
+    """Return the streets over ``land`` and the lots that ``view`` touches.
+
+    A settlement thins out away from its centres: town to suburb to fields.
+    """
+    roads, blocks = streets(rng, land, CHARACTERS[style])
+    left, top, right, bottom = view.bounds
+    rural = style == "village"
+    count = max(2, round(view.area / 13000)) if rural else int(rng.integers(1, 4))
     centres = rng.uniform((left, top), (right, bottom), (count, 2))
-    reach = 75.0 if rural else 260.0
-    found: list[Lot] = []
-    for block in blocks:
-        spot = block.representative_point()
+    reach = 70.0 if rural else rng.uniform(210, 480)
+
+    def density(shape: Polygon) -> float:
+        spot = shape.representative_point()
         gap = np.hypot(centres[:, 0] - spot.x, centres[:, 1] - spot.y).min()
-        density = float(np.exp(-((gap / reach) ** 2)))
-        works = bool(not rural and rng.random() < 0.09 and block.area > 900)
-        near, far = character.lot_m2
-        target = far + (near - far) * density
-        if works:
-            target = max(target, rng.uniform(700, 1800))
-        if rural:
+        return float(np.exp(-((gap / reach) ** 2)))
+
+    found: list[Lot] = []
+    for block in (b for b in blocks if view.intersects(b)):
+        thick = density(block)
+        tier = _tier(style, thick)
+        near, far = CHARACTERS[tier].lot_m2
+        works = bool(tier != "village" and rng.random() < 0.09 and block.area > 900)
+        if tier == "village":
             for field in lots(rng, block, far):
-                spot = field.representative_point()
-                gap = np.hypot(centres[:, 0] - spot.x, centres[:, 1] - spot.y).min()
-                density = float(np.exp(-((gap / reach) ** 2)))
-                size = far + (near - far) * density
-                found += [
-                    Lot(polygon=p, density=density, works=works) for p in lots(rng, field, size)
-                ]
+                thin = density(field) if rural else 0.5 * thick
+                plots = lots(rng, field, far + (near - far) * thin)
+                found += [Lot(polygon=p, density=thin, works=False, style=tier) for p in plots]
             continue
-        found += [
-            Lot(polygon=p, density=max(density, 0.6), works=works) for p in lots(rng, block, target)
-        ]
-    return roads, found
+        target = max(far + (near - far) * thick, rng.uniform(700, 1800) if works else 0)
+        plots = lots(rng, block, target)
+        thick = max(thick, 0.6)
+        found += [Lot(polygon=p, density=thick, works=works, style=tier) for p in plots]
+    return roads, [lot for lot in found if view.intersects(lot.polygon)]
+
+
+def paths(rng: np.random.Generator, doors: list[shapely.Point], roads: list[Road]) -> list[Road]:
+    """Return trodden paths, each from a door to the nearest road."""
+    lines = [r.line for r in roads]
+    if not lines or not doors:
+        return []
+    found: list[Road] = []
+    nearest = shapely.STRtree(lines).nearest(doors)
+    for door, road in zip(doors, nearest, strict=True):
+        way = shapely.get_coordinates(shapely.shortest_line(door, lines[int(road)]))
+        length = float(np.hypot(*(way[1] - way[0])))
+        if 4 < length < 90:
+            bends = way[0] + np.linspace(0, 1, 6)[:, None] * (way[1] - way[0])
+            bends[1:-1] += rng.normal(0, 0.045 * length, (4, 2))
+            found.append(Road(line=LineString(bends), width_m=rng.uniform(0.9, 2.2), paved=False))
+    return found

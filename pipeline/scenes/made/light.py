@@ -163,7 +163,7 @@ def photograph(rng: np.random.Generator, colours: Field) -> NDArray[np.uint8]:
         ) + np.float32(0.42)
         layer += veil * (np.float32(air) - layer)
         colours[..., band] = ndimage.gaussian_filter(layer, sigma, truncate=2.5)
-    grain = rng.uniform(0.002, 0.014)
+    grain = rng.uniform(0.0015, 0.009)
     luma = rng.standard_normal(shape, np.float32) * np.float32(grain)
     colours += luma[..., None]
     small = (shape[0] // 2 + 1, shape[1] // 2 + 1)

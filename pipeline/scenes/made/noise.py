@@ -39,7 +39,7 @@ def fractal(
     Returns:
         float32 (rows, cols), mean near 0, standard deviation near 1.
     """
-    total = np.zeros(shape, np.float32)
+    total: Field = np.zeros(shape, np.float32)
     power = 0.0
     for octave in range(octaves):
         weight = gain**octave
@@ -47,7 +47,7 @@ def fractal(
         power += weight**2
         if scale / 2**octave <= 1.0:
             break
-    return np.asarray(total / np.float32(np.sqrt(power)))
+    return np.asarray(total / np.float32(np.sqrt(power)), np.float32)
 
 
 def ramp(field: Field, low: float, high: float) -> Field:

@@ -140,7 +140,7 @@ def yard(rng: np.random.Generator, lot: Lot, *, built: bool) -> list[Thing]:
                 along = _axes(float(mid[0]), float(mid[1]), float(np.arctan2(step[1], step[0])))
                 corners = box(along, 0, 0, float(np.hypot(*step)) / 2, 0.12)
                 found.append(Thing(corners=corners, height_m=1.7, colour=wall, owner=0))
-    if not built and site.b > 4 and rng.random() < 0.1 + 0.1 * lot.density:
+    if not built and site.b > 4 and rng.random() < 0.05 + 0.05 * lot.density:
         a, b = (
             min(site.a * 0.6, rng.uniform(3.5, 7)),
             min(site.b * 0.6, rng.uniform(2.8, 5)),

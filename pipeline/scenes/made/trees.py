@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
-from pipeline.scenes.made.layout import Character, Lot
+from pipeline.scenes.made.layout import CHARACTERS, Lot
 from pipeline.scenes.made.noise import Field, cloud
 
 SIZE = 72
@@ -48,17 +49,25 @@ def crown(rng: np.random.Generator, *, palm: bool) -> Field:
     return np.asarray(np.where(dome > 0.12, np.clip(height, 0.08, 1.2), 0), np.float32)
 
 
-def forest(
-    rng: np.random.Generator, plan: tuple[list[Lot], list[str]], character: Character
-) -> NDArray[np.float64]:
+def forest(rng: np.random.Generator, plan: tuple[list[Lot], list[str]]) -> NDArray[np.float64]:
     """Return where trees stand, float64 (n, 3): x, y and crown radius in metres."""
     found: list[tuple[float, float, float]] = []
     mood = rng.uniform(0.35, 1.5)
     for lot, use in zip(*plan, strict=True):
-        mean = WOODED.get(use, 0.0) * mood * character.trees_per_ha * lot.polygon.area / 1e4
+        mean = (
+            WOODED.get(use, 0.0)
+            * mood
+            * CHARACTERS[lot.style].trees_per_ha
+            * lot.polygon.area
+            / 1e4
+        )
         if lot.density < 0.35 and use in ("garden", "meadow") and rng.random() < 0.3:
             mean *= 3.5
         left, top, right, bottom = lot.polygon.bounds
+        if lot.style != "town" and rng.random() < 0.13:
+            hedge = lot.polygon.exterior.segmentize(float(rng.uniform(1.8, 3.5)))
+            ends = shapely.get_coordinates(hedge) + rng.normal(0, 0.5, (len(hedge.coords), 2))
+            found += [(float(p[0]), float(p[1]), float(rng.uniform(0.7, 1.9))) for p in ends]
         orchard = lot.density < 0.5 and use in ("garden", "meadow", "beds") and rng.random() < 0.07
         if orchard:
             gap = rng.uniform(4.5, 7.5)
@@ -108,7 +117,7 @@ def plant(
     under = np.zeros(height.shape, np.bool_)
     tropical = rng.random() < 0.35
     stock = [crown(rng, palm=tropical and k >= 10) for k in range(14)]
-    hue = np.array((0.27, 0.335, 0.18)) * rng.normal(1, 0.08, 3)
+    hue = np.array((0.31, 0.385, 0.21)) * rng.normal(1, 0.08, 3)
     for x, y, radius in trees[np.argsort(trees[:, 2], kind="stable")]:
         col, row, reach = x / pixel_m, y / pixel_m, radius / pixel_m
         if (
