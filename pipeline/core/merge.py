@@ -24,6 +24,7 @@ class Merger:
     """
 
     def __init__(self, *, height: int, width: int) -> None:
+        """Await the first window, at the scene's top left corner."""
         self.height = height
         self.width = width
         self._pool = Pool()
@@ -34,6 +35,16 @@ class Merger:
         self._row = 0
         self._col = 0
         self._bottom = 0
+
+    @property
+    def waiting(self) -> int:
+        """Polygons kept because a seam of their cluster is open."""
+        return self._pool.waiting
+
+    @property
+    def room(self) -> int:
+        """Places in memory for polygons that wait; it follows ``waiting`` down again."""
+        return self._pool.room
 
     def add(self, window: Window, fragments: Fragments) -> Fragments:
         """Take a core's polygons in; return the polygons that are complete now.

@@ -26,12 +26,18 @@ class Pool:
     """
 
     def __init__(self) -> None:
+        """Start without polygons."""
         self._lines = np.empty((256, 10), np.int64)
         self._edges = np.empty((4096, 3), np.int32)
         self._count = 0
         self._used = 0
-        self._waiting = 0
+        self.waiting = 0
         self._waiting_edges = 0
+
+    @property
+    def room(self) -> int:
+        """Places for polygons."""
+        return len(self._lines)
 
     def add(self, fragments: Fragments) -> int:
         """Take polygons in, each a cluster of its own; return the number of the first."""
@@ -54,7 +60,7 @@ class Pool:
         self._edges[self._used : self._used + len(edges)] = edges
         self._count += more
         self._used += len(edges)
-        self._waiting += more
+        self.waiting += more
         self._waiting_edges += len(edges)
         return first
 
@@ -74,11 +80,11 @@ class Pool:
 
     def close(self, candidates: Int64) -> Fragments:
         """Return the clusters of the candidates that touch no open seam, united."""
-        members, clusters = _closed(self._lines, candidates, self._waiting)
+        members, clusters = _closed(self._lines, candidates, self.waiting)
         if not len(members):
             return Fragments.empty()
         lines = self._lines[members]
-        self._waiting -= len(members)
+        self.waiting -= len(members)
         self._waiting_edges -= int((lines[:, END] - lines[:, BEGIN]).sum())
         # Clusters in reading order of their anchors, as trace orders its regions.
         order = np.lexsort((lines[:, COL], lines[:, ROW]))
@@ -108,7 +114,7 @@ class Pool:
         Returns:
             New numbers by old ones, -1 at -1; None where all keep their numbers.
         """
-        if self._count <= 2 * self._waiting + 256 and self._used <= 2 * self._waiting_edges + 4096:
+        if self._count <= 2 * self.waiting + 256 and self._used <= 2 * self._waiting_edges + 4096:
             return None
         lines = self._lines[: self._count]
         waiting = lines[:, PARENT] >= 0
@@ -121,7 +127,7 @@ class Pool:
         lines[:, BEGIN] = np.concatenate([[0], ends[:-1]])[: len(lines)]
         lines[:, END] = ends
         self._lines = lines
-        self._count = self._waiting
+        self._count = self.waiting
         self._used = self._waiting_edges
         return np.append(numbers, -1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,11 @@ Weights = npt.NDArray[np.uint8]
 
 LIMIT = 2**30
 """Most pixels in one call: edges, two a run, are counted in 32 bits."""
+
+ONE = np.uint64(1)
+TOP = np.uint64(61)
+LOWEST = np.uint64(sum(place << (61 - 8 * place) for place in range(8)))
+"""Times ``2 ** (8 * place)``, its top three bits are ``place``: the lowest byte set."""
 
 
 def trace(labels: Labels, weights: Weights, *, row: int = 0, col: int = 0) -> Fragments:
@@ -47,7 +54,7 @@ def trace(labels: Labels, weights: Weights, *, row: int = 0, col: int = 0) -> Fr
         )
     if not labels.size:
         return Fragments.empty()
-    runs, keys, owners, run_offsets = _runs(np.ascontiguousarray(labels))
+    runs, keys, owners, run_offsets = _runs(cast(Labels, np.ascontiguousarray(labels)))
     regions = _regions(runs, run_offsets, np.ascontiguousarray(weights), owners)
     offsets = 2 * run_offsets
     tops = np.arange(row, row + labels.shape[0], dtype=np.int32)
@@ -101,25 +108,24 @@ def _runs(labels: Labels) -> tuple[Int32, Int32, Int32, Int64]:
         changed[cols] = line[cols - 1] != 0
         inside = 0
         for word in range(words):
-            if changes[word] == 0:
-                continue
-            for col in range(8 * word, 8 * word + 8):
-                if changed[col] == 0:
-                    continue
-                label = line[col] if col < cols else 0
+            left = changes[word]
+            while left != 0:
+                at = 8 * word + np.int64(((left & (~left + ONE)) * LOWEST) >> TOP)
+                left &= left - ONE
+                label = line[at] if at < cols else 0
                 # Left edges sort before right ones of the same column.
                 if label != 0:
-                    keys[used] = 2 * col
+                    keys[used] = 2 * at
                     owners[used] = count
                     used += 1
                 if inside != 0:
-                    keys[used] = 2 * col + 1
+                    keys[used] = 2 * at + 1
                     owners[used] = count - 1
                     used += 1
-                    runs[count - 1, 2] = col
+                    runs[count - 1, 2] = at
                 if label != 0:
                     runs[count, 0] = label
-                    runs[count, 1] = col
+                    runs[count, 1] = at
                     count += 1
                 inside = label
         offsets[row + 1] = count
@@ -155,23 +161,7 @@ def _regions(runs: Int32, offsets: Int64, weights: Weights, owners: Int32) -> In
     Returns:
         Label, pixels, weight, and row and column of the first pixel, of each region.
     """
-    parent = np.arange(len(runs)).astype(np.int32)
-    for row in range(1, len(offsets) - 1):
-        upper = offsets[row - 1]
-        lower = offsets[row]
-        while upper < offsets[row] and lower < offsets[row + 1]:
-            if (
-                runs[upper, 0] == runs[lower, 0]
-                and runs[upper, 1] < runs[lower, 2]
-                and runs[lower, 1] < runs[upper, 2]
-            ):
-                one = _root(parent, upper)
-                two = _root(parent, lower)
-                parent[max(one, two)] = min(one, two)
-            if runs[upper, 2] <= runs[lower, 2]:
-                upper += 1
-            else:
-                lower += 1
+    parent = _parents(runs, offsets)
     count = 0
     for run in range(len(runs)):
         count += parent[run] == run
@@ -191,12 +181,35 @@ def _regions(runs: Int32, offsets: Int64, weights: Weights, owners: Int32) -> In
             parent[run] = region
             total = 0
             for col in range(runs[run, 1], runs[run, 2]):
-                total += np.int64(weights[row, col])
+                total += int(weights[row, col])
             regions[region, 1] += runs[run, 2] - runs[run, 1]
             regions[region, 2] += total
     for edge in range(len(owners)):
         owners[edge] = parent[owners[edge]]
     return regions
+
+
+@compiled
+def _parents(runs: Int32, offsets: Int64) -> Int32:
+    """Return for each run an earlier run of its region, or itself where it is the first."""
+    parent = np.arange(len(runs)).astype(np.int32)
+    for row in range(1, len(offsets) - 1):
+        upper = offsets[row - 1]
+        lower = offsets[row]
+        while upper < offsets[row] and lower < offsets[row + 1]:
+            if (
+                runs[upper, 0] == runs[lower, 0]
+                and runs[upper, 1] < runs[lower, 2]
+                and runs[lower, 1] < runs[upper, 2]
+            ):
+                one = _root(parent, upper)
+                two = _root(parent, lower)
+                parent[max(one, two)] = min(one, two)
+            if runs[upper, 2] <= runs[lower, 2]:
+                upper += 1
+            else:
+                lower += 1
+    return parent
 
 
 @compiled

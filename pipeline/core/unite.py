@@ -25,26 +25,29 @@ def unite(edges: Int32, owners: Int32, regions: int) -> tuple[Int32, Int64, Int6
         Coords, ring offsets and polygon offsets, as in ``Fragments``.
     """
     stride = 2 * (int(edges[:, 0].max()) + 1)
-    cuts, levels, line_owners = _cut(edges, owners, regions, stride)
+    line_at, base, levels, line_owners = _lines(edges, owners, regions)
+    cuts = _cut(edges, base[owners], line_at, stride)
     keys, owners, offsets = _remaining(np.sort(cuts), line_owners, stride)
     linked = link(keys, owners, offsets, regions)
     return grouped(*rings(keys, owners, offsets, levels, linked), regions)
 
 
 @compiled
-def _cut(edges: Int32, owners: Int32, regions: int, stride: int) -> tuple[Int64, Int32, Int32]:
-    """Cut the edges where any edge of their region begins or ends.
+def _lines(edges: Int32, owners: Int32, regions: int) -> tuple[Int64, Int64, Int32, Int32]:
+    """Rule lines through each region where any of its edges begins or ends.
+
+    A line is a region's row from one such y to the next.
 
     Returns:
-        The pieces as ``line * stride + key``, unsorted, a line being a region's row
-        of pieces; y at the top and at the bottom of each line; region of each line.
+        The line that begins at each y, or -1, all regions laid end to end; what is to
+        be added to a region's y to look there; y at the top and at the bottom of each
+        line; the region of each line.
     """
     low = np.full(regions, np.iinfo(np.int32).max, np.int64)
     high = np.full(regions, np.iinfo(np.int32).min, np.int64)
     for edge in range(len(edges)):
         low[owners[edge]] = min(low[owners[edge]], edges[edge, 1], edges[edge, 2])
         high[owners[edge]] = max(high[owners[edge]], edges[edge, 1], edges[edge, 2])
-    # base[r] + y is the place of y among all regions' ys, laid end to end.
     base = np.empty(regions, np.int64)
     total = 0
     for region in range(regions):
@@ -69,21 +72,27 @@ def _cut(edges: Int32, owners: Int32, regions: int, stride: int) -> tuple[Int64,
             line_at[base[region] + y] = lines
             if y < high[region]:
                 levels[lines, 0] = y
+    return line_at, base, levels[:lines], line_owners[:lines]
+
+
+@compiled
+def _cut(edges: Int32, bases: Int64, line_at: Int64, stride: int) -> Int64:
+    """Return the pieces of the edges between the lines, as ``line * stride + key``."""
     pieces = 0
     for edge in range(len(edges)):
-        place = base[owners[edge]]
-        pieces += abs(line_at[place + edges[edge, 2]] - line_at[place + edges[edge, 1]])
+        begin = line_at[bases[edge] + edges[edge, 1]]
+        end = line_at[bases[edge] + edges[edge, 2]]
+        pieces += abs(end - begin)
     cuts = np.empty(pieces, np.int64)
     used = 0
     for edge in range(len(edges)):
-        place = base[owners[edge]]
-        begin = line_at[place + edges[edge, 1]]
-        end = line_at[place + edges[edge, 2]]
+        begin = line_at[bases[edge] + edges[edge, 1]]
+        end = line_at[bases[edge] + edges[edge, 2]]
         key = 2 * edges[edge, 0] + (1 if begin < end else 0)
         for line in range(min(begin, end), max(begin, end)):
             cuts[used] = line * stride + key
             used += 1
-    return cuts, levels[:lines], line_owners[:lines]
+    return cuts
 
 
 @compiled
