@@ -39,6 +39,7 @@ _SIGNATURES: Mapping[str, tuple[object, list[object]]] = {
     "VSIFTellL": (ctypes.c_uint64, [_HANDLE]),
     "VSIFReadL": (ctypes.c_size_t, [_HANDLE, ctypes.c_size_t, ctypes.c_size_t, _HANDLE]),
     "VSIGetFileMetadata": (ctypes.POINTER(_TEXT), [_TEXT, _TEXT, _HANDLE]),
+    "VSICurlPartialClearCache": (None, [_TEXT]),
     "CSLDestroy": (None, [_HANDLE]),
 }
 
@@ -153,8 +154,14 @@ def headers(path: str) -> dict[str, str]:
     finally:
         gdal.CPLPopErrorHandler()
     if not found:
-        GdalFile(path).close()  # says why, where headers do not
-        raise _failure(path)
+        # GDAL remembers that there was nothing, and not why. Forget it, and ask again
+        # in a way that tells; it may also be there the next time.
+        gdal.VSICurlPartialClearCache(path.encode())
+        try:
+            GdalFile(path).close()
+        finally:
+            gdal.VSICurlPartialClearCache(path.encode())
+        raise GdalFileError(f"{path} has no headers")
     result: dict[str, str] = {}
     index = 0
     while found[index]:

@@ -24,7 +24,7 @@ from pipeline.scenes.names import redacted
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 
 PROBED_BYTES = 32 * 2**20
-"""A scene that decodes to no more than this is decoded once when it is opened."""
+"""A local scene that decodes to no more than this is decoded once when it is opened."""
 
 _AGAIN = "fetch or export it again"
 _examined: OrderedDict[tuple[SceneRef, str], SceneInfo] = OrderedDict()
@@ -143,7 +143,7 @@ class GeoTiffScene:
         """Decode all of a small scene, the corners of a large one: can it be read?"""
         height, width = self._info.height, self._info.width
         size = np.dtype(self._info.dtype).itemsize * height * width * self._source.count
-        if size <= PROBED_BYTES and not self._info.sparse:
+        if size <= PROBED_BYTES and not (self._info.sparse or is_remote(self._ref.href)):
             whole = Window(row=0, col=0, height=height, width=width)
             self._pixels(tuple(self._source.indexes), whole)
             return
