@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize as gdal_rasterize
 
+from pipeline.core.scores.chips import chip_overlaps, cut, pixel_overlaps
 from pipeline.core.scores.coco import average_precision, coco_scores, kept
 from pipeline.core.scores.overlaps import Overlaps, overlaps
-from pipeline.core.scores.spans import inside, paint, pixel_overlaps, rasterize
+from pipeline.core.scores.painting import inside, paint
+from pipeline.core.scores.spans import rasterize
 from pipeline.core.window import Window
 
 SIDE = 256
@@ -214,3 +216,26 @@ def test_pixel_overlaps_equal_polygon_overlaps_on_whole_pixels() -> None:
     in_plane = overlaps(*snapped)
     np.testing.assert_array_equal(in_pixels.predicted, in_plane.predicted)
     np.testing.assert_array_equal(in_pixels.shared, in_plane.shared)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cutting_at_chips_equals_drawing_each_chip(seed: int) -> None:
+    truth, predicted, _ = scene(seed, images=1)[0]
+    size = 100
+    runs = [rasterize(shapes, height=SIDE, width=SIDE) for shapes in (predicted, truth)]
+    whole = pixel_overlaps(predicted, truth, (runs[0], runs[1]))
+    mine, other = (cut(one, size=size, width=SIDE) for one in runs)
+    found = chip_overlaps(whole, mine, other)
+    listed = {
+        (mine.parent[p], other.parent[t], mine.chip[p]): shared
+        for p, t, shared in zip(found.predicted, found.truth, found.shared, strict=True)
+    }
+    expected = {}
+    for p, t in zip(whole.predicted, whole.truth, strict=True):
+        both = (masks_of(predicted)[p] > 0) & (masks_of(truth)[t] > 0)
+        for chip in range(9):
+            row, col = chip // 3 * size, chip % 3 * size
+            if shared := both[row : row + size, col : col + size].sum():
+                expected[p, t, chip] = shared
+    assert listed == expected
+    assert mine.runs.pixels.sum() == runs[0].pixels.sum()

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
+from jaxtyping import Float64, Int64, Shaped
 
 from pipeline.core.compiled import compiled
-from pipeline.core.scores.overlaps import Overlaps, candidates
 from pipeline.core.window import Window
 
 
@@ -92,83 +91,6 @@ def rasterize(polygons: Shaped[np.ndarray, " count"], *, height: int, width: int
     )
 
 
-def pixel_overlaps(
-    predicted: Shaped[np.ndarray, " predictions"],
-    truth: Shaped[np.ndarray, " truths"],
-    runs: tuple[Runs, Runs],
-) -> Overlaps:
-    """Return every pair that shares pixels, areas counted in pixels.
-
-    Args:
-        predicted: Polygons in pixel coordinates.
-        truth: Polygons in pixel coordinates.
-        runs: The pixels of both.
-    """
-    left, right = candidates(predicted, truth)
-    return _shared(left, right, runs)
-
-
-def _shared(
-    left: Int64[np.ndarray, " pairs"],
-    right: Int64[np.ndarray, " pairs"],
-    runs: tuple[Runs, Runs],
-) -> Overlaps:
-    mine, other = runs
-    shared = _count_shared(
-        np.column_stack([left, right]),
-        (mine.starts(), mine.row, mine.first, mine.stop),
-        (other.starts(), other.row, other.first, other.stop),
-    )
-    found = Overlaps(
-        predicted=left,
-        truth=right,
-        shared=shared.astype(np.float64),
-        predicted_area=mine.pixels.astype(np.float64),
-        truth_area=other.pixels.astype(np.float64),
-    )
-    return found.where(found.shared > 0)
-
-
-def paint(
-    runs: Runs, values: UInt8[np.ndarray, " count"], window: Window
-) -> UInt8[np.ndarray, "rows cols"]:
-    """Return a window of the picture in which each polygon has its value, 0 elsewhere.
-
-    Args:
-        runs: Ordered by row; where polygons overlap, the later run wins.
-        values: Value of each polygon.
-        window: The window wanted.
-    """
-    picture = np.zeros((window.height, window.width), np.uint8)
-    here = runs.rows(window)
-    _paint(
-        picture,
-        (here.row - window.row, here.first - window.col, here.stop - window.col),
-        values[here.owner],
-    )
-    return picture
-
-
-def inside(
-    runs: Runs, mask: Bool[np.ndarray, "rows cols"], window: Window
-) -> Int64[np.ndarray, " count"]:
-    """Return how many pixels of each polygon lie in ``window`` where ``mask`` is True.
-
-    Args:
-        runs: Ordered by row.
-        mask: True or False for each pixel of the window.
-        window: Where the mask lies.
-    """
-    here = runs.rows(window)
-    sums = np.zeros((window.height, window.width + 1), np.int32)
-    np.cumsum(mask, axis=1, out=sums[:, 1:])
-    row = here.row - window.row
-    first = np.clip(here.first - window.col, 0, window.width)
-    stop = np.clip(here.stop - window.col, 0, window.width)
-    found = (sums[row, stop] - sums[row, first]).astype(np.float64)
-    return np.bincount(here.owner, found, runs.count).astype(np.int64)
-
-
 @compiled
 def _scan(
     lines: Float64[np.ndarray, "edges 4"],
@@ -223,50 +145,3 @@ def _cross(
             crossings[place[row - low]] = x0 + (row + 0.5 - y0) / (y1 - y0) * (x1 - x0)
             place[row - low] += 1
     return low, offsets, crossings
-
-
-@compiled
-def _count_shared(
-    pairs: Int64[np.ndarray, "pairs 2"],
-    mine: tuple[
-        Int64[np.ndarray, " m"],
-        Int64[np.ndarray, " p"],
-        Int64[np.ndarray, " p"],
-        Int64[np.ndarray, " p"],
-    ],
-    other: tuple[
-        Int64[np.ndarray, " n"],
-        Int64[np.ndarray, " q"],
-        Int64[np.ndarray, " q"],
-        Int64[np.ndarray, " q"],
-    ],
-) -> Int64[np.ndarray, " pairs"]:
-    """Return how many pixels the polygons of each pair share, by merging their runs."""
-    starts_a, row_a, first_a, stop_a = mine
-    starts_b, row_b, first_b, stop_b = other
-    shared = np.zeros(pairs.shape[0], np.int64)
-    for pair in range(pairs.shape[0]):
-        a, end_a = starts_a[pairs[pair, 0]], starts_a[pairs[pair, 0] + 1]
-        b, end_b = starts_b[pairs[pair, 1]], starts_b[pairs[pair, 1] + 1]
-        while a < end_a and b < end_b:
-            if row_a[a] == row_b[b]:
-                shared[pair] += max(0, min(stop_a[a], stop_b[b]) - max(first_a[a], first_b[b]))
-            if (row_a[a], stop_a[a]) <= (row_b[b], stop_b[b]):
-                a += 1
-            else:
-                b += 1
-    return shared
-
-
-@compiled
-def _paint(
-    picture: UInt8[np.ndarray, "rows cols"],
-    runs: tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, " r"], Int64[np.ndarray, " r"]],
-    values: UInt8[np.ndarray, " r"],
-) -> None:
-    """Fill runs, given relative to the picture, with their values."""
-    rows, firsts, stops = runs
-    for run in range(rows.size):
-        picture[rows[run], max(0, firsts[run]) : max(0, min(stops[run], picture.shape[1]))] = (
-            values[run]
-        )

@@ -1,0 +1,218 @@
+"""Evaluate a prediction against truth: figures a mapper can trust, in a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.scores.pixels import class_scores, foreground_scores
+from pipeline.errors import ConfigError
+from pipeline.runs.evaluate_coco import coco_table, salt_table
+from pipeline.runs.evaluate_figures import Table, figure, number, pixel_row
+from pipeline.runs.evaluate_inputs import Predicted, digest, open_predicted
+from pipeline.runs.evaluate_intervals import Draws, draw
+from pipeline.runs.evaluate_objects import (
+    Matched,
+    match,
+    object_tables,
+    outline_table,
+)
+from pipeline.runs.evaluate_pixels import PixelCounts, count_pixels
+from pipeline.runs.evaluate_scene import Compared, compare
+from pipeline.runs.evaluate_thresholds import threshold_tables
+from pipeline.runs.truth import Objects, read_objects
+
+SCHEMA = "overtile/report/1"
+"""Names the layout of `report.json`; `pipeline/outputs/report/schema.json` describes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user may say about an evaluation."""
+
+    aoi: Path | None = None
+    """Polygons of the labelled area; what is outside does not count."""
+    truth_layer: str | None = None
+    """Which layer of the truth file."""
+    scene: Path | None = None
+    """The scene's imagery, where the prediction does not name it."""
+    iou: float = 0.5
+    """IoU that a match must reach."""
+    precision: float = 0.9
+    """Precision for which an operating point is sought."""
+    intervals: bool = True
+    """Whether to draw blocks of ground for intervals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Everything that is known about how good one prediction of one scene is."""
+
+    report: dict[str, Any]
+    """What `report.json` says."""
+    compared: Compared
+    """Prediction and truth on one plane."""
+    matched: Matched
+    """Who found whom."""
+    counts: PixelCounts
+    """What the pixels say."""
+    draws: Draws | None
+    """Headline figures in every draw of the bootstrap."""
+
+
+def evaluate_scene(
+    predicted: Path, truth: Path, *, out: Path | None = None, options: Options | None = None
+) -> Evaluation:
+    """Score one prediction against truth, and write its report.
+
+    Args:
+        predicted: A run's ``OUT/<scene>`` folder, or a vector file or mask of any tool.
+        truth: Polygons in any vector format and CRS, a label raster, COCO JSON; or a
+            folder with one such file for each scene, named as the scene is.
+        out: Folder for ``report.html``, ``report.json`` and CSV tables; None writes nothing.
+        options: What else the user says.
+
+    Raises:
+        ConfigError: An input is missing, damaged or does not fit the others.
+        SceneError: A raster cannot be read.
+        ExportError: The report cannot be written.
+    """
+    options = options or Options()
+    opened = open_predicted(predicted)
+    truth = truth_for(opened, truth)
+    true = read_objects(truth, layer=options.truth_layer, image=opened.name)
+    aoi = None if options.aoi is None else read_objects(options.aoi)
+    evaluation = score(opened, true, aoi=aoi, options=options)
+    evaluation.report["inputs"] = {
+        "predicted": _input(opened.source),
+        "truth": _input(truth),
+        "aoi": None if options.aoi is None else _input(options.aoi),
+    }
+    if out is not None:
+        from pipeline.runs.evaluate_report import write_report
+
+        write_report(evaluation, out, scene=options.scene)
+    return evaluation
+
+
+def truth_for(predicted: Predicted, truth: Path) -> Path:
+    """Return the truth of one scene: the file itself, or the one of its name in a folder.
+
+    Raises:
+        ConfigError: The folder has none, or several.
+    """
+    if not truth.exists():
+        raise ConfigError(f"{truth} does not exist; name a file with the true polygons or labels")
+    if not truth.is_dir():
+        return truth
+    known = {".geojson", ".json", ".parquet", ".gpkg", ".shp", ".fgb", ".kml", ".gml"}
+    known |= {".tif", ".tiff", ".png"}
+    found = [
+        one
+        for one in sorted(truth.iterdir())
+        if one.stem == predicted.name and one.suffix.lower() in known
+    ]
+    if len(found) == 1:
+        return found[0]
+    what = "no file" if not found else f"{len(found)} files"
+    raise ConfigError(f"{truth} holds {what} called {predicted.name}; name the truth file itself")
+
+
+def score(
+    predicted: Predicted, truth: Objects, *, aoi: Objects | None, options: Options
+) -> Evaluation:
+    """Return the evaluation of what has been read already."""
+    compared = compare(predicted, truth, aoi)
+    counts = count_pixels(compared)
+    matched = match(compared, counts, iou=options.iou)
+    drawn = draw(compared, matched, counts) if options.intervals else None
+    report = _report(compared, matched, counts, drawn)
+    report.update(threshold_tables(matched, counts, wanted=options.precision))
+    return Evaluation(report=report, compared=compared, matched=matched, counts=counts, draws=drawn)
+
+
+def _report(
+    compared: Compared, matched: Matched, counts: PixelCounts, drawn: Draws | None
+) -> Table:
+    frame, total = compared.frame, counts.counts.sum(axis=0)
+    pixels = [
+        pixel_row(name, class_scores(total, value))
+        for value, name in enumerate(compared.classes, 1)
+    ]
+    objects = object_tables(compared, matched)
+    coco = coco_table(compared, matched)
+    every = pixel_row("all", foreground_scores(total))
+    return {
+        "schema": SCHEMA,
+        "scene": compared.predicted.name,
+        "inputs": {},
+        "notes": list(compared.notes),
+        "plane": {
+            "unit": frame.unit,
+            "height_px": frame.grid.height,
+            "width_px": frame.grid.width,
+            "pixel_m": number(frame.step_m),
+            "made_up": frame.made_up,
+        },
+        "evaluated": {
+            "pixels": counts.evaluated,
+            "missing_pixels": counts.missing,
+            "area_km2": number(counts.evaluated * frame.step_m**2 / 1e6) if frame.step_m else None,
+        },
+        "headline": _headline(matched, coco, every, drawn),
+        "intervals": {
+            "blocks": drawn.blocks if drawn else 0,
+            "block_px": counts.blocks.size,
+            "reason": drawn.reason if drawn else "not asked for",
+        },
+        "objects": {"iou": matched.iou, **objects},
+        "outlines": outline_table(compared, matched),
+        "coco": coco,
+        "salt": salt_table(counts),
+        "pixels": {"all": every, "by_class": pixels},
+        "made": compared.predicted.manifest,
+    }
+
+
+def _headline(matched: Matched, coco: Table, every: Table, drawn: Draws | None) -> Table:
+    matching = matched.matching
+    right = matching.right
+    values = {
+        "precision": matching.precision,
+        "recall": matching.recall,
+        "f1": matching.f1,
+        "ap50": coco.get("polygons", {}).get("ap50"),
+        "ap": coco.get("polygons", {}).get("ap"),
+        "mean_iou": float(matching.iou[right].mean()) if right.any() else None,
+        "pixel_precision": every["precision"],
+        "pixel_recall": every["recall"],
+        "pixel_f1": every["f1"],
+        "pixel_iou": every["iou"],
+    }
+    lacking = [
+        what
+        for what, count in (
+            ("truth", matching.counts_truth.sum()),
+            ("predictions", matching.counts_prediction.sum()),
+        )
+        if not count
+    ]
+    reasons = {
+        "ap": coco["reason"],
+        "ap50": coco["reason"],
+        "mean_iou": "no matched pairs",
+    }
+    default = f"no {' and no '.join(lacking)}" if lacking else None
+    return {
+        name: figure(
+            value,
+            drawn.interval(name) if drawn else None,
+            (every["reason"] if name.startswith("pixel") else reasons.get(name)) or default,
+        )
+        for name, value in values.items()
+    }
+
+
+def _input(path: Path) -> Table:
+    return {"path": str(path), "digest": digest(path)}

@@ -1,0 +1,229 @@
+"""Prediction and truth brought onto one plane, and which of them count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Float64, Int64, Shaped
+
+from pipeline.core.scores.spans import Runs, rasterize
+from pipeline.errors import ConfigError
+from pipeline.runs.evaluate_frame import Frame, make_frame
+from pipeline.runs.evaluate_inputs import Predicted
+from pipeline.runs.truth import Objects, without_repeats
+
+CAPTION = "no truth inside the scene"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """Predictions or truths of a scene, in every form they are needed in."""
+
+    objects: Objects
+    """Label, confidence and id of each."""
+    plane: Shaped[np.ndarray, " n"]
+    """Polygons in the plane."""
+    pixels: Shaped[np.ndarray, " n"]
+    """Polygons in the scene's pixels."""
+    runs: Runs
+    """The pixels whose centres they cover."""
+    inside: Bool[np.ndarray, " n"]
+    """True where at least half of the polygon lies in the area of interest."""
+
+    def __len__(self) -> int:
+        """Return the number of polygons."""
+        return len(self.plane)
+
+    @property
+    def centres(self) -> Float64[np.ndarray, "n 2"]:
+        """Middle of each polygon's box, in pixels."""
+        left, top, right, bottom = shapely.bounds(self.pixels).reshape(-1, 4).T
+        return np.column_stack([(left + right) / 2, (top + bottom) / 2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One scene's prediction and truth, ready to be scored."""
+
+    predicted: Predicted
+    """Where the prediction comes from."""
+    frame: Frame
+    """The plane and the pixels."""
+    mine: Side
+    """The predictions."""
+    truth: Side
+    """The truths."""
+    aoi: Shaped[np.ndarray, " areas"] | None
+    """The labelled area in pixels; None for all of the scene."""
+    unknown: Shaped[np.ndarray, " areas"] | None
+    """Where truth says that it does not know, in pixels."""
+    classes: tuple[str, ...]
+    """Names of the classes that both sides tell apart; one name where they do not."""
+    label_mine: Int64[np.ndarray, " predictions"]
+    """Class of each prediction, from 1."""
+    label_truth: Int64[np.ndarray, " truths"]
+    """Class of each truth, from 1."""
+    notes: tuple[str, ...]
+    """What the reader should know."""
+
+
+def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compared:
+    """Return prediction and truth on one plane.
+
+    Truth outside the scene is left out, and what reaches over its edge is cut there:
+    nobody could have mapped it. Objects mostly outside the labelled area are kept,
+    but do not count.
+
+    Raises:
+        ConfigError: They cannot be brought together, the area is empty, or the truth
+            covers a small part of the scene and nobody says which.
+    """
+    frame = make_frame(predicted.objects, truth, predicted.grid)
+    notes = [f"prediction: {note}" for note in predicted.objects.notes]
+    clean = without_repeats(truth)
+    notes += [f"truth: {note}" for note in clean.notes]
+    mine, outside = _framed(predicted.objects, frame)
+    if outside:
+        notes.append(f"{outside} prediction(s) outside the scene were left out")
+    other, outside = _framed(clean, frame)
+    notes += _about_outside(clean, len(other[0]), outside, frame)
+    area = None if aoi is None else _area(aoi, frame)
+    unknown = None if truth.unknown is None else frame.to_pixels(truth.unknown, truth.crs)
+    if aoi is None and truth.grid is None and not frame.made_up:
+        _check_coverage(mine[1], other[1], frame)
+    classes, label_mine, label_truth = _classes(mine[0], other[0])
+    return Compared(
+        predicted=predicted,
+        frame=frame,
+        mine=_side(*mine, frame=frame, aoi=area),
+        truth=_side(*other, frame=frame, aoi=area),
+        aoi=area,
+        unknown=unknown,
+        classes=classes,
+        label_mine=label_mine,
+        label_truth=label_truth,
+        notes=tuple(notes),
+    )
+
+
+def _framed(objects: Objects, frame: Frame) -> tuple[tuple[Objects, Shaped[np.ndarray, " n"]], int]:
+    """Return the objects that touch the scene, cut at its edges, and how many do not."""
+    pixels = frame.to_pixels(objects.polygon, objects.crs)
+    scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
+    left, top, right, bottom = shapely.bounds(pixels).reshape(-1, 4).T
+    whole = (left >= 0) & (top >= 0)
+    whole &= (right <= frame.grid.width) & (bottom <= frame.grid.height)
+    rows = [np.flatnonzero(whole)]
+    shapes = [pixels[whole]]
+    crossing = np.flatnonzero(~whole & ~shapely.is_empty(pixels))
+    cut, cut_of = shapely.get_parts(
+        shapely.intersection(pixels[crossing], scene), return_index=True
+    )
+    keep = (shapely.get_type_id(cut) == 3) & (shapely.area(cut) > 1e-6)
+    rows.append(crossing[cut_of[keep]])
+    shapes.append(cut[keep])
+    row = np.concatenate(rows).astype(np.int64)
+    order = np.argsort(row, kind="stable")
+    kept = objects.take(row[order])
+    return (kept, np.concatenate(shapes)[order]), len(objects) - len(np.unique(row))
+
+
+def _about_outside(truth: Objects, inside: int, outside: int, frame: Frame) -> list[str]:
+    """Return what to say of truth that lies outside the scene."""
+    if not outside:
+        return []
+    if inside:
+        return [f"truth: {outside} polygon(s) outside the scene were left out"]
+    note = f"{CAPTION}: all {outside} true polygons lie elsewhere"
+    if truth.crs is not None and truth.crs.is_geographic:
+
+        def exchanged(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
+            return points[:, ::-1]
+
+        turned = replace(truth, polygon=shapely.transform(truth.polygon, exchanged))
+        if len(_framed(turned, frame)[0][0]):
+            note += "; with longitude and latitude exchanged they would lie in it"
+    return [note]
+
+
+def _area(aoi: Objects, frame: Frame) -> Shaped[np.ndarray, " areas"]:
+    if not len(aoi):
+        raise ConfigError(f"{aoi.source}: the area of interest is empty; give a polygon")
+    if aoi.crs is None and frame.crs is not None:
+        raise ConfigError(f"{aoi.source}: it has no CRS; give one with a CRS")
+    joined = shapely.union_all(frame.to_pixels(aoi.polygon, aoi.crs))
+    scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
+    parts = shapely.get_parts(shapely.intersection(joined, scene))
+    parts = parts[shapely.get_type_id(parts) == 3]
+    if not len(parts):
+        raise ConfigError(f"{aoi.source}: the area of interest lies outside the scene")
+    return np.asarray(parts, object)
+
+
+def _check_coverage(
+    mine: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"], frame: Frame
+) -> None:
+    """Refuse truth that seems to cover a part of the scene only.
+
+    Raises:
+        ConfigError: It covers under a third of the scene, and most predictions are elsewhere.
+    """
+    if len(truth) < 5 or len(mine) < 20:
+        return
+    hull = shapely.convex_hull(shapely.union_all(shapely.envelope(truth))).buffer(100)
+    share = hull.area / (frame.grid.width * frame.grid.height)
+    away = 1 - shapely.intersects(hull, mine).mean()
+    if share < 1 / 3 and away > 0.5:
+        raise ConfigError(
+            f"truth lies in {share:.0%} of the scene, and {away:.0%} of the predictions are "
+            "elsewhere; say with --aoi which area is labelled"
+        )
+
+
+def _side(
+    objects: Objects,
+    pixels: Shaped[np.ndarray, " n"],
+    *,
+    frame: Frame,
+    aoi: Shaped[np.ndarray, " areas"] | None,
+) -> Side:
+    return Side(
+        objects=objects,
+        plane=frame.to_plane(pixels),
+        pixels=pixels,
+        runs=rasterize(pixels, height=frame.grid.height, width=frame.grid.width),
+        inside=np.ones(len(pixels), bool) if aoi is None else _mostly_inside(pixels, aoi),
+    )
+
+
+def _mostly_inside(
+    polygons: Shaped[np.ndarray, " n"], aoi: Shaped[np.ndarray, " areas"]
+) -> Bool[np.ndarray, " n"]:
+    area = shapely.union_all(aoi)
+    shapely.prepare(area)
+    inside = np.asarray(shapely.contains(area, polygons))
+    edge = np.flatnonzero(~inside & shapely.intersects(area, polygons))
+    shared = shapely.area(shapely.intersection(polygons[edge], area))
+    inside[edge] = shared >= 0.5 * shapely.area(polygons[edge])
+    return inside
+
+
+def _classes(
+    mine: Objects, truth: Objects
+) -> tuple[tuple[str, ...], Int64[np.ndarray, " p"], Int64[np.ndarray, " t"]]:
+    """Return the classes that both sides name; one class where they share no name."""
+    ones = np.ones(len(mine), np.int64), np.ones(len(truth), np.int64)
+    known = set() if mine.label is None else set(mine.label.tolist())
+    told = set() if truth.label is None else set(truth.label.tolist())
+    if not known & told or mine.label is None or truth.label is None:
+        name = next(iter(known)) if len(known) == 1 else "objects"
+        return (name,), *ones
+    names = tuple(sorted(known | told))
+    place = {name: row for row, name in enumerate(names, 1)}
+    return (
+        names,
+        np.array([place[one] for one in mine.label], np.int64),
+        np.array([place[one] for one in truth.label], np.int64),
+    )

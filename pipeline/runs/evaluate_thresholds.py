@@ -1,0 +1,120 @@
+"""Where to put the threshold, and whether confidence means what it says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from pipeline.core.scores.calibration import (
+    Curve,
+    OperatingPoint,
+    at_precision,
+    best_f1,
+    level_curve,
+    object_curve,
+    reliability,
+)
+from pipeline.core.scores.pixels import LEVELS
+from pipeline.runs.evaluate_figures import Table, number
+from pipeline.runs.evaluate_objects import Matched
+from pipeline.runs.evaluate_pixels import PixelCounts
+
+_CURVE_POINTS = 400
+
+
+def threshold_tables(matched: Matched, counts: PixelCounts, *, wanted: float) -> Table:
+    """Return curves, calibration and operating points, of objects and of pixels.
+
+    Args:
+        matched: The objects.
+        counts: The pixels.
+        wanted: Precision for which an operating point is sought.
+    """
+    counted = matched.matching.counts_prediction
+    if matched.confidence is None:
+        objects = Curve(threshold=np.empty(0), precision=np.empty(0), recall=np.empty(0))
+        calibration = _reliability_table(np.empty(0), np.empty(0, bool))
+        calibration["reason"] = "the predictions carry no confidence"
+    else:
+        sure, right = matched.confidence[counted], matched.matching.right[counted]
+        objects = object_curve(sure, right, int(matched.matching.counts_truth.sum()))
+        calibration = _reliability_table(sure, right)
+    pixels = level_curve(counts.levels) if counts.levels is not None else None
+    return {
+        "calibration": {
+            "objects": calibration,
+            "pixels": None if counts.levels is None else _pixel_reliability(counts.levels),
+        },
+        "curves": {
+            "objects": _points(objects),
+            "pixels": None if pixels is None else _points(pixels),
+        },
+        "operating_point": {
+            "wanted_precision": wanted,
+            "objects": _choices(objects, wanted),
+            "pixels": None if pixels is None else _choices(pixels, wanted),
+        },
+    }
+
+
+def _points(curve: Curve) -> list[list[float | None]]:
+    """Return at most `_CURVE_POINTS` points of threshold, precision and recall."""
+    rows = np.unique(np.linspace(0, max(0, len(curve) - 1), _CURVE_POINTS).astype(int))
+    return [
+        [number(curve.threshold[row]), number(curve.precision[row]), number(curve.recall[row])]
+        for row in rows[: len(curve)]
+    ]
+
+
+def _choices(curve: Curve, precision: float) -> Table:
+    return {
+        "best_f1": _choice(best_f1(curve), "there is no curve"),
+        "at_precision": _choice(
+            at_precision(curve, precision), f"no threshold reaches a precision of {precision:g}"
+        ),
+    }
+
+
+def _choice(point: OperatingPoint | None, reason: str) -> Table:
+    if point is None:
+        return {"threshold": None, "precision": None, "recall": None, "f1": None, "reason": reason}
+    return {**{name: number(value) for name, value in asdict(point).items()}, "reason": None}
+
+
+def _reliability_table(
+    confidence: Float64[np.ndarray, " n"], right: Bool[np.ndarray, " n"]
+) -> Table:
+    """Return claimed and actual shares of objects by confidence."""
+    found = reliability(confidence, right.astype(np.float64))
+    return {
+        "ece": number(found.error),
+        "reason": None if found.error is not None else "no predictions",
+        "bins": [
+            {
+                "from": number(found.edges[row]),
+                "to": number(found.edges[row + 1]),
+                "count": int(found.count[row]),
+                "claimed": number(found.claimed[row]) if found.count[row] else None,
+                "actual": number(found.actual[row]) if found.count[row] else None,
+            }
+            for row in range(len(found.count))
+        ],
+    }
+
+
+def _pixel_reliability(levels: Int64[np.ndarray, "2 levels"]) -> Table:
+    """Return claimed and actual shares of pixels by probability."""
+    both = levels.sum(axis=0).astype(np.float64)
+    share = np.divide(levels[1], both, out=np.zeros(LEVELS), where=both > 0)
+    steps = np.arange(LEVELS) / (LEVELS - 1)
+    found = reliability(steps, share, weight=both)
+    table = _reliability_table(np.empty(0), np.empty(0, bool))
+    table["ece"], table["reason"] = number(found.error), None
+    for row, one in enumerate(table["bins"]):
+        if found.count[row]:
+            one["count"] = int(found.count[row])
+            one["claimed"] = number(found.claimed[row])
+            one["actual"] = number(found.actual[row])
+    return table
