@@ -52,4 +52,5 @@ def fractal(
 
 def ramp(field: Field, low: float, high: float) -> Field:
     """Return 0 below ``low``, 1 above ``high`` and a straight line in between."""
-    return np.clip((field - np.float32(low)) / np.float32(high - low), 0.0, 1.0).astype(np.float32)
+    part = (field - np.float32(low)) / np.float32(high - low)
+    return np.asarray(np.clip(part, 0.0, 1.0), np.float32)
