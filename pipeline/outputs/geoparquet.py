@@ -55,10 +55,7 @@ def write_geoparquet(path: Path, batches: Iterable[Footprints], provenance: Prov
     features = dropped = 0
     types: set[str] = set()
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    with (
-        replacing(path, verify=_verify) as part,
-        pq.ParquetWriter(part, _SCHEMA, compression="zstd", compression_level=3) as writer,
-    ):
+    with replacing(path, verify=_verify) as part, _writer(part) as writer:
         for batch in rebatched(batches, ROWS_PER_GROUP):
             shapes = on_the_map(batch.geometry, georef)
             kept = ~shapely.is_empty(shapes)
@@ -88,6 +85,14 @@ def on_the_map(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[np.
         shapes[which] = shapely.orient_polygons(merged)
     oriented: Shaped[np.ndarray, " n"] = shapes
     return oriented
+
+
+def _writer(path: Path) -> pq.ParquetWriter:
+    # With an Arrow schema stored beside it, pyarrow would not show the geo metadata that is
+    # known at the end only; Parquet's own types say all there is to say here.
+    return pq.ParquetWriter(
+        path, _SCHEMA, compression="zstd", compression_level=3, store_schema=False
+    )
 
 
 def _table(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+from zlib import crc32
 
 import numpy as np
 import rasterio
@@ -47,6 +48,9 @@ class MosaicWriter:
     It is tiled and not compressed: windows that do not fall on its blocks are then
     written in place, in any order, and no block is ever stored twice. (98 Mpx: 0.19 s
     against 0.27 s with ZSTD level 1 and 0.52 s with LZW, in whole rows of blocks.)
+
+    Closing reads every window back: on a full disk GDAL may lose blocks that were
+    still in its cache, and rasterio closes the file without a word.
     """
 
     def __init__(self, path: Path, raster: Raster) -> None:
@@ -56,29 +60,32 @@ class MosaicWriter:
             ExportError: The file cannot be created.
         """
         self._path = path
+        self._written: dict[Window, int] = {}
         with write_faults(path):
             self._dataset = _create(path, raster)
 
     def write(self, window: Window, pixels: UInt8[np.ndarray, "bands rows cols"]) -> None:
-        """Write what a tile answers for.
+        """Write what a tile answers for; windows may be repeated, but not overlap.
 
         Raises:
             ExportError: The disk is full, or the file cannot be written.
         """
         with write_faults(self._path):
-            self._dataset.write(
-                pixels,
-                window=RasterioWindow(window.col, window.row, window.width, window.height),
-            )
+            self._dataset.write(pixels, window=_theirs(window))
+        self._written[window] = crc32(np.ascontiguousarray(pixels))
 
     def close(self) -> None:
-        """Write out what is still in memory, and fill what was never written with nodata.
+        """Write out what is still in memory, fill what was never written, read all back.
 
         Raises:
             ExportError: The disk is full, or the file cannot be written.
         """
         with write_faults(self._path):
             self._dataset.close()
+            with _nowhere_is_fine(), rasterio.open(self._path) as readable:
+                for window, checksum in self._written.items():
+                    if crc32(readable.read(window=_theirs(window))) != checksum:
+                        raise OSError(f"what was written at {window} is lost")
 
     def __enter__(self) -> Self:
         """Return the writer, open."""
@@ -91,7 +98,10 @@ class MosaicWriter:
         trace: TracebackType | None,
     ) -> None:
         """Close the file."""
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self._dataset.close()
 
 
 def write_cog(mosaic: Path, path: Path, raster: Raster, *, threads: int = 2) -> None:
@@ -202,6 +212,10 @@ def _compare(mosaic: Path, cog: Path) -> None:
                     f"{cog} does not read back as written at row {window.row_off}; "
                     "check the disk, then run again"
                 )
+
+
+def _theirs(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.col, window.row, window.width, window.height)
 
 
 def _strips(dataset: DatasetReader) -> Iterator[RasterioWindow]:
