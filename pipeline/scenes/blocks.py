@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import UInt64
 
+from pipeline.scenes.directory import BrokenTiffError
 from pipeline.scenes.location import open_bytes
-from pipeline.scenes.tiff import BrokenTiffError, Page
+from pipeline.scenes.tiff import Page
 
 ZEROS_LOOKED_AT = 64 * 2**20
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pipeline.errors import SceneError
 from pipeline.scenes import tiff
 from pipeline.scenes.blocks import check_blocks
+from pipeline.scenes.directory import BrokenTiffError
 from pipeline.scenes.location import Bytes, open_bytes
 from pipeline.scenes.names import redacted
 from pipeline.scenes.scene import SceneRef
@@ -53,7 +54,7 @@ def examine_bytes(ref: SceneRef) -> tiff.Layout:
         _check_limits(name, layout.scene, ref)
         for page in layout.pages:
             check_blocks(page, data.size)
-    except tiff.BrokenTiffError as error:
+    except BrokenTiffError as error:
         raise SceneError(name, f"it is not a whole TIFF: {error}", _AGAIN) from error
     except OSError as error:
         raise SceneError(name, f"it cannot be read ({error})", _AGAIN) from error

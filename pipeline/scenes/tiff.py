@@ -9,14 +9,14 @@ as black), and that it lists as many as its size needs.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt64
 
-MAX_ENTRIES = 4096
+from pipeline.scenes.directory import BrokenTiffError, Directory
+
 MAX_BLOCKS = 50_000_000
 MAX_PAGES = 64
 
@@ -36,13 +36,6 @@ PHOTOMETRIC = {
     32845: "logluv",
     34892: "linear raw",
 }
-
-# type code: size in bytes and NumPy code, of the types that hold whole numbers
-_NUMBERS = {1: (1, "u1"), 3: (2, "u2"), 4: (4, "u4"), 16: (8, "u8"), 13: (4, "u4"), 18: (8, "u8")}
-
-
-class BrokenTiffError(ValueError):
-    """A file that starts as a TIFF and cannot be one; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -128,76 +121,6 @@ class Layout:
         return sum(1 for page in self.pages[1:] if not page.kind & 0b101)
 
 
-class _Directory:
-    """Tags of one image file directory."""
-
-    def __init__(self, read: Callable[[int, int], bytes], size: int, offset: int) -> None:
-        head = read(0, 8)
-        self._read, self._size = read, size
-        self._order = "<" if head[:2] == b"II" else ">"
-        self._big = struct.unpack(self._order + "H", head[2:4])[0] == 43
-        count_size, entry, pointer = (8, 20, 8) if self._big else (2, 12, 4)
-        count = self._number(self._bytes(offset, count_size, "its directory"))
-        if not 0 < count <= MAX_ENTRIES:
-            raise BrokenTiffError(f"its directory at byte {offset} claims {count} entries")
-        body = self._bytes(offset + count_size, count * entry + pointer, "its directory")
-        self.next = self._number(body[-pointer:])
-        self._entries = {
-            struct.unpack(self._order + "H", body[at : at + 2])[0]: body[at + 2 : at + entry]
-            for at in reversed(range(0, count * entry, entry))
-        }
-
-    def _bytes(self, offset: int, length: int, what: str) -> bytes:
-        if offset + length > self._size:
-            raise BrokenTiffError(
-                f"{what} lies at bytes {offset} to {offset + length}, the file ends at {self._size}"
-            )
-        return self._read(offset, length)
-
-    def _number(self, data: bytes) -> int:
-        return int.from_bytes(data, "little" if self._order == "<" else "big")
-
-    def __contains__(self, tag: int) -> bool:
-        return tag in self._entries
-
-    def numbers(self, tag: int, *, limit: int) -> UInt64[np.ndarray, " values"]:
-        """Return a tag's whole numbers, none where the tag is absent."""
-        if tag not in self._entries:
-            return np.empty(0, np.uint64)
-        entry = self._entries[tag]
-        kind = self._number(entry[:2])
-        width = 8 if self._big else 4
-        count = self._number(entry[2 : 2 + width])
-        if kind not in _NUMBERS:
-            raise BrokenTiffError(f"its tag {tag} is not of a whole-number type")
-        item, code = _NUMBERS[kind]
-        if count > limit:
-            raise BrokenTiffError(f"its tag {tag} claims {count} values, the limit is {limit}")
-        if count * item <= width:
-            data = entry[2 + width : 2 + width + count * item]
-        else:
-            data = self._bytes(self._number(entry[2 + width :]), count * item, f"its tag {tag}")
-        return np.frombuffer(data, self._order + code).astype(np.uint64)
-
-    def text(self, tag: int) -> str:
-        """Return a short ASCII tag, empty where it is absent or no such text."""
-        if tag not in self._entries:
-            return ""
-        entry, width = self._entries[tag], 8 if self._big else 4
-        kind, count = self._number(entry[:2]), self._number(entry[2 : 2 + width])
-        if kind != 2 or count > 256:
-            return ""
-        data = entry[2 + width : 2 + width + count]
-        if count > width:
-            data = self._bytes(self._number(entry[2 + width :]), count, f"its tag {tag}")
-        return data.partition(b"\0")[0].decode(errors="replace").strip()
-
-    def number(self, tag: int, default: int) -> int:
-        """Return the first value of a tag, or what TIFF says absence means."""
-        values = self.numbers(tag, limit=65536)
-        return int(values[0]) if len(values) else default
-
-
 def read_layout(read: Callable[[int, int], bytes], size: int) -> Layout:
     """Return the images of a TIFF.
 
@@ -218,7 +141,7 @@ def read_layout(read: Callable[[int, int], bytes], size: int) -> Layout:
     seen: set[int] = set()
     while offset and offset not in seen and len(pages) < MAX_PAGES:
         seen.add(offset)
-        directory = _Directory(read, size, offset)
+        directory = Directory(read, size, offset)
         # Later directories may be anything; the first one must be an image.
         if not pages or (256 in directory and 257 in directory):
             pages.append(_page(directory))
@@ -228,7 +151,7 @@ def read_layout(read: Callable[[int, int], bytes], size: int) -> Layout:
     return Layout(pages=tuple(pages))
 
 
-def _page(directory: _Directory) -> Page:
+def _page(directory: Directory) -> Page:
     height, width = directory.number(257, 0), directory.number(256, 0)
     if not height or not width:
         raise BrokenTiffError(f"it claims {height} rows and {width} columns")

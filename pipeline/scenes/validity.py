@@ -76,6 +76,8 @@ def missing_in_the_open(
     opened = np.zeros_like(nodata)
     covered = _box_sum(np.pad(full, OPEN - 1)) > 0
     opened[...] = covered
+    if not (nodata & ~opened)[inner].any():
+        return np.ascontiguousarray(opened[inner])
     cross = ndimage.generate_binary_structure(2, 1)
     grown = ndimage.binary_dilation(opened, cross, iterations=REACH, mask=nodata)
     result: Bool[np.ndarray, "rows cols"] = grown[inner]

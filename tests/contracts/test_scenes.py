@@ -184,7 +184,7 @@ def test_bands_come_in_the_order_asked(scene: Scene) -> None:
 
 
 def test_a_window_outside_the_scene_is_refused(scene: Scene) -> None:
-    with pytest.raises(ValueError, match="inside|outside"):
+    with pytest.raises(ValueError, match=r"inside|outside"):
         scene.read(Window(row=scene.info.height - 1, col=0, height=2, width=1), (1,))
 
 

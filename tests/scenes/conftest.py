@@ -79,58 +79,62 @@ class Site:
         return f"http://127.0.0.1:{self.port}{path}"
 
 
-@contextmanager
-def serving() -> Iterator[Site]:
-    """Serve a site until the block ends."""
-    site = Site()
+def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
+    """Return what answers requests as a site says."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-        def do_HEAD(self) -> None:  # noqa: N802
-            self._answer(body=False)
+        def do_HEAD(self) -> None:
+            """Answer without the body."""
+            self._answer()
 
-        def do_GET(self) -> None:  # noqa: N802
-            self._answer(body=True)
+        def do_GET(self) -> None:
+            """Answer with the body, or a range of it."""
+            found = self._answer()
+            if found is None:
+                return
+            if site.stall_after is not None:
+                self.wfile.write(found[: site.stall_after])
+                self.wfile.flush()
+                time.sleep(8)
+                return
+            self.wfile.write(found)
 
-        def _answer(self, *, body: bool) -> None:
-            path = self.path.partition("?")[0]
-            site.asked.append(f"{self.command} {self.path} {self.headers.get('Range', '')}")
+        def _answer(self) -> bytes | None:
+            path, wanted = self.path.partition("?")[0], self.headers.get("Range", "")
+            site.asked.append(f"{self.command} {self.path} {wanted}")
             content = site.files.get(path)
-            status = site.status.get(path, 200 if content is not None else 404)
-            if status >= 400 or content is None:
-                self.send_response(status)
+            status = site.status.get(path, 404 if content is None else 200)
+            span = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
+            start, stop = 0, len(content or b"")
+            if span:
+                start, stop = int(span[1]), min(int(span[2] or stop) + 1, stop)
+                status = 206 if status == 200 else status
+            if content is None or status >= 400 or start >= len(content):
+                self.send_response(status if status >= 400 else 416)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-                return
-            start, stop = 0, len(content)
-            wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            if wanted:
-                start, stop = int(wanted[1]), min(int(wanted[2] or stop) + 1, stop)
-                status = 206
-            if start >= len(content):
-                self.send_response(416)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
+                return None
             self.send_response(status)
             self.send_header("Accept-Ranges", "bytes")
-            self.send_header("ETag", f'"{hashlib.md5(content).hexdigest()}"')  # noqa: S324
+            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
             self.send_header("Content-Length", str(stop - start))
             if status == 206:
                 self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
             self.end_headers()
-            if not body:
-                return
-            if site.stall_after is not None:
-                self.wfile.write(content[start : start + site.stall_after])
-                self.wfile.flush()
-                time.sleep(8)
-                return
-            self.wfile.write(content[start:stop])
+            return content[start:stop]
+
+    return Handler
+
+
+@contextmanager
+def serving() -> Iterator[Site]:
+    """Serve a site until the block ends."""
+    site = Site()
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
@@ -138,7 +142,7 @@ def serving() -> Iterator[Site]:
         def handle_error(self, *_: object) -> None:
             """A client that hangs up is part of the test."""
 
-    server = Quiet(("127.0.0.1", 0), Handler)
+    server = Quiet(("127.0.0.1", 0), _handler(site))
     site.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +114,7 @@ def test_a_volume_becomes_its_slices(tmp_path: Path) -> None:
     assert "cut off" in find_scenes([str(path)]).failures[0].reason
 
 
-def test_scenes_that_share_a_stem_get_names_of_their_own(
-    tmp_path: Path, geotiff: Callable[..., Path]
-) -> None:
+def test_scenes_that_share_a_stem_get_names_of_their_own() -> None:
     refs = [
         SceneRef(kind="geotiff", href=f"/{folder}/{name}.tif")
         for folder, name in (("a", "x"), ("b", "x"), ("b", "X"), ("b", "y"))

@@ -60,7 +60,7 @@ def test_a_virtual_raster_over_any_file_does_not_open(tmp_path: Path, driver: st
         rasterio.open(path, driver=driver)
 
 
-def test_without_the_guard_that_would_have_opened(tmp_path: Path) -> None:
+def test_without_the_guard_that_would_have_opened() -> None:
     code = (
         "import rasterio, warnings; warnings.simplefilter('ignore')\n"
         'text = \'<VRTDataset rasterXSize="1" rasterYSize="1">'

@@ -28,7 +28,10 @@ def whole(scene: Resampled) -> Window:
 )
 @settings(deadline=None, max_examples=150)
 def test_a_window_is_that_part_of_the_whole_bit_for_bit(
-    sizes: tuple[int, int, int, int], dtype: str, holes: bool, data: st.DataObject
+    sizes: tuple[int, int, int, int],
+    dtype: str,
+    holes: bool,  # noqa: FBT001 - drawn
+    data: st.DataObject,
 ) -> None:
     rows, cols, height, width = sizes
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

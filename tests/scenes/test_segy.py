@@ -102,7 +102,7 @@ def test_samples_that_are_not_finite_are_invalid(tmp_path: Path) -> None:
 @pytest.mark.skipif(not SEISMIC.is_dir(), reason="../shared/data/seismic is not here")
 def test_the_two_small_files_are_read_or_refused() -> None:
     refs = slices(str(SEISMIC / "f3.sgy"))
-    assert [dict(ref.options)["name"] for ref in refs][0] == "f3_inline_111"
+    assert dict(refs[0].options)["name"] == "f3_inline_111"
     assert len(refs) == 23
     assert amplitudes(refs[0]).shape == (75, 18)
     with pytest.raises(SceneError, match="viking_small"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes.blocks import check_blocks, zero_tail
+from pipeline.scenes.directory import BrokenTiffError
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
-from pipeline.scenes.tiff import BrokenTiffError, Layout, read_layout
+from pipeline.scenes.tiff import Layout, read_layout
 
 LAYOUTS = {
     "strips": {},
@@ -71,12 +73,16 @@ def test_a_damaged_file_is_an_error_or_reads(data: st.DataObject, tmp_path: Path
     ref = SceneRef(kind="geotiff", href=str(path), options=(("georef", "none"),))
     try:
         scene = open_scene(ref)
+    except SceneError as error:
+        told = str(error)
+    else:
         info = scene.info
         window = Window(row=0, col=0, height=min(info.height, 50), width=min(info.width, 50))
-        scene.read(window, tuple(band.index for band in info.bands))
+        with contextlib.suppress(SceneError):
+            scene.read(window, tuple(band.index for band in info.bands))
         scene.close()
-    except SceneError as error:
-        assert "damaged.tif" in str(error)
+        told = info.source
+    assert "damaged.tif" in told
 
 
 def _example(folder: Path) -> bytes:
