@@ -15,9 +15,7 @@ from pipeline.training.config import AugmentConfig
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def augmented(
-    image: NDArray[np.uint8], config: AugmentConfig, rng: Generator
-) -> NDArray[np.uint8]:
+def augmented(image: NDArray[np.uint8], config: AugmentConfig, rng: Generator) -> NDArray[np.uint8]:
     """Return the crop under other light and from another sensor.
 
     Args:

@@ -31,7 +31,8 @@ class Batch:
 
 def draw_crop(place: Place, config: TrainingConfig, rng: Generator) -> Crop:
     """Return a crop of a place, around a building or anywhere."""
-    wanted = draw_pixel_m(config.augment, rng)
+    # Half as fine again as the finest image is as far as enlarging makes sense.
+    wanted = max(draw_pixel_m(config.augment, rng), place.levels[0].pixel_m / 1.5)
     level = source_level(place, wanted)
     scale = wanted / level.pixel_m
     height, width = level.instances.shape
@@ -65,9 +66,9 @@ def draw_batch(
         rng = np.random.default_rng((config.seed, step, item))
         from_made = bool(made) and config.made is not None and rng.random() < config.made.share
         if from_made:
-            place = made[rng.integers(len(made))]
+            place = made[int(rng.integers(len(made)))]
         else:
-            place = places[rng.choice(len(places), p=shares / shares.sum())]
+            place = places[int(rng.choice(len(places), p=shares / shares.sum()))]
         crop = draw_crop(place, config, rng)
         images[item] = augmented(crop.image, config.augment, rng)
         radius = float(np.clip(asked.interior_m / crop.pixel_m, *asked.interior_px))

@@ -48,7 +48,7 @@ class Trainer:
     """The part of it that went into batches."""
 
 
-def fit(config_path: Path, out_dir: Path, resume: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - the command's flag
+def fit(config_path: Path, out_dir: Path, resume: bool = False) -> dict[str, Any]:
     """Train as a config file says and return the summary of the export.
 
     Args:
@@ -218,8 +218,6 @@ def export(trainer: Trainer, validation: Sequence[Place], out_dir: Path) -> dict
         "threshold": 0.5,
         "val": scored_places(averaged, validation),
     }
-    states.write_whole(
-        out_dir / "buildings_ema.json", json.dumps(summary, indent=2).encode()
-    )
+    states.write_whole(out_dir / "buildings_ema.json", json.dumps(summary, indent=2).encode())
     log.info("export at step %d: %s", trainer.step, json.dumps(summary["val"]))
     return summary

@@ -71,9 +71,7 @@ def read_place(config: PlaceConfig, *, contact_sigma: float, halve: bool = True)
     levels.sort(key=lambda level: level.pixel_m)
     if not levels[0].instances.any():
         raise ConfigError(f"{config.labels}: no polygon lies inside {config.scenes[0]}")
-    return make_place(
-        config.name, levels, share=config.share, sigma=contact_sigma, halve=halve
-    )
+    return make_place(config.name, levels, share=config.share, sigma=contact_sigma, halve=halve)
 
 
 def make_place(
@@ -83,9 +81,7 @@ def make_place(
     chain = list(levels)
     while halve and chain[-1].pixel_m * 1.5 < COARSEST_M:
         chain.append(_halved(chain[-1], sigma))
-    return Place(
-        name=name, levels=tuple(chain), share=share, centres=_centres(chain[0].instances)
-    )
+    return Place(name=name, levels=tuple(chain), share=share, centres=_centres(chain[0].instances))
 
 
 def level_of(
@@ -137,7 +133,7 @@ def _instances(shapes: list[BaseGeometry], scene: DatasetReader) -> NDArray[np.i
 def ground_pixel_m(scene: DatasetReader) -> float:
     """Return the edge of a pixel in the scene's middle, measured on the ground."""
     row, col = scene.height / 2, scene.width / 2
-    corners = [scene.transform * point for point in ((col, row), (col + 1, row), (col, row + 1))]
+    corners = [scene.xy(*at, offset="ul") for at in ((row, col), (row, col + 1), (row + 1, col))]
     to_degrees = Transformer.from_crs(scene.crs, 4326, always_xy=True)
     (x, y), right, down = (to_degrees.transform(*corner) for corner in corners)
     geod = Geod(ellps="WGS84")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -85,9 +84,7 @@ def objects(labels: NDArray[np.int32], level: Level) -> Counts:
     true_sizes[0] = 0
     kept = sizes * level.pixel_m**2 >= MIN_AREA_M2
     both = (labels > 0) & (truth > 0)
-    pairs, shared = np.unique(
-        np.stack([labels[both], truth[both]]), axis=1, return_counts=True
-    )
+    pairs, shared = np.unique(np.stack([labels[both], truth[both]]), axis=1, return_counts=True)
     union = sizes[pairs[0]] + true_sizes[pairs[1]] - shared
     hit = kept[pairs[0]] & (shared / union >= 0.5)
     tp = min(len(np.unique(pairs[0, hit])), len(np.unique(pairs[1, hit])))
@@ -107,12 +104,12 @@ def marked_objects(
     A part of the mask without a marker is an object of its own.
     """
     markers = plain_objects(mask & (interior >= marker))
-    grown = cast("NDArray[np.int32]", _grown(markers, mask))
+    grown = _grown(markers, mask)
     rest = plain_objects(mask & (grown == 0))
     return np.where(rest > 0, rest + markers.max(), grown).astype(np.int32)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _grown(
     markers: NDArray[np.int32], mask: NDArray[np.bool_]
 ) -> NDArray[np.int32]:  # pragma: no cover - compiled
@@ -149,9 +146,7 @@ def scored(
                 "threshold": threshold,
                 "pixel_iou": round(pixels(mask, level).iou, 4),
                 "object_f1": round(objects(plain_objects(mask), level).f1, 4),
-                "marked_f1": round(
-                    objects(marked_objects(mask, probability[1]), level).f1, 4
-                ),
+                "marked_f1": round(objects(marked_objects(mask, probability[1]), level).f1, 4),
             }
         )
     return rows

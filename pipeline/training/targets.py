@@ -5,8 +5,6 @@ Instances are int arrays: 0 is ground, every other number one building.
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -44,10 +42,10 @@ def interiors(instances: NDArray[np.int32], *, radius: float) -> NDArray[np.uint
         ],
         np.int64,
     ).reshape(-1, 2)
-    return cast("NDArray[np.uint8]", _same_around(instances, offsets))
+    return _same_around(instances, offsets)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _same_around(
     instances: NDArray[np.int32], offsets: NDArray[np.int64]
 ) -> NDArray[np.uint8]:  # pragma: no cover - compiled
@@ -94,4 +92,4 @@ def contact_map(instances: NDArray[np.int32], *, sigma: float) -> NDArray[np.uin
         first[grown] = nearest
     weight = np.exp(-np.square(first + second) / (2.0 * sigma * sigma))
     weight[second >= reach] = 0.0
-    return np.rint(weight * CONTACT_SCALE).astype(np.uint8)
+    return np.asarray(np.rint(weight * CONTACT_SCALE), np.uint8)

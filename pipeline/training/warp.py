@@ -57,7 +57,7 @@ def draw_matrix(config: AugmentConfig, scale: float, rng: Generator) -> NDArray[
     stretch, shear = rng.uniform(-config.shape, config.shape, 2)
     flip = -1.0 if rng.random() < 0.5 else 1.0
     shape = np.array([[1.0 + stretch, shear], [0.0, flip / (1.0 + stretch)]])
-    return scale * turn @ shape
+    return np.asarray(scale * turn @ shape, np.float64)
 
 
 def cut(
@@ -87,13 +87,13 @@ def cut(
     )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _mirrored(at: int, length: int) -> int:  # pragma: no cover - compiled
     at %= 2 * length
     return at if at < length else 2 * length - 1 - at
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _cut(
     image: NDArray[np.uint8],
     instances: NDArray[np.int32],
