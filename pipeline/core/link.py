@@ -123,7 +123,8 @@ def rings(
                 key = key_after
                 edge = after
             if not is_hole:
-                coords[used] = coords[begin]
+                coords[used, 0] = coords[begin, 0]
+                coords[used, 1] = coords[begin, 1]
                 used += 1
             ring_owners[count] = owners[first]
             count += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,9 @@ LOWEST = np.uint64(sum(place << (61 - 8 * place) for place in range(8)))
 """Times ``2 ** (8 * place)``, its top three bits are ``place``: the lowest byte set."""
 
 
-def trace(labels: Labels, weights: Weights, *, row: int = 0, col: int = 0) -> Fragments:
+def trace(
+    labels: npt.NDArray[Any], weights: npt.NDArray[Any], *, row: int = 0, col: int = 0
+) -> Fragments:
     """Return each region of equal label as a polygon along its pixels' edges.
 
     A region is what steps to the four neighbours can reach. Rasterized, the
@@ -54,7 +56,7 @@ def trace(labels: Labels, weights: Weights, *, row: int = 0, col: int = 0) -> Fr
         )
     if not labels.size:
         return Fragments.empty()
-    runs, keys, owners, run_offsets = _runs(cast(Labels, np.ascontiguousarray(labels)))
+    runs, keys, owners, run_offsets = _runs(np.ascontiguousarray(labels))
     regions = _regions(runs, run_offsets, np.ascontiguousarray(weights), owners)
     offsets = 2 * run_offsets
     tops = np.arange(row, row + labels.shape[0], dtype=np.int32)
@@ -136,7 +138,8 @@ def _runs(labels: Labels) -> tuple[Int32, Int32, Int32, Int64]:
 def _longer(array: Int32, length: int) -> Int32:
     """Return the array with room for ``length`` elements."""
     longer = np.empty(length, np.int32)
-    longer[: len(array)] = array
+    for place in range(len(array)):
+        longer[place] = array[place]
     return longer
 
 
@@ -144,7 +147,10 @@ def _longer(array: Int32, length: int) -> Int32:
 def _grown(array: Int32, length: int) -> Int32:
     """Return the table with room for ``length`` rows."""
     grown = np.empty((length, array.shape[1]), np.int32)
-    grown[: len(array)] = array
+    # Element by element: assigning a slice of a table takes six seconds to compile.
+    for place in range(len(array)):
+        for column in range(array.shape[1]):
+            grown[place, column] = array[place, column]
     return grown
 
 
