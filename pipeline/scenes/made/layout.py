@@ -152,7 +152,8 @@ def streets(
     """Return the streets over ``land`` and the blocks between them."""
     roads: list[Road] = []
     blocks: list[Polygon] = []
-    todo = [(land, 0)]
+    # A small picture need not lie on the main street.
+    todo = [(land, int(rng.integers(0, 6)) if land.area < 150_000 else 0)]
     while todo:
         area, level = todo.pop()
         if area.area < character.block_m2 * rng.uniform(0.6, 1.5):
