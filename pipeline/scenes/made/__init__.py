@@ -3,8 +3,8 @@
 layout -> houses -> ground, roofs, things, trees -> light -> picture; ``files`` writes it.
 """
 
+from pipeline.scenes.made.character import Style
 from pipeline.scenes.made.files import write_settlement
-from pipeline.scenes.made.layout import Style
 from pipeline.scenes.made.scene import MadeScene, settlement
 
 __all__ = ["MadeScene", "Style", "settlement", "write_settlement"]

@@ -13,7 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from pipeline.scenes.made.layout import Style
+from pipeline.scenes.made.character import Style
 from pipeline.scenes.made.scene import MadeScene, settlement
 
 CRS = "EPSG:32645"
@@ -31,7 +31,8 @@ def write_settlement(
 ) -> tuple[Path, Path]:
     """Write a made scene as GeoTIFF and its roofs as GeoJSON; return both paths.
 
-    The scene is tiled, compressed and lies in UTM zone 45 north; the truth is RFC 7946, longitude and latitude.
+    The scene is tiled, compressed and lies in UTM zone 45 north; the truth is RFC 7946,
+    longitude and latitude.
     """
     made = settlement(seed=seed, height=height, width=width, pixel_m=pixel_m, style=style)
     folder = Path(folder)
@@ -40,9 +41,22 @@ def write_settlement(
     away = Affine(pixel_m, 0, CORNER[0], 0, -pixel_m, CORNER[1])
     draft = scene.with_name(f".{scene.name}.{os.getpid()}")
     with rasterio.open(
-        draft, "w", driver="GTiff", height=height, width=width, count=3, dtype="uint8", crs=CRS, transform=away,
-        tiled=True, blockxsize=256, blockysize=256, compress="deflate", predictor=2, photometric="RGB",
-    ) as sink:  # fmt: skip
+        draft,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=3,
+        dtype="uint8",
+        crs=CRS,
+        transform=away,
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        compress="deflate",
+        predictor=2,
+        photometric="RGB",
+    ) as sink:
         sink.write(made.image)
     draft.replace(scene)
     draft = truth.with_name(f".{truth.name}.{os.getpid()}")
@@ -52,7 +66,7 @@ def write_settlement(
 
 
 def _collection(made: MadeScene) -> dict[str, object]:
-    """Return the roofs as an RFC 7946 feature collection: outer rings anticlockwise, 1e-8 degrees."""
+    """Return the roofs as an RFC 7946 feature collection, to 1e-8 degrees."""
     to_earth = Transformer.from_crs(CRS, "EPSG:4326", always_xy=True)
 
     def lonlat(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.scenes.made.layout import CHARACTERS, Lot, Road, frame
+from pipeline.scenes.made.character import CHARACTERS
+from pipeline.scenes.made.layout import Lot, Road, frame
 from pipeline.scenes.made.noise import Field, cloud, fractal, ramp
 from pipeline.scenes.made.roofs import Labels, burn
 
-# name: red, green, blue of the bare ground; share that is overgrown; furrow metres; furrow strength; roughness
+# name: red, green, blue of the bare ground; share that is overgrown;
+#       metres between furrows; their strength; roughness
 USES: dict[str, tuple[float, ...]] = {
     "verge": (0.62, 0.56, 0.47, 0.18, 0, 0, 1.0),
     "earth": (0.63, 0.55, 0.44, 0.08, 0, 0, 1.0),
@@ -57,7 +59,7 @@ def land_use(rng: np.random.Generator, lots: list[Lot], built: list[bool]) -> li
 
 
 def _looks(rng: np.random.Generator, lots: list[Lot], uses: list[str]) -> NDArray[np.float32]:
-    """Return float32 (lots + 1, 9): a row of ``USES`` each, somewhat off, and the furrows' direction."""
+    """Return float32 (lots + 1, 9): a row of ``USES``, a little off, and the furrows' direction."""
     warm = rng.normal(0.02, 0.035)
     soil = np.array((1 + warm, 1.0, 1 - 1.2 * warm)) * rng.normal(1, 0.05)
     rows = [(*USES["verge"], 1.0, 0.0)]
@@ -92,7 +94,7 @@ def paint(
     *,
     pixel_m: float,
 ) -> tuple[Field, Field]:
-    """Return albedo, float32 (rows, cols, 3) in 0 to 1, and plant height, float32 (rows, cols) in metres.
+    """Return albedo, float32 (rows, cols, 3) in 0 to 1, and plants, float32 (rows, cols) in metres.
 
     Ground near a roof, where ``roofed`` is over 0, is trodden bare.
     """
@@ -115,7 +117,7 @@ def paint(
     wave = np.sin(across * (2 * np.pi / np.maximum(look[4], 0.3))) * (look[4] > 0)
     wave *= np.clip(1.6 - pixel_m / np.maximum(0.5 * look[4], 0.05), 0, 1)
     grown = look[3] + np.float32(0.22) * broad + np.float32(0.30) * fine + look[5] * wave
-    paved, dirt = _ways(rng, roads, fine, shape=shape, pixel_m=pixel_m)
+    paved, dirt = _ways(roads, fine, shape=shape, pixel_m=pixel_m)
     grown -= np.float32(1.1) * dirt + np.float32(3) * paved
     trodden = ndimage.uniform_filter((roofed > 0).astype(np.float32), max(3, round(8 / pixel_m)))
     trodden = ndimage.uniform_filter(trodden, max(3, round(4 / pixel_m)))
@@ -155,7 +157,6 @@ def paint(
 
 
 def _ways(
-    rng: np.random.Generator,
     roads: list[Road],
     fine: Field,
     *,

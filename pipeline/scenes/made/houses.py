@@ -8,8 +8,9 @@ import numpy as np
 import shapely
 from shapely import Polygon
 
-from pipeline.scenes.made.layout import CHARACTERS, Character, Frame, Lot, frame, pieces
-from pipeline.scenes.made.materials import METALS, ROOF_COLOURS, Colour, tint
+from pipeline.scenes.made.character import CHARACTERS, Character
+from pipeline.scenes.made.layout import Frame, Lot, frame, pieces
+from pipeline.scenes.made.materials import METALS, ROOF_COLOURS, Colour, pick, tint
 
 SMALLEST_M2, LARGEST_M2 = 15.0, 600.0
 SHAPES = ("flat", "shed", "gable", "hip")
@@ -43,12 +44,6 @@ class Building:
     """What is seen of it from above, in metres."""
     parts: tuple[Part, ...]
     """Roof parts; where two cover a spot the higher one is seen."""
-
-
-def _material(rng: np.random.Generator, character: Character) -> str:
-    names = list(character.roofs)
-    weights = np.array([character.roofs[n] for n in names])
-    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
 def _part(
@@ -105,7 +100,7 @@ def _attached(rng: np.random.Generator, lot: Lot, character: Character) -> Build
     box = frame(outline)
     if box.b < 1.8 or outline.area < 0.62 * 4 * box.a * box.b:
         return None
-    material = _material(rng, character)
+    material = pick(rng, character.roofs)
     low, high = character.storeys
     eaves = 3.0 * float(np.floor(low + (high - low) * rng.beta(1.3, 2.4))) + rng.uniform(0, 0.6)
     colour = tint(rng, ROOF_COLOURS[material])
@@ -123,7 +118,7 @@ def _attached(rng: np.random.Generator, lot: Lot, character: Character) -> Build
         patch, axes = _rect(box, float(u), float(v), float(a), float(b))
         shape = pieces(outline & patch, 4)
         if len(shape) == 1:
-            other = material if rng.random() < 0.35 else _material(rng, character)
+            other = material if rng.random() < 0.35 else pick(rng, character.roofs)
             other = "concrete" if other in ("tile", "thatch") else other
             top = (
                 eaves
@@ -179,7 +174,7 @@ def _detached(
     b = float(np.sqrt(area / ratio)) / 2
     a = b * ratio
     turn = float(rng.normal(0, 0.06)) + float(rng.choice((0, np.pi / 2), p=(0.8, 0.2)))
-    material = _material(rng, character)
+    material = pick(rng, character.roofs)
     eaves = 2.7 * float(np.floor(rng.uniform(*character.storeys))) + rng.uniform(0, 0.8)
     if taken:
         eaves, material = rng.uniform(2.0, 2.7), ("rust", "zinc")[int(rng.integers(2))]
@@ -188,9 +183,13 @@ def _detached(
     for _ in range(5):
         spot = box.at(rng.uniform(-0.45, 0.45, (1, 2)) * [[box.a, box.b]])[0]
         site = Frame(
-            x=float(spot[0]), y=float(spot[1]), ux=float(box.ux * cos - box.uy * sin),
-            uy=float(box.ux * sin + box.uy * cos), a=a, b=b,
-        )  # fmt: skip
+            x=float(spot[0]),
+            y=float(spot[1]),
+            ux=float(box.ux * cos - box.uy * sin),
+            uy=float(box.ux * sin + box.uy * cos),
+            a=a,
+            b=b,
+        )
         rects = [_rect(site, *room) for room in _rooms(rng, a, b)]
         outline = shapely.union_all([r for r, _ in rects])
         if not isinstance(outline, Polygon):
@@ -215,10 +214,15 @@ def _detached(
                 like = parts[0]
                 parts.append(
                     Part(
-                        outline=rect, frame=axes, eaves_m=eaves - (0.0 if axes.b > 2 else 0.3), slope=like.slope,
-                        shape=like.shape, material=material, colour=colour,
+                        outline=rect,
+                        frame=axes,
+                        eaves_m=eaves - (0.0 if axes.b > 2 else 0.3),
+                        slope=like.slope,
+                        shape=like.shape,
+                        material=material,
+                        colour=colour,
                     )
-                )  # fmt: skip
+                )
             return Building(outline=outline, parts=tuple(parts))
         a, b = a * 0.84, b * 0.84
     return None

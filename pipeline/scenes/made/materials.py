@@ -11,17 +11,27 @@ Colour = tuple[float, float, float]
 
 ROOF_COLOURS: dict[str, tuple[Colour, ...]] = {
     "concrete": (
-        (0.60, 0.58, 0.54), (0.55, 0.53, 0.50), (0.69, 0.67, 0.63), (0.58, 0.55, 0.49), (0.48, 0.47, 0.45),
+        (0.60, 0.58, 0.54),
+        (0.55, 0.53, 0.50),
+        (0.69, 0.67, 0.63),
+        (0.58, 0.55, 0.49),
+        (0.48, 0.47, 0.45),
         (0.64, 0.61, 0.56),
     ),
     "terrace": ((0.62, 0.50, 0.44), (0.57, 0.44, 0.39), (0.74, 0.68, 0.60), (0.55, 0.49, 0.46)),
-    "zinc": ((0.62, 0.66, 0.69), (0.70, 0.73, 0.75), (0.53, 0.57, 0.60), (0.82, 0.85, 0.87), (0.48, 0.49, 0.49)),
+    "zinc": (
+        (0.62, 0.66, 0.69),
+        (0.70, 0.73, 0.75),
+        (0.53, 0.57, 0.60),
+        (0.82, 0.85, 0.87),
+        (0.48, 0.49, 0.49),
+    ),
     "blue": ((0.20, 0.40, 0.60), (0.25, 0.46, 0.64), (0.17, 0.33, 0.54), (0.36, 0.52, 0.65)),
     "red": ((0.58, 0.25, 0.24), (0.52, 0.26, 0.24), (0.64, 0.37, 0.34)),
     "rust": ((0.50, 0.37, 0.30), (0.54, 0.43, 0.36), (0.43, 0.33, 0.29), (0.57, 0.50, 0.45)),
     "tile": ((0.55, 0.35, 0.26), (0.49, 0.32, 0.26), (0.60, 0.42, 0.32), (0.43, 0.31, 0.27)),
     "thatch": ((0.52, 0.45, 0.34), (0.43, 0.38, 0.30), (0.58, 0.51, 0.39)),
-}  # fmt: skip
+}
 METALS = ("zinc", "blue", "red", "rust")
 MATERIALS = tuple(ROOF_COLOURS)
 TONES, PAPER = 8192, 512
@@ -36,8 +46,14 @@ def tint(rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 
     return float(red), float(green), float(blue)
 
 
+def pick(rng: np.random.Generator, weights: dict[str, float]) -> str:
+    """Return one of the names, each as likely as its weight says."""
+    names, share = list(weights), np.array(list(weights.values()))
+    return names[int(rng.choice(len(names), p=share / share.sum()))]
+
+
 def wallpapers(rng: np.random.Generator) -> tuple[Field, Field]:
-    """Return a list of chance tones, float32 (TONES,), and a square of stains, float32 (PAPER, PAPER)."""
+    """Return chance tones, float32 (TONES,), and a square of stains, float32 (PAPER, PAPER)."""
     tones = rng.standard_normal(TONES).astype(np.float32)
     square = fractal(rng, (PAPER, PAPER), 26, octaves=5, gain=0.72)
     return tones, (square + square[::-1] + square[:, ::-1] + square[::-1, ::-1])[

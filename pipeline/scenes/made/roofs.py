@@ -41,9 +41,21 @@ def _table(parts: list[Part]) -> NDArray[np.float32]:
     for p in parts:
         f = p.frame
         rows.append(
-            (f.x, f.y, f.ux, f.uy, f.a, f.b, p.eaves_m, p.slope, float(SHAPES.index(p.shape)),
-             float(MATERIALS.index(p.material)), *p.colour, 0.0)
-        )  # fmt: skip
+            (
+                f.x,
+                f.y,
+                f.ux,
+                f.uy,
+                f.a,
+                f.b,
+                p.eaves_m,
+                p.slope,
+                float(SHAPES.index(p.shape)),
+                float(MATERIALS.index(p.material)),
+                *p.colour,
+                0.0,
+            )
+        )
     return np.array(rows, np.float32)
 
 

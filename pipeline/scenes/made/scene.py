@@ -19,7 +19,7 @@ from pipeline.scenes.made import (
     things,
     trees,
 )
-from pipeline.scenes.made.layout import Style
+from pipeline.scenes.made.character import Style
 from pipeline.scenes.made.noise import Field
 
 
@@ -32,7 +32,7 @@ class MadeScene:
     instances: NDArray[np.int32]
     """(rows, cols): 0 is ground, k is the roof of building k, also where a tree hangs over it."""
     polygons: tuple[Polygon, ...]
-    """Roof outlines in pixels, x = col and y = row; the first is building 1. None overlaps another."""
+    """Roof outlines in pixels, x = col, y = row; the first is building 1. None overlaps another."""
     pixel_m: float
     """Metres a pixel."""
 

@@ -6,7 +6,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipeline.scenes.made.layout import CHARACTERS, Lot
+from pipeline.scenes.made.character import CHARACTERS
+from pipeline.scenes.made.layout import Lot
 from pipeline.scenes.made.noise import Field, cloud
 
 SIZE = 72
@@ -105,7 +106,8 @@ def plant(
     Args:
         rng: The source of chance.
         trees: float64 (n, 3), as from ``forest``.
-        canvas: Albedo, float32 (rows, cols, 3), and height, float32 (rows, cols) in metres; changed in place.
+        canvas: Albedo, float32 (rows, cols, 3), and height, float32 (rows, cols) in metres;
+            both are changed in place.
         blocked: float32 (rows, cols): roof heights; a trunk cannot stand where it is over 0.
         pixel_m: Metres a pixel.
 
