@@ -55,13 +55,18 @@ def has_mask(source: DatasetReader) -> bool:
     return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
 
+def _affine(source: DatasetReader) -> tuple[float, float, float, float, float, float]:
+    a, b, c, d, e, f = (float(number) for number in tuple(source.transform)[:6])
+    return a, b, c, d, e, f
+
+
 def _claims(source: DatasetReader, *, rpcs: bool) -> Claims:
     points, points_crs = source.gcps
     return Claims(
         height=source.height,
         width=source.width,
         crs_wkt=source.crs.to_wkt() if source.crs else "",
-        transform=tuple(source.transform)[:6],
+        transform=_affine(source),
         gcps=[(point.col, point.row, point.x, point.y) for point in points],
         gcps_wkt=points_crs.to_wkt() if points_crs else "",
         rpcs=rpcs,
@@ -117,7 +122,7 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: s
         ),
         block=page.block,
         stored_bytes=page.stored_bytes,
-        nodata=source.nodata,
+        nodata=None if source.nodata is None else float(source.nodata),
         warnings=tuple(warnings),
         bits=page.bits,
         sparse=page.sparse,

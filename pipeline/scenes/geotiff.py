@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import rasterio
 from jaxtyping import Bool, Shaped
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
@@ -25,6 +26,9 @@ from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 
 PROBED_BYTES = 32 * 2**20
 """A local scene that decodes to no more than this is decoded once when it is opened."""
+
+_FAULTS = (RasterioError, CPLE_BaseError, UnicodeDecodeError, MemoryError)
+"""What rasterio raises for files that are at fault; GDAL's own errors slip through its own."""
 
 _AGAIN = "fetch or export it again"
 _examined: OrderedDict[tuple[SceneRef, str], SceneInfo] = OrderedDict()
@@ -89,7 +93,7 @@ class GeoTiffScene:
         layout = None if info else examine_bytes(ref)
         try:
             self._source = _open(ref)
-        except RasterioError as error:
+        except _FAULTS as error:
             raise self._error("it cannot be opened", error) from error
         try:
             self._info = info or examine(ref, self._source, layout or examine_bytes(ref), digest)
@@ -99,6 +103,9 @@ class GeoTiffScene:
             if layout is not None:
                 self._probe()
                 _remember(ref, self._info)
+        except _FAULTS as error:
+            self._source.close()
+            raise self._error("its tags cannot be read", error) from error
         except BaseException:
             self._source.close()
             raise
@@ -134,7 +141,7 @@ class GeoTiffScene:
         return pixels, valid
 
     def _usable_nodata(self) -> float | None:
-        nodata = self._source.nodata
+        nodata = self._info.nodata
         if self._alpha or self._masked or nodata is None:
             return None
         return nodata if validity.fits(nodata, self._source.dtypes[0]) else None
@@ -155,7 +162,7 @@ class GeoTiffScene:
     ) -> Shaped[np.ndarray, "bands rows cols"]:
         try:
             pixels: np.ndarray = self._source.read(list(bands), window=_as_rasterio(window))
-        except (RasterioError, MemoryError) as error:
+        except _FAULTS as error:
             raise self._error(_place(window), error) from error
         return pixels
 
@@ -171,7 +178,7 @@ class GeoTiffScene:
         if self._masked:
             try:
                 mask = self._source.read_masks(1, window=_as_rasterio(window))
-            except RasterioError as error:
+            except _FAULTS as error:
                 raise self._error(f"the mask of {_place(window)}", error) from error
             valid: np.ndarray = mask != 0
             return valid

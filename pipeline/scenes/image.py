@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from jaxtyping import Bool, Shaped
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
@@ -53,7 +54,7 @@ class ImageScene:
                 self._valid = np.ones(source.shape, bool)
                 if alpha:
                     self._valid = np.asarray(source.read(alpha) != 0)
-        except (RasterioError, MemoryError) as error:
+        except (RasterioError, CPLE_BaseError, UnicodeDecodeError, MemoryError) as error:
             words = " ".join(str(error.__cause__ or error).split())[:300]
             raise SceneError(ref.href, f"it cannot be decoded: {words}", _AGAIN) from error
 

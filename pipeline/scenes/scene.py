@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -67,6 +67,7 @@ class SceneInfo:
     """True where some blocks were never written; they have no data."""
 
 
+@runtime_checkable
 class Scene(Protocol):
     """An open scene. Not shared between threads: each thread opens its own."""
 

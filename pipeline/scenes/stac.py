@@ -56,7 +56,7 @@ def scenes_of(href: str, *, asset: str = "") -> tuple[SceneRef, ...]:
     return tuple(scene_of_item(item, base=href, asset=asset) for item in items)
 
 
-def scene_of_item(item: Mapping[str, Any], *, base: str, asset: str = "") -> SceneRef:
+def scene_of_item(item: object, *, base: str, asset: str = "") -> SceneRef:
     """Return the scene of an item.
 
     Args:

@@ -68,7 +68,7 @@ class Page:
     """Rows and columns of a tile or strip."""
     offsets: UInt64[np.ndarray, " blocks"]
     """Where each block starts; 0 where it was never written."""
-    counts: UInt64[np.ndarray, " blocks"]
+    counts: UInt64[np.ndarray, " sizes"]
     """Stored bytes of each block."""
 
     @property

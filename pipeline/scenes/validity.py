@@ -58,7 +58,7 @@ def fits(nodata: float, dtype: str) -> bool:
 
 def missing_in_the_open(
     nodata: Bool[np.ndarray, "rows cols"],
-) -> Bool[np.ndarray, "rows cols"]:
+) -> Bool[np.ndarray, "inner_rows inner_cols"]:
     """Return which nodata pixels are missing ground, given `MARGIN` more on every side.
 
     Args:
@@ -80,7 +80,7 @@ def missing_in_the_open(
         return np.ascontiguousarray(opened[inner])
     cross = ndimage.generate_binary_structure(2, 1)
     grown = ndimage.binary_dilation(opened, cross, iterations=REACH, mask=nodata)
-    result: Bool[np.ndarray, "rows cols"] = grown[inner]
+    result: np.ndarray = grown[inner]
     return result
 
 

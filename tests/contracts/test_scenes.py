@@ -81,7 +81,7 @@ def _segy(folder: Path) -> SceneRef:
 
 def _memory(_: Path) -> SceneRef:
     valid = _pixels(1, "uint8")[0] > 0
-    georef = Georef(crs_wkt="EPSG:32633", transform=(0.5, 0, 5e5, 0, -0.5, 5.5e6))
+    georef = Georef(crs_wkt="EPSG:32633", transform=(0.5, 0.0, 5e5, 0.0, -0.5, 5.5e6))
     return MemoryScene(_pixels(3, "uint16"), valid=valid, georef=georef).keep()
 
 

@@ -82,11 +82,11 @@ def test_a_scene_of_nothing_is_all_missing() -> None:
 
 
 def test_values_no_camera_gives_are_sentinels() -> None:
-    assert is_sentinel(-9999, "int16")
+    assert is_sentinel(-9999.0, "int16")
     assert is_sentinel(float("nan"), "float32")
     assert is_sentinel(-3.4028234663852886e38, "float32")
-    assert not is_sentinel(0, "float32")
-    assert not is_sentinel(255, "uint8")
+    assert not is_sentinel(0.0, "float32")
+    assert not is_sentinel(255.0, "uint8")
 
 
 def test_nodata_as_text_equals_the_float_it_stands_for() -> None:
@@ -99,8 +99,8 @@ def test_nodata_as_text_equals_the_float_it_stands_for() -> None:
 
 
 def test_nodata_must_fit_the_pixels() -> None:
-    assert fits(255, "uint8")
-    assert not fits(-9999, "uint8")
+    assert fits(255.0, "uint8")
+    assert not fits(-9999.0, "uint8")
     assert not fits(0.5, "uint8")
     assert not fits(float("nan"), "uint8")
-    assert fits(-9999, "float32")
+    assert fits(-9999.0, "float32")
