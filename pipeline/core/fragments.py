@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from pipeline.core.compiled import compiled
+
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
@@ -81,11 +83,13 @@ class Fragments:
     def take(self, indices: npt.ArrayLike) -> Fragments:
         """Return the polygons at the indices, in their order; a mask picks as well."""
         chosen = np.asarray(indices)
-        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
-        rings, polygon_offsets = _ragged(self.polygon_offsets, chosen)
-        vertices, ring_offsets = _ragged(self.ring_offsets, rings)
+        # Indexing refuses what is out of range, and counts from the end below zero.
+        chosen = np.arange(len(self))[chosen] if chosen.size else np.empty(0, np.int64)
+        coords, ring_offsets, polygon_offsets = _taken(
+            self.coords, self.ring_offsets, self.polygon_offsets, chosen
+        )
         return Fragments(
-            coords=self.coords[vertices],
+            coords=coords,
             ring_offsets=ring_offsets,
             polygon_offsets=polygon_offsets,
             label=self.label[chosen],
@@ -117,7 +121,13 @@ class Fragments:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Fragments:
         """Return the polygons that ``to_arrays`` took apart; other names are left alone."""
-        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        # What a file lends is often read-only, which would be compiled for anew.
+        return cls(
+            **{
+                field.name: np.require(arrays[field.name], requirements=["C", "W"])
+                for field in fields(cls)
+            }
+        )
 
 
 def _chained(offsets: Sequence[Int64]) -> Int64:
@@ -126,10 +136,29 @@ def _chained(offsets: Sequence[Int64]) -> Int64:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
 
 
-def _ragged(offsets: Int64, chosen: Int64) -> tuple[Int64, Int64]:
-    """Return the positions of the chosen lists' elements, and the lists' new offsets."""
-    starts, counts = offsets[chosen], offsets[chosen + 1] - offsets[chosen]
-    new_offsets = np.zeros(len(chosen) + 1, np.int64)
-    np.cumsum(counts, out=new_offsets[1:])
-    shifts = np.repeat(starts - new_offsets[:-1], counts)
-    return np.arange(new_offsets[-1]) + shifts, new_offsets
+@compiled
+def _taken(
+    coords: Int32, ring_offsets: Int64, polygon_offsets: Int64, chosen: Int64
+) -> tuple[Int32, Int64, Int64]:
+    """Return coords, ring offsets and polygon offsets of the chosen polygons."""
+    rings = 0
+    vertices = 0
+    for polygon in chosen:
+        begin, end = polygon_offsets[polygon], polygon_offsets[polygon + 1]
+        rings += end - begin
+        vertices += ring_offsets[end] - ring_offsets[begin]
+    taken = np.empty((vertices, 2), np.int32)
+    taken_rings = np.zeros(rings + 1, np.int64)
+    taken_polygons = np.zeros(len(chosen) + 1, np.int64)
+    rings = 0
+    vertices = 0
+    for place in range(len(chosen)):
+        for ring in range(polygon_offsets[chosen[place]], polygon_offsets[chosen[place] + 1]):
+            for vertex in range(ring_offsets[ring], ring_offsets[ring + 1]):
+                taken[vertices, 0] = coords[vertex, 0]
+                taken[vertices, 1] = coords[vertex, 1]
+                vertices += 1
+            rings += 1
+            taken_rings[rings] = vertices
+        taken_polygons[place + 1] = rings
+    return taken, taken_rings, taken_polygons

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.core.fragments import Fragments
 from pipeline.core.pool import Pool
-from pipeline.core.seam import borders
+from pipeline.core.seam import borders, reach
 from pipeline.core.window import Window
 
 
@@ -127,11 +127,11 @@ class Merger:
             )
         if not len(fragments):
             return
-        low, high = fragments.coords.min(axis=0), fragments.coords.max(axis=0)
-        if (low < (window.col, window.row)).any() or (high > (window.right, window.bottom)).any():
+        left, top, right, bottom = reach(fragments.coords)
+        if left < window.col or top < window.row or right > window.right or bottom > window.bottom:
             raise ValueError(
-                f"polygons reach from x, y {low.tolist()} to {high.tolist()}, past {window}; "
-                "trace with the core's row and col"
+                f"polygons reach over rows {top} to {bottom} and columns {left} to {right}, past "
+                f"{window}; trace with the core's row and col"
             )
 
     def _advance(self, window: Window) -> None:

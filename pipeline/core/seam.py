@@ -9,6 +9,19 @@ from pipeline.core.fragments import Int32, Int64
 
 
 @compiled
+def reach(coords: Int32) -> tuple[int, int, int, int]:
+    """Return the least x and y and the greatest x and y of some corners."""
+    left, top = coords[0, 0], coords[0, 1]
+    right, bottom = left, top
+    for vertex in range(len(coords)):
+        left = min(left, coords[vertex, 0])
+        top = min(top, coords[vertex, 1])
+        right = max(right, coords[vertex, 0])
+        bottom = max(bottom, coords[vertex, 1])
+    return left, top, right, bottom
+
+
+@compiled
 def borders(
     coords: Int32,
     ring_offsets: Int64,

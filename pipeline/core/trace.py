@@ -56,8 +56,10 @@ def trace(
         )
     if not labels.size:
         return Fragments.empty()
-    runs, keys, owners, run_offsets = _runs(np.ascontiguousarray(labels))
-    regions = _regions(runs, run_offsets, np.ascontiguousarray(weights), owners)
+    # One layout, writable, so that each kind of labels is compiled for once.
+    labels, weights = (np.require(array, requirements=["C", "W"]) for array in (labels, weights))
+    runs, keys, owners, run_offsets = _runs(labels)
+    regions = _regions(runs, run_offsets, weights, owners)
     offsets = 2 * run_offsets
     tops = np.arange(row, row + labels.shape[0], dtype=np.int32)
     levels = np.stack([tops, tops + np.int32(1)], axis=1)

@@ -187,6 +187,25 @@ def test_negative_labels_are_labels() -> None:
     assert trace(labels, weights_for(labels)).label.tolist() == [-5, 300]
 
 
+def test_arrays_that_may_only_be_read_do_as_well() -> None:
+    labels = np.broadcast_to(np.uint8(3), (2, 5))
+    fragments = trace(labels, labels)
+    arrays = fragments.to_arrays()
+    for array in arrays.values():
+        array.flags.writeable = False
+    back = Fragments.from_arrays(arrays)
+    assert back.weight.tolist() == [30]
+    assert all(array.flags.writeable for array in back.to_arrays().values())
+
+
+def test_taking_what_is_not_there_is_refused() -> None:
+    fragments = trace(CASES[2], weights_for(CASES[2]))
+    assert fragments.take([-1, 0]).col.tolist() == [2, 0]
+    assert len(fragments.take([])) == 0
+    with pytest.raises(IndexError):
+        fragments.take([2])
+
+
 @pytest.mark.parametrize("shape", [(0, 4), (4, 0), (3, 3)])
 def test_nothing_gives_nothing(shape: tuple[int, int]) -> None:
     fragments = trace(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
