@@ -24,7 +24,9 @@ def check(
         inner
         for file in files
         for inner in (
-            sorted(f for f in file.rglob("[!.]*") if f.suffix in CHECKS) if file.is_dir() else [file]
+            sorted(f for f in file.rglob("[!.]*") if f.suffix in CHECKS)
+            if file.is_dir()
+            else [file]
         )
     ]
     complaints = {str(file): check_file(file) for file in chosen}

@@ -75,7 +75,8 @@ def multihash(path: Path) -> str:
 
 def _pixels(name: str, provenance: Provenance) -> dict[str, Any]:
     if name == "mask.tif":
-        return {"data_type": "uint8", "nodata": NODATA, "classification:classes": _classes(provenance)}
+        classes = _classes(provenance)
+        return {"data_type": "uint8", "nodata": NODATA, "classification:classes": classes}
     if name == "probability.tif":
         return {
             "data_type": "uint8",

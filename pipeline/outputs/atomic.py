@@ -66,7 +66,8 @@ def write_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except WRITE_FAULTS as fault:
-        reason = (fault.strerror if isinstance(fault, OSError) else None) or str(fault) or repr(fault)
+        told = fault.strerror if isinstance(fault, OSError) else None
+        reason = told or str(fault) or repr(fault)
         raise ExportError(
             f"{path} could not be written: {reason}; free space or grant rights, then run again"
         ) from fault

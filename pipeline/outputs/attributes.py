@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -18,9 +19,7 @@ _NOT_WRITTEN = {"geometry", "label", "row", "col"}
 
 FLAGS = tuple(f.name for f in fields(Footprints) if str(f.type).startswith("Bool"))
 """Columns of `Footprints` that are true or false: written under their own names."""
-NUMBERS = tuple(
-    f.name for f in fields(Footprints) if f.name not in {*FLAGS, *_NOT_WRITTEN}
-)
+NUMBERS = tuple(f.name for f in fields(Footprints) if f.name not in {*FLAGS, *_NOT_WRITTEN})
 """Columns of `Footprints` that are measures: written under their own names."""
 
 
@@ -105,5 +104,5 @@ def _ids(polygons: Shaped[np.ndarray, " n"], fingerprint: str) -> list[str]:
     salt = fingerprint.encode() + b"\0"
     return [
         hashlib.sha256(salt + raw[begin:end].tobytes()).hexdigest()[:16]
-        for begin, end in zip(first_points, first_points[1:], strict=False)
+        for begin, end in pairwise(first_points)
     ]

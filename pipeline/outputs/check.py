@@ -62,7 +62,7 @@ def _check_png(path: Path) -> list[str]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture.load()
             return [] if picture.format == "PNG" else [f"{picture.format}, not PNG"]
-    except (UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
+    except (UnidentifiedImageError, SyntaxError, ValueError, UserWarning, RuntimeWarning) as error:
         return [f"not readable as PNG: {error}"]
 
 

@@ -68,10 +68,7 @@ def pieces(polygon: Polygon) -> list[Polygon]:
     halves = [box(west, north, east, cut), box(west, cut, east, south)]
     parts = shapely.get_parts(shapely.get_parts(shapely.intersection(polygon, halves)))
     return [
-        piece
-        for part in parts.tolist()
-        if part.geom_type == "Polygon"
-        for piece in pieces(part)
+        piece for part in parts.tolist() if part.geom_type == "Polygon" for piece in pieces(part)
     ]
 
 

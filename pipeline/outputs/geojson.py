@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ def write_geojson(path: Path, batches: Iterable[Footprints], provenance: Provena
     Raises:
         ExportError: The file could not be written, or the scene has no place on the Earth.
     """
-    return _write(path, batches, provenance, frame=('{"type":"FeatureCollection","features":[', "\n]}\n"))
+    frame = '{"type":"FeatureCollection","features":[', "\n]}\n"
+    return _write(path, batches, provenance, frame=frame)
 
 
 def write_geojsonl(path: Path, batches: Iterable[Footprints], provenance: Provenance) -> Written:
@@ -111,7 +113,7 @@ def geometries(shapes: Shaped[np.ndarray, " n"]) -> Iterator[str]:
     text, point_ends = _text(points)
     cuts = point_ends[ring_ends].tolist()
     # A ring's points are joined by commas: the last one's comma is cut off.
-    rings = [text[a : b - 1].decode("ascii") for a, b in zip(cuts, cuts[1:], strict=False)]
+    rings = [text[a : b - 1].decode("ascii") for a, b in pairwise(cuts)]
     polygons = [
         "[[" + "],[".join(rings[a:b]) + "]]"
         for a, b in zip(part_ends.tolist(), part_ends[1:].tolist(), strict=False)
@@ -125,7 +127,7 @@ def geometries(shapes: Shaped[np.ndarray, " n"]) -> Iterator[str]:
             yield '{"type":"Polygon","coordinates":' + polygons[a] + "}"
 
 
-def _text(points: Float64[np.ndarray, "n 2"]) -> tuple[bytes, Shaped[np.ndarray, " n"]]:
+def _text(points: Float64[np.ndarray, "n 2"]) -> tuple[bytes, Shaped[np.ndarray, " n+1"]]:
     """Return ``[lon,lat],[lon,lat],...`` and where each point starts in it, and the end.
 
     Every point is laid out in the same columns, then the blanks are taken out::
@@ -153,5 +155,3 @@ def _number(values: Float64[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 12"]:
     text[:, 1][whole < 1_000_000_000] = ord(" ")
     text[:, 2][whole < 100_000_000] = ord(" ")
     return text
-
-

@@ -53,7 +53,7 @@ def write_geoparquet(path: Path, batches: Iterable[Footprints], provenance: Prov
     if georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")
     features = dropped = 0
-    types: set[str] = set()
+    types: set[int] = set()
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     with replacing(path, verify=_verify) as part, _writer(part) as writer:
         for batch in rebatched(batches, ROWS_PER_GROUP):
@@ -125,7 +125,10 @@ def _geo(
     georef: Georef, *, types: set[int], extent: Shaped[np.ndarray, " 4"] | None
 ) -> dict[str, Any]:
     """Return the ``geo`` metadata (GeoParquet 1.1.0, "Metadata")."""
-    names = {shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
+    names = {
+        shapely.GeometryType.POLYGON: "Polygon",
+        shapely.GeometryType.MULTIPOLYGON: "MultiPolygon",
+    }
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": sorted(names[shapely.GeometryType(kind)] for kind in types),

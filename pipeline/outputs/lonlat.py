@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,14 +47,14 @@ def on_the_earth(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[n
     earthly = _from_rings(_rounded(placed), offsets)
     for which in np.setdiff1d(wild, lost).tolist():
         rings = offsets[0][offsets[1][which] : offsets[1][which + 1] + 1]
-        parts = [placed[a:b] for a, b in zip(rings, rings[1:], strict=False)]
+        parts = [placed[a:b] for a, b in pairwise(rings)]
         earthly[which] = shapely.transform(cut_at_antimeridian(parts), _rounded)
     earthly[lost] = _EMPTY
     earthward: Shaped[np.ndarray, " n"] = shapely.orient_polygons(_valid(earthly))
     return earthward
 
 
-def cut_at_antimeridian(rings: list[Float64[np.ndarray, "n 2"]]) -> BaseGeometry:
+def cut_at_antimeridian(rings: list[Float64[np.ndarray, "_ 2"]]) -> BaseGeometry:
     """Return the polygon of ``rings`` in lon/lat, cut at 180 degrees and shifted into -180..180.
 
     Neighbouring points are taken to be less than 180 degrees apart. A ring that goes
@@ -66,17 +68,15 @@ def cut_at_antimeridian(rings: list[Float64[np.ndarray, "n 2"]]) -> BaseGeometry
     for ring in rings[1:]:
         hole = _unwrapped(ring)
         turns = round((outer[:, 0].mean() - hole[:, 0].mean()) / 360)
-        holes.append(hole + [360.0 * turns, 0.0])
+        holes.append(np.add(hole, [360.0 * turns, 0.0]))
     whole = shapely.make_valid(Polygon(outer, holes))
     west, _, east, _ = whole.bounds
     first, last = math.floor((west + 180) / 360), math.ceil((east + 180) / 360)
     parts: list[Any] = []
     for turn in range(first, max(last, first + 1)):
         world = box(360.0 * turn - 180, -90, 360.0 * turn + 180, 90)
-        piece = shapely.transform(
-            shapely.intersection(whole, world), lambda xy, turn=turn: xy - [360.0 * turn, 0.0]
-        )
-        parts.extend(_polygons(piece))
+        shift = partial(np.add, [-360.0 * turn, 0.0])
+        parts.extend(_polygons(shapely.transform(shapely.intersection(whole, world), shift)))
     return parts[0] if len(parts) == 1 else MultiPolygon(parts)
 
 
@@ -94,10 +94,10 @@ def _leaves_the_world(
     wild = (np.abs(lonlat) > [180.0, 90.0]).any(axis=1)
     jumps = (np.abs(np.diff(lonlat[:, 0])) > 180) & (owner[1:] == owner[:-1])
     wild[1:] |= jumps
-    return wild
+    return np.asarray(wild)
 
 
-def _from_rings(points: Float64[np.ndarray, "n 2"], offsets: Any) -> Shaped[np.ndarray, " n"]:
+def _from_rings(points: Float64[np.ndarray, "m 2"], offsets: Any) -> Shaped[np.ndarray, " n"]:
     made: Shaped[np.ndarray, " n"] = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, points, offsets
     )
@@ -122,7 +122,8 @@ def _valid(polygons: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
 def _only_polygons(geometry: BaseGeometry) -> BaseGeometry:
     parts = _polygons(geometry)
     if len(parts) == 1:
-        return parts[0]
+        only: BaseGeometry = parts[0]
+        return only
     return MultiPolygon(parts) if parts else _EMPTY
 
 
@@ -135,7 +136,7 @@ def _unwrapped(ring: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
     return np.column_stack([np.unwrap(ring[:, 0], period=360.0), ring[:, 1]])
 
 
-def _closed_over_pole(ring: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
+def _closed_over_pole(ring: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "m 2"]:
     start, end = ring[0, 0], ring[-1, 0]
     if abs(end - start) < 180:
         return ring

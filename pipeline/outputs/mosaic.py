@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
@@ -72,7 +72,7 @@ class MosaicWriter:
         """
         with write_faults(self._path):
             self._dataset.write(pixels, window=_theirs(window))
-        self._written[window] = crc32(np.ascontiguousarray(pixels))
+        self._written[window] = crc32(pixels.tobytes())
 
     def close(self) -> None:
         """Write out what is still in memory, fill what was never written, read all back.
@@ -87,7 +87,7 @@ class MosaicWriter:
                     if crc32(readable.read(window=_theirs(window))) != checksum:
                         raise OSError(f"what was written at {window} is lost")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> MosaicWriter:
         """Return the writer, open."""
         return self
 

@@ -18,6 +18,7 @@ WIDEST = 1600
 _FINER = 2  # lines are drawn this much larger, then shrunk: smooth edges
 _TINT = 0.30
 _DARK, _LIGHT = 58, 74  # the checkers that stand for no data
+_HALO = (8, 10, 14)
 _PAPER, _INK = (24, 26, 30), (236, 238, 240)
 
 
@@ -54,8 +55,9 @@ def demo_picture(path: Path, view: View, *, caption: str) -> None:
     """
     left, right = _scene(view), mapped(view)
     gap = max(4, left.width // 120)
-    font = ImageFont.load_default(size=max(13, left.width // 38))
-    band = round(font.size * 2.2)
+    letters = max(13, left.width // 38)
+    font = ImageFont.load_default(size=letters)
+    band = round(letters * 2.2)
     page = Image.new("RGB", (2 * left.width + 3 * gap, left.height + gap + band), _PAPER)
     page.paste(left, (gap, gap))
     page.paste(right, (left.width + 2 * gap, gap))
@@ -73,8 +75,9 @@ def mapped(view: View) -> Image.Image:
     # A line that suits the size of what it surrounds: hair-thin over a whole town.
     line = float(np.clip(np.median(sides) / 14, 0.7, 2.4)) if len(sides) else 1.0
     colours = {known.value: known.colour for known in view.classes}
-    halo = _lines(view, picture.size, width=line + 1.6, colours=dict.fromkeys(colours, (8, 10, 14)))
-    bright = _lines(view, picture.size, width=line, colours={k: _lit(c) for k, c in colours.items()})
+    lit = {value: _lit(colour) for value, colour in colours.items()}
+    halo = _lines(view, picture.size, width=line + 1.6, colours=dict.fromkeys(colours, _HALO))
+    bright = _lines(view, picture.size, width=line, colours=lit)
     halo.putalpha(halo.getchannel("A").point(lambda alpha: alpha * 3 // 4))
     return Image.alpha_composite(
         Image.alpha_composite(picture.convert("RGBA"), halo), bright
@@ -87,7 +90,7 @@ def _scene(view: View, *, tint: bool = False) -> Image.Image:
     if tint:
         for known in view.classes:
             here = view.mask == known.value
-            pixels[here] = (1 - _TINT) * pixels[here] + _TINT * np.float32(known.colour)
+            pixels[here] = (1 - _TINT) * pixels[here] + _TINT * np.array(known.colour, np.float32)
     cell = max(4, cols // 120)
     checkers = (np.arange(rows)[:, None] // cell + np.arange(cols) // cell) % 2
     empty = view.mask == NODATA

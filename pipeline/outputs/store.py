@@ -6,11 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import shapely
-from jaxtyping import Shaped
 
 from pipeline.core.footprints import Footprints
 from pipeline.outputs.atomic import write_faults
@@ -20,7 +18,11 @@ _COLUMN_BITS = 31
 _MEASURES = tuple(f.name for f in fields(Footprints) if f.name != "geometry")
 _DTYPES = {"Bool": "?", "Float64": "<f8", "Int32": "<i4", "Int64": "<i8"}
 _LAYOUT = np.dtype(
-    [(f.name, _DTYPES[str(f.type).split("[")[0]]) for f in fields(Footprints) if f.name in _MEASURES]
+    [
+        (f.name, _DTYPES[str(f.type).split("[")[0]])
+        for f in fields(Footprints)
+        if f.name != "geometry"
+    ]
 )
 
 
@@ -74,9 +76,7 @@ class FootprintStore:
             ExportError: The file cannot be read back.
         """
         with write_faults(self._path):
-            found = self._database.execute(
-                "SELECT measures, wkb FROM polygon ORDER BY place"
-            )
+            found = self._database.execute("SELECT measures, wkb FROM polygon ORDER BY place")
             while rows := found.fetchmany(size):
                 yield _unpacked(rows)
 
@@ -90,7 +90,7 @@ class FootprintStore:
         self._database.close()
         self._path.unlink(missing_ok=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> FootprintStore:
         """Return the store, open."""
         return self
 

@@ -23,7 +23,7 @@ CLASSES = (
 
 
 def _georef(crs: str, *transform: float) -> Georef:
-    a, b, c, d, e, f = transform
+    a, b, c, d, e, f = map(float, transform)
     return Georef(crs_wkt=CRS(crs).to_wkt(), transform=(a, b, c, d, e, f))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,14 +92,14 @@ def test_geojson_and_geoparquet_hold_the_same_polygons(
         mine = shape(feature["geometry"])
         if mine.geom_type == "Polygon" and abs(other.bounds[2] - other.bounds[0]) < 180:
             turn = 360 * round((mine.centroid.x - other.centroid.x) / 360)
-            moved = shapely.transform(other, lambda xy, turn=turn: xy + [turn, 0])
+            moved = shapely.transform(other, partial(np.add, [turn, 0]))
             assert shapely.hausdorff_distance(mine, moved) < 2e-7
 
 
 def test_polygons_over_the_antimeridian_are_cut_there(
     batch_of: Make, provenance: Where, tmp_path: Path
 ) -> None:
-    georef = Georef(crs_wkt=CRS("EPSG:4326").to_wkt(), transform=(0.1, 0, 179, 0, -0.1, 10))
+    georef = Georef(crs_wkt=CRS("EPSG:4326").to_wkt(), transform=(0.1, 0.0, 179.0, 0.0, -0.1, 10.0))
     batch = batch_of([Polygon([(5, 5), (15, 5), (15, 15), (5, 15)], [[(8, 8), (12, 8), (12, 12)]])])
     write_geojson(tmp_path / "p.geojson", [batch], provenance(georef))
     assert check_geojson(tmp_path / "p.geojson") == []
@@ -111,8 +112,10 @@ def test_polygons_over_the_antimeridian_are_cut_there(
     assert sum(part.area for part in parts) == pytest.approx(1 - 0.08)
 
 
-def test_a_polygon_around_the_pole_covers_it(batch_of: Make, provenance: Where) -> None:
-    georef = Georef(crs_wkt=CRS("EPSG:3031").to_wkt(), transform=(400, 0, -5e4, 0, -400, 5e4))
+def test_a_polygon_around_the_pole_covers_it(batch_of: Make) -> None:
+    georef = Georef(
+        crs_wkt=CRS("EPSG:3031").to_wkt(), transform=(400.0, 0.0, -5e4, 0.0, -400.0, 5e4)
+    )
     batch = batch_of([Polygon([(100, 100), (150, 100), (150, 150), (100, 150)])])
     (cap,) = on_the_earth(batch.geometry, georef)
     assert cap.is_valid
@@ -122,7 +125,7 @@ def test_a_polygon_around_the_pole_covers_it(batch_of: Make, provenance: Where) 
 
 
 def test_long_edges_follow_the_grid(batch_of: Make) -> None:
-    georef = Georef(crs_wkt=UTM, transform=(0.3, 0, 8e5, 0, -0.3, 6e6))
+    georef = Georef(crs_wkt=UTM, transform=(0.3, 0.0, 8e5, 0.0, -0.3, 6e6))
     (wide,) = on_the_earth(batch_of([shapely.box(0, 0, 40_000, 10)]).geometry, georef)
     middle = georef.to_lonlat(np.array([[20_000.0, 0.0]]))[0]
     assert wide.exterior.distance(shapely.Point(middle)) < 1e-7
@@ -133,7 +136,9 @@ def test_long_edges_follow_the_grid(batch_of: Make) -> None:
 def test_rounding_leaves_valid_polygons_or_none(
     footprints: Make, provenance: Where, seed: int, pixel: float
 ) -> None:
-    georef = Georef(crs_wkt=CRS("EPSG:4326").to_wkt(), transform=(pixel, 0, 9, 0, -pixel, 8))
+    georef = Georef(
+        crs_wkt=CRS("EPSG:4326").to_wkt(), transform=(pixel, 0.0, 9.0, 0.0, -pixel, 8.0)
+    )
     batch = footprints(seed, count=25)
     with TemporaryDirectory() as folder:
         path = Path(folder, "polygons.geojson")
@@ -156,7 +161,9 @@ def test_the_text_of_a_coordinate_is_that_of_seven_decimals(
     assert text == f'{{"type":"Polygon","coordinates":[[{ring}]]}}'
 
 
-def test_no_polygons_make_an_empty_collection(provenance: Where, georef: Georef, tmp_path: Path) -> None:
+def test_no_polygons_make_an_empty_collection(
+    provenance: Where, georef: Georef, tmp_path: Path
+) -> None:
     assert write_geojson(tmp_path / "p.geojson", [], provenance(georef)) == Written(features=0)
     assert _features(tmp_path / "p.geojson") == []
     assert check_geojson(tmp_path / "p.geojson") == []
@@ -164,10 +171,12 @@ def test_no_polygons_make_an_empty_collection(provenance: Where, georef: Georef,
     assert (tmp_path / "p.geojsonl").read_bytes() == b""
 
 
-def test_polygons_that_have_no_place_are_counted(batch_of: Make, provenance: Where, tmp_path: Path) -> None:
+def test_polygons_that_have_no_place_are_counted(
+    batch_of: Make, provenance: Where, tmp_path: Path
+) -> None:
     whole_disc = "+proj=geos +h=35785831 +lon_0=0 +sweep=y"
     georef = Georef(
-        crs_wkt=CRS(whole_disc).to_wkt(), transform=(3e4, 0, -5.5e6, 0, -3e4, 5.5e6)
+        crs_wkt=CRS(whole_disc).to_wkt(), transform=(3e4, 0.0, -5.5e6, 0.0, -3e4, 5.5e6)
     )
     batch = batch_of([shapely.box(1, 1, 4, 4), shapely.box(180, 180, 190, 190)])
     written = write_geojson(tmp_path / "p.geojson", [batch], provenance(georef))
@@ -175,14 +184,18 @@ def test_polygons_that_have_no_place_are_counted(batch_of: Make, provenance: Whe
     assert check_geojson(tmp_path / "p.geojson") == []
 
 
-def test_a_scene_without_crs_is_refused(footprints: Make, provenance: Where, tmp_path: Path) -> None:
+def test_a_scene_without_crs_is_refused(
+    footprints: Make, provenance: Where, tmp_path: Path
+) -> None:
     for write in (write_geojson, write_geojsonl, write_geoparquet):
         with pytest.raises(ExportError, match="COCO"):
             write(tmp_path / "p", [footprints(1)], provenance(None))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pyogrio_reads_what_was_written(footprints: Make, provenance: Where, georef: Georef, tmp_path: Path) -> None:
+def test_pyogrio_reads_what_was_written(
+    footprints: Make, provenance: Where, georef: Georef, tmp_path: Path
+) -> None:
     write_geojson(tmp_path / "p.geojson", [footprints(5)], provenance(georef))
     table = geopandas.read_file(tmp_path / "p.geojson")
     assert table.crs == "OGC:CRS84" or table.crs == "EPSG:4326"

@@ -35,12 +35,18 @@ def test_polygons_read_back_in_the_crs_of_the_scene(
     assert table.is_valid.all()
     a, b, _, d, e, _ = georef.transform
     pixel = abs(a * e - b * d)
-    np.testing.assert_allclose(shapely.area(table.geometry.to_numpy()) / pixel, shapely.area(batch.geometry), rtol=1e-3)
+    np.testing.assert_allclose(
+        shapely.area(table.geometry.to_numpy()) / pixel, shapely.area(batch.geometry), rtol=1e-3
+    )
     assert str(table["datetime"].dtype) == "datetime64[ms, UTC]"
 
 
 def test_batches_do_not_change_the_bytes(
-    footprints: Make, provenance: Where, utm: Georef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    footprints: Make,
+    provenance: Where,
+    utm: Georef,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(geoparquet, "ROWS_PER_GROUP", 20)
     batch = footprints(1)

@@ -54,14 +54,18 @@ def test_the_frame_holds_the_pixels(provenance: Where, utm: Georef) -> None:
 
 
 def test_a_frame_over_the_antimeridian_is_cut_and_its_bbox_runs_over_it(provenance: Where) -> None:
-    georef = Georef(crs_wkt=CRS("EPSG:4326").to_wkt(), transform=(0.01, 0, 179, 0, -0.01, 10))
+    georef = Georef(
+        crs_wkt=CRS("EPSG:4326").to_wkt(), transform=(0.01, 0.0, 179.0, 0.0, -0.01, 10.0)
+    )
     item = make_item([], provenance(georef), source="x", version="1")
     assert item["geometry"]["type"] == "MultiPolygon"
     assert item["bbox"] == [179.0, 7.44, -178.44, 10.0]
 
 
 def test_a_frame_around_the_pole_covers_it(provenance: Where) -> None:
-    georef = Georef(crs_wkt=CRS("EPSG:3031").to_wkt(), transform=(400, 0, -5e4, 0, -400, 5e4))
+    georef = Georef(
+        crs_wkt=CRS("EPSG:3031").to_wkt(), transform=(400.0, 0.0, -5e4, 0.0, -400.0, 5e4)
+    )
     item = make_item([], provenance(georef), source="x", version="1")
     assert item["bbox"][:3] == [-180, -90, 180]
 
@@ -90,7 +94,7 @@ def test_a_scene_without_crs_has_an_item_without_geometry(
 
 def test_a_crs_without_a_code_is_told_in_full(provenance: Where) -> None:
     wkt = CRS("+proj=tmerc +lon_0=85.3 +ellps=WGS84").to_wkt()
-    georef = Georef(crs_wkt=wkt, transform=(0.3, 0, 0, 0, -0.3, 3e6))
+    georef = Georef(crs_wkt=wkt, transform=(0.3, 0.0, 0.0, 0.0, -0.3, 3e6))
     properties = make_item([], provenance(georef), source="x", version="1")["properties"]
     assert properties["proj:code"] is None
     assert CRS(properties["proj:wkt2"]) == CRS(wkt)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
@@ -54,7 +54,7 @@ def _check_raster(raster: DatasetReader, path: Path) -> Iterator[str]:
             yield f"probabilities above 250: {wrong.tolist()}"
 
 
-def _check_mask(raster: DatasetReader, found: UInt8[np.ndarray, " n"]) -> Iterator[str]:
+def _check_mask(raster: DatasetReader, found: Int64[np.ndarray, " n"]) -> Iterator[str]:
     classes = {int(key[6:]) for key in raster.tags() if key[:6] == "CLASS_" and key[6:].isdigit()}
     unknown = set(found.tolist()) - classes - {0, NODATA}
     if unknown:

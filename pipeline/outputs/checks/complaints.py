@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int64
 
 
 @dataclass(slots=True)
@@ -18,14 +20,14 @@ class Complaints:
         self._first.setdefault(rule, where)
         self._count[rule] = self._count.get(rule, 0) + 1
 
-    def add_all(self, rule: str, where: Iterable[int]) -> None:
+    def add_all(self, rule: str, where: Int64[np.ndarray, " n"]) -> None:
         """Note that each of the features ``where`` breaks ``rule``."""
-        for which in where:
+        for which in where.tolist():
             self.add(rule, which)
 
     def lines(self) -> list[str]:
         """Return a sentence for each broken rule, in the order they were met."""
         return [
-            rule if first is None else f"{rule} ({self._count[rule]} times, first in feature {first})"
+            rule if first is None else f"{rule} ({self._count[rule]}x, first in feature {first})"
             for rule, first in self._first.items()
         ]

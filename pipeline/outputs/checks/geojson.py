@@ -84,7 +84,8 @@ def _check_frame(at: int, feature: Any, complaints: Complaints) -> bool:
         complaints.add("has an id that is neither text nor number (RFC 7946, 3.2)", at)
         return False
     geometry = feature.get("geometry")
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    geometry = geometry if isinstance(geometry, dict) else {}
+    kind = geometry.get("type")
     if kind not in {"Polygon", "MultiPolygon"}:
         complaints.add("has a geometry that is neither Polygon nor MultiPolygon", at)
         return False
@@ -110,7 +111,9 @@ def _depth_of_positions(value: Any, depth: int) -> bool:
 def _check_rings(features: list[tuple[int, Any]], complaints: Complaints) -> None:
     if not features:
         return
-    polygons, owners, parts_of = [], [], []
+    polygons: list[Any] = []
+    owners: list[int] = []
+    parts_of: list[int] = []
     for at, feature in features:
         geometry = feature["geometry"]
         several = geometry["type"] == "MultiPolygon"

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
-from jaxtyping import Float64, Int64, Shaped
+from jaxtyping import Bool, Float64, Int64, Shaped
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
@@ -95,9 +95,11 @@ def _check_covering(schema: pa.Schema, column: dict[str, Any], complaints: Compl
             return
     name = covering["xmin"][0]
     kind = schema.field(name).type if name in schema.names else None
-    fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)} if (
-        kind is not None and pa.types.is_struct(kind)
-    ) else {}
+    fields = (
+        {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
+        if (kind is not None and pa.types.is_struct(kind))
+        else {}
+    )
     if not all(corner in fields and pa.types.is_floating(fields[corner]) for corner in _CORNERS):
         complaints.add(f"the covering's column {name!r} is no struct of xmin, ymin, xmax, ymax")
         column.pop("covering", None)
@@ -113,22 +115,27 @@ def _check_rows(file: pq.ParquetFile, column: dict[str, Any], complaints: Compla
         wkb = batch.column(column["name"])
         if wkb.null_count:
             complaints.add("has rows without geometry")
-        shapes = shapely.from_wkb(wkb.drop_null().to_numpy(zero_copy_only=False), on_invalid="ignore")
+        bytes_ = wkb.drop_null().to_numpy(zero_copy_only=False)
+        shapes = shapely.from_wkb(bytes_, on_invalid="ignore")
         rows = start + np.flatnonzero(wkb.is_valid().to_numpy(zero_copy_only=False))
         readable = ~shapely.is_missing(shapes)
-        complaints.add_all("has a geometry that is not WKB", rows[~readable].tolist())
+        complaints.add_all("has a geometry that is not WKB", rows[~readable])
         shapes, rows = shapes[readable], rows[readable]
         _check_shapes(shapes, rows, column, complaints)
         bounds = shapely.bounds(shapes)
-        extent = np.array([*np.fmin.reduce([extent[:2], *bounds[:, :2]]), *np.fmax.reduce([extent[2:], *bounds[:, 2:]])])
+        extent[:2] = np.fmin.reduce(np.vstack([extent[:2], bounds[:, :2]]))
+        extent[2:] = np.fmax.reduce(np.vstack([extent[2:], bounds[:, 2:]]))
         if covering:
             boxes = batch.column(covering)
-            given = np.column_stack([boxes.field(c).to_numpy(zero_copy_only=False) for c in _CORNERS])
+            sides = [boxes.field(corner).to_numpy(zero_copy_only=False) for corner in _CORNERS]
+            given = np.column_stack(sides)
             short = _not_within(bounds, given[rows - start])
-            complaints.add_all("has a bbox that does not cover its geometry", rows[short].tolist())
+            complaints.add_all("has a bbox that does not cover its geometry", rows[short])
         start += len(batch)
     told = column.get("bbox")
-    if told is not None and (len(told) != 4 or _not_within(extent[None], np.array([told]))[0]):
+    if told is not None and (
+        len(told) != 4 or _not_within(extent[None], np.array([told], np.float64))[0]
+    ):
         complaints.add("the file's bbox does not cover its geometries")
 
 
@@ -140,24 +147,25 @@ def _check_shapes(
 ) -> None:
     names = [_TYPES.get(kind, "other") for kind in shapely.get_type_id(shapes)]
     other = np.array([name == "other" for name in names], bool)
-    complaints.add_all("is neither Polygon nor MultiPolygon", rows[other].tolist())
+    complaints.add_all("is neither Polygon nor MultiPolygon", rows[other])
     untold = np.array([name not in column["geometry_types"] for name in names], bool) & ~other
     if column["geometry_types"]:
-        complaints.add_all("has a type that geometry_types does not list", rows[untold].tolist())
-    complaints.add_all("is not a valid geometry (OGC)", rows[~shapely.is_valid(shapes)].tolist())
-    complaints.add_all("is empty", rows[shapely.is_empty(shapes)].tolist())
+        complaints.add_all("has a type that geometry_types does not list", rows[untold])
+    complaints.add_all("is not a valid geometry (OGC)", rows[~shapely.is_valid(shapes)])
+    complaints.add_all("is empty", rows[shapely.is_empty(shapes)])
     if column.get("orientation") == "counterclockwise":
         parts, owner = shapely.get_parts(shapes[~other], return_index=True)
         turned = ~shapely.is_ccw(shapely.get_exterior_ring(parts))
         complaints.add_all(
-            "has an outer ring that runs clockwise", rows[~other][np.unique(owner[turned])].tolist()
+            "has an outer ring that runs clockwise", rows[~other][np.unique(owner[turned])]
         )
 
 
 def _not_within(
     inner: Float64[np.ndarray, "n 4"], outer: Float64[np.ndarray, "n 4"]
-) -> Shaped[np.ndarray, " n"]:
-    return ((inner[:, :2] < outer[:, :2]) | (inner[:, 2:] > outer[:, 2:])).any(axis=1)
+) -> Bool[np.ndarray, " n"]:
+    out = (inner[:, :2] < outer[:, :2]) | (inner[:, 2:] > outer[:, 2:])
+    return np.asarray(out.any(axis=1))
 
 
 def _check_reading(path: Path, complaints: Complaints) -> None:

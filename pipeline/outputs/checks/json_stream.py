@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 _CHUNK = 1 << 20
+_MARKS = {*" \t\r\n,]}"}
 
 
 def members(path: Path, array: str) -> Iterator[tuple[str, Any]]:
@@ -94,8 +95,9 @@ class _Text:
                     raise ValueError(f"not JSON: {error.msg}; cut short?") from error
                 grab *= 2
                 continue
-            # A number that ends where the text ends may go on in what is not read yet.
-            if end < len(self._text) or not self._more(grab):
+            # A number that is not followed by a mark may go on in what is not read yet.
+            whole = not isinstance(found, int | float) or self._text[end : end + 1] in _MARKS
+            if whole or not self._more(grab):
                 self._at = end
                 return found
 

@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
-from pystac.errors import STACError
+from pystac.errors import STACError, STACValidationError
 from pystac.validation import validate_dict
 
 from pipeline.outputs.assets import multihash
@@ -33,8 +33,9 @@ def check_stac(path: Path) -> list[str]:
         return [f"not readable as JSON: {error}"]
     try:
         validate_dict(item, extensions=[])
-    except (STACError, KeyError, TypeError, ValueError) as error:
-        return [f"not a valid STAC item: {error}"]
+    except (STACError, STACValidationError, KeyError, TypeError, ValueError) as error:
+        # The first line says where; what follows is the whole schema.
+        return [f"not a valid STAC item: {' '.join(str(error).splitlines()[:2])}"]
     if item.get("type") != "Feature":
         return ["not a STAC Item"]
     return [
@@ -67,8 +68,8 @@ def _check_place(item: dict[str, Any]) -> Iterator[str]:
         yield "bbox lies outside -180..180, -90..90 degrees"
     # A bbox whose west is greater than its east goes over the antimeridian.
     spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    boxes = shapely.union_all([shapely.box(w - 1e-6, south - 1e-6, e + 1e-6, north + 1e-6) for w, e in spans])
-    if not shapely.covers(boxes, shape):
+    boxes = [shapely.box(w, south, e, north) for w, e in spans]
+    if not shapely.covers(shapely.buffer(shapely.union_all(boxes), 1e-6), shape):
         yield "bbox does not cover the geometry"
 
 
