@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.scores.pixels import class_scores, foreground_scores
 from pipeline.errors import ConfigError
@@ -19,6 +18,8 @@ from pipeline.runs.evaluate_objects import (
     outline_table,
 )
 from pipeline.runs.evaluate_pixels import PixelCounts, count_pixels
+from pipeline.runs.evaluate_report import write_report
+from pipeline.runs.evaluate_result import Evaluation
 from pipeline.runs.evaluate_scene import Compared, compare
 from pipeline.runs.evaluate_thresholds import threshold_tables
 from pipeline.runs.truth import Objects, read_objects
@@ -45,22 +46,6 @@ class Options:
     """Whether to draw blocks of ground for intervals."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Everything that is known about how good one prediction of one scene is."""
-
-    report: dict[str, Any]
-    """What `report.json` says."""
-    compared: Compared
-    """Prediction and truth on one plane."""
-    matched: Matched
-    """Who found whom."""
-    counts: PixelCounts
-    """What the pixels say."""
-    draws: Draws | None
-    """Headline figures in every draw of the bootstrap."""
-
-
 def evaluate_scene(
     predicted: Path, truth: Path, *, out: Path | None = None, options: Options | None = None
 ) -> Evaluation:
@@ -78,8 +63,13 @@ def evaluate_scene(
         SceneError: A raster cannot be read.
         ExportError: The report cannot be written.
     """
-    options = options or Options()
-    opened = open_predicted(predicted)
+    return evaluate_opened(open_predicted(predicted), truth, out, options or Options())
+
+
+def evaluate_opened(
+    opened: Predicted, truth: Path, out: Path | None, options: Options
+) -> Evaluation:
+    """Score a prediction that has been read already; as `evaluate_scene`."""
     truth = truth_for(opened, truth)
     true = read_objects(truth, layer=options.truth_layer, image=opened.name)
     aoi = None if options.aoi is None else read_objects(options.aoi)
@@ -90,8 +80,6 @@ def evaluate_scene(
         "aoi": None if options.aoi is None else _input(options.aoi),
     }
     if out is not None:
-        from pipeline.runs.evaluate_report import write_report
-
         write_report(evaluation, out, scene=options.scene)
     return evaluation
 
@@ -153,7 +141,7 @@ def _report(
             "height_px": frame.grid.height,
             "width_px": frame.grid.width,
             "pixel_m": number(frame.step_m),
-            "made_up": frame.made_up,
+            "made_up": frame.grid.made_up,
         },
         "evaluated": {
             "pixels": counts.evaluated,
@@ -179,7 +167,8 @@ def _headline(matched: Matched, coco: Table, every: Table, drawn: Draws | None) 
     matching = matched.matching
     right = matching.right
     values = {
-        "precision": matching.precision,
+        # A precision of 0 where there is no truth would say nothing.
+        "precision": matching.precision if matching.counts_truth.any() else None,
         "recall": matching.recall,
         "f1": matching.f1,
         "ap50": coco.get("polygons", {}).get("ap50"),

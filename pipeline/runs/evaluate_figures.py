@@ -36,12 +36,13 @@ def figure(
 
 
 def matching_row(matching: Matching) -> Table:
-    """Return the counts and ratios of a matching."""
+    """Return the counts and ratios of a matching; no ratio at all where there is no truth."""
+    known = bool(matching.counts_truth.any())
     return {
         "tp": matching.tp,
         "fp": matching.fp,
         "fn": matching.fn,
-        "precision": number(matching.precision),
+        "precision": number(matching.precision) if known else None,
         "recall": number(matching.recall),
         "f1": number(matching.f1),
         "reason": ratios.why_undefined(tp=matching.tp, fp=matching.fp, fn=matching.fn),
@@ -56,8 +57,13 @@ def group_row(name: str, scores: GroupScores) -> Table:
 
 
 def pixel_row(name: str, scores: PixelScores) -> Table:
-    """Return the counts and ratios of a class of pixels; Dice is F1 by another name."""
+    """Return the counts and ratios of a class of pixels; Dice is F1 by another name.
+
+    Without truth there is no ratio at all: a precision of 0 would say nothing.
+    """
     row = _rounded(asdict(scores))
+    if not scores.tp + scores.fn:
+        row["precision"] = None
     return {"name": name, **row, "dice": row["f1"]}
 
 

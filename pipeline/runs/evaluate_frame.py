@@ -6,7 +6,7 @@ whatever CRS each file has; drawing, seams and pixel figures use the scene's pix
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +34,6 @@ class Frame:
     """Equal-area projection in metres; None where the plane is the image's pixels."""
     grid: Grid
     """The scene's pixels."""
-    made_up: bool
-    """True where no raster gave the grid."""
     step_m: float | None
     """Edge of a pixel on the ground, the mean of both directions; None without a place."""
 
@@ -74,14 +72,14 @@ def make_frame(predicted: Objects, truth: Objects, grid: Grid | None) -> Frame:
     """
     grid = grid or truth.grid
     if grid is None and predicted.crs is not None and truth.crs is not None:
-        return _made_up(predicted, truth)
+        grid = made_up_grid([predicted, truth])
     if grid is None or (grid.georef is None and truth.crs is not None):
         raise ConfigError(
             f"{truth.source}: it has a place on the Earth, but {predicted.source} has none; "
             "give truth in pixels (COCO JSON or a PNG mask)"
         )
     if grid.georef is None:
-        return Frame(crs=None, grid=grid, made_up=False, step_m=None)
+        return Frame(crs=None, grid=grid, step_m=None)
     if truth.crs is None and truth.grid and _size(truth.grid) != _size(grid):
         raise ConfigError(
             f"{truth.source}: it has {_size(truth.grid)} pixels, the scene {_size(grid)}; "
@@ -93,7 +91,6 @@ def make_frame(predicted: Objects, truth: Objects, grid: Grid | None) -> Frame:
     return Frame(
         crs=_around(float(lon), float(lat)),
         grid=grid,
-        made_up=False,
         step_m=float(np.sqrt(across * down)),
     )
 
@@ -126,13 +123,14 @@ def _around(lon: float, lat: float) -> CRS:
     return CRS.from_proj4(f"+proj=laea +lat_0={lat!r} +lon_0={lon!r} +datum=WGS84 +units=m")
 
 
-def _made_up(predicted: Objects, truth: Objects) -> Frame:
-    """Return a frame with pixels of our own, for vector files that came without a raster."""
+def made_up_grid(files: Sequence[Objects]) -> Grid:
+    """Return pixels of our own over vector files that came without a raster.
+
+    They cover the first file, and each other one that lies within a kilometre of it.
+    """
     degrees = CRS.from_user_input("OGC:CRS84")
     placed = [
-        moved(one.polygon, one.crs, degrees)
-        for one in (predicted, truth)
-        if one.crs is not None and len(one)
+        moved(one.polygon, one.crs, degrees) for one in files if one.crs is not None and len(one)
     ]
     anchor = shapely.total_bounds(placed[0]) if placed else np.zeros(4)
     crs = _around(*(float(x) for x in (anchor[:2] + anchor[2:]) / 2))
@@ -145,12 +143,12 @@ def _made_up(predicted: Objects, truth: Objects) -> Frame:
     georef = Georef(
         crs_wkt=crs.to_wkt(), transform=(step, 0.0, float(left), 0.0, -step, float(top))
     )
-    grid = Grid(
+    return Grid(
         height=int(np.ceil((top - bottom) / step)),
         width=int(np.ceil((right - left) / step)),
         georef=georef,
+        made_up=True,
     )
-    return Frame(crs=crs, grid=grid, made_up=True, step_m=step)
 
 
 def _meet(one: Float64[np.ndarray, " 4"], other: Float64[np.ndarray, " 4"]) -> bool:

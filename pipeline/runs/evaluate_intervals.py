@@ -30,13 +30,13 @@ FIGURES = (
     "precision",
     "recall",
     "f1",
-    "ap50",
     "mean_iou",
     "pixel_precision",
     "pixel_recall",
     "pixel_f1",
     "pixel_iou",
 )
+"""Figures that are ratios of what blocks hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,8 @@ class Draws:
     """Each figure, NaN in draws where it does not exist."""
     reason: str | None
     """Why there are none."""
+    rows: Float64[np.ndarray, "blocks kinds"]
+    """What each block holds: truths, found, predictions, right, their IoU; pixel tp, fp, fn."""
 
     def interval(self, name: str) -> Interval | None:
         """Return the 95 percent interval of a figure, None where there is none."""
@@ -62,13 +64,32 @@ def draw(compared: Compared, matched: Matched, counts: PixelCounts) -> Draws:
     the number of blocks, so two predictions of one scene meet the same ground.
     """
     rows = _block_rows(compared, matched, counts)
-    busy = int((rows[:, :4].sum(axis=1) + rows[:, 5:8].sum(axis=1) > 0).sum())
+    found = draw_rows(rows)
+    if found.reason is None and matched.confidence is not None:
+        drawn = draws(len(rows), rounds=AP_ROUNDS)
+        found.values["ap50"] = _drawn_ap(compared, matched, counts, drawn)
+    return found
+
+
+def draw_rows(rows: Float64[np.ndarray, "blocks kinds"]) -> Draws:
+    """Return headline figures over blocks, of one scene or of several, drawn again and again."""
+    busy = int((np.delete(rows, 4, axis=1).sum(axis=1) > 0).sum())
     if busy < FEWEST_BLOCKS:
         reason = f"only {busy} of {len(rows)} blocks hold anything; {FEWEST_BLOCKS} are needed"
-        return Draws(blocks=busy, values={}, reason=reason)
+        return Draws(blocks=busy, values={}, reason=reason, rows=rows)
     drawn = draws(len(rows), rounds=ROUNDS)
-    truths, found, predictions, right, iou, tp, fp, fn = totals(rows, drawn).T
-    values = {
+    return Draws(blocks=busy, values=_ratios(totals(rows, drawn)), reason=None, rows=rows)
+
+
+def plain(rows: Float64[np.ndarray, "blocks kinds"]) -> dict[str, float | None]:
+    """Return the figures of blocks counted once each; None where one does not exist."""
+    values = _ratios(rows.sum(axis=0, keepdims=True))
+    return {name: float(one[0]) if np.isfinite(one[0]) else None for name, one in values.items()}
+
+
+def _ratios(sums: Float64[np.ndarray, "rounds kinds"]) -> dict[str, Float64[np.ndarray, " rounds"]]:
+    truths, found, predictions, right, iou, tp, fp, fn = sums.T
+    return {
         "precision": share(right, predictions),
         "recall": share(found, truths),
         "f1": share(2 * right, predictions + truths),
@@ -78,9 +99,6 @@ def draw(compared: Compared, matched: Matched, counts: PixelCounts) -> Draws:
         "pixel_f1": share(2 * tp, 2 * tp + fp + fn),
         "pixel_iou": share(tp, tp + fp + fn),
     }
-    if matched.confidence is not None:
-        values["ap50"] = _drawn_ap(compared, matched, counts, drawn[:AP_ROUNDS])
-    return Draws(blocks=busy, values=values, reason=None)
 
 
 def _block_rows(

@@ -91,7 +91,7 @@ def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compar
     notes += _about_outside(clean, len(other[0]), outside, frame)
     area = None if aoi is None else _area(aoi, frame)
     unknown = None if truth.unknown is None else frame.to_pixels(truth.unknown, truth.crs)
-    if aoi is None and truth.grid is None and not frame.made_up:
+    if aoi is None and truth.grid is None and not frame.grid.made_up:
         _check_coverage(mine[1], other[1], frame)
     classes, label_mine, label_truth = _classes(mine[0], other[0])
     return Compared(

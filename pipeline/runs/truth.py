@@ -30,6 +30,8 @@ class Grid:
     """Columns."""
     georef: Georef | None
     """Where they lie; None for images that have no place on the Earth."""
+    made_up: bool = False
+    """True where no raster gave them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

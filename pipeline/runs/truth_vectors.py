@@ -127,7 +127,7 @@ def _markup(path: Path, head: bytes) -> str:
     lowered = path.read_bytes().lower()
     if b"<!doctype" in lowered or b"<!entity" in lowered:
         raise refusal(path, "it declares XML entities", "export it again, as GeoJSON")
-    if b"xlink:href" in lowered or b"<networklink" in lowered:
+    if b"ogrvrt" in lowered or b"xlink:href" in lowered or b"<networklink" in lowered:
         raise refusal(path, "it refers to other files", "export it again, as GeoJSON")
     if b"<kml" in head:
         return "kml"

@@ -40,14 +40,14 @@ def inside(
         mask: True or False for each pixel of the window.
         window: Where the mask lies.
     """
+    counts = np.zeros(runs.count, np.int64)
     here = runs.rows(window)
-    sums = np.zeros((window.height, window.width + 1), np.int32)
-    np.cumsum(mask, axis=1, out=sums[:, 1:])
-    row = here.row - window.row
-    first = np.clip(here.first - window.col, 0, window.width)
-    stop = np.clip(here.stop - window.col, 0, window.width)
-    found = (sums[row, stop] - sums[row, first]).astype(np.float64)
-    return np.bincount(here.owner, found, runs.count).astype(np.int64)
+    _count(
+        mask,
+        (here.row - window.row, here.first - window.col, here.stop - window.col),
+        (here.owner, counts),
+    )
+    return counts
 
 
 @compiled
@@ -62,3 +62,19 @@ def _paint(
         picture[rows[run], max(0, firsts[run]) : max(0, min(stops[run], picture.shape[1]))] = (
             values[run]
         )
+
+
+@compiled
+def _count(
+    mask: Bool[np.ndarray, "rows cols"],
+    runs: tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, " r"], Int64[np.ndarray, " r"]],
+    owned: tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, " count"]],
+) -> None:
+    """Add to each owner's count the True pixels under its runs, given relative to the mask."""
+    rows, firsts, stops = runs
+    owner, counts = owned
+    for run in range(rows.size):
+        found = 0
+        for col in range(max(0, firsts[run]), min(stops[run], mask.shape[1])):
+            found += mask[rows[run], col]
+        counts[owner[run]] += found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
+from pipeline.core.compiled import compiled
 from pipeline.core.scores import ratios
 
 LEVELS = 251
@@ -51,10 +52,9 @@ def confusion(
         classes: Number of classes without the background; greater values are counted as
             background.
     """
-    side = classes + 1
-    mine = np.where(predicted < side, predicted, 0)[valid].astype(np.int64)
-    other = np.where(truth < side, truth, 0)[valid].astype(np.int64)
-    return np.bincount(other * side + mine, minlength=side * side).reshape(side, side)
+    counts = np.zeros((classes + 1, classes + 1), np.int64)
+    _confuse(predicted, truth, valid, counts)
+    return counts
 
 
 def class_scores(counts: Int64[np.ndarray, "truths predictions"], label: int) -> PixelScores:
@@ -98,6 +98,36 @@ def levels(
         truth: True on the class.
         valid: False where a pixel does not count.
     """
-    counted = valid & (probability < LEVELS)
-    both = truth[counted].astype(np.int64) * LEVELS + probability[counted]
-    return np.bincount(both, minlength=2 * LEVELS).reshape(2, LEVELS)
+    counts = np.zeros((2, LEVELS), np.int64)
+    _level(probability, truth, valid, counts)
+    return counts
+
+
+@compiled
+def _confuse(
+    predicted: UInt8[np.ndarray, "rows cols"],
+    truth: UInt8[np.ndarray, "rows cols"],
+    valid: Bool[np.ndarray, "rows cols"],
+    counts: Int64[np.ndarray, "truths predictions"],
+) -> None:
+    """Add the valid pixels of each pair of classes to ``counts``."""
+    side = counts.shape[0]
+    for row in range(valid.shape[0]):
+        for col in range(valid.shape[1]):
+            if valid[row, col]:
+                mine, other = predicted[row, col], truth[row, col]
+                counts[other if other < side else 0, mine if mine < side else 0] += 1
+
+
+@compiled
+def _level(
+    probability: UInt8[np.ndarray, "rows cols"],
+    truth: Bool[np.ndarray, "rows cols"],
+    valid: Bool[np.ndarray, "rows cols"],
+    counts: Int64[np.ndarray, "2 levels"],
+) -> None:
+    """Add the valid pixels at each level to ``counts``: false ones, then true ones."""
+    for row in range(valid.shape[0]):
+        for col in range(valid.shape[1]):
+            if valid[row, col] and probability[row, col] < LEVELS:
+                counts[1 if truth[row, col] else 0, probability[row, col]] += 1

@@ -6,6 +6,8 @@ import numpy as np
 import shapely
 from jaxtyping import Float64, Shaped
 
+from pipeline.core.scores.overlaps import in_threads
+
 Outlines = Shaped[np.ndarray, " pairs"]
 Values = Float64[np.ndarray, " pairs"]
 
@@ -26,10 +28,14 @@ def boundary_iou(predicted: Outlines, truth: Outlines, *, width: float) -> Value
 
     Source: Cheng et al., Boundary IoU, CVPR 2021, with polygons for pixels.
     """
-    mine, other = _rim(predicted, width), _rim(truth, width)
-    shared = shapely.area(shapely.intersection(mine, other))
-    whole = shapely.area(mine) + shapely.area(other) - shared
-    return np.asarray(np.divide(shared, whole, out=np.zeros_like(whole), where=whole > 0))
+
+    def measure(one: Outlines, other: Outlines) -> Values:
+        mine, its = _rim(one, width), _rim(other, width)
+        shared = shapely.area(shapely.intersection(mine, its))
+        whole = shapely.area(mine) + shapely.area(its) - shared
+        return np.asarray(np.divide(shared, whole, out=np.zeros_like(whole), where=whole > 0))
+
+    return in_threads(measure, predicted, truth)
 
 
 def rotation_error(predicted: Outlines, truth: Outlines) -> Values:
@@ -37,7 +43,8 @@ def rotation_error(predicted: Outlines, truth: Outlines) -> Values:
 
     Directions are taken modulo 90 degrees, since a square has no longer side.
     """
-    apart = (_direction(predicted) - _direction(truth)) % 90.0
+    turned = in_threads(_direction, predicted) - in_threads(_direction, truth)
+    apart = turned % 90.0
     return np.asarray(np.minimum(apart, 90.0 - apart))
 
 

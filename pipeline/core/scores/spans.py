@@ -62,7 +62,14 @@ class Runs:
     def rows(self, window: Window) -> Runs:
         """Return those of runs ordered by row that lie in the rows of ``window``."""
         low, high = np.searchsorted(self.row, [window.row, window.bottom])
-        return self.take(np.arange(low, high))
+        here = slice(int(low), int(high))
+        return Runs(
+            owner=self.owner[here],
+            row=self.row[here],
+            first=self.first[here],
+            stop=self.stop[here],
+            count=self.count,
+        )
 
 
 def rasterize(polygons: Shaped[np.ndarray, " count"], *, height: int, width: int) -> Runs:
