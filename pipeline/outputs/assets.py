@@ -41,6 +41,7 @@ KINDS = {
         "Polygons in the scene's reference system",
     ),
     "polygons.coco.json": Kind("coco", "application/json", "data", "Polygons in pixels"),
+    "mask.qml": Kind("mask_style", "application/xml", "metadata", "QGIS style of the mask"),
     "quicklook.png": Kind("quicklook", "image/png", "overview", "Quicklook"),
     "run.json": Kind("run", "application/json", "metadata", "Manifest"),
     "report.json": Kind("report", "application/json", "metadata", "Scores"),

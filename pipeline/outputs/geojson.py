@@ -18,6 +18,7 @@ from pipeline.outputs.attributes import Columns, Written, columns
 from pipeline.outputs.lonlat import on_the_earth
 from pipeline.outputs.provenance import Provenance
 
+_FOUR_DIGITS = np.array([list(b"%04d" % number) for number in range(10_000)], np.uint8)
 MULTI = shapely.GeometryType.MULTIPOLYGON
 
 
@@ -148,10 +149,11 @@ def _number(values: Float64[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 12"]:
     text = np.full((len(values), 12), ord(" "), np.uint8)
     text[:, 0][(values < 0) & (whole > 0)] = ord("-")
     text[:, 4] = ord(".")
-    rest = whole
-    for column in (11, 10, 9, 8, 7, 6, 5, 3, 2, 1):
-        rest, digit = np.divmod(rest, 10)
-        text[:, column] = digit + ord("0")
+    degrees, decimals = np.divmod(whole, 10_000_000)
+    first, last = np.divmod(decimals, 1000)
+    text[:, 1:4] = _FOUR_DIGITS[degrees, 1:]
+    text[:, 5:9] = _FOUR_DIGITS[first]
+    text[:, 9:12] = _FOUR_DIGITS[last, 1:]
     text[:, 1][whole < 1_000_000_000] = ord(" ")
     text[:, 2][whole < 100_000_000] = ord(" ")
     return text

@@ -131,7 +131,15 @@ def test_each_fault_of_geojson_is_noticed(sound: Path, tmp_path: Path, fault: st
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"type":', '{"type":"FeatureCollection","features":[]}x', '{"a":NaN}', '{"a":1,}'],
+    [
+        "",
+        "[]",
+        '{"type":',
+        '{"type":"FeatureCollection","features":[]}x',
+        '{"a":NaN}',
+        '{"a":1,}',
+        "{1:2}",
+    ],
 )
 def test_what_is_not_json_is_noticed(tmp_path: Path, text: str) -> None:
     for name in ("p.geojson", "item.json", "p.coco.json"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_batches_of_one_size_hold_the_same_polygons(
 ) -> None:
     batch = footprints(2)
     ends = [0, *sorted(cuts), len(batch)]
-    parts = [batch.take(slice(a, b)) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = [batch.take(slice(a, b)) for a, b in pairwise(ends)]
     out = list(rebatched(parts, size))
     assert [len(part) for part in out[:-1]] == [size] * (len(out) - 1)
     _assert_equal(joined(out), batch)

@@ -48,12 +48,13 @@ def check_coco(path: Path) -> list[str]:
 def _check_annotation(
     at: int, annotation: dict[str, Any], head: dict[str, Any], complaints: Complaints
 ) -> None:
-    images = {image["id"]: image for image in head.get("images", [])}
-    image = images.get(annotation.get("image_id"))
+    wanted = annotation.get("image_id")
+    image = next((image for image in head.get("images", []) if image["id"] == wanted), None)
     if image is None:
         complaints.add("belongs to an image that is not listed", at)
         return
-    if annotation.get("category_id") not in {c["id"] for c in head.get("categories", [])}:
+    wanted = annotation.get("category_id")
+    if not any(known["id"] == wanted for known in head.get("categories", [])):
         complaints.add("belongs to a category that is not listed", at)
     if not 0 <= annotation.get("score", 0) <= 1:
         complaints.add("has a score outside 0..1", at)

@@ -28,6 +28,8 @@ def members(path: Path, array: str) -> Iterator[tuple[str, Any]]:
         else:
             while True:
                 key = text.value()
+                if not isinstance(key, str):
+                    raise ValueError(f"the name of a member is {key!r}, not text")
                 text.expect(":")
                 if key == array and text.peek() == "[":
                     for element in text.elements():
