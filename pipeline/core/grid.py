@@ -6,6 +6,9 @@
     -----+--------+---------+------+-----   the scene is mirrored past its edges
     [halo|  core  |halo]    |      |
          |   [halo|  core   |halo] |
+
+Where a scene is resampled for the network, cores still partition the scene's own
+pixels; each core's box on the network's grid is found by `Sampling`.
 """
 
 from __future__ import annotations
@@ -28,26 +31,59 @@ def balanced(length: int, *, core: int, multiple: int) -> tuple[int, ...]:
     Returns:
         Cuts, the first 0 and the last ``length``; as few as ``core`` allows.
     """
-    parts = math.ceil(length / core)
     units = math.ceil(length / multiple)
-    inner = (round(units * part / parts) * multiple for part in range(1, parts))
+    parts = math.ceil(units / (core // multiple))
+    inner = (units * part // parts * multiple for part in range(1, parts))
     return (0, *inner, length)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """The network's pixel grid over the same ground as the scene's."""
+
+    height: int
+    """Scene rows."""
+    width: int
+    """Scene columns."""
+    net_height: int
+    """Rows of the network's grid over the whole scene."""
+    net_width: int
+    """Columns of the network's grid over the whole scene."""
+
+    @property
+    def identity(self) -> bool:
+        """True where the network sees the scene's own pixels."""
+        return (self.height, self.width) == (self.net_height, self.net_width)
+
+    def box(self, core: Window) -> Window:
+        """Return the network pixels that answer for a core's scene pixels.
+
+        One network pixel more on every side than the core covers, because a
+        scene pixel's value is interpolated between network pixels; exactly the core
+        where the grids are the same.
+        """
+        if self.identity:
+            return core
+        rows, cols = self.net_height / self.height, self.net_width / self.width
+        top, left = math.floor(core.row * rows) - 1, math.floor(core.col * cols) - 1
+        bottom, right = math.ceil(core.bottom * rows) + 1, math.ceil(core.right * cols) + 1
+        return Window(row=top, col=left, height=bottom - top, width=right - left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileGrid:
     """Tiles over a scene: cores partition it, halos lend context."""
 
-    height: int
-    """Scene rows."""
-    width: int
-    """Scene columns."""
+    sampling: Sampling
+    """The scene's and the network's pixel grids."""
     core: int
-    """Longest edge of what a tile alone answers for; a multiple of the stride."""
+    """Longest edge of what a tile alone answers for, in scene pixels; a multiple of the stride."""
     halo: int
-    """Context on every side of a core; a multiple of the stride."""
+    """Context on every side of a core, in network pixels; a multiple of the stride."""
     stride: int
     """Tile origins and sizes are multiples of this: the network's total down-sampling."""
+    pad_to: int = 0
+    """Size a small image is padded to, centred, as its network was trained; 0 for none."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that no tiling can have.
@@ -57,8 +93,18 @@ class TileGrid:
         """
         if min(self.height, self.width, self.core, self.stride) < 1 or self.halo < 0:
             raise ValueError(f"sizes must be positive: {self}")
-        if self.core % self.stride or self.halo % self.stride:
-            raise ValueError(f"core and halo must be multiples of the stride: {self}")
+        if self.core % self.stride or self.halo % self.stride or self.pad_to % self.stride:
+            raise ValueError(f"core, halo and pad must be multiples of the stride: {self}")
+
+    @property
+    def height(self) -> int:
+        """Scene rows."""
+        return self.sampling.height
+
+    @property
+    def width(self) -> int:
+        """Scene columns."""
+        return self.sampling.width
 
     @property
     def row_cuts(self) -> tuple[int, ...]:
@@ -73,15 +119,24 @@ class TileGrid:
     def cores(self) -> Iterator[Window]:
         """Yield the cores row by row; they partition the scene."""
         rows, cols = self.row_cuts, self.col_cuts
-        for top, bottom in zip(rows, rows[1:], strict=False):
-            for left, right in zip(cols, cols[1:], strict=False):
+        for top, bottom in zip(rows[:-1], rows[1:], strict=True):
+            for left, right in zip(cols[:-1], cols[1:], strict=True):
                 yield Window(row=top, col=left, height=bottom - top, width=right - left)
 
     def tile(self, core: Window) -> Window:
-        """Return a core with its halo, ending on multiples of the stride past the scene."""
-        height = math.ceil(core.height / self.stride) * self.stride
-        width = math.ceil(core.width / self.stride) * self.stride
-        return Window(row=core.row, col=core.col, height=height, width=width).grown(self.halo)
+        """Return what the network sees for a core, in network pixels.
+
+        The core's box with its halo, its origin and end moved outwards to multiples
+        of the stride; or the whole image centred in a square of ``pad_to``.
+        """
+        box = self.sampling.box(core)
+        if self.pad_to:
+            top, left = (self.pad_to - box.height) // 2, (self.pad_to - box.width) // 2
+            return Window(row=-top, col=-left, height=self.pad_to, width=self.pad_to)
+        top, bottom = _outwards(box.row, box.bottom, self.stride)
+        left, right = _outwards(box.col, box.right, self.stride)
+        inner = Window(row=top, col=left, height=bottom - top, width=right - left)
+        return inner.grown(self.halo)
 
     def __len__(self) -> int:
         """Return the number of tiles."""
@@ -91,3 +146,7 @@ class TileGrid:
     def tile_pixels(self) -> int:
         """Pixels that the network sees, all tiles together."""
         return sum(self.tile(core).pixels for core in self.cores())
+
+
+def _outwards(start: int, stop: int, multiple: int) -> tuple[int, int]:
+    return start // multiple * multiple, math.ceil(stop / multiple) * multiple

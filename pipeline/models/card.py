@@ -1,0 +1,138 @@
+"""The model card: all that a run must know of a model, inside its checkpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+Probability = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    """A frozen part of a card or configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class Network(Section):
+    """Which network the weights belong to."""
+
+    architecture: str
+    """Name in `pipeline.models.networks`: ``unet``, ``smp_unet``, ``threshold``, ..."""
+    arguments: dict[str, JsonValue] = {}
+    """What the network is built with."""
+    stride: int = Field(ge=1)
+    """Total down-sampling: tile sizes are multiples of it."""
+    reach: int | None = Field(ge=0)
+    """How far in pixels the network looks, its receptive field's radius; None: everywhere."""
+
+
+class Inputs(Section):
+    """What the network wants to see."""
+
+    bands: tuple[str, ...] = Field(min_length=1)
+    """Colours in the order of the network's channels; ``any`` takes what there is."""
+    pixel_size_m: tuple[float, float] | None = None
+    """Smallest and largest ground pixel size in metres; None: any, and none needed."""
+    low: float = 0.0
+    """Value of an 8-bit band that becomes 0."""
+    high: float = 255.0
+    """Value of an 8-bit band that becomes 1; other bands are stretched, see the task."""
+    mean: tuple[float, ...]
+    """Subtracted from each channel once it lies in 0..1."""
+    std: tuple[float, ...]
+    """Then divided by."""
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Inputs:
+        if not len(self.bands) == len(self.mean) == len(self.std):
+            raise ValueError("bands, mean and std must have the same length")
+        if min(self.std) <= 0 or self.high <= self.low:
+            raise ValueError("std must be positive, and high above low")
+        return self
+
+
+class Class(Section):
+    """One class of the mask."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """What polygons of it are called."""
+    colour: str = Field(pattern=r"^#[0-9a-f]{6}$")
+    """Colour in mask and pictures."""
+
+
+class Outputs(Section):
+    """What the network's channels mean."""
+
+    classes: tuple[Class, ...] = Field(min_length=1)
+    """Classes from 1; the network's first channels, in this order."""
+    separating: tuple[Literal["interior", "boundary", "distance"], ...] = ()
+    """Channels after the classes that tell touching objects apart."""
+    activation: Literal["sigmoid", "softmax", "none"] = "sigmoid"
+    """What makes channels probabilities; softmax has the background as its channel 0."""
+    threshold: Probability = 0.5
+    """Probability from which a pixel belongs to a class."""
+
+    @property
+    def channels(self) -> int:
+        """Channels that the network gives."""
+        background = 1 if self.activation == "softmax" else 0
+        return background + len(self.classes) + len(self.separating)
+
+
+class Terms(Section):
+    """Who may use the model for what, and whom to thank."""
+
+    license: str
+    """SPDX name of the licence of the weights, or a sentence."""
+    use: str = ""
+    """Limits of use, shown whenever the model runs; empty where there are none."""
+    credits: tuple[str, ...] = ()
+    """Data and weights that it was made from, with their licences."""
+
+
+class ModelCard(Section):
+    """All that a run must know of a model."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    """What the model is called in outputs."""
+    network: Network
+    """Which network the weights belong to."""
+    inputs: Inputs
+    """What the network wants to see."""
+    outputs: Outputs
+    """What its channels mean."""
+    context: Literal["exact", "blend", "pad"] = "exact"
+    """How tiles see their surroundings: a halo of the network's reach; overlapping and
+    blended; or the image padded to ``pad_to`` as in training."""
+    pad_to: int = 0
+    """Size that small images are padded to where ``context`` is ``pad``."""
+    edge: Literal["mirror", "replicate", "constant"] = "mirror"
+    """What lies past the scene's edges."""
+    bytes_per_pixel: float = Field(default=400.0, gt=0)
+    """Memory that one pixel of a tile takes while it is predicted on the CPU; measured."""
+    pixels_per_s: float = Field(default=5e5, gt=0)
+    """Tile pixels a second on two CPU cores; measured, for estimates only."""
+    terms: Terms
+    """Who may use the model for what."""
+    training: dict[str, JsonValue] = {}
+    """Data, recipe, steps and hours."""
+    scores: dict[str, JsonValue] = {}
+    """Measured quality, and on what."""
+    known_failures: tuple[str, ...] = ()
+    """Where the model is known to be wrong."""
+    sha256: str = ""
+    """Digest of the weights; filled in and checked by `pipeline.models.checkpoint`."""
+
+    @model_validator(mode="after")
+    def _context_is_possible(self) -> ModelCard:
+        if self.context == "exact" and self.network.reach is None:
+            raise ValueError("a network that looks everywhere cannot be exact: context is blend")
+        if (self.context == "pad") != (self.pad_to > 0):
+            raise ValueError("pad_to goes with context 'pad'")
+        if self.pad_to % self.network.stride:
+            raise ValueError("pad_to must be a multiple of the stride")
+        return self

@@ -1,0 +1,99 @@
+"""Checkpoints: one safetensors file, the model card in its metadata.
+
+Nothing is ever unpickled. A flipped bit in the weights loads without complaint from
+any format, so the card carries their sha256 and loading checks it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from pipeline.errors import ModelError
+from pipeline.models.card import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+
+KEY = "overtile"
+LARGEST_HEADER = 64 * 2**20
+
+
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the sha256 over names, types, shapes and bytes of all tensors."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.reshape(-1).view(_bytes()).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _bytes() -> torch.dtype:
+    import torch
+
+    return torch.uint8
+
+
+def save(path: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> ModelCard:
+    """Write a checkpoint atomically and return its card with the digest filled in."""
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    card = card.model_copy(update={"sha256": digest(tensors)})
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, temporary, metadata={KEY: card.model_dump_json()})
+    with temporary.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+    return card
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return the card of a checkpoint without loading its weights or torch.
+
+    Raises:
+        ModelError: The file is no safetensors file, or has no valid card.
+    """
+    way_out = "give a .safetensors file written by overtile, or a name from `overtile models list`"
+    try:
+        with path.open("rb") as handle:
+            size = int.from_bytes(handle.read(8), "little")
+            if not 2 <= size <= min(LARGEST_HEADER, path.stat().st_size - 8):
+                raise ModelError(f"{path}: not a safetensors file (pickles are refused); {way_out}")
+            header = json.loads(handle.read(size))
+        return ModelCard.model_validate_json(header["__metadata__"][KEY])
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        reason = str(error) if isinstance(error, ValidationError) else "no model card in it"
+        raise ModelError(f"{path}: {reason}; {way_out}") from error
+
+
+def load(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
+    """Return card and weights.
+
+    Raises:
+        ModelError: The file is damaged, or the weights are not those of the card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    card = read_card(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: damaged or cut short ({error}); fetch it again") from error
+    found = digest(tensors)
+    if found != card.sha256:
+        raise ModelError(
+            f"{path}: the weights have sha256 {found[:12]}..., the card says "
+            f"{card.sha256[:12]}...; the file is damaged, fetch it again"
+        )
+    return card, tensors

@@ -1,0 +1,171 @@
+"""Predicting with torch, on the CPU or on a CUDA device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Shaped
+from torch import nn
+
+from pipeline.errors import ModelError
+from pipeline.models.card import ModelCard
+from pipeline.models.networks import build
+from pipeline.models.predictor import Predictor, Stretch
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class TorchPredictor:
+    """A network on a device, with its card's normalisation around it.
+
+    Raw pixels are sent to the device in their own dtype and normalised there. In
+    float32 TF32 is off, so that devices and tile sizes agree within 1e-5; bfloat16
+    agrees within 2e-2 and is for CUDA devices that have it.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        tensors: Mapping[str, torch.Tensor],
+        *,
+        device: str = "cpu",
+        precision: Precision = "float32",
+    ) -> None:
+        """Build the network and put it on the device.
+
+        Raises:
+            ModelError: The weights do not fit the network that the card names.
+        """
+        network = build(card.network)
+        try:
+            network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        except RuntimeError as error:
+            first = str(error).splitlines()[0]
+            raise ModelError(f"weights of {card.name!r} do not fit its network: {first}") from error
+        self._card = card
+        self._device = torch.device(device)
+        self._precision = precision
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        shape = (1, -1, 1, 1)
+        self._mean = torch.tensor(card.inputs.mean, device=self._device).reshape(shape)
+        self._std = torch.tensor(card.inputs.std, device=self._device).reshape(shape)
+        if self._device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.allow_tf32 = False
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        return self._card
+
+    @property
+    def engine(self) -> str:
+        """Library, device, precision and threads."""
+        name = self._device.type
+        if name == "cuda":
+            name = torch.cuda.get_device_name(self._device)
+        threads = torch.get_num_threads() if self._device.type == "cpu" else 0
+        return f"torch {torch.__version__} {name} {self._precision} threads {threads}"
+
+    def predict(
+        self,
+        pixels: Shaped[np.ndarray, "bands rows cols"],
+        valid: Bool[np.ndarray, "rows cols"],
+        stretch: Stretch,
+    ) -> Float32[np.ndarray, "channels rows cols"]:
+        """Return probabilities of the classes, then the separating channels."""
+        with torch.inference_mode():
+            network_input = self._normalised(pixels, valid, stretch)
+            probability = self._activated(self._logits(network_input)).cpu().numpy()
+        if not np.isfinite(probability).all():
+            raise ModelError(f"model {self._card.name!r} gives values that are not finite")
+        return np.ascontiguousarray(probability, np.float32)
+
+    def _normalised(
+        self,
+        pixels: Shaped[np.ndarray, "bands rows cols"],
+        valid: Bool[np.ndarray, "rows cols"],
+        stretch: Stretch,
+    ) -> torch.Tensor:
+        if pixels.dtype.name not in {"uint8", "int16", "float32"}:
+            pixels = pixels.astype(np.float32)
+        sent = torch.from_numpy(np.ascontiguousarray(pixels))
+        if self._device.type == "cuda":
+            sent = sent.pin_memory()
+        values = sent.to(self._device, non_blocking=True).float()[None]
+        values = ((values - stretch.low) / (stretch.high - stretch.low)).clamp_(0, 1)
+        values = (values - self._mean) / self._std
+        if not valid.all():
+            here = torch.from_numpy(valid).to(self._device)
+            values = torch.where(here, values, torch.zeros((), device=self._device))
+        return values.contiguous(memory_format=torch.channels_last)
+
+    def _logits(self, values: torch.Tensor) -> torch.Tensor:
+        try:
+            return self._forward(values)
+        except torch.OutOfMemoryError:
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            halves = self._halves(values)
+            if halves is None:
+                raise
+        return halves
+
+    def _halves(self, values: torch.Tensor) -> torch.Tensor | None:
+        """Predict two overlapping halves of a tile that is too large for the device.
+
+        ::
+
+            |---------- tile ----------|
+            |--- first ---|halo|             each half sees the halo beyond the cut,
+                   |halo|--- second ---|     so that its own side of it is exact
+        """
+        network = self._card.network
+        if network.reach is None:
+            return None
+        axis = 2 if values.shape[2] >= values.shape[3] else 3
+        size, stride = values.shape[axis], network.stride
+        halo = -(-network.reach // stride) * stride
+        middle = size // 2 // stride * stride
+        if middle <= halo:
+            return None
+        first = self._logits(values.narrow(axis, 0, middle + halo))
+        second = self._logits(values.narrow(axis, middle - halo, size - middle + halo))
+        return torch.cat(
+            [first.narrow(axis, 0, middle), second.narrow(axis, halo, size - middle)], dim=axis
+        )
+
+    def _forward(self, values: torch.Tensor) -> torch.Tensor:
+        shift = self._card.network.arguments.get("padding") == "valid"
+        if shift:
+            # Valid convolutions answer for the middle only. Legal sizes are 4 mod 16 smaller
+            # than multiples of 16: without the first rows and columns the tile is legal.
+            values = values[:, :, 4:, 4:]
+        half = self._precision == "bfloat16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+            logits = self._network(values).float()
+        if not shift:
+            return logits  # type: ignore[no-any-return]  # modules are callables of Any
+        margin = (values.shape[2] - logits.shape[2]) // 2
+        return nn.functional.pad(logits, (margin + 4, margin, margin + 4, margin))
+
+    def _activated(self, logits: torch.Tensor) -> torch.Tensor:
+        outputs = self._card.outputs
+        if logits.shape[1] != outputs.channels:
+            raise ModelError(
+                f"model {self._card.name!r} gives {logits.shape[1]} channels, "
+                f"its card promises {outputs.channels}"
+            )
+        if outputs.activation == "none":
+            return logits[0].clamp(0, 1)
+        if outputs.activation == "sigmoid":
+            return logits[0].sigmoid()
+        classes = len(outputs.classes) + 1
+        shares = logits[0, :classes].softmax(dim=0)[1:]
+        return torch.cat([shares, logits[0, classes:].sigmoid()])
+
+
+_: type[Predictor] = TorchPredictor

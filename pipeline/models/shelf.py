@@ -1,0 +1,114 @@
+"""Models by name or file, loaded once a process."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models.card import ModelCard
+from pipeline.models.checkpoint import load, read_card
+from pipeline.models.predictor import Predictor
+from pipeline.models.threshold import CARD, Threshold
+
+SHIPPED = Path(__file__).parent / "shipped"
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRef:
+    """How to load a model again: travels to a worker, which finds it on its own disk."""
+
+    name: str
+    """Name of a shipped model, or path of a checkpoint."""
+    sha256: str
+    """Digest of its weights, which the worker checks."""
+
+
+def shipped() -> list[str]:
+    """Return the names of the models that come with Overtile."""
+    return ["threshold", *sorted(path.parent.name for path in SHIPPED.glob("*/model.safetensors"))]
+
+
+def find(name: str) -> Path | None:
+    """Return the checkpoint that a name or path means; None for the threshold model.
+
+    Raises:
+        ConfigError: Nothing is called so.
+    """
+    if name == "threshold":
+        return None
+    inside = SHIPPED / name / "model.safetensors"
+    if "/" not in name and inside.is_file():
+        return inside
+    path = Path(name)
+    if path.is_file():
+        return path.absolute()
+    raise ConfigError(
+        f"no model is called {name!r} and there is no such file; models that come with "
+        f"Overtile: {', '.join(shipped())}"
+    )
+
+
+def card_of(name: str) -> ModelCard:
+    """Return the card of a model without loading its weights.
+
+    Raises:
+        ConfigError: Nothing is called so.
+        ModelError: The file has no valid card.
+    """
+    path = find(name)
+    return CARD if path is None else read_card(path)
+
+
+def chosen_device(device: Device) -> str:
+    """Return ``cpu`` or ``cuda``.
+
+    Raises:
+        ConfigError: CUDA is asked for and not there.
+    """
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise ConfigError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
+    return "cuda" if there else "cpu"
+
+
+_loading = threading.Lock()
+
+
+def load_predictor(ref: ModelRef, *, device: str) -> Predictor:
+    """Return a model ready to predict; the same object for the same arguments.
+
+    Raises:
+        ModelError: It cannot be loaded, or is not the one that was planned with.
+    """
+    with _loading:
+        return _loaded(ref, device)
+
+
+@lru_cache(maxsize=2)
+def _loaded(ref: ModelRef, device: str) -> Predictor:
+    path = find(ref.name)
+    if path is None:
+        return Threshold()
+    from pipeline.models.engine import TorchPredictor
+
+    card, tensors = load(path)
+    if card.sha256 != ref.sha256:
+        raise ModelError(
+            f"{path}: another model than the plan was made with "
+            f"(sha256 {card.sha256[:12]}..., planned {ref.sha256[:12]}...)"
+        )
+    precision: Literal["float32", "bfloat16"] = "float32"
+    if device == "cuda":
+        import torch
+
+        precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return TorchPredictor(card, tensors, device=device, precision=precision)
