@@ -52,8 +52,7 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
                 failures.append(error)
                 continue
             for ref in found:
-                # What an item says of itself comes before what holds for all.
-                settings = tuple(sorted({**chosen, **dict(ref.options)}.items()))
+                settings = tuple(sorted({**dict(ref.options), **chosen}.items()))
                 number = dict(ref.options).get("number", "")
                 key = (ref.kind, ref.href, dict(ref.options).get("direction", ""), number)
                 refs.setdefault(key, replace(ref, options=settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,6 +76,14 @@ class Bytes:
     """Gives the file back."""
 
 
+def _regular(path: str) -> os.stat_result:
+    """Return a file's status; opening a pipe would wait for ever."""
+    status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise SceneError(path, "it is no regular file", "name a file")
+    return status
+
+
 def open_bytes(href: str) -> Bytes:
     """Open a local or remote file.
 
@@ -90,6 +99,7 @@ def open_bytes(href: str) -> Bytes:
             raise SceneError(redacted(href), remote_reason(str(error)), FETCH) from error
         return Bytes(size=remote.size, read=remote.read, close=remote.close)
     try:
+        _regular(path)
         file = Path(path).open("rb")  # noqa: SIM115 - closed through `Bytes.close`
         size = os.fstat(file.fileno()).st_size
     except OSError as error:
@@ -111,7 +121,7 @@ def _digest(path: str, size: int, mtime_ns: int, inode: int) -> str:
 
 
 def _local_digest(path: str) -> str:
-    status = Path(path).stat()
+    status = _regular(path)
     return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
 
+from pipeline.core.compiled import compiled
 from pipeline.core.window import Window
 from pipeline.scenes.scene import Scene, SceneInfo
 
@@ -166,29 +167,57 @@ def weighted(
     """
     exact = pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2
     kind = np.dtype(np.float32 if exact else np.float64)
-    share = _along(_along(valid.astype(kind), rows, axis=0), cols, axis=1)
-    result = np.empty((len(pixels), *share.shape), pixels.dtype)
+    known = pixels.astype(kind)
+    if not valid.all():
+        known[:, ~valid] = 0
+    shape = len(rows.index), len(cols.index)
+    total, share = np.empty((len(pixels), *shape), kind), np.empty(shape, kind)
+    _sum(
+        known,
+        valid,
+        (rows.index - rows.first, rows.weight.astype(kind)),
+        (cols.index - cols.first, cols.weight.astype(kind)),
+        (total, share),
+    )
     kept = share >= 0.5
-    whole = bool(valid.all())
-    for plane, band in enumerate(pixels):
-        known = band if whole else np.where(valid, band, band.dtype.type(0))
-        total = _along(_along(known.astype(kind), rows, axis=0), cols, axis=1)
-        mean = np.divide(total, share, out=np.zeros_like(total), where=kept)
-        if pixels.dtype.kind in "ui":
-            mean = np.rint(mean)
-        result[plane] = mean.astype(pixels.dtype)
-    return result, kept
+    mean = np.divide(total, share, out=np.zeros_like(total), where=kept)
+    return (np.rint(mean) if pixels.dtype.kind in "ui" else mean).astype(pixels.dtype), kept
 
 
-def _along(plane: Float[np.ndarray, "rows cols"], by: Taps, *, axis: int) -> np.ndarray:
-    """Return sums of taps along one axis, term by term in a fixed order."""
-    index, weight = by.index - by.first, by.weight.astype(plane.dtype)
-    total: np.ndarray | None = None
-    for tap in range(index.shape[1]):
-        factor = weight[:, tap, None] if axis == 0 else weight[None, :, tap]
-        term = np.take(plane, index[:, tap], axis=axis) * factor
-        total = term if total is None else np.add(total, term, out=total)
-    return np.empty_like(plane) if total is None else total
+@compiled
+def _sum(
+    known: np.ndarray,
+    valid: np.ndarray,
+    down: tuple[np.ndarray, np.ndarray],
+    across: tuple[np.ndarray, np.ndarray],
+    out: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Write sums of valid pixels times weights, and the weights' own, term by term in order."""
+    row_index, row_weight = down
+    col_index, col_weight = across
+    total, share = out
+    bands, width = known.shape[0], known.shape[2]
+    # One output row's sums over source rows; the last line is that of validity.
+    lines = np.empty((bands + 1, width), known.dtype)
+    for row in range(share.shape[0]):
+        lines[:] = 0
+        for tap in range(row_index.shape[1]):
+            source, weight = row_index[row, tap], row_weight[row, tap]
+            for band in range(bands):
+                for col in range(width):
+                    lines[band, col] += weight * known[band, source, col]
+            for col in range(width):
+                if valid[source, col]:
+                    lines[bands, col] += weight
+        for col in range(share.shape[1]):
+            for band in range(bands + 1):
+                value = lines[band, col_index[col, 0]] * col_weight[col, 0]
+                for tap in range(1, col_index.shape[1]):
+                    value += lines[band, col_index[col, tap]] * col_weight[col, tap]
+                if band < bands:
+                    total[band, row, col] = value
+                else:
+                    share[row, col] = value
 
 
 _: type[Scene] = Resampled

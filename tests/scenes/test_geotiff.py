@@ -384,3 +384,9 @@ def test_the_date_comes_from_option_tag_or_name(geotiff: Callable[..., Path]) ->
         file.update_tags(TIFFTAG_DATETIME="2023:01:02 03:04:05")
     assert opened(path).info.datetime == "2023-01-02T03:04:05Z"
     assert opened(path, datetime="2020-02-02").info.datetime == "2020-02-02T00:00:00Z"
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    assert "regular" in refused(tmp_path / "pipe.tif").reason
+    assert "regular" in refused(tmp_path).reason
