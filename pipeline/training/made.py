@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,13 +39,14 @@ def _make(seed: int, *, size: int, pixel_m: float, sigma: float) -> Place:
 
 
 def _keep(path: Path, place: Place) -> None:
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for number, level in enumerate(place.levels):
         arrays[f"image_{number}"] = level.image
         arrays[f"instances_{number}"] = level.instances
         arrays[f"contact_{number}"] = level.contact
     part = path.with_suffix(".part.npz")
-    np.savez(part, pixel_m=[level.pixel_m for level in place.levels], **arrays)
+    arrays["pixel_m"] = np.array([level.pixel_m for level in place.levels])
+    np.savez(part, **arrays)
     part.replace(path)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,24 @@ def build(config: NetworkConfig) -> nn.Module:
     network: nn.Module = smp.Unet(**arguments(config))
     if config.encoder_weights is not None:
         _load_encoder(network, config.encoder_weights)
+    _keep_strided_in_float32(network)
     return network.to(memory_format=torch.channels_last)
+
+
+def _keep_strided_in_float32(network: nn.Module) -> None:
+    """Take strided depthwise convolutions out of autocast.
+
+    Measured on a processor with AMX: backward through one of 96 channels takes
+    213 ms in bfloat16 and 72 ms in float32.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1 and module.stride != (1, 1):
+            module.forward = partial(_in_float32, module.forward)  # type: ignore[method-assign]
+
+
+def _in_float32(forward: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    with torch.autocast(image.device.type, enabled=False):
+        return forward(image.float())
 
 
 def _load_encoder(network: nn.Module, path: Path) -> None:

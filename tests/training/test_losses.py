@@ -46,7 +46,7 @@ def test_unknown_pixels_change_neither_loss_nor_gradient() -> None:
     other.requires_grad_()
     loss = bce_dice(other, target, weight)
     assert loss.item() == pytest.approx(bce_dice(logits, target, weight).item())
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert other.grad is not None
     assert not other.grad[..., 2:].any()
 

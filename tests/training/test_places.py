@@ -15,7 +15,11 @@ from pipeline.training.places import ground_pixel_m, read_place
 
 
 def _config(ground: Path, **changes: object) -> PlaceConfig:
-    values = {"name": "here", "scenes": (ground / "scene.tif",), "labels": ground / "labels.geojson"}
+    values = {
+        "name": "here",
+        "scenes": (ground / "scene.tif",),
+        "labels": ground / "labels.geojson",
+    }
     return PlaceConfig.model_validate(values | changes)
 
 
