@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import stat
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache

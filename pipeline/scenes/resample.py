@@ -185,7 +185,7 @@ def weighted(
 
 
 @compiled
-def _sum(
+def _sum(  # noqa: C901 - loops over pixels, nothing else
     known: np.ndarray,
     valid: np.ndarray,
     down: tuple[np.ndarray, np.ndarray],
