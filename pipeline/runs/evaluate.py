@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.core.scores.pixels import class_scores, foreground_scores
 from pipeline.errors import ConfigError
 from pipeline.runs.evaluate_coco import coco_table, salt_table
 from pipeline.runs.evaluate_figures import Table, figure, number, pixel_row
-from pipeline.runs.evaluate_inputs import Predicted, digest, open_predicted
+from pipeline.runs.evaluate_inputs import Predicted, digest, grid_at, open_predicted
 from pipeline.runs.evaluate_intervals import Draws, draw
 from pipeline.runs.evaluate_objects import (
     Matched,
@@ -70,6 +70,8 @@ def evaluate_opened(
     opened: Predicted, truth: Path, out: Path | None, options: Options
 ) -> Evaluation:
     """Score a prediction that has been read already; as `evaluate_scene`."""
+    if opened.grid is None and options.scene is not None:
+        opened = replace(opened, grid=grid_at(options.scene))
     truth = truth_for(opened, truth)
     true = read_objects(truth, layer=options.truth_layer, image=opened.name)
     aoi = None if options.aoi is None else read_objects(options.aoi)

@@ -17,7 +17,6 @@ from pipeline.errors import ConfigError
 from pipeline.runs.truth import Grid, Objects, read_objects
 from pipeline.runs.truth_geojson import Json, load_json
 from pipeline.runs.truth_labels import is_raster, open_labels, read_block, read_labels
-from pipeline.scenes.scene import SceneInfo
 
 POLYGONS = ("polygons.parquet", "polygons.geojson", "polygons.coco.json")
 """Where a run's polygons are, the most exact first."""
@@ -132,7 +131,7 @@ def _from_folder(folder: Path) -> Predicted:
         name=name,
         source=folder,
         objects=objects,
-        grid=_grid_of(mask or probability) or objects.grid,
+        grid=grid_at(raster) if (raster := mask or probability) else objects.grid,
         mask=mask,
         probability=probability,
         manifest=manifest,
@@ -166,19 +165,18 @@ def _mean_probability(mask: Path, probability: Path, grid: Grid) -> Json:
     return found.weight / np.maximum(found.pixels, 1) / 250
 
 
-def _grid_of(path: Path | None) -> Grid | None:
-    if path is None:
-        return None
+def grid_at(path: Path) -> Grid:
+    """Return the pixels of a raster.
+
+    Raises:
+        SceneError: It cannot be read.
+    """
     scene = open_labels(path)
     try:
-        return grid_of(scene.info)
+        info = scene.info
+        return Grid(height=info.height, width=info.width, georef=info.georef)
     finally:
         scene.close()
-
-
-def grid_of(info: SceneInfo) -> Grid:
-    """Return the pixels of a scene."""
-    return Grid(height=info.height, width=info.width, georef=info.georef)
 
 
 def _existing(path: Path) -> Path | None:

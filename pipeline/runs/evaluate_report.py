@@ -5,8 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import shapely
+from jaxtyping import Float64, Shaped
+
+from pipeline.outputs.report.encode import bytes_text, encoded, floats_text
+from pipeline.outputs.report.page import write_report_page, write_summary_page
 from pipeline.outputs.report.tables import figure_rows, write_csv, write_json
+from pipeline.runs.evaluate_imagery import imagery
 from pipeline.runs.evaluate_result import Evaluation
+from pipeline.runs.evaluate_scene import Side
+
+_SHOTS = 12
+"""False positives, and misses, in the gallery."""
+_RIGHT, _IGNORED = 1, 2
 
 
 def write_report(evaluation: Evaluation, out: Path, *, scene: Path | None = None) -> None:
@@ -21,8 +33,20 @@ def write_report(evaluation: Evaluation, out: Path, *, scene: Path | None = None
         ExportError: A file cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
+    picture, reason = _picture(evaluation, scene)
+    if reason:
+        evaluation.report["notes"].append(reason)
     write_json(out / "report.json", evaluation.report)
     write_csv(out / "report.csv", figure_rows(evaluation.report))
+    write_report_page(
+        out / "report.html",
+        title=f"How good is this map? {evaluation.report['scene']}",
+        data={
+            "report": evaluation.report,
+            "map": map_data(evaluation, picture),
+            "gallery": gallery(evaluation),
+        },
+    )
 
 
 def write_summary(summary: dict[str, Any], out: Path) -> None:
@@ -43,3 +67,64 @@ def write_summary(summary: dict[str, Any], out: Path) -> None:
         for row in summary["scenes"]
     ]
     write_csv(out / "summary.csv", rows)
+    write_summary_page(out / "summary.html", title="How good are these maps?", data=summary)
+
+
+def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what the map draws: tiles, outlines, and who found whom."""
+    compared, matching = evaluation.compared, evaluation.matched.matching
+    confidence = evaluation.matched.confidence
+    grid = compared.frame.grid
+    mine = _status(matching.truth_of >= 0, matching.counts_prediction)
+    truth = _status(matching.prediction_of >= 0, matching.counts_truth)
+    return {
+        "height": grid.height,
+        "width": grid.width,
+        "pyramid": picture,
+        "aoi": None if compared.aoi is None else encoded(compared.aoi),
+        "mine": {
+            **_shapes(compared.mine),
+            "status": bytes_text(mine),
+            "iou": bytes_text(_level(matching.iou)),
+            "confidence": None if confidence is None else bytes_text(_level(confidence)),
+        },
+        "truth": {**_shapes(compared.truth), "status": bytes_text(truth)},
+    }
+
+
+def gallery(evaluation: Evaluation) -> dict[str, list[int]]:
+    """Return the surest false positives and the largest misses, the worst first."""
+    matching, pairs = evaluation.matched.matching, evaluation.matched.pairs
+    wrong, missed = np.flatnonzero(matching.wrong), np.flatnonzero(matching.missed)
+    size = pairs.predicted_area[wrong]
+    sure = evaluation.matched.confidence
+    order = np.lexsort((-size, -sure[wrong])) if sure is not None else np.argsort(-size)
+    largest = np.argsort(-pairs.truth_area[missed], kind="stable")
+    return {"fp": wrong[order][:_SHOTS].tolist(), "fn": missed[largest][:_SHOTS].tolist()}
+
+
+def _picture(
+    evaluation: Evaluation, scene: Path | None
+) -> tuple[dict[str, Any] | None, str | None]:
+    grid = evaluation.compared.frame.grid
+    named = evaluation.compared.predicted.image
+    path = scene or (Path(named) if named and "://" not in named else None)
+    if path is None or grid.made_up:
+        return None, None
+    if not path.is_file():
+        return None, f"the map has no imagery: {path} is not there; name it with --scene"
+    return imagery(path, grid)
+
+
+def _shapes(side: Side) -> dict[str, Any]:
+    return {"shapes": encoded(side.pixels), "area": floats_text(shapely.area(side.plane))}
+
+
+def _status(
+    matched: Shaped[np.ndarray, " n"], counts: Shaped[np.ndarray, " n"]
+) -> Shaped[np.ndarray, " n"]:
+    return np.where(counts, np.where(matched, _RIGHT, 0), _IGNORED).astype(np.uint8)
+
+
+def _level(values: Float64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    return np.asarray(np.rint(np.clip(values, 0, 1) * 250), np.float64).astype(np.uint8)

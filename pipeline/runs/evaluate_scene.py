@@ -12,9 +12,7 @@ from pipeline.core.scores.spans import Runs, rasterize
 from pipeline.errors import ConfigError
 from pipeline.runs.evaluate_frame import Frame, make_frame
 from pipeline.runs.evaluate_inputs import Predicted
-from pipeline.runs.truth import Objects, without_repeats
-
-CAPTION = "no truth inside the scene"
+from pipeline.runs.truth import Objects, several, without_repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +28,7 @@ class Side:
     runs: Runs
     """The pixels whose centres they cover."""
     inside: Bool[np.ndarray, " n"]
-    """True where at least half of the polygon lies in the area of interest."""
+    """True where at least half of the polygon lies in the scene and in the labelled area."""
 
     def __len__(self) -> int:
         """Return the number of polygons."""
@@ -84,21 +82,20 @@ def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compar
     notes = [f"prediction: {note}" for note in predicted.objects.notes]
     clean = without_repeats(truth)
     notes += [f"truth: {note}" for note in clean.notes]
-    mine, outside = _framed(predicted.objects, frame)
-    if outside:
-        notes.append(f"{outside} prediction(s) outside the scene were left out")
-    other, outside = _framed(clean, frame)
-    notes += _about_outside(clean, len(other[0]), outside, frame)
+    mine, other = _framed(predicted.objects, frame), _framed(clean, frame)
+    if mine.outside:
+        notes.append(f"{several(mine.outside, 'prediction')} outside the scene left out")
+    notes += _about_outside(clean, other, frame)
     area = None if aoi is None else _area(aoi, frame)
     unknown = None if truth.unknown is None else frame.to_pixels(truth.unknown, truth.crs)
     if aoi is None and truth.grid is None and not frame.grid.made_up:
-        _check_coverage(mine[1], other[1], frame)
-    classes, label_mine, label_truth = _classes(mine[0], other[0])
+        _check_coverage(mine.pixels, other.pixels, frame)
+    classes, label_mine, label_truth = _classes(mine.objects, other.objects)
     return Compared(
         predicted=predicted,
         frame=frame,
-        mine=_side(*mine, frame=frame, aoi=area),
-        truth=_side(*other, frame=frame, aoi=area),
+        mine=_side(mine, frame, area),
+        truth=_side(other, frame, area),
         aoi=area,
         unknown=unknown,
         classes=classes,
@@ -108,8 +105,22 @@ def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compar
     )
 
 
-def _framed(objects: Objects, frame: Frame) -> tuple[tuple[Objects, Shaped[np.ndarray, " n"]], int]:
-    """Return the objects that touch the scene, cut at its edges, and how many do not."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Framed:
+    """Objects cut at the scene's edges."""
+
+    objects: Objects
+    pixels: Shaped[np.ndarray, " n"]
+    inside: Bool[np.ndarray, " n"]
+    outside: int
+
+
+def _framed(objects: Objects, frame: Frame) -> _Framed:
+    """Return the objects that touch the scene, cut at its edges.
+
+    ``inside`` is True where at least half of the object was left, ``outside`` is how many
+    objects do not touch the scene at all.
+    """
     pixels = frame.to_pixels(objects.polygon, objects.crs)
     scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
     left, top, right, bottom = shapely.bounds(pixels).reshape(-1, 4).T
@@ -118,32 +129,36 @@ def _framed(objects: Objects, frame: Frame) -> tuple[tuple[Objects, Shaped[np.nd
     rows = [np.flatnonzero(whole)]
     shapes = [pixels[whole]]
     crossing = np.flatnonzero(~whole & ~shapely.is_empty(pixels))
-    cut, cut_of = shapely.get_parts(
-        shapely.intersection(pixels[crossing], scene), return_index=True
-    )
+    within = shapely.intersection(pixels[crossing], scene)
+    cut, cut_of = shapely.get_parts(within, return_index=True)
     keep = (shapely.get_type_id(cut) == 3) & (shapely.area(cut) > 1e-6)
     rows.append(crossing[cut_of[keep]])
     shapes.append(cut[keep])
     row = np.concatenate(rows).astype(np.int64)
     order = np.argsort(row, kind="stable")
-    kept = objects.take(row[order])
-    return (kept, np.concatenate(shapes)[order]), len(objects) - len(np.unique(row))
+    row, found = row[order], np.concatenate(shapes)[order]
+    return _Framed(
+        objects=objects.take(row),
+        pixels=found,
+        inside=np.asarray(shapely.area(found) >= 0.5 * shapely.area(pixels[row])),
+        outside=len(objects) - len(np.unique(row)),
+    )
 
 
-def _about_outside(truth: Objects, inside: int, outside: int, frame: Frame) -> list[str]:
+def _about_outside(truth: Objects, framed: _Framed, frame: Frame) -> list[str]:
     """Return what to say of truth that lies outside the scene."""
-    if not outside:
+    if not framed.outside:
         return []
-    if inside:
-        return [f"truth: {outside} polygon(s) outside the scene were left out"]
-    note = f"{CAPTION}: all {outside} true polygons lie elsewhere"
+    if len(framed.pixels):
+        return [f"truth: {several(framed.outside, 'polygon')} outside the scene left out"]
+    note = f"no truth inside the scene: {several(framed.outside, 'true polygon')}, all elsewhere"
     if truth.crs is not None and truth.crs.is_geographic:
 
         def exchanged(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
             return points[:, ::-1]
 
         turned = replace(truth, polygon=shapely.transform(truth.polygon, exchanged))
-        if len(_framed(turned, frame)[0][0]):
+        if len(_framed(turned, frame).pixels):
             note += "; with longitude and latitude exchanged they would lie in it"
     return [note]
 
@@ -182,19 +197,14 @@ def _check_coverage(
         )
 
 
-def _side(
-    objects: Objects,
-    pixels: Shaped[np.ndarray, " n"],
-    *,
-    frame: Frame,
-    aoi: Shaped[np.ndarray, " areas"] | None,
-) -> Side:
+def _side(framed: _Framed, frame: Frame, aoi: Shaped[np.ndarray, " areas"] | None) -> Side:
+    pixels, inside = framed.pixels, framed.inside
     return Side(
-        objects=objects,
+        objects=framed.objects,
         plane=frame.to_plane(pixels),
         pixels=pixels,
         runs=rasterize(pixels, height=frame.grid.height, width=frame.grid.width),
-        inside=np.ones(len(pixels), bool) if aoi is None else _mostly_inside(pixels, aoi),
+        inside=inside if aoi is None else inside & _mostly_inside(pixels, aoi),
     )
 
 

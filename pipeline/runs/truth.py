@@ -116,14 +116,14 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
     null = int((kinds < 0).sum())
     other = int((~areal).sum()) - null
     if null:
-        notes.append(f"{null} feature(s) without geometry were left out")
+        notes.append(f"{several(null, 'feature')} without geometry left out")
     if other and not areal.any():
         raise ConfigError(
             f"{vectors.source}: it holds {other} points or lines, but no polygon; "
             "give the outlines of the objects"
         )
     if other:
-        notes.append(f"{other} points or lines were left out")
+        notes.append(f"{several(other, 'point or line', 'points or lines')} left out")
     rows = np.flatnonzero(areal)
     shapes = _unwrapped(shapes[rows], vectors.crs, notes)
     shapes = _repaired(shapes, notes)
@@ -133,11 +133,11 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
     good = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)
     parts, part_of = parts[good], part_of[good]
     lost = len(rows) - len(np.unique(part_of))
-    several = len(part_of) - len(np.unique(part_of))
+    more = len(part_of) - len(np.unique(part_of))
     if lost:
-        notes.append(f"{lost} empty or flat polygon(s) were left out")
-    if several:
-        notes.append(f"polygons of several parts were split into {several} more")
+        notes.append(f"{several(lost, 'empty or flat polygon')} left out")
+    if more:
+        notes.append(f"polygons of several parts split into {more} more")
     rows = rows[part_of]
     found = Objects(
         source=vectors.source,
@@ -151,6 +151,11 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
     return replace(found, notes=tuple(notes))
 
 
+def several(count: int, one: str, many: str | None = None) -> str:
+    """Return ``1 polygon`` or ``2 polygons``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def without_repeats(truth: Objects) -> Objects:
     """Return truth in which nothing is there twice: duplicates, and polygons inside others."""
     notes = list(truth.notes)
@@ -160,7 +165,7 @@ def without_repeats(truth: Objects) -> Objects:
     _, first = np.unique(keys.astype(bytes) if keys.dtype != object else keys, return_index=True)
     kept = truth.take(np.sort(first))
     if len(kept) < len(truth):
-        notes.append(f"{len(truth) - len(kept)} duplicate polygon(s) were counted once")
+        notes.append(f"{several(len(truth) - len(kept), 'duplicate polygon')} counted once")
     pairs = overlaps(kept.polygon, kept.polygon)
     pairs = pairs.where(pairs.predicted != pairs.truth)
     mine, other = pairs.predicted_area[pairs.predicted], pairs.truth_area[pairs.truth]
@@ -170,9 +175,9 @@ def without_repeats(truth: Objects) -> Objects:
     crossing = pairs.where(~drop[pairs.predicted] & ~drop[pairs.truth])
     crossing = crossing.where((crossing.iou > 0.01) & (crossing.predicted < crossing.truth))
     if drop.any():
-        notes.append(f"{int(drop.sum())} polygon(s) inside another were not counted again")
+        notes.append(f"{several(int(drop.sum()), 'polygon')} inside another not counted again")
     if len(crossing):
-        notes.append(f"{len(crossing)} pair(s) of true polygons overlap")
+        notes.append(f"{several(len(crossing), 'pair')} of true polygons overlapping")
     return replace(kept.take(~drop), notes=tuple(notes))
 
 
@@ -186,7 +191,7 @@ def _unwrapped(
     wide = np.flatnonzero(right - left > 180)
     if not len(wide):
         return shapes
-    notes.append(f"{len(wide)} polygon(s) cross the antimeridian, and were put together there")
+    notes.append(f"{several(len(wide), 'polygon')} over the antimeridian put together there")
     shapes = shapes.copy()
 
     def eastward(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
@@ -207,7 +212,7 @@ def _repaired(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.n
     shapes[broken[~finite]] = shapely.Polygon()
     broken = broken[finite]
     shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
-    notes.append(f"{len(broken)} invalid polygon(s) were repaired")
+    notes.append(f"{several(len(broken), 'invalid polygon')} repaired")
     return shapes
 
 
@@ -235,7 +240,7 @@ def _confidence(vectors: Vectors, rows: Int64[np.ndarray, " some"], notes: list[
         values = np.array([_number(one) for one in vectors.columns[name]], np.float64)[rows]
         missing = int(np.isnan(values).sum())
         if missing:
-            notes.append(f"{missing} object(s) without confidence were given 0")
+            notes.append(f"{several(missing, 'object')} without confidence given 0")
         values = np.nan_to_num(values, nan=0.0)
         if len(values) and (values.min() < 0 or values.max() > 1):
             notes.append(f"{name} is not in 0..1, and was not used")

@@ -10,7 +10,7 @@ import shapely
 from jaxtyping import UInt8
 
 from pipeline.errors import ConfigError
-from pipeline.runs.truth import Grid, Objects, cleaned
+from pipeline.runs.truth import Grid, Objects, cleaned, several
 from pipeline.runs.truth_geojson import Json
 from pipeline.runs.truth_labels import polygons_of
 from pipeline.runs.truth_vectors import Vectors
@@ -48,7 +48,7 @@ def read_coco(path: Path, value: dict[str, Any], *, image: str | None) -> Object
         columns["class"] = [named.get(one.get("category_id"), "") for one in mine]
     if mine and all("score" in one for one in mine):
         columns["confidence"] = [one["score"] for one in mine]
-    notes = (f"{crowds} crowd annotation(s) were left out",) if crowds else ()
+    notes = (f"{several(crowds, 'crowd annotation')} left out",) if crowds else ()
     return cleaned(
         Vectors(source=str(path), geometry=shapes, crs=None, columns=columns, notes=notes),
         grid=grid,

@@ -95,7 +95,10 @@ def read_geojson(path: Path, *, wanted: tuple[str, ...]) -> GeoJson:
     }
     crs = _crs(path, value)
     _check_degrees(path, shapes, crs)
-    notes = tuple(f"{count} {what}" for what, count in sorted(repairs.items()))
+    notes = tuple(
+        f"{count} {what.replace('|s|', '' if count == 1 else 's')}"
+        for what, count in sorted(repairs.items())
+    )
     return GeoJson(geometry=shapes, crs=crs, columns=columns, notes=notes)
 
 
@@ -163,12 +166,12 @@ def _polygon(rings: Json, repairs: Counter[str]) -> Iterator[shapely.Polygon]:
         if not all(math.isfinite(x) and math.isfinite(y) for x, y in points):
             raise ValueError("a coordinate is not finite")
         if points and points[0] != points[-1]:
-            repairs["ring(s) were not closed, and have been"] += 1
+            repairs["unclosed ring|s| closed"] += 1
             points.append(points[0])
         if len(points) >= 4:
             usable.append(points)
         else:
-            repairs["ring(s) with fewer than three corners were left out"] += 1
+            repairs["ring|s| with fewer than three corners left out"] += 1
             if place == 0:
                 return
     if usable:

@@ -1,0 +1,147 @@
+// The scene with predictions and truth: tiles and outlines on one canvas.
+const LAYERS = [
+  ["scene", "Scene", true], ["tp", "Right", true], ["fp", "False positives", true],
+  ["fn", "Misses", true], ["mine", "All predictions", false], ["truth", "All truth", false],
+];
+
+class SceneMap {
+  constructor(canvas, map) {
+    this.canvas = canvas;
+    this.map = map;
+    this.on = Object.fromEntries(LAYERS.map(([name, , shown]) => [name, shown]));
+    if (!map.pyramid) this.on.scene = false;
+    this.mine = { ...polygonsOf(map.mine.shapes), status: bytesOf(map.mine.status) };
+    this.truth = { ...polygonsOf(map.truth.shapes), status: bytesOf(map.truth.status) };
+    this.aoi = map.aoi ? polygonsOf(map.aoi) : null;
+    this.images = new Map();
+    this.chosen = null;
+    this.listen();
+    this.fit();
+  }
+
+  listen() {
+    const canvas = this.canvas, fingers = new Map();
+    let moved = 0, spread = 0;
+    new ResizeObserver(() => this.request()).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.request());
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const lines = event.deltaMode === 1 ? 16 : 1;
+      this.zoomAt(event.offsetX, event.offsetY, Math.exp(-event.deltaY * lines * 0.0016));
+    }, { passive: false });
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      fingers.set(event.pointerId, [event.offsetX, event.offsetY]);
+      moved = 0;
+      spread = 0;
+      canvas.classList.add("dragging");
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const before = fingers.get(event.pointerId);
+      if (!before) return;
+      const now = [event.offsetX, event.offsetY];
+      fingers.set(event.pointerId, now);
+      moved += Math.abs(now[0] - before[0]) + Math.abs(now[1] - before[1]);
+      this.x -= (now[0] - before[0]) / this.zoom / fingers.size;
+      this.y -= (now[1] - before[1]) / this.zoom / fingers.size;
+      if (fingers.size === 2) {
+        const [[ax, ay], [bx, by]] = [...fingers.values()];
+        const apart = Math.hypot(ax - bx, ay - by);
+        if (spread) this.zoomAt((ax + bx) / 2, (ay + by) / 2, apart / spread);
+        spread = apart;
+      }
+      this.request();
+    });
+    const lift = (event) => {
+      if (!fingers.delete(event.pointerId)) return;
+      spread = 0;
+      if (!fingers.size) canvas.classList.remove("dragging");
+      if (event.type === "pointerup" && moved < 5) this.pick(event.offsetX, event.offsetY);
+    };
+    canvas.addEventListener("pointerup", lift);
+    canvas.addEventListener("pointercancel", lift);
+    canvas.addEventListener("dblclick", (event) => this.zoomAt(event.offsetX, event.offsetY, 2));
+    canvas.addEventListener("keydown", (event) => {
+      const step = 80 / this.zoom;
+      const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+      if (moves[event.key]) {
+        this.x += moves[event.key][0];
+        this.y += moves[event.key][1];
+      } else if (event.key === "+" || event.key === "=") this.zoomBy(1.5);
+      else if (event.key === "-") this.zoomBy(1 / 1.5);
+      else return;
+      event.preventDefault();
+      this.request();
+    });
+  }
+
+  fit() {
+    const { clientWidth, clientHeight } = this.canvas;
+    this.x = this.map.width / 2;
+    this.y = this.map.height / 2;
+    this.zoom = 0.96 * Math.min(clientWidth / this.map.width, clientHeight / this.map.height) || 1;
+    this.request();
+  }
+
+  zoomBy(factor) {
+    this.zoomAt(this.canvas.clientWidth / 2, this.canvas.clientHeight / 2, factor);
+  }
+
+  zoomAt(px, py, factor) {
+    const low = 0.2 * Math.min(this.canvas.clientWidth / this.map.width, this.canvas.clientHeight / this.map.height);
+    const zoom = Math.min(24, Math.max(low, this.zoom * factor));
+    const dx = px - this.canvas.clientWidth / 2, dy = py - this.canvas.clientHeight / 2;
+    this.x += dx / this.zoom - dx / zoom;
+    this.y += dy / this.zoom - dy / zoom;
+    this.zoom = zoom;
+    this.request();
+  }
+
+  show(side, row) {
+    const box = this[side].boxes.subarray(4 * row, 4 * row + 4);
+    const size = Math.max(box[2] - box[0], box[3] - box[1], 12);
+    this.x = (box[0] + box[2]) / 2;
+    this.y = (box[1] + box[3]) / 2;
+    this.zoom = Math.min(12, (0.3 * Math.min(this.canvas.clientWidth, this.canvas.clientHeight)) / size);
+    this.chosen = [side, row];
+    this.onPick(side, row);
+    this.request();
+  }
+
+  pick(px, py) {
+    const x = this.x + (px - this.canvas.clientWidth / 2) / this.zoom;
+    const y = this.y + (py - this.canvas.clientHeight / 2) / this.zoom;
+    this.chosen = null;
+    for (const side of ["mine", "truth"]) {
+      const shapes = this[side];
+      for (let row = 0; row < shapes.n && !this.chosen; row++) {
+        const b = 4 * row, boxes = shapes.boxes;
+        if (x < boxes[b] || x > boxes[b + 2] || y < boxes[b + 1] || y > boxes[b + 3]) continue;
+        if (holds(shapes, row, x, y)) this.chosen = [side, row];
+      }
+    }
+    this.onPick(...(this.chosen || [null, 0]));
+    this.request();
+  }
+
+  request() {
+    if (this.waiting) return;
+    this.waiting = requestAnimationFrame(() => {
+      this.waiting = 0;
+      this.paint();
+    });
+  }
+
+  paint() {
+    const ratio = Math.min(2, devicePixelRatio || 1), { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!width || !height) return;
+    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+    }
+    const context = this.canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.drawView(context, { x: this.x, y: this.y, zoom: this.zoom, width, height }, this.on);
+    this.onScale(this.zoom);
+  }
+}

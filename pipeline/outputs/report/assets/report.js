@@ -1,0 +1,143 @@
+// The page of one scene.
+const { report, map: mapData, gallery } = DATA;
+const things = report.objects.by_class.length === 1 && report.objects.by_class[0].name !== "objects"
+  ? report.objects.by_class[0].name : "object";
+
+function fillHead() {
+  const { objects, headline } = report, truths = objects.tp + objects.fn, mine = objects.tp + objects.fp;
+  byId("title").textContent = report.scene;
+  let lead = "";
+  if (!truths && !mine) lead = "There is neither truth nor a prediction in this scene, so nothing can be said.";
+  else if (!truths) lead = `There is no truth inside this scene, so nothing can be said of the ${whole(mine)} predictions.`;
+  else if (!mine) lead = `Nothing was predicted; ${whole(truths)} true outlines were missed.`;
+  else {
+    lead = `Of ${whole(truths)} true outlines, ${whole(objects.tp)} were found (${percent(headline.recall.value)}). ` +
+      `Of ${whole(mine)} predicted, ${whole(objects.tp)} are right (${percent(headline.precision.value)}). ` +
+      `A prediction is right where it overlaps a truth with an IoU of at least ${objects.iou}.`;
+  }
+  byId("lead").textContent = lead;
+  if (report.notes.length) {
+    byId("notes").append(make("div", { class: "notes" }, make("ul", {}, ...report.notes.map((note) => make("li", {}, note)))));
+  }
+  const cards = [["F1", "f1"], ["Precision", "precision"], ["Recall", "recall"], ["AP at IoU 0.5", "ap50"],
+    ["IoU of matches", "mean_iou"], ["Pixel IoU", "pixel_iou"]];
+  byId("figures").append(...cards.map(([name, key]) => figureCard(name, headline[key])));
+  const { reason, blocks } = report.intervals;
+  byId("intervals").textContent = reason ? `No intervals: ${reason}.`
+    : `Below each figure is its 95 percent interval, from drawing ${blocks} blocks of ground again and again.`;
+}
+
+function describe(scene, side, row) {
+  if (!side) return ["Nothing is selected."];
+  const own = mapData[side], area = floatsOf(own.area)[row], unit = report.plane.unit === "m" ? "m²" : "px";
+  const status = scene[side].status[row];
+  const kinds = side === "mine" ? ["False positive", "Right", "Does not count"] : ["Miss", "Found", "Does not count"];
+  const parts = [make("strong", {}, kinds[status]), `, ${side === "mine" ? "predicted" : "true"} outline of ${area.toFixed(area < 100 ? 1 : 0)} ${unit}`];
+  if (side === "mine" && own.confidence) parts.push(`, confidence ${(bytesOf(own.confidence)[row] / 250).toFixed(2)}`);
+  if (side === "mine" && status === 1) parts.push(`, IoU ${(bytesOf(own.iou)[row] / 250).toFixed(2)}`);
+  return parts;
+}
+
+function fillMap() {
+  const scene = new SceneMap(byId("map"), mapData);
+  scene.onPick = (side, row) => byId("picked").replaceChildren(...describe(scene, side, row));
+  scene.onScale = (zoom) => {
+    const step = report.plane.pixel_m, unit = step ? "m" : "px", perPixel = step ? zoom / step : zoom;
+    const nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000];
+    const length = nice.filter((one) => one * perPixel <= 160).pop() || 1, line = make("i");
+    line.style.width = length * perPixel + "px";
+    byId("scale").replaceChildren(length >= 1000 && step ? `${length / 1000} km` : `${length} ${unit}`, line);
+  };
+  const styles = { tp: "filled", fp: "filled", fn: "filled dashed", scene: "filled", mine: "", truth: "" };
+  for (const [name, label] of LAYERS) {
+    if (name === "scene" && !mapData.pyramid) continue;
+    const button = make("button", { class: `toggle c-${name}`, type: "button", "aria-pressed": String(scene.on[name]), "data-layer": name },
+      make("span", { class: `swatch ${styles[name]}` }), label);
+    button.addEventListener("click", () => {
+      scene.on[name] = !scene.on[name];
+      button.setAttribute("aria-pressed", String(scene.on[name]));
+      scene.request();
+    });
+    byId("bar").append(button);
+  }
+  byId("bar").append(make("span", { class: "spacer" }));
+  for (const [label, title, act] of [["−", "Zoom out", () => scene.zoomBy(1 / 1.6)], ["+", "Zoom in", () => scene.zoomBy(1.6)], ["Whole scene", "Show the whole scene", () => scene.fit()]]) {
+    const button = make("button", { class: "button", type: "button", title, "aria-label": title }, label);
+    button.addEventListener("click", act);
+    byId("bar").append(button);
+  }
+  return scene;
+}
+
+function fillGallery(scene) {
+  const shots = [];
+  const paint = ({ canvas, side, row }) => {
+    const box = scene[side].boxes.subarray(4 * row, 4 * row + 4), edge = 300;
+    const size = 2.2 * Math.max(box[2] - box[0], box[3] - box[1], 14);
+    canvas.width = canvas.height = edge;
+    const view = { x: (box[0] + box[2]) / 2, y: (box[1] + box[3]) / 2, zoom: edge / size, width: edge, height: edge };
+    const chosen = scene.chosen;
+    scene.chosen = null;
+    scene.drawView(canvas.getContext("2d"), view, { scene: Boolean(mapData.pyramid), tp: true, fp: true, fn: true });
+    scene.chosen = chosen;
+  };
+  for (const [kind, side, title, none] of [
+    ["fp", "mine", "False positives, the surest first", "There are no false positives."],
+    ["fn", "truth", "Misses, the largest first", "Nothing was missed."]]) {
+    byId(`${kind}-title`).textContent = gallery[kind].length ? title : none;
+    for (const row of gallery[kind]) {
+      const canvas = make("canvas", { "aria-hidden": "true" }), area = floatsOf(mapData[side].area)[row];
+      const text = `${area.toFixed(0)} ${report.plane.unit === "m" ? "m²" : "px"}` +
+        (side === "mine" && mapData.mine.confidence ? `, confidence ${(bytesOf(mapData.mine.confidence)[row] / 250).toFixed(2)}` : "");
+      const shot = make("button", { class: "shot", type: "button", title: "Show on the map" }, canvas, make("span", {}, text));
+      shot.addEventListener("click", () => {
+        scene.show(side, row);
+        byId("map").closest(".map-frame").scrollIntoView({ block: "center", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+      });
+      byId(`${kind}-gallery`).append(shot);
+      shots.push({ canvas, side, row });
+    }
+  }
+  let waiting = 0;
+  scene.onTile = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => shots.forEach(paint), 60);
+  };
+  shots.forEach(paint);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shots.forEach(paint));
+}
+
+function fillPlots() {
+  const { curves, operating_point: points, calibration, objects } = report, place = byId("plots");
+  const best = points.objects.best_f1, wanted = points.objects.at_precision, about = [];
+  if (known(best.threshold)) {
+    about.push(`Keeping objects with a confidence of at least ${fixed(best.threshold, 2)} gives the best F1, ${fixed(best.f1)}. `);
+    about.push(known(wanted.threshold)
+      ? `For a precision of ${points.wanted_precision}, keep those from ${fixed(wanted.threshold, 2)} on: recall is then ${fixed(wanted.recall)}. `
+      : `No confidence gives a precision of ${points.wanted_precision}. `);
+  } else about.push(`There is no operating point for objects: ${best.reason}. `);
+  const pixel = points.pixels && points.pixels.best_f1;
+  if (pixel && known(pixel.threshold)) about.push(`For pixels, a probability threshold of ${fixed(pixel.threshold, 3)} gives the best F1, ${fixed(pixel.f1)}.`);
+  byId("threshold-about").textContent = about.join("");
+  if (curves.objects.length || (curves.pixels && curves.pixels.length)) {
+    place.append(plotted("Precision and recall", curveChart(curves, points),
+      "Every threshold is a point: of objects in blue-green, of pixels in ochre. The dot marks the best F1."));
+  }
+  for (const [kind, title] of [["objects", "Is confidence honest?"], ["pixels", "Are probabilities honest?"]]) {
+    if (!calibration[kind] || !known(calibration[kind].ece)) continue;
+    place.append(plotted(title, calibrationChart(calibration[kind]),
+      `On the dashed line, confidence means what it says. Expected calibration error of ${kind}: ${fixed(calibration[kind].ece)}. Bars: how many.`));
+  }
+  if (objects.sweep.some((row) => known(row.f1))) {
+    place.append(plotted("How strict is a match?", sweepChart(objects.sweep),
+      "F1 in blue-green, precision in orange, recall in violet, by the IoU that a match must reach."));
+  }
+}
+
+fillHead();
+fillPlots();
+fillGroups(report);
+fillMeasures(report);
+fillMade(report);
+fillGallery(fillMap());
+document.documentElement.dataset.ready = "yes";

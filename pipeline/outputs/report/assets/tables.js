@@ -1,0 +1,88 @@
+// Tables of the report.
+const GROUP_HEADS = ["", "truths", "found", "recall", "predictions", "right", "precision", "F1"];
+
+function groupRows(rows, label = (row) => row.name) {
+  return rows.map((row) => [label(row), whole(row.truths), whole(row.found), fixed(row.recall),
+    whole(row.predictions), whole(row.right), fixed(row.precision), fixed(row.f1)]);
+}
+
+function fillGroups(report) {
+  const { objects } = report, place = byId("groups"), unit = report.plane.unit === "m" ? "m²" : "px";
+  place.append(table("By size", [`size in ${unit}`, ...GROUP_HEADS.slice(1)], groupRows(objects.by_size),
+    "Truths are grouped by their own size, predictions by theirs."));
+  if (objects.by_class.length > 1) place.append(table("By class", ["class", ...GROUP_HEADS.slice(1)], groupRows(objects.by_class)));
+  const sure = objects.by_confidence.filter((row) => row.predictions);
+  if (sure.length) {
+    place.append(table("By confidence", ["confidence", "predictions", "right", "precision", "mean IoU"],
+      sure.map((row) => [`${row.from.toFixed(1)} to ${row.to.toFixed(1)}`, whole(row.predictions), whole(row.right),
+        fixed(row.precision), fixed(row.mean_iou)])));
+  }
+  place.append(objects.seams.rows.length
+    ? table("Near tile seams", ["", ...GROUP_HEADS.slice(1)], groupRows(objects.seams.rows),
+      `Near means within ${objects.seams.margin_px} pixels of a border between tiles.`)
+    : make("div", {}, make("h3", {}, "Near tile seams"), make("p", { class: "note" }, `No figures: ${objects.seams.reason}.`)));
+  const { merged, split } = objects;
+  place.append(table("Merged and split", ["", "predictions", "truths"], [
+    ["one prediction over several truths", whole(merged.predictions), whole(merged.truths)],
+    ["one truth under several predictions", whole(split.predictions), whole(split.truths)],
+  ], "Counted where at least half of the smaller outline is covered."));
+}
+
+function fillMeasures(report) {
+  const { outlines, pixels, coco } = report, place = byId("measures"), unit = outlines.unit;
+  const measure = (name, key, digits = 3, suffix = "") => {
+    const cell = (value) => (known(value) ? value.toFixed(digits) + suffix : null);
+    return [name, cell(outlines[key].mean), cell(outlines[key].median)];
+  };
+  place.append(table("Outlines of matched pairs", ["", "mean", "median"], [
+    measure("IoU", "iou"), measure(`Boundary IoU, ${outlines.boundary_width} ${unit}`, "boundary_iou"),
+    measure("PoLiS distance", "polis", 2, ` ${unit}`), measure("Rotation error", "rotation_deg", 1, "°"),
+    measure("Area error, signed", "area_error"), measure("Area error, absolute", "area_error_abs"),
+    measure("Corners, predicted over true", "vertex_ratio", 2),
+  ], outlines.reason ? `No figures: ${outlines.reason}.` : `${whole(outlines.pairs)} pairs.`));
+  const rows = pixels.by_class.length > 1 ? [...pixels.by_class, pixels.all] : [pixels.all];
+  place.append(table("Pixels", ["", "precision", "recall", "F1 (Dice)", "IoU"], rows.map((row) =>
+    [row.name, fixed(row.precision), fixed(row.recall), fixed(row.f1), fixed(row.iou)]),
+  pixels.all.reason ? `Some figures are missing: ${pixels.all.reason}.` : `${whole(report.evaluated.pixels)} pixels count, ${whole(report.evaluated.missing_pixels)} have no prediction.`));
+  if (!coco.polygons) {
+    place.append(make("div", {}, make("h3", {}, "COCO"), make("p", { class: "note" }, `No figures: ${coco.reason}.`)));
+    return;
+  }
+  const line = (name, key) => [name, fixed(coco.pixels[key]), fixed(coco.polygons[key])];
+  const size = (what, name) => [`${what.toUpperCase()} ${name}`, fixed(coco.pixels[`${what}_by_size`][name]), null];
+  place.append(table("COCO", ["", "of pixels", "of polygons"], [
+    line("AP", "ap"), line("AP at IoU 0.5", "ap50"), line("AP at IoU 0.75", "ap75"), line("AR", "ar"), line("AR at IoU 0.5", "ar50"),
+    ...["small", "medium", "large"].map((name) => size("ap", name)),
+    ...["small", "medium", "large"].map((name) => size("ar", name)),
+  ], "Small is below 32 × 32 pixels, large from 96 × 96. No limit on the number of predictions."));
+  const challenge = coco.mapping_challenge;
+  place.append(table("Challenges", ["", "score"], [
+    [`crowdAI mapping, AP at IoU 0.5, ${challenge.chip_px}-px chips`, fixed(challenge.ap50)],
+    [`crowdAI mapping, AR at IoU 0.5, ${challenge.chip_px}-px chips`, fixed(challenge.ar50)],
+    ["TGS salt, the scene as one image", fixed(report.salt.value)],
+  ]));
+}
+
+function fillMade(report) {
+  const place = byId("made"), add = (name, value) => {
+    if (known(value) && value !== "") place.append(make("dt", {}, name), make("dd", {}, String(value)));
+  };
+  const { inputs, plane, made, evaluated } = report;
+  for (const [name, key] of [["Prediction", "predicted"], ["Truth", "truth"], ["Labelled area", "aoi"]]) {
+    if (!inputs[key]) continue;
+    add(name, inputs[key].path);
+    add("", inputs[key].digest);
+  }
+  add("Pixels", `${whole(plane.height_px)} × ${whole(plane.width_px)}` +
+    (known(plane.pixel_m) ? `, ${plane.pixel_m.toFixed(3)} m on the ground` : "") + (plane.made_up ? ", chosen for this comparison" : ""));
+  if (known(evaluated.area_km2)) add("Area that counts", `${evaluated.area_km2.toFixed(3)} km²`);
+  const flat = (value, prefix, depth) => {
+    for (const [name, one] of Object.entries(value)) {
+      if (one !== null && typeof one === "object" && !Array.isArray(one) && depth < 2) flat(one, `${prefix}${name} `, depth + 1);
+      else if (one === null || typeof one !== "object") add(`${prefix}${name}`.replaceAll("_", " "), one);
+    }
+  };
+  flat(Object.fromEntries(["scene", "model", "task", "config", "versions", "code"].filter((key) => made[key]).map((key) => [key, made[key]])), "", 0);
+  if (Object.keys(made).length) byId("manifest").textContent = JSON.stringify(made, null, 2);
+  else document.querySelector("details").remove();
+}
