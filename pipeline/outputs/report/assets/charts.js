@@ -1,5 +1,5 @@
 // Plots over the unit square, as inline SVG.
-const SIZE = 300, PAD = { left: 42, right: 10, top: 10, bottom: 40 };
+const SIZE = 300, PAD = { left: 56, right: 10, top: 10, bottom: 40 };
 
 function frameOf(label, xTitle, yTitle) {
   const width = SIZE + PAD.left + PAD.right, height = SIZE + PAD.top + PAD.bottom;
@@ -28,7 +28,7 @@ function isoF1(plot) {
       points.push([Math.min(1, recall), (f1 * recall) / (2 * recall - f1)]);
     }
     plot.svg.append(draw("path", { class: "ideal", d: pathOf(points, plot.x, plot.y) }),
-      draw("text", { x: plot.x(1) - 3, y: plot.y(f1 / (2 - f1)) - 4, "text-anchor": "end" }, `F1 ${f1}`));
+      draw("text", { x: plot.x(1) - 3, y: plot.y(f1 / (2 - f1)) - 4, "text-anchor": "end", class: "halo" }, `F1 ${f1}`));
   }
 }
 

@@ -60,12 +60,13 @@ function fillMap() {
     });
     byId("bar").append(button);
   }
-  byId("bar").append(make("span", { class: "spacer" }));
+  const zooms = make("span", { class: "zooms" });
   for (const [label, title, act] of [["−", "Zoom out", () => scene.zoomBy(1 / 1.6)], ["+", "Zoom in", () => scene.zoomBy(1.6)], ["Whole scene", "Show the whole scene", () => scene.fit()]]) {
     const button = make("button", { class: "button", type: "button", title, "aria-label": title }, label);
     button.addEventListener("click", act);
-    byId("bar").append(button);
+    zooms.append(button);
   }
+  byId("bar").append(zooms);
   return scene;
 }
 
@@ -77,7 +78,7 @@ function fillGallery(scene) {
     canvas.width = canvas.height = edge;
     const view = { x: (box[0] + box[2]) / 2, y: (box[1] + box[3]) / 2, zoom: edge / size, width: edge, height: edge };
     const chosen = scene.chosen;
-    scene.chosen = null;
+    scene.chosen = [side, row];
     scene.drawView(canvas.getContext("2d"), view, { scene: Boolean(mapData.pyramid), tp: true, fp: true, fn: true });
     scene.chosen = chosen;
   };
@@ -126,7 +127,7 @@ function fillPlots() {
   for (const [kind, title] of [["objects", "Is confidence honest?"], ["pixels", "Are probabilities honest?"]]) {
     if (!calibration[kind] || !known(calibration[kind].ece)) continue;
     place.append(plotted(title, calibrationChart(calibration[kind]),
-      `On the dashed line, confidence means what it says. Expected calibration error of ${kind}: ${fixed(calibration[kind].ece)}. Bars: how many.`));
+      `On the dashed line, confidence means what it says. Expected calibration error of ${kind}: ${fixed(calibration[kind].ece)}. Bars show how many.`));
   }
   if (objects.sweep.some((row) => known(row.f1))) {
     place.append(plotted("How strict is a match?", sweepChart(objects.sweep),
