@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64, Shaped
@@ -22,7 +22,7 @@ class Footprints:
     area_m2: Float64[np.ndarray, " n"]
     """Geodesic area; the area in pixels where the scene has no place on the Earth."""
     touches_scene_edge: Bool[np.ndarray, " n"]
-    """True where the polygon may go on outside the scene or its valid pixels."""
+    """True where the polygon touches the scene's frame and may go on outside it."""
     touches_aoi: Bool[np.ndarray, " n"]
     """True where the polygon crosses the border of the area of interest."""
     touches_failure: Bool[np.ndarray, " n"]
@@ -36,6 +36,6 @@ class Footprints:
         """Return the number of polygons."""
         return len(self.geometry)
 
-    def take(self, which: Any) -> Self:
+    def take(self, which: Any) -> Footprints:
         """Return the rows that ``which`` (indices or a mask) selects."""
-        return type(self)(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+        return Footprints(**{f.name: getattr(self, f.name)[which] for f in fields(self)})

@@ -122,7 +122,7 @@ def level_curve(levels: Int64[np.ndarray, "2 levels"]) -> Curve:
     top = levels.shape[1] - 1
     wrong, right = np.cumsum(levels[:, ::-1], axis=1).astype(np.float64)
     threshold = np.arange(top, -1, -1) / top
-    some = wrong + right > 0
+    some = levels[:, ::-1].sum(axis=0) > 0
     return _curve(threshold[some], right[some], (wrong + right)[some], int(levels[1].sum()))
 
 

@@ -1,0 +1,134 @@
+"""Tasks: YAML files that say what to map and how; parsed once, at the edge."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ConfigError
+
+TASKS = Path(__file__).parent / "tasks"
+LARGEST = 2**20
+
+
+class Section(BaseModel):
+    """A frozen part of a configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, strict=True
+    )
+
+
+class Values(Section):
+    """Which values of a scene become black and white for the network."""
+
+    range: tuple[float, float] | None = None
+    """These two; given once for all scenes."""
+    percentiles: tuple[float, float] = (1.0, 99.0)
+    """Otherwise these percentiles over a sample of the whole scene, all bands together."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Values:
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError(f"range {list(self.range)} must rise")
+        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ValueError(f"percentiles {list(self.percentiles)} must rise within 0..100")
+        return self
+
+
+class Task(Section):
+    """What to map and how."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    """What the task is called in outputs."""
+    model: str
+    """Name of a model (`overtile models list`) or path of a checkpoint."""
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Probability from which a pixel belongs to a class; the model card's if left out."""
+    bands: tuple[str | int, ...] | None = None
+    """Bands for the network's channels, by name or number; by colour if left out."""
+    values: Values = Values()
+    """Which values become black and white, where pixels are not 8-bit."""
+    min_area_m2: Annotated[float, Field(ge=0)] = 0.0
+    """Polygons smaller than this are left out; square pixels where there is no place."""
+    edge: Literal["mirror", "replicate", "constant"] | None = None
+    """What lies past the scene's edges; the model card's if left out."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only; no aliases (they can explode), no key twice."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.YAMLError(f"aliases are not allowed (line {mark.line + 1})")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - theirs
+        keys = [key.value for key, _ in node.value]
+        twice = {str(key) for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.YAMLError(f"key {sorted(twice)[0]!r} stands twice")
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the plain values of a YAML file of at most 1 MiB, without aliases.
+
+    Raises:
+        ConfigError: It cannot be read, or is more than plain values.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path}: larger than 1 MiB; that is no configuration")
+        return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+
+
+def builtin_tasks() -> list[str]:
+    """Return the names of the tasks that come with Overtile."""
+    return sorted(path.stem for path in TASKS.glob("*.yaml"))
+
+
+@cache
+def load_task(name: str) -> Task:
+    """Return a built-in task, or that of a YAML file.
+
+    Raises:
+        ConfigError: There is no such task, or its file has a fault; says which field.
+    """
+    path = TASKS / f"{name}.yaml"
+    if "/" in name or not path.is_file():
+        path = Path(name)
+        if not path.is_file():
+            known = ", ".join(builtin_tasks())
+            raise ConfigError(f"no task is called {name!r} and there is no such file; {known}")
+    found = read_yaml(path)
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: must be fields and values, such as `name: buildings`")
+    try:
+        return Task.model_validate(found, strict=False)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explained(error, Task)}") from error
+
+
+def explained(error: ValidationError, section: type[BaseModel]) -> str:
+    """Return what is wrong with which field, a line each, with the nearest field's name."""
+    lines = []
+    for fault in error.errors():
+        field = ".".join(str(part) for part in fault["loc"])
+        hint = ""
+        if fault["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(field, section.model_fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            fault["msg"] = "no such field"
+        lines.append(f"{field}: {fault['msg']}{hint}" if field else fault["msg"])
+    return "; ".join(lines)

@@ -1,0 +1,69 @@
+"""A tile's artefact: what one task leaves on disk, under the key of all it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import ExportError
+
+MAGIC = b"overtile tile 1\n"
+_CODEC = pa.Codec("zstd", compression_level=1)
+
+
+def write_artefact(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Write arrays under a temporary name, sync, read back, rename.
+
+    Raises:
+        ExportError: The disk is full, or what was written does not read back.
+    """
+    plain = io.BytesIO()
+    np.savez(plain, allow_pickle=False, **arrays)
+    body = plain.getvalue()
+    packed = bytes(_CODEC.compress(body, asbytes=True))
+    stored = MAGIC + hashlib.sha256(packed).digest() + len(body).to_bytes(8, "little") + packed
+    # Two processes may do the same task: each has its own temporary name.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{id(arrays):x}")
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(stored)
+            handle.flush()
+            os.fsync(handle.fileno())
+        if temporary.read_bytes() != stored:
+            raise ExportError(f"{path}: does not read back as written; check the disk")
+        temporary.replace(path)
+    except OSError as error:
+        raise ExportError(
+            f"{path}: cannot be written ({error.strerror}); free space or grant rights, "
+            "then run the same command again"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_artefact(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
+    """Return the arrays of a whole artefact; None where there is none, or a damaged one."""
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    head = len(MAGIC)
+    if stored[:head] != MAGIC or len(stored) < head + 40:
+        return None
+    digest, packed = stored[head : head + 32], stored[head + 40 :]
+    if hashlib.sha256(packed).digest() != digest:
+        return None
+    size = int.from_bytes(stored[head + 32 : head + 40], "little")
+    try:
+        body = _CODEC.decompress(packed, decompressed_size=size, asbytes=True)
+        with np.load(io.BytesIO(body), allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (pa.ArrowException, OSError, ValueError, BadZipFile):
+        return None

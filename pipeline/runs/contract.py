@@ -1,0 +1,190 @@
+"""Does a scene suit a model? Bands, values and pixel size, checked before anything runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.config import Task
+from pipeline.core.grid import Sampling
+from pipeline.core.window import Window
+from pipeline.errors import SceneError
+from pipeline.models.card import ModelCard
+from pipeline.models.predictor import Stretch
+from pipeline.scenes.scene import Band, Scene, SceneInfo
+
+FARTHEST = 3.0
+"""Scenes are resampled up to this factor outside a model's range of pixel sizes."""
+UNSUITED = {"palette", "cyan", "magenta", "yellow", "black", "inverted gray", "lightness"}
+DTYPES = {"uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64"}
+SAMPLE_BLOCKS = 48
+SAMPLE_EDGE = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """How a scene is shown to a model."""
+
+    bands: tuple[int, ...]
+    """Bands of the scene, in the order of the network's channels."""
+    stretch: Stretch
+    """Which values become 0 and 1."""
+    sampling: Sampling
+    """The scene's grid and the network's."""
+    warnings: tuple[str, ...]
+    """Doubts that the user is told of."""
+
+
+def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
+    """Return how a scene is shown to a model.
+
+    Raises:
+        SceneError: It does not suit; says why, and which option would accept it.
+    """
+    info = scene.info
+    bands, doubts = _bands(info, card, task)
+    if info.dtype not in DTYPES:
+        raise SceneError(
+            info.source,
+            f"its pixels are {info.dtype}, which no model takes",
+            f"convert it to one of {', '.join(sorted(DTYPES))}",
+        )
+    sampling, resampled = _sampling(info, card)
+    stretch, stretched = _stretch(scene, bands, card, task)
+    return Contract(
+        bands=bands,
+        stretch=stretch,
+        sampling=sampling,
+        warnings=(*info.warnings, *doubts, *resampled, *stretched),
+    )
+
+
+def _bands(info: SceneInfo, card: ModelCard, task: Task) -> tuple[tuple[int, ...], list[str]]:
+    wanted = card.inputs.bands
+    have = ", ".join(f"{band.index} {band.name}" for band in info.bands) or "none"
+    if task.bands is not None:
+        if len(task.bands) != len(wanted):
+            raise SceneError(
+                info.source,
+                f"--bands names {len(task.bands)} bands, model {card.name!r} takes {len(wanted)} "
+                f"({', '.join(wanted)})",
+                f"name {len(wanted)}; the scene has {have}",
+            )
+        return tuple(_named(info, band, have) for band in task.bands), []
+    if wanted == ("any",):
+        return (info.bands[0].index,), []
+    unsuited = sorted({band.colour for band in info.bands} & UNSUITED)
+    by_colour = {band.colour: band.index for band in reversed(info.bands)}
+    if not unsuited and all(colour in by_colour for colour in wanted):
+        return tuple(by_colour[colour] for colour in wanted), []
+    by_name = {band.name: band.index for band in reversed(info.bands)}
+    if not unsuited and all(name in by_name for name in wanted):
+        return tuple(by_name[name] for name in wanted), []
+    colourless = {band.colour for band in info.bands} <= {"undefined", "gray"}
+    if colourless and len(info.bands) == len(wanted) > 1 and not unsuited:
+        doubt = f"its bands have no colours; taken as {', '.join(wanted)} in this order"
+        return tuple(band.index for band in info.bands), [doubt]
+    what = f"it has {len(info.bands)} band{'s' * (len(info.bands) != 1)} ({have})"
+    way_out = "name the bands with --bands, such as --bands 3,2,1"
+    if unsuited:
+        what, way_out = f"its colours are {', '.join(unsuited)}", "convert it to RGB"
+    elif len(info.bands) < len(wanted):
+        way_out = "give imagery with these bands, or a model that takes what it has"
+    raise SceneError(
+        info.source, f"{what}; model {card.name!r} takes {', '.join(wanted)}", way_out
+    )
+
+
+def _named(info: SceneInfo, wanted: str | int, have: str) -> int:
+    def fits(band: Band) -> bool:
+        if isinstance(wanted, int) or wanted.isdecimal():
+            return band.index == int(wanted)
+        return wanted.lower() in (band.name, band.colour)
+
+    for band in info.bands:
+        if fits(band):
+            return band.index
+    raise SceneError(info.source, f"it has no band {wanted!r}", f"choose among {have}")
+
+
+def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:
+    same = Sampling(
+        height=info.height, width=info.width, net_height=info.height, net_width=info.width
+    )
+    limits = card.inputs.pixel_size_m
+    if limits is None:
+        return same, []
+    low, high = limits
+    if info.georef is None:
+        raise SceneError(
+            info.source,
+            f"it has no place on the Earth, so its pixel size is unknown; model {card.name!r} "
+            f"takes {low:g}-{high:g} m",
+            "georeference it, or give its reference system with --crs EPSG:...",
+        )
+    across, down = info.georef.ground_size_m(col=info.width / 2, row=info.height / 2)
+    if not (math.isfinite(across) and math.isfinite(down)) or min(across, down) <= 0:
+        raise SceneError(
+            info.source, "its middle does not lie on the Earth", "check its reference system"
+        )
+    size = math.sqrt(across * down)
+    if not low / FARTHEST <= size * (1 + 1e-9) or not size <= high * FARTHEST * (1 + 1e-9):
+        raise SceneError(
+            info.source,
+            f"its ground pixel is {size:.3g} m; model {card.name!r} takes {low:g}-{high:g} m, "
+            f"and by resampling {low / FARTHEST:.2g}-{high * FARTHEST:g} m",
+            "use imagery of that size, or a model made for this one (--model)",
+        )
+    target = min(max(size, low), high)
+    if target == size and max(across, down) < 1.25 * min(across, down):
+        return same, []
+    sampling = Sampling(
+        height=info.height,
+        width=info.width,
+        net_height=max(1, round(info.height * down / target)),
+        net_width=max(1, round(info.width * across / target)),
+    )
+    doubt = f"its ground pixel of {size:.3g} m is resampled to {target:.3g} m for the model"
+    return sampling, [doubt]
+
+
+def _stretch(
+    scene: Scene, bands: tuple[int, ...], card: ModelCard, task: Task
+) -> tuple[Stretch, list[str]]:
+    info = scene.info
+    if task.values.range is not None:
+        return Stretch(low=task.values.range[0], high=task.values.range[1]), []
+    if info.dtype == "uint8":
+        return Stretch(low=card.inputs.low, high=card.inputs.high), []
+    sample = _sample(scene, bands)
+    if not sample.size:
+        return Stretch(low=0.0, high=1.0), ["none of the sampled pixels has data"]
+    low, high = (float(value) for value in np.percentile(sample, task.values.percentiles))
+    if high <= low:
+        high = low + 1.0
+    doubts = []
+    if low < 0 and info.dtype.startswith("int"):
+        doubts.append("some of its values are negative")
+    told = f"values {low:.6g} to {high:.6g} ({info.dtype}) become black to white"
+    return Stretch(low=low, high=high), [*doubts, told] if doubts else []
+
+
+def _sample(scene: Scene, bands: tuple[int, ...]) -> np.ndarray:
+    """Return valid values of blocks of full resolution, the same blocks for the same scene."""
+    info = scene.info
+    rng = np.random.default_rng(0)
+    rows, cols = math.ceil(info.height / SAMPLE_EDGE), math.ceil(info.width / SAMPLE_EDGE)
+    chosen = rng.permutation(rows * cols)[:SAMPLE_BLOCKS]
+    found = []
+    for block in np.sort(chosen).tolist():
+        window = Window(
+            row=block // cols * SAMPLE_EDGE,
+            col=block % cols * SAMPLE_EDGE,
+            height=SAMPLE_EDGE,
+            width=SAMPLE_EDGE,
+        ).clipped(height=info.height, width=info.width)
+        pixels, valid = scene.read(window, bands)
+        found.append(pixels[:, valid].ravel().astype(np.float64))
+    return np.concatenate(found)

@@ -1,0 +1,220 @@
+"""The plan of a scene: everything its outputs depend on, decided before the first tile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.grid import Sampling, TileGrid
+from pipeline.core.tile import Edge
+from pipeline.core.window import Window
+from pipeline.errors import ConfigError
+from pipeline.models.card import ModelCard
+from pipeline.models.predictor import Stretch
+from pipeline.models.shelf import ModelRef
+from pipeline.outputs.provenance import MapClass, Provenance
+from pipeline.scenes.scene import SceneInfo, SceneRef
+
+BASE_BYTES = 800 * 10**6
+"""Memory of the process itself, its libraries and GDAL's cache; measured."""
+THREADS = 3
+"""Tiles under way at once in one process: one is predicted, others read, trace, write."""
+LARGEST_CORE = 4096
+BLEND_HALO = 128
+THUMB_EDGE = 1600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenePlan:
+    """Everything the outputs of one scene depend on; travels to workers with each tile."""
+
+    name: str
+    """Folder of the outputs below OUT."""
+    scene: SceneRef
+    """How a worker opens the scene."""
+    info: SceneInfo
+    """What was found when it was examined."""
+    model: ModelRef
+    """How a worker loads the model."""
+    card: ModelCard
+    """What is known of the model."""
+    device: str
+    """``cpu`` or ``cuda``."""
+    engine: str
+    """What else the last bits depend on: library, device, precision, threads."""
+    bands: tuple[int, ...]
+    """Bands of the scene in the order of the network's channels."""
+    stretch: Stretch
+    """Which values become 0 and 1."""
+    grid: TileGrid
+    """Cores and halos."""
+    edge: Edge
+    """What lies past the scene's edges."""
+    threshold: int
+    """Quantised probability from which a pixel belongs to a class."""
+    min_area_m2: float
+    """Smaller polygons are left out."""
+    task: str
+    """Name of the task."""
+    aoi: bytes | None
+    """Area of interest as WKB in pixels of the scene."""
+    clip: bool
+    """Whether polygons are cut at the area of interest."""
+    work: str
+    """Folder for tiles and unfinished outputs; not part of any digest."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the outputs, apart from how they are computed."""
+        return {
+            "scene": self.info.fingerprint,
+            "size": [self.info.height, self.info.width],
+            "options": [list(option) for option in self.scene.options],
+            "model": self.model.sha256,
+            "task": self.task,
+            "bands": list(self.bands),
+            "stretch": [self.stretch.low, self.stretch.high],
+            "network_grid": [self.grid.sampling.net_height, self.grid.sampling.net_width],
+            "context": self.card.context,
+            "edge": self.edge,
+            "threshold": self.threshold,
+            "min_area_m2": self.min_area_m2,
+            "aoi": None if self.aoi is None else hashlib.sha256(self.aoi).hexdigest(),
+            "clip": self.clip,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Sha256 of `settings`: the same plan, whatever executor, memory or machine."""
+        return _digest(self.settings)
+
+    def key(self, core: Window, *, kind: str = "tile") -> str:
+        """Return the name of a tile's artefact: a digest of all that its bytes depend on."""
+        return _digest(
+            {
+                **{k: v for k, v in self.settings.items() if k not in {"min_area_m2", "clip"}},
+                "kind": kind,
+                "core": asdict(core),
+                "tile": asdict(self.grid.tile(core)),
+                "engine": self.engine,
+                "versions": versions(),
+            }
+        )
+
+    @property
+    def provenance(self) -> Provenance:
+        """What every output says about where it comes from."""
+        return Provenance(
+            scene=self.name,
+            fingerprint=self.info.fingerprint,
+            datetime=self.info.datetime,
+            model=f"{self.card.name} {self.model.sha256[:12]}",
+            classes=tuple(
+                MapClass(value=value, name=known.name, colour=_rgb(known.colour))
+                for value, known in enumerate(self.card.outputs.classes, start=1)
+            ),
+            height=self.info.height,
+            width=self.info.width,
+            georef=self.info.georef,
+        )
+
+    @property
+    def thumb_step(self) -> int:
+        """Every how many pixels the quicklook takes one."""
+        return max(1, math.ceil(max(self.info.height, self.info.width) / THUMB_EDGE))
+
+    @property
+    def tiles(self) -> Path:
+        """Folder of the tiles' artefacts."""
+        return Path(self.work) / "tiles"
+
+    @property
+    def final(self) -> Path:
+        """Folder in which the outputs are put together before they appear."""
+        return Path(self.work) / "final"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of what can change a tile's bytes."""
+    names = ("overtile", "numpy", "rasterio", "numba", "shapely")
+    return {name: version(name) for name in names}
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return red, green, blue
+
+
+def tile_bytes(card: ModelCard, info: SceneInfo, pixels: int, *, bands: int) -> float:
+    """Return the memory that tiles of ``pixels`` take: one predicted, others under way."""
+    import numpy as np
+
+    waiting = bands * np.dtype(info.dtype).itemsize + 8 * card.outputs.channels + 4
+    return pixels * (card.bytes_per_pixel + THREADS * waiting)
+
+
+def make_grid(
+    card: ModelCard,
+    info: SceneInfo,
+    sampling: Sampling,
+    *,
+    tile: int | None,
+    max_memory: int,
+) -> TileGrid:
+    """Return the tile grid: the largest cores that memory allows, or of the size asked for.
+
+    Args:
+        card: The model's, for reach, stride and memory.
+        info: The scene's.
+        sampling: The scene's grid and the network's.
+        tile: Edge of a tile with its halo, in network pixels; None chooses.
+        max_memory: Bytes for the whole process.
+
+    Raises:
+        ConfigError: The tile is too small for the halo, or memory for any tile.
+    """
+    stride, reach = card.network.stride, card.network.reach
+    if card.context == "pad" and max(sampling.net_height, sampling.net_width) <= card.pad_to:
+        edge = _up(max(info.height, info.width), stride)
+        return TileGrid(sampling=sampling, core=edge, halo=0, stride=stride, pad_to=card.pad_to)
+    halo = _up(BLEND_HALO if reach is None else reach, stride)
+    scale = math.sqrt(
+        sampling.height * sampling.width / (sampling.net_height * sampling.net_width)
+    )
+    if tile is not None:
+        inner = (tile - 2 * halo) // stride * stride
+        if inner < max(stride, 2 * halo if reach is None else 1):
+            least = 2 * halo + max(stride, 2 * halo if reach is None else 1)
+            raise ConfigError(
+                f"--tile {tile} leaves no room for a halo of {halo} px on every side, which model "
+                f"{card.name!r} needs; give at least {least}"
+            )
+    else:
+        per_pixel = tile_bytes(card, info, 1, bands=len(card.inputs.bands))
+        edge = math.isqrt(max(0, int((max_memory - BASE_BYTES) / per_pixel)))
+        inner = min((edge - 2 * halo) // stride * stride, _up(LARGEST_CORE, stride))
+        if inner < max(stride, 64):
+            need = BASE_BYTES + per_pixel * (2 * halo + max(stride, 64)) ** 2
+            raise ConfigError(
+                f"--max-memory {max_memory / 1e9:.1f} GB is too little for model {card.name!r}; "
+                f"it needs {need / 1e9:.1f} GB"
+            )
+    core = max(stride, int(inner * scale) // stride * stride)
+    core = min(core, _up(max(info.height, info.width), stride))
+    return TileGrid(sampling=sampling, core=core, halo=halo, stride=stride)
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
