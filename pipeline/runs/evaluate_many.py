@@ -24,7 +24,7 @@ Summary = dict[str, Any]
 class _Entry:
     """One prediction of one scene."""
 
-    system: int
+    system: str
     """Which of the user's arguments it belongs to."""
     predicted: Predicted
     """What was read."""
@@ -51,15 +51,16 @@ def evaluate_many(
     entries = _entries(predicted, truth, options, failed)
     if len(entries) == 1 and not failed:
         return _single(evaluate_opened(entries[0].predicted, truth, out, options), out)
-    done: list[tuple[_Entry, Evaluation]] = []
+    done: list[tuple[str, str, Evaluation]] = []
     for entry in entries:
         try:
             folder = out / entry.folder
             _prepare(folder)
-            done.append((entry, evaluate_opened(entry.predicted, truth, folder, options)))
+            found = evaluate_opened(entry.predicted, truth, folder, options)
+            done.append((entry.system, entry.folder, found))
         except (ConfigError, SceneError) as error:
             failed.append(f"{entry.predicted.source}: {error}")
-    summary = _summary(done, failed, [str(path) for path in predicted])
+    summary = summed_up(done, failed)
     write_summary(summary, out)
     return summary
 
@@ -81,11 +82,11 @@ def _entries(
     Raises:
         ConfigError: The only one cannot be read.
     """
-    paths = [(row, path) for row, system in enumerate(predicted) for path in expanded([system])]
-    opened: list[tuple[int, Predicted]] = []
-    for row, path in paths:
+    paths = [(str(system), path) for system in predicted for path in expanded([system])]
+    opened: list[tuple[str, Predicted]] = []
+    for system, path in paths:
         try:
-            opened.append((row, open_predicted(path)))
+            opened.append((system, open_predicted(path)))
         except (ConfigError, SceneError) as error:
             if len(paths) == 1:
                 raise
@@ -95,12 +96,12 @@ def _entries(
         true = read_objects(truth, layer=options.truth_layer)
         grid = made_up_grid([*(one.objects for one in bare), true])
         opened = [
-            (row, replace(one, grid=grid) if one.grid is None else one) for row, one in opened
+            (system, replace(one, grid=grid) if one.grid is None else one) for system, one in opened
         ]
     names = unique([slug(one.name) for _, one in opened], [str(one.source) for _, one in opened])
     return [
-        _Entry(system=row, predicted=one, folder=name)
-        for (row, one), name in zip(opened, names, strict=True)
+        _Entry(system=system, predicted=one, folder=name)
+        for (system, one), name in zip(opened, names, strict=True)
     ]
 
 
@@ -115,43 +116,43 @@ def _single(evaluation: Evaluation, out: Path) -> Summary:
     }
 
 
-def _summary(
-    done: Sequence[tuple[_Entry, Evaluation]], failed: list[str], arguments: list[str]
-) -> Summary:
-    """Return the figures of each prediction, of each argument, and how arguments differ."""
-    systems: dict[int, dict[str, Evaluation]] = {}
-    for entry, evaluation in done:
-        known = systems.setdefault(entry.system, {})
-        known.setdefault(_scene_key(entry.predicted), evaluation)
+def summed_up(done: Sequence[tuple[str, str, Evaluation]], failed: Sequence[str]) -> Summary:
+    """Return the figures of each prediction, of each system, and how systems differ.
+
+    Args:
+        done: System (one of the user's arguments), folder of the report, and evaluation.
+        failed: Why the others could not be scored.
+    """
+    systems: dict[str, dict[str, Evaluation]] = {}
+    for system, _, evaluation in done:
+        known = systems.setdefault(system, {})
+        known.setdefault(_scene_key(evaluation.compared.predicted), evaluation)
     rows = [
         {
-            "system": arguments[entry.system],
+            "system": system,
             "scene": evaluation.report["scene"],
-            "report": f"{entry.folder}/report.html",
+            "report": f"{folder}/report.html",
             "truths": int(evaluation.matched.matching.counts_truth.sum()),
             "predictions": int(evaluation.matched.matching.counts_prediction.sum()),
             "headline": evaluation.report["headline"],
             "notes": evaluation.report["notes"],
         }
-        for entry, evaluation in done
+        for system, folder, evaluation in done
     ]
     return {
         "schema": "overtile/summary/1",
         "scenes": rows,
         "systems": [
-            {"name": arguments[system], **pooled(list(known.values()))}
-            for system, known in systems.items()
+            {"name": system, **pooled(list(known.values()))} for system, known in systems.items()
         ],
-        "total": pooled([evaluation for _, evaluation in done]) if done else None,
-        "comparisons": _comparisons(systems, arguments),
-        "failed": failed,
+        "total": pooled([evaluation for _, _, evaluation in done]) if done else None,
+        "comparisons": _comparisons(systems),
+        "failed": list(failed),
     }
 
 
-def _comparisons(
-    systems: dict[int, dict[str, Evaluation]], arguments: list[str]
-) -> list[dict[str, Any]]:
-    """Return how every later argument differs from the first, over the scenes they share."""
+def _comparisons(systems: dict[str, dict[str, Evaluation]]) -> list[dict[str, Any]]:
+    """Return how every later system differs from the first, over the scenes they share."""
     if len(systems) < 2:
         return []
     (first, mine), *others = systems.items()
@@ -160,8 +161,7 @@ def _comparisons(
         shared = [key for key in mine if key in theirs]
         if shared:
             table = comparison([mine[key] for key in shared], [theirs[key] for key in shared])
-            names = {"first": arguments[first], "second": arguments[second]}
-            found.append({**names, "scenes": len(shared), **table})
+            found.append({"first": first, "second": second, "scenes": len(shared), **table})
     return found
 
 
