@@ -1,0 +1,88 @@
+# Overtile's tasks. `make` alone lists them. Python 3.11, git and make are all they need.
+
+PYTHON ?=
+# An interpreter of version 3.11 to set up with, where it is not on the path.
+OUT ?= out
+ARGS ?=
+BENCH ?= $(basename $(notdir $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))))
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup
+UV_VERSION := 0.13.8
+CODE := $(wildcard pipeline tests benchmarks workflows)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo map test quick check lint types layers format bench wheel clean
+MAKEFLAGS += --no-print-directory
+
+help: ## List these tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## Make .venv with the `overtile` command in it, from requirements.lock
+
+demo: $(STAMP) ## Map a made scene and show how well it went: out/demo
+	@$(BIN)/overtile demo --out out/demo $(ARGS)
+
+map: ## Map your own: make map SCENE=path.tif [OUT=out] [ARGS='--task ...']
+	@test -n "$$SCENE" || { \
+	  echo "make map: which scene? For example: make map SCENE=path/to/scene.tif OUT=out" >&2; exit 2; }
+	@$(MAKE) setup
+	@$(BIN)/overtile map "$$SCENE" --out "$$OUT" $(ARGS)
+export SCENE OUT
+
+test: $(STAMP) ## Run all tests
+	@$(BIN)/pytest -q --durations=10 $(ARGS)
+
+quick: $(STAMP) ## Run the tests that are not slow
+	@$(BIN)/pytest -q -m "not slow" $(ARGS)
+
+check: lint types layers ## Lint, check types and import layers
+
+lint: $(STAMP) ## Check format and style
+	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make format puts this right" >&2; exit 1; }
+	@$(BIN)/ruff check $(CODE)
+
+types: $(STAMP) ## Check types
+	@$(BIN)/mypy $(CODE)
+
+layers: $(STAMP) ## Check that imports point down
+	@$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## Put format and imports in order
+	@$(BIN)/ruff check --fix --quiet --exit-zero $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bench: $(STAMP) ## Run the benchmarks, or one: make bench BENCH=seams
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+
+wheel: $(STAMP) ## Build dist/overtile-*.whl
+	@$(BIN)/python -m hatchling build -t wheel
+
+clean: ## Remove caches and builds; .venv and out/ stay
+	@rm -rf dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp comes last, so a set-up that was stopped midway is gone on with, not trusted. A .venv
+# that cannot run pip under Python 3.11 (half made, moved, of another version) is made anew.
+$(STAMP): requirements.lock pyproject.toml
+	@if ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
+	  for name in "$(PYTHON)" python3.11 python3 python; do \
+	    test -n "$$name" || continue; \
+	    "$$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && found=$$name && break; \
+	  done; \
+	  if test -z "$${found:-}"; then \
+	    echo "make setup: needs Python 3.11, and neither python3.11 nor python3 here is it." >&2; \
+	    echo "Install it, or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+	  rm -rf $(VENV); \
+	  "$$found" -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "make setup: this Python 3.11 cannot make environments (Debian: install python3.11-venv)" >&2; \
+	    exit 1; }; \
+	fi
+	@$(BIN)/uv --version 2>/dev/null | grep -q '^uv $(UV_VERSION)' || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "Setting up .venv: about 190 packages, 7 GB on disk; minutes the first time" >&2
+	@quiet=$$(test -t 2 || echo --quiet); \
+	  $(BIN)/uv pip install $$quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@

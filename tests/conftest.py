@@ -1,0 +1,32 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# No deadline: the first example compiles. On CI every run draws the same examples, so that
+# a red run says something about the change.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(autouse=True)
+def _guarded() -> None:
+    from pipeline.scenes.guard import install_guard
+
+    install_guard()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return ``../shared/data``; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared/data is not here")
+    return SHARED
