@@ -75,6 +75,7 @@ def draw_batch(
         targets[item, 0] = buildings(crop.instances, gap=asked.gap)
         targets[item, 1] = interiors(crop.instances, radius=radius)
         extra = crop.contact * np.float32(asked.contact_weight / CONTACT_SCALE)
+        extra *= np.where(targets[item, 0] > 0, np.float32(asked.contact_inside), np.float32(1.0))
         weights[item] = np.where(crop.known, 1.0 + extra, 0.0)
     return Batch(
         image=normalised(torch.from_numpy(images)),
