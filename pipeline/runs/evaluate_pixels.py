@@ -30,7 +30,7 @@ class PixelCounts:
 
     blocks: Blocks
     """Squares of ground, in pixels."""
-    counts: Int64[np.ndarray, "blocks truths predictions"]
+    counts: Int64[np.ndarray, "blocks true_class class"]
     """Pixels of each pair of classes."""
     levels: Int64[np.ndarray, "2 levels"] | None
     """Pixels at each quantised probability, false ones and true ones."""

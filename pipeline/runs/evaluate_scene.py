@@ -12,7 +12,8 @@ from pipeline.core.scores.spans import Runs, rasterize
 from pipeline.errors import ConfigError
 from pipeline.runs.evaluate_frame import Frame, make_frame
 from pipeline.runs.evaluate_inputs import Predicted
-from pipeline.runs.truth import Objects, several, without_repeats
+from pipeline.runs.truth import Objects, without_repeats
+from pipeline.runs.truth_repair import several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +188,8 @@ def _check_coverage(
     """
     if len(truth) < 5 or len(mine) < 20:
         return
-    hull = shapely.convex_hull(shapely.union_all(shapely.envelope(truth))).buffer(100)
+    margin = min(100, 0.05 * min(frame.grid.width, frame.grid.height))
+    hull = shapely.convex_hull(shapely.union_all(shapely.envelope(truth))).buffer(margin)
     share = hull.area / (frame.grid.width * frame.grid.height)
     away = 1 - shapely.intersects(hull, mine).mean()
     if share < 1 / 3 and away > 0.5:

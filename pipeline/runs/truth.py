@@ -14,6 +14,7 @@ from pipeline.core.georef import Georef
 from pipeline.core.scores.overlaps import overlaps
 from pipeline.errors import ConfigError
 from pipeline.runs.truth_geojson import Json, load_json
+from pipeline.runs.truth_repair import repaired, several, unwrapped
 from pipeline.runs.truth_vectors import Vectors, read_vectors, sniff
 
 _LABELS = ("class", "label", "class_name", "category")
@@ -125,8 +126,8 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
     if other:
         notes.append(f"{several(other, 'point or line', 'points or lines')} left out")
     rows = np.flatnonzero(areal)
-    shapes = _unwrapped(shapes[rows], vectors.crs, notes)
-    shapes = _repaired(shapes, notes)
+    shapes = unwrapped(shapes[rows], vectors.crs, notes)
+    shapes = repaired(shapes, notes)
     parts, part_of = shapely.get_parts(shapes, return_index=True)
     parts, inner_of = shapely.get_parts(parts, return_index=True)
     part_of = part_of[inner_of]
@@ -149,11 +150,6 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
         grid=grid,
     )
     return replace(found, notes=tuple(notes))
-
-
-def several(count: int, one: str, many: str | None = None) -> str:
-    """Return ``1 polygon`` or ``2 polygons``."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def without_repeats(truth: Objects) -> Objects:
@@ -179,41 +175,6 @@ def without_repeats(truth: Objects) -> Objects:
     if len(crossing):
         notes.append(f"{several(len(crossing), 'pair')} of true polygons overlapping")
     return replace(kept.take(~drop), notes=tuple(notes))
-
-
-def _unwrapped(
-    shapes: Shaped[np.ndarray, " n"], crs: CRS | None, notes: list[str]
-) -> Shaped[np.ndarray, " n"]:
-    """Return polygons that cross 180 degrees in one piece: -179.9 becomes 180.1."""
-    if crs is None or not crs.is_geographic or not len(shapes):
-        return shapes
-    left, _, right, _ = shapely.bounds(shapes).T
-    wide = np.flatnonzero(right - left > 180)
-    if not len(wide):
-        return shapes
-    notes.append(f"{several(len(wide), 'polygon')} over the antimeridian put together there")
-    shapes = shapes.copy()
-
-    def eastward(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
-        return np.column_stack(
-            [np.where(points[:, 0] < 0, points[:, 0] + 360, points[:, 0]), points[:, 1]]
-        )
-
-    shapes[wide] = shapely.transform(shapes[wide], eastward)
-    return shapes
-
-
-def _repaired(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.ndarray, " n"]:
-    broken = np.flatnonzero(~shapely.is_valid(shapes))
-    if not len(broken):
-        return shapes
-    shapes = shapes.copy()
-    finite = np.isfinite(shapely.bounds(shapes[broken])).all(axis=1)
-    shapes[broken[~finite]] = shapely.Polygon()
-    broken = broken[finite]
-    shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
-    notes.append(f"{several(len(broken), 'invalid polygon')} repaired")
-    return shapes
 
 
 def _column(

@@ -10,9 +10,10 @@ import shapely
 from jaxtyping import UInt8
 
 from pipeline.errors import ConfigError
-from pipeline.runs.truth import Grid, Objects, cleaned, several
+from pipeline.runs.truth import Grid, Objects, cleaned
 from pipeline.runs.truth_geojson import Json
 from pipeline.runs.truth_labels import polygons_of
+from pipeline.runs.truth_repair import several
 from pipeline.runs.truth_vectors import Vectors
 
 

@@ -1,0 +1,49 @@
+"""Polygons that can be computed with, of polygons as they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from jaxtyping import Float64, Shaped
+from pyproj import CRS
+
+
+def several(count: int, one: str, many: str | None = None) -> str:
+    """Return ``1 polygon`` or ``2 polygons``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def unwrapped(
+    shapes: Shaped[np.ndarray, " n"], crs: CRS | None, notes: list[str]
+) -> Shaped[np.ndarray, " n"]:
+    """Return polygons that cross 180 degrees in one piece: -179.9 becomes 180.1."""
+    if crs is None or not crs.is_geographic or not len(shapes):
+        return shapes
+    left, _, right, _ = shapely.bounds(shapes).T
+    wide = np.flatnonzero(right - left > 180)
+    if not len(wide):
+        return shapes
+    notes.append(f"{several(len(wide), 'polygon')} over the antimeridian put together there")
+    shapes = shapes.copy()
+
+    def eastward(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
+        return np.column_stack(
+            [np.where(points[:, 0] < 0, points[:, 0] + 360, points[:, 0]), points[:, 1]]
+        )
+
+    shapes[wide] = shapely.transform(shapes[wide], eastward)
+    return shapes
+
+
+def repaired(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.ndarray, " n"]:
+    """Return valid polygons: rings that cross are taken apart, what has no area is dropped."""
+    broken = np.flatnonzero(~shapely.is_valid(shapes))
+    if not len(broken):
+        return shapes
+    shapes = shapes.copy()
+    finite = np.isfinite(shapely.bounds(shapes[broken])).all(axis=1)
+    shapes[broken[~finite]] = shapely.Polygon()
+    broken = broken[finite]
+    shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
+    notes.append(f"{several(len(broken), 'invalid polygon')} repaired")
+    return shapes
