@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import shapely
 from jaxtyping import Float64
 from pyproj import CRS, Geod, Transformer
+from shapely import Polygon
 
 WGS84 = Geod(ellps="WGS84")
 
@@ -83,6 +85,37 @@ class Georef:
         _, _, along_cols = WGS84.inv(*lonlat[0], *lonlat[1])
         _, _, along_rows = WGS84.inv(*lonlat[2], *lonlat[3])
         return along_cols / (2 * half), along_rows / (2 * half)
+
+    def pixel_area_m2(self, pixels: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, " n"]:
+        """Return the ground area of one pixel around each position ``(col, row)``.
+
+        The geodesic parallelogram of 32 x 32 pixels around it, over their number: for
+        areas within some hundred pixels this is the area on the WGS 84 ellipsoid to a
+        millionth. NaN where the position does not lie on the Earth.
+        """
+        half = 16.0
+        lonlat = [
+            self.to_lonlat(pixels + np.array(step))
+            for step in ((-half, 0.0), (half, 0.0), (0.0, -half), (0.0, half))
+        ]
+        ends = np.stack(lonlat)
+        usable = np.isfinite(ends).all(axis=(0, 2))
+        ends = np.where(usable[None, :, None], ends, 0.0)
+        across_to, _, across = WGS84.inv(*ends[0].T, *ends[1].T)
+        down_to, _, down = WGS84.inv(*ends[2].T, *ends[3].T)
+        turn = np.radians(np.asarray(down_to) - np.asarray(across_to))
+        area = np.asarray(across) * np.asarray(down) * np.abs(np.sin(turn)) / (2 * half) ** 2
+        return np.where(usable, area, np.nan)
+
+    def area_m2(self, polygon: Polygon) -> float:
+        """Return the geodesic area of a polygon in pixels, however large; its holes left out."""
+        fine = shapely.segmentize(polygon, 64.0)
+        rings = [np.asarray(ring.coords) for ring in (fine.exterior, *fine.interiors)]
+        areas = []
+        for ring in rings:
+            lon, lat = self.to_lonlat(ring[:, :2]).T
+            areas.append(abs(WGS84.polygon_area_perimeter(lon, lat)[0]))
+        return float(areas[0] - sum(areas[1:]))
 
     def scaled(self, *, col_step: float, row_step: float) -> Georef:
         """Return the grid whose pixel is ``col_step`` x ``row_step`` of this one's."""

@@ -94,7 +94,7 @@ class Dask:
 
         def submit() -> bool:
             for job in waiting:
-                future = self._client.submit(task, job, pure=False)
+                future = self._client.submit(_attempt, task, job, pure=False)
                 jobs_of[future] = job
                 ended.add(future)
                 return True
@@ -107,7 +107,6 @@ class Dask:
                 job = jobs_of.pop(future)
                 error = future.exception()
                 outcome: Result | Exception = future.result() if error is None else _plain(error)
-                del future
                 while len(jobs_of) < self._room() and submit():
                     pass
                 yield job, outcome
@@ -129,6 +128,14 @@ class Dask:
         if self._cluster is not None:
             threads = sum(worker.state.nthreads for worker in self._cluster.workers.values())
         return max(1, threads) * (1 + AHEAD)
+
+
+def _attempt(task: Callable[[Job], Result], job: Job) -> Result | Exception:
+    # An error that is returned is not logged by the worker as its own failure.
+    try:
+        return task(job)
+    except Exception as error:  # noqa: BLE001 - whatever a task raises is its outcome
+        return error
 
 
 def _plain(error: BaseException) -> Exception:

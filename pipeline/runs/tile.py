@@ -85,8 +85,8 @@ def map_tile(job: TileJob) -> TileRecord:
         chances, valid = _predicted(plan, job.core, clock)
         probability, spread = quantised(chances, valid), None
     arrays = _finished(job, probability)
-    clock.lap("trace")
     arrays["thumb"] = _thumb(job)
+    clock.lap("trace")
     if spread is not None:
         arrays["spread"] = np.bincount(spread[valid], minlength=256)
     write_artefact(path, arrays)

@@ -1,0 +1,33 @@
+"""The ``overtile`` command."""
+
+from __future__ import annotations
+
+import typer
+
+from pipeline.cli.check import check
+from pipeline.cli.demo import demo
+from pipeline.cli.evaluate import evaluate
+from pipeline.cli.map import map_
+from pipeline.cli.models import models
+
+app = typer.Typer(
+    name="overtile",
+    help="Map satellite and aerial scenes: GeoTIFF in, masks and polygons out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("map", no_args_is_help=True)(map_)
+app.command("evaluate", no_args_is_help=True)(evaluate)
+app.command("check", no_args_is_help=True)(check)
+app.command("demo")(demo)
+app.add_typer(models, name="models", help="List models and show their cards.")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""``overtile demo``: the whole pipeline on a scene that it makes itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for scene, outputs and picture.")] = Path(
+        "out/demo"
+    ),
+    model: Annotated[str | None, typer.Option(help="Model name or file.")] = None,
+) -> None:
+    """Make a settlement, map it, score it against its truth, and draw the result."""
+    from pipeline.cli.exits import failing, report
+    from pipeline.runs.demo import run_demo
+
+    with failing():
+        summary = run_demo(out, model=model, tell=report)
+    sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+    report(f"open {summary['picture']}")
+    raise typer.Exit(3 if summary["failed"] else 0)

@@ -1,0 +1,73 @@
+"""``overtile map``: scenes in, masks and polygons out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def map_(  # noqa: PLR0913 - the options of a command
+    scenes: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs, STAC items or URLs.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder in which each scene gets its own.")],
+    task: Annotated[str, typer.Option(help="buildings, bright, or a YAML file.")] = "buildings",
+    model: Annotated[str | None, typer.Option(help="Model name or file, not the task's.")] = None,
+    aoi: Annotated[Path | None, typer.Option(help="Polygons to map within.")] = None,
+    clip: Annotated[bool, typer.Option("--clip", help="Cut polygons at the AOI.")] = False,  # noqa: FBT002 - a flag
+    executor: Annotated[str, typer.Option(help="serial, local or tcp://HOST:PORT.")] = "local",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Tile edge, halo included, in pixels.")
+    ] = None,
+    max_memory: Annotated[str, typer.Option(help="Memory of the process.")] = "4GB",
+    datetime: Annotated[str | None, typer.Option(help="When the scenes were taken.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.")
+    ] = False,  # noqa: FBT002 - a flag
+    truth: Annotated[Path | None, typer.Option(help="True polygons: adds a report.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Probability of a class.")] = None,
+    bands: Annotated[str | None, typer.Option(help="Such as 3,2,1 or red,green,blue.")] = None,
+    values: Annotated[
+        str | None, typer.Option(help="LOW,HIGH that become black and white.")
+    ] = None,
+    crs: Annotated[str | None, typer.Option(help="Reference system of scenes without one.")] = None,
+    asset: Annotated[str | None, typer.Option(help="Which asset of a STAC item.")] = None,
+    slices: Annotated[
+        str | None, typer.Option(help="Of SEG-Y volumes: inline, crossline, time, section.")
+    ] = None,
+) -> None:
+    """Map scenes: a mask, probabilities and polygons for each."""
+    from pipeline.cli.exits import failing, report
+    from pipeline.runs.mapping import map_scenes
+    from pipeline.runs.planning import dry_run as plan_only
+    from pipeline.runs.request import MapRequest, memory, numbers
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise typer.BadParameter(f"{device!r} is none of auto, cpu, cuda", param_hint="--device")
+    options = {"crs": crs, "datetime": datetime, "asset": asset, "slices": slices}
+    with failing():
+        request = MapRequest(
+            scenes=tuple(scenes),
+            out=out,
+            task=task,
+            model=model,
+            executor=executor,
+            device=device,  # type: ignore[arg-type]  # checked above
+            tile=tile,
+            max_memory=memory(max_memory),
+            aoi=aoi,
+            clip=clip,
+            truth=truth,
+            threshold=threshold,
+            bands=tuple(bands.split(",")) if bands else None,
+            values=numbers(values, option="--values") if values else None,
+            scene_options=tuple(sorted((k, v) for k, v in options.items() if v is not None)),
+        )
+        summary = plan_only(request) if dry_run else map_scenes(request, tell=report)
+    sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    raise typer.Exit(3 if summary["failed"] else 0)

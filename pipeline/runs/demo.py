@@ -1,0 +1,86 @@
+"""The demo: a made scene through the whole pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from PIL import Image
+
+from pipeline.outputs.quicklook import View, demo_picture
+from pipeline.outputs.provenance import MapClass
+from pipeline.runs.mapping import map_scenes
+from pipeline.runs.request import MapRequest
+from pipeline.runs.truth import read_objects
+from pipeline.scenes.made import settlement, write_settlement
+
+SEED = 7
+"""Of the demo's scene; no model was trained on it."""
+SHOWN = 900
+"""Edge of the part that the picture shows, in pixels."""
+
+
+def run_demo(out: Path, *, model: str | None, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Make a scene and its truth below ``out``, map it, score it and draw it.
+
+    Returns:
+        The row of the scene, with ``scores``, and where the picture and report are.
+
+    Raises:
+        PipelineError: As `map_scenes` does.
+    """
+    inputs = out / "input"
+    inputs.mkdir(parents=True, exist_ok=True)
+    tell(f"making a settlement (seed {SEED}, 0.3 m a pixel) ...")
+    scene, truth = write_settlement(inputs, seed=SEED)
+    request = MapRequest(scenes=(str(scene),), out=out, truth=truth, model=model)
+    summary = map_scenes(request, tell=tell)
+    row: dict[str, Any] = summary["scenes"][0]
+    if row["state"] == "failed":
+        return {**row, "failed": 1, "picture": None}
+    folder = Path(row["folder"])
+    picture = out / "demo.png"
+    f1 = row["scores"]["f1"]
+    f1 = f1["value"] if isinstance(f1, dict) else f1
+    iou = row["scores"]["pixel_iou"]
+    iou = iou["value"] if isinstance(iou, dict) else iou
+    caption = (
+        f"Overtile's demo: a made scene, {row['polygons']} polygons, "
+        f"object F1 {f1:.2f} at IoU 0.5, pixel IoU {iou:.2f}"
+    )
+    _draw(picture, folder, caption)
+    tell(caption)
+    return {
+        **row,
+        "failed": summary["failed"],
+        "f1": f1,
+        "pixel_iou": iou,
+        "scene": str(scene),
+        "truth": str(truth),
+        "report": str(folder / "report.html"),
+        "picture": str(picture),
+    }
+
+
+def _draw(path: Path, folder: Path, caption: str) -> None:
+    """Draw the middle of the scene at full resolution, with the polygons over it."""
+    made = settlement(seed=SEED)
+    rows, cols = made.image.shape[1:]
+    top, left = (rows - SHOWN) // 2, (cols - SHOWN) // 2
+    window = shapely.box(left, top, left + SHOWN, top + SHOWN)
+    with Image.open(folder / "mask.tif") as picture:
+        mask = np.asarray(picture)[top : top + SHOWN, left : left + SHOWN]
+    objects = read_objects(folder / "mask.tif").polygon
+    near = objects[shapely.intersects(objects, window)]
+    moved = shapely.transform(near, lambda points: points - np.array([left, top]))
+    view = View(
+        rgb=made.image[:, top : top + SHOWN, left : left + SHOWN],
+        mask=mask,
+        polygons=moved,
+        labels=np.ones(len(moved), np.int32),
+        classes=(MapClass(value=1, name="building", colour=(255, 112, 32)),),
+    )
+    demo_picture(path, view, caption=caption)

@@ -1,0 +1,202 @@
+"""Tiles put together, in the order of the grid: rasters, polygons, quicklook.
+
+::
+
+    artefacts -> mosaics (two temporary rasters)
+              -> merger  -> footprints -> store, ordered by their first pixel
+
+Polygons that touch a core's border wait for their neighbours; everything else goes
+straight to disk, so that memory holds the border of the open rows only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Float64, Shaped
+
+from pipeline.core.footprints import Footprints
+from pipeline.core.fragments import Fragments
+from pipeline.core.merge import Merger
+from pipeline.core.quantise import NODATA, STEPS
+from pipeline.core.window import Window
+from pipeline.outputs.mosaic import MosaicWriter, Raster
+from pipeline.outputs.store import FootprintStore
+from pipeline.runs.plan import ScenePlan
+
+LARGE = 512.0
+"""Polygons longer than this get their exact geodesic area, pixels; others one of their place."""
+
+
+class Joiner:
+    """Takes tiles in the order of the grid; missing ones leave a hole that is marked."""
+
+    def __init__(self, plan: ScenePlan, folder: Path) -> None:
+        """Open mosaics and store in ``folder``.
+
+        Raises:
+            ExportError: They cannot be made.
+        """
+        self._plan = plan
+        self._merger = Merger(height=plan.info.height, width=plan.info.width)
+        self._failed: list[Window] = []
+        self._unmapped: list[Window] = []
+        self._area = None if plan.aoi is None else shapely.from_wkb(plan.aoi)
+        if self._area is not None:
+            shapely.prepare(self._area)
+        self.rasters = rasters(plan)
+        self._writers = {
+            kind: MosaicWriter(folder / f"{kind}.mosaic.tif", raster)
+            for kind, raster in self.rasters.items()
+        }
+        self.store = FootprintStore(folder / "polygons.sqlite")
+        step = plan.thumb_step
+        rows, cols = -(-plan.info.height // step), -(-plan.info.width // step)
+        self.thumb = np.zeros((3, rows, cols), np.uint8)
+        self.small_mask = np.full((rows, cols), NODATA, np.uint8)
+        self.counts = np.zeros(256, np.int64)
+        self.spread = np.zeros(256, np.int64)
+
+    def add(self, core: Window, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Take the artefact of the next tile.
+
+        Raises:
+            ExportError: The disk is full.
+        """
+        self._writers["mask"].write(core, arrays["mask"][None])
+        self._writers["probability"].write(core, arrays["probability"])
+        self._place(core, arrays)
+        self.counts += np.bincount(arrays["mask"].ravel(), minlength=256)
+        if "spread" in arrays:
+            self.spread += arrays["spread"]
+        self._keep(self._merger.add(core, Fragments.from_arrays(arrays)))
+
+    def skip(self, core: Window, *, failed: bool) -> None:
+        """Leave a hole where the next tile could not be predicted, or is not wanted."""
+        (self._failed if failed else self._unmapped).append(core)
+        self.counts[NODATA] += core.pixels
+        self._keep(self._merger.skip(core))
+
+    def close(self) -> None:
+        """Finish mosaics and polygons.
+
+        Raises:
+            ExportError: The disk is full, or lost what was written.
+        """
+        self._keep(self._merger.finish())
+        for writer in self._writers.values():
+            writer.close()
+
+    def _place(self, core: Window, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+        step = self._plan.thumb_step
+        row, col = -(-core.row // step), -(-core.col // step)
+        small = arrays["mask"][-core.row % step :: step, -core.col % step :: step]
+        rows, cols = slice(row, row + small.shape[0]), slice(col, col + small.shape[1])
+        self.small_mask[rows, cols] = small
+        self.thumb[:, rows, cols] = arrays["thumb"]
+
+    def _keep(self, fragments: Fragments) -> None:
+        if len(fragments):
+            self.store.append(self._footprints(fragments))
+
+    def _footprints(self, fragments: Fragments) -> Footprints:
+        plan = self._plan
+        shapes = fragments.to_shapely()
+        pixels = fragments.pixels.astype(np.float64)
+        touches_aoi = np.zeros(len(shapes), bool)
+        if self._area is not None:
+            touches_aoi = shapely.intersects(self._area, shapes) & ~shapely.contains_properly(
+                self._area, shapes
+            )
+        found = Footprints(
+            geometry=shapes,
+            label=fragments.label.astype(np.int32),
+            confidence=fragments.weight / (pixels * STEPS),
+            area_m2=areas_m2(shapes, plan),
+            touches_scene_edge=_at_frame(shapes, plan),
+            touches_aoi=touches_aoi,
+            touches_failure=_at_windows(shapes, self._failed),
+            row=fragments.row.astype(np.int64),
+            col=fragments.col.astype(np.int64),
+        )
+        if self._area is not None:
+            found = self._inside(found)
+        return found.take(found.area_m2 >= plan.min_area_m2)
+
+    def _inside(self, found: Footprints) -> Footprints:
+        """Return the polygons that meet the area of interest, whole or cut."""
+        found = found.take(shapely.intersects(self._area, found.geometry))
+        if not self._plan.clip or not found.touches_aoi.any():
+            return found
+        cut = found.geometry.copy()
+        cut[found.touches_aoi] = shapely.intersection(self._area, cut[found.touches_aoi])
+        parts, owner = shapely.get_parts(cut, return_index=True)
+        solid = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)
+        parts, owner = parts[solid], owner[solid]
+        found = found.take(owner)
+        bounds = np.floor(shapely.bounds(parts)).astype(np.int64).reshape(-1, 4)
+        return _one_a_place(
+            Footprints(
+                geometry=parts,
+                label=found.label,
+                confidence=found.confidence,
+                area_m2=areas_m2(parts, self._plan),
+                touches_scene_edge=found.touches_scene_edge,
+                touches_aoi=found.touches_aoi,
+                touches_failure=found.touches_failure,
+                row=np.where(found.touches_aoi, bounds[:, 1], found.row),
+                col=np.where(found.touches_aoi, bounds[:, 0], found.col),
+            )
+        )
+
+
+def rasters(plan: ScenePlan) -> dict[str, Raster]:
+    """Return what the two rasters of a scene show."""
+    names = tuple(known.name for known in plan.card.outputs.classes)
+    return {
+        "mask": Raster(kind="mask", bands=("class",), provenance=plan.provenance),
+        "probability": Raster(kind="probability", bands=names, provenance=plan.provenance),
+    }
+
+
+def areas_m2(shapes: Shaped[np.ndarray, " n"], plan: ScenePlan) -> Float64[np.ndarray, " n"]:
+    """Return geodesic areas; pixels where the scene has no place on the Earth."""
+    pixels: Float64[np.ndarray, " n"] = shapely.area(shapes)
+    georef = plan.info.georef
+    if georef is None or not len(shapes):
+        return pixels
+    bounds = shapely.bounds(shapes)
+    middle = (bounds[:, :2] + bounds[:, 2:]) / 2
+    areas = pixels * georef.pixel_area_m2(middle)
+    for index in np.flatnonzero((bounds[:, 2:] - bounds[:, :2]).max(axis=1) > LARGE).tolist():
+        areas[index] = georef.area_m2(shapes[index])
+    return np.nan_to_num(areas)
+
+
+def _at_frame(shapes: Shaped[np.ndarray, " n"], plan: ScenePlan) -> Bool[np.ndarray, " n"]:
+    left, top, right, bottom = shapely.bounds(shapes).T
+    inside = (left > 0) & (top > 0) & (right < plan.info.width) & (bottom < plan.info.height)
+    return np.asarray(~inside)
+
+
+def _at_windows(
+    shapes: Shaped[np.ndarray, " n"], windows: Iterable[Window]
+) -> Bool[np.ndarray, " n"]:
+    found = np.zeros(len(shapes), bool)
+    for window in windows:
+        box = shapely.box(window.col, window.row, window.right, window.bottom)
+        found |= shapely.intersects(box, shapes)
+    return found
+
+
+def _one_a_place(found: Footprints) -> Footprints:
+    """Keep the largest of the parts that begin in the same pixel: slivers of one cut."""
+    order = np.lexsort((-found.area_m2, found.col, found.row))
+    found = found.take(order)
+    again = (np.diff(found.row) == 0) & (np.diff(found.col) == 0)
+    return found.take(np.concatenate([[True], ~again]) if len(found) else order)
+

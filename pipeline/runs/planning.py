@@ -1,0 +1,161 @@
+"""From a request and a scene to its plan, or to every complaint that a run would raise."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import Task
+from pipeline.core.quantise import quantised_threshold
+from pipeline.errors import PipelineError, SceneError
+from pipeline.models.card import ModelCard
+from pipeline.models.shelf import ModelRef, card_of
+from pipeline.runs.aoi import area_of_interest
+from pipeline.runs.contract import agree
+from pipeline.runs.plan import BASE_BYTES, ScenePlan, make_grid, tile_bytes
+from pipeline.runs.request import MapRequest
+from pipeline.scenes.find import find_scenes, unique_names
+from pipeline.scenes.guard import install_guard
+from pipeline.scenes.open import open_scene
+from pipeline.scenes.scene import SceneRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan that lacks only what the workers decide: the engine, and where they work."""
+
+    draft: ScenePlan
+    """The plan, its engine still open."""
+    warnings: tuple[str, ...]
+    """Doubts that the user is told of."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        return self.draft.card
+
+    @property
+    def digest(self) -> str:
+        """Digest of the settings; the engine is not among them."""
+        return self.draft.digest
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the outputs."""
+        return self.draft.settings
+
+    def ready(self, engine: tuple[str, str], work: Path) -> ScenePlan:
+        """Return the plan with device and engine, and the folder to work in."""
+        return replace(
+            self.draft, device=engine[0], engine=engine[1], work=os.path.abspath(work)
+        )
+
+
+def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Planned:
+    """Return the plan of a scene; torch is not needed for it.
+
+    Raises:
+        SceneError: The scene does not suit the model; says why and what to do.
+        ConfigError: The command asks for what cannot be.
+        ModelError: The model has no valid card.
+    """
+    card = card_of(task.model)
+    scene = open_scene(ref)
+    try:
+        contract = agree(scene, card, task)
+        info = scene.info
+    finally:
+        scene.close()
+    grid = make_grid(
+        card, info, contract.sampling, tile=request.tile, max_memory=request.max_memory
+    )
+    threshold = card.outputs.threshold if task.threshold is None else task.threshold
+    draft = ScenePlan(
+        name=name,
+        scene=ref,
+        info=info,
+        model=ModelRef(name=_absolute(task.model), sha256=card.sha256),
+        card=card,
+        device="",
+        engine="",
+        bands=contract.bands,
+        stretch=contract.stretch,
+        grid=grid,
+        edge=task.edge or card.edge,
+        threshold=quantised_threshold(threshold),
+        min_area_m2=task.min_area_m2,
+        task=task.name,
+        aoi=None if request.aoi is None else area_of_interest(request.aoi, info),
+        clip=request.clip,
+        work="",
+    )
+    return Planned(draft=draft, warnings=contract.warnings)
+
+
+def dry_run(request: MapRequest) -> dict[str, Any]:
+    """Return what a run would do, cost and complain of, without doing it.
+
+    Raises:
+        ConfigError: The run would not even begin.
+        ModelError: The model has no valid card.
+    """
+    install_guard()
+    task = request.chosen_task
+    card = card_of(task.model)
+    found = find_scenes(request.scenes, dict(request.scene_options))
+    rows: list[dict[str, Any]] = [
+        {"scene": error.scene, "state": "refused", "reason": str(error)} for error in found.failures
+    ]
+    for ref, name in zip(found.refs, unique_names(found.refs), strict=True):
+        try:
+            rows.append(_costs(plan_scene(request, task, ref, name), request))
+        except SceneError as error:
+            rows.append({"scene": ref.href, "state": "refused", "reason": str(error)})
+    return {
+        "model": {"name": card.name, "reach_px": card.network.reach, "context": card.context},
+        "scenes": rows,
+        "failed": sum(row["state"] == "refused" for row in rows),
+    }
+
+
+def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
+    plan = planned.draft
+    info, grid = plan.info, plan.grid
+    ratio = grid.tile_pixels / (info.height * info.width)
+    largest = max(grid.tile(core).pixels for core in grid.cores())
+    peak = BASE_BYTES + tile_bytes(plan.card, info, largest, bands=len(plan.bands))
+    complaints = list(planned.warnings)
+    if peak > request.max_memory:
+        complaints.append(f"--tile {request.tile} takes more than --max-memory")
+    target = request.out / plan.name
+    try:
+        from pipeline.runs.mapping import refuse_another
+
+        refuse_another(target, planned)
+    except PipelineError as error:
+        complaints.append(str(error))
+    source_ratio = ratio * np.prod(
+        [info.height / grid.sampling.net_height, info.width / grid.sampling.net_width]
+    )
+    return {
+        "scene": info.source,
+        "state": "ready",
+        "folder": str(target),
+        "pixels": info.height * info.width,
+        "tiles": len(grid),
+        "core_px": grid.core,
+        "halo_px": grid.halo,
+        "tile_pixels_over_scene_pixels": round(ratio, 4),
+        "bytes_to_read": int(info.stored_bytes * max(1.0, float(source_ratio))),
+        "peak_memory_bytes": int(peak),
+        "estimated_s": round(grid.tile_pixels / plan.card.pixels_per_s, 1),
+        "complaints": complaints,
+    }
+
+
+def _absolute(model: str) -> str:
+    return str(Path(model).absolute()) if Path(model).is_file() else model

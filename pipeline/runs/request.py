@@ -1,0 +1,99 @@
+"""What a user asks `overtile map` for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.config import Task, explained, load_task
+from pipeline.errors import ConfigError
+from pipeline.models.shelf import Device
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRequest:
+    """Scenes to map, and how."""
+
+    scenes: tuple[str, ...]
+    """Files, folders, globs, STAC items or URLs."""
+    out: Path
+    """Folder in which each scene gets its own."""
+    task: str = "buildings"
+    """Name or file of the task."""
+    model: str | None = None
+    """Name or file of the model, instead of the task's."""
+    executor: str = "local"
+    """``serial``, ``local``, or the address of a Dask scheduler."""
+    device: Device = "auto"
+    """Where the network runs."""
+    tile: int | None = None
+    """Edge of a tile with its halo, in pixels; None follows from memory."""
+    max_memory: int = 4 * 10**9
+    """Bytes that the process may take."""
+    aoi: Path | None = None
+    """Area of interest."""
+    clip: bool = False
+    """Whether polygons are cut at the area of interest."""
+    truth: Path | None = None
+    """True polygons, for a report at the end."""
+    threshold: float | None = None
+    """Instead of the task's."""
+    bands: tuple[str, ...] | None = None
+    """Instead of the task's."""
+    values: tuple[float, float] | None = None
+    """Values that become black and white, instead of the task's."""
+    scene_options: tuple[tuple[str, str], ...] = ()
+    """Settings for opening scenes: ``crs``, ``datetime``, ``asset``, ``slices``."""
+
+    @property
+    def chosen_task(self) -> Task:
+        """The task with what the command line says instead.
+
+        Raises:
+            ConfigError: There is no such task, or a value is out of range.
+        """
+        task = load_task(self.task)
+        changes: dict[str, Any] = {
+            "model": self.model,
+            "threshold": self.threshold,
+            "bands": self.bands,
+            "values": None if self.values is None else {"range": self.values},
+        }
+        known = {name: value for name, value in changes.items() if value is not None}
+        try:
+            return Task.model_validate({**task.model_dump(), **known}, strict=False)
+        except ValidationError as error:
+            raise ConfigError(explained(error, Task)) from error
+
+
+def memory(text: str) -> int:
+    """Return bytes of ``4GB``, ``512M``, ``1.5 GB`` or ``4000000000``.
+
+    Raises:
+        ConfigError: It is no size.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", text.upper())
+    if found is None:
+        raise ConfigError(f"--max-memory {text!r} is no size; write it as 4GB or 512MB")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def numbers(text: str, *, option: str) -> tuple[float, float]:
+    """Return two numbers of ``LOW,HIGH``.
+
+    Raises:
+        ConfigError: They are not two rising numbers.
+    """
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r}: give two numbers, such as 0,3000") from error
+    if not low < high:
+        raise ConfigError(f"{option} {text!r}: the first must be less than the second")
+    return low, high
