@@ -24,34 +24,35 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     truth_layer: Annotated[str | None, typer.Option(help="Layer of the truth file.")] = None,
     iou: Annotated[float, typer.Option(min=0.01, max=1.0, help="IoU of a match.")] = 0.5,
     precision: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Find the threshold for this precision.")
-    ] = 0.9,
+        float | None, typer.Option(min=0.0, max=1.0, help="Find the threshold for this precision.")
+    ] = None,
+    write_task: Annotated[
+        Path | None,
+        typer.Option(help="Task file to put the threshold into: of best F1, or of --precision."),
+    ] = None,
 ) -> None:
     """Compare maps with truth: precision, recall, F1, AP, IoU, calibration, and a report.
 
     Several predictions of one scene are compared with each other; of several scenes,
     summed up.
     """
-    from pipeline.errors import PipelineError
+    from pipeline.cli.exits import failing, report
     from pipeline.runs.evaluate import Options
     from pipeline.runs.evaluate_many import evaluate_many
+    from pipeline.runs.evaluate_task import write_threshold
 
-    options = Options(aoi=aoi, truth_layer=truth_layer, scene=scene, iou=iou, precision=precision)
-    try:
+    options = Options(
+        aoi=aoi,
+        truth_layer=truth_layer,
+        scene=scene,
+        iou=iou,
+        precision=0.9 if precision is None else precision,
+    )
+    with failing():
         summary = evaluate_many(predicted, truth, out=out, options=options)
-    except PipelineError as error:
-        sys.stderr.write(f"{error}\n")
-        raise typer.Exit(exit_code(error)) from error
+        if write_task is not None:
+            summary["task"] = write_threshold(write_task, out, precision=precision)
     for failure in summary["failed"]:
-        sys.stderr.write(f"{failure}\n")
+        report(failure)
     sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     raise typer.Exit(3 if summary["failed"] else 0)
-
-
-def exit_code(error: Exception) -> int:
-    """Return 2 where the operator must change the command, 3 for a scene at fault, else 1."""
-    from pipeline.errors import ConfigError, SceneError
-
-    if isinstance(error, ConfigError):
-        return 2
-    return 3 if isinstance(error, SceneError) else 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,11 +27,10 @@ from pipeline.runs.evaluate import Options, score
 from pipeline.runs.evaluate_inputs import Predicted
 from pipeline.runs.evaluate_report import write_report, write_summary
 from pipeline.runs.truth import Grid, Objects
-
-sys.path.insert(0, str(Path(__file__).parent))
-from browser import CHROMIUM, Page
+from tests.outputs.browser import CHROMIUM, Page
 
 NASTY = "</script><script>document.title='hacked'</script><img src=x onerror=alert(1)> & \u2028 {}"
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to look with")
 
 
@@ -85,6 +83,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         yield opened
 
 
+@pytest.mark.browser
 @needs_browser
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
@@ -104,6 +103,7 @@ def test_the_page_is_drawn_silent_and_offline(
     assert (picture[3, 3].mean() < 80) == dark
 
 
+@pytest.mark.browser
 @needs_browser
 def test_layers_can_be_switched_and_a_click_tells(page: Page, folder: Path) -> None:
     page.open(folder / "report.html", width=1000)
@@ -119,6 +119,7 @@ def test_layers_can_be_switched_and_a_click_tells(page: Page, folder: Path) -> N
     assert page.run("document.getElementById('picked').textContent").startswith("False positive")
 
 
+@pytest.mark.browser
 @needs_browser
 def test_text_of_the_data_stays_text(page: Page, folder: Path) -> None:
     page.open(folder / "report.html", width=1000)
@@ -128,6 +129,7 @@ def test_text_of_the_data_stays_text(page: Page, folder: Path) -> None:
     assert page.run("document.querySelectorAll('img').length") == 0
 
 
+@pytest.mark.browser
 @needs_browser
 def test_a_report_of_nothing_is_drawn_as_well(page: Page, tmp_path: Path) -> None:
     full = made()
@@ -145,6 +147,7 @@ def test_a_report_of_nothing_is_drawn_as_well(page: Page, tmp_path: Path) -> Non
         assert page.run("document.body.textContent.includes('NaN')") is False
 
 
+@pytest.mark.browser
 @needs_browser
 def test_the_summary_leads_to_its_scenes(page: Page, tmp_path: Path) -> None:
     from pipeline.runs.evaluate_many import summed_up

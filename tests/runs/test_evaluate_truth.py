@@ -22,6 +22,7 @@ from pipeline.runs.truth import read_objects, without_repeats
 from pipeline.runs.truth_coco import decoded
 from pipeline.runs.truth_vectors import read_vectors, sniff
 
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 ODD = Path(__file__).resolve().parents[2] / "../shared/data/odd"
 BOX = shapely.box(15, 49.65, 15.0002, 49.6501)
 
@@ -38,6 +39,7 @@ def rows() -> list[Any]:
     ]
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("row", rows())
 def test_odd_vectors_give_what_is_owed(row: dict[str, str]) -> None:
     path, owed = ODD / row["file"], row["expect"]

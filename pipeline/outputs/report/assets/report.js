@@ -39,6 +39,9 @@ function describe(scene, side, row) {
 }
 
 function fillMap() {
+  // A flat scene wants a flat window.
+  const box = byId("map").parentElement, wanted = (1.04 * box.clientWidth * mapData.height) / mapData.width;
+  box.style.height = `min(68vh, ${Math.round(Math.min(660, Math.max(330, wanted)))}px)`;
   const scene = new SceneMap(byId("map"), mapData);
   scene.onPick = (side, row) => byId("picked").replaceChildren(...describe(scene, side, row));
   scene.onScale = (zoom) => {

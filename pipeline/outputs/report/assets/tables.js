@@ -49,7 +49,7 @@ function fillMeasures(report) {
     return;
   }
   const line = (name, key) => [name, fixed(coco.pixels[key]), fixed(coco.polygons[key])];
-  const size = (what, name) => [`${what.toUpperCase()} ${name}`, fixed(coco.pixels[`${what}_by_size`][name]), null];
+  const size = (what, name) => [`${what.toUpperCase()} ${name}`, fixed(coco.pixels[`${what}_by_size`][name]), ""];
   place.append(table("COCO", ["", "of pixels", "of polygons"], [
     line("AP", "ap"), line("AP at IoU 0.5", "ap50"), line("AP at IoU 0.75", "ap75"), line("AR", "ar"), line("AR at IoU 0.5", "ar50"),
     ...["small", "medium", "large"].map((name) => size("ap", name)),

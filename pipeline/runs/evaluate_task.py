@@ -1,0 +1,58 @@
+"""The threshold that an evaluation found, put back into a task file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+from pipeline.outputs.atomic import replacing
+
+_LINE = re.compile(r"^threshold[ \t]*:[^\n]*$", re.MULTILINE)
+
+
+def write_threshold(task: Path, out: Path, *, precision: float | None) -> dict[str, Any]:
+    """Set a task's ``threshold`` to the pixels' operating point; the rest of the file stays.
+
+    Args:
+        task: A YAML task file; a new one is made where there is none.
+        out: Folder of the report that holds the operating points.
+        precision: Take the point for this precision, else the one of best F1.
+
+    Returns:
+        ``path``, ``threshold`` and the scores to expect there.
+
+    Raises:
+        ConfigError: There is no single report, or no threshold in it that fits.
+        ExportError: The file could not be written.
+    """
+    source = out / "report.json"
+    if not source.is_file():
+        raise ConfigError(f"{out} holds no report.json: --write-task wants a single prediction")
+    report = json.loads(source.read_text(encoding="utf-8"))
+    points = report["operating_point"]["pixels"]
+    if points is None:
+        raise ConfigError(
+            f"{report['scene']}: without probability.tif no threshold can be found; "
+            "name the folder of a run"
+        )
+    point = points["best_f1" if precision is None else "at_precision"]
+    if point["threshold"] is None:
+        raise ConfigError(f"{report['scene']}: {point['reason']}; leave --write-task out")
+    line = f"threshold: {max(point['threshold'], 0.004):g}"
+    old = task.read_text(encoding="utf-8") if task.is_file() else _fresh(report)
+    new = _LINE.sub(line, old, count=1) if _LINE.search(old) else f"{old.rstrip()}\n{line}\n"
+    with replacing(task) as part:
+        part.write_text(new, encoding="utf-8")
+    return {"path": str(task), **{name: point[name] for name in point if name != "reason"}}
+
+
+def _fresh(report: dict[str, Any]) -> str:
+    """Return a task file that says what the run's own task said of name and model."""
+    made = report["made"]
+    task = made.get("task") if isinstance(made.get("task"), dict) else {}
+    model = made.get("model") if isinstance(made.get("model"), dict) else {}
+    name = task.get("name") or "buildings"
+    return f"name: {name}-tuned\nmodel: {task.get('model') or model.get('name') or 'buildings'}\n"
