@@ -10,15 +10,20 @@ import numpy as np
 import shapely
 from PIL import Image
 
-from pipeline.outputs.quicklook import View, demo_picture
+from pipeline.core.georef import Georef
 from pipeline.outputs.provenance import MapClass
+from pipeline.outputs.quicklook import View, demo_picture
 from pipeline.runs.mapping import map_scenes
 from pipeline.runs.request import MapRequest
 from pipeline.runs.truth import read_objects
-from pipeline.scenes.made import settlement, write_settlement
+from pipeline.scenes.made import Style, settlement, write_settlement
+from pipeline.scenes.open import open_scene
+from pipeline.scenes.scene import SceneRef
 
 SEED = 7
 """Of the demo's scene; no model was trained on it."""
+STYLE: Style = "suburb"
+"""Some of its buildings touch; in an old town most do."""
 SHOWN = 900
 """Edge of the part that the picture shows, in pixels."""
 
@@ -35,7 +40,7 @@ def run_demo(out: Path, *, model: str | None, tell: Callable[[str], None]) -> di
     inputs = out / "input"
     inputs.mkdir(parents=True, exist_ok=True)
     tell(f"making a settlement (seed {SEED}, 0.3 m a pixel) ...")
-    scene, truth = write_settlement(inputs, seed=SEED)
+    scene, truth = write_settlement(inputs, seed=SEED, style=STYLE)
     request = MapRequest(scenes=(str(scene),), out=out, truth=truth, model=model)
     summary = map_scenes(request, tell=tell)
     row: dict[str, Any] = summary["scenes"][0]
@@ -43,15 +48,16 @@ def run_demo(out: Path, *, model: str | None, tell: Callable[[str], None]) -> di
         return {**row, "failed": 1, "picture": None}
     folder = Path(row["folder"])
     picture = out / "demo.png"
-    f1 = row["scores"]["f1"]
-    f1 = f1["value"] if isinstance(f1, dict) else f1
-    iou = row["scores"]["pixel_iou"]
-    iou = iou["value"] if isinstance(iou, dict) else iou
+    f1, iou = (row["scores"][name]["value"] for name in ("f1", "pixel_iou"))
     caption = (
         f"Overtile's demo: a made scene, {row['polygons']} polygons, "
         f"object F1 {f1:.2f} at IoU 0.5, pixel IoU {iou:.2f}"
     )
-    _draw(picture, folder, caption)
+    opened = open_scene(SceneRef(kind="geotiff", href=str(scene.absolute())))
+    georef = opened.info.georef
+    opened.close()
+    if georef is not None:
+        _draw(picture, folder, caption, georef)
     tell(caption)
     return {
         **row,
@@ -65,17 +71,17 @@ def run_demo(out: Path, *, model: str | None, tell: Callable[[str], None]) -> di
     }
 
 
-def _draw(path: Path, folder: Path, caption: str) -> None:
+def _draw(path: Path, folder: Path, caption: str, georef: Georef) -> None:
     """Draw the middle of the scene at full resolution, with the polygons over it."""
-    made = settlement(seed=SEED)
+    made = settlement(seed=SEED, style=STYLE)
     rows, cols = made.image.shape[1:]
     top, left = (rows - SHOWN) // 2, (cols - SHOWN) // 2
-    window = shapely.box(left, top, left + SHOWN, top + SHOWN)
     with Image.open(folder / "mask.tif") as picture:
         mask = np.asarray(picture)[top : top + SHOWN, left : left + SHOWN]
-    objects = read_objects(folder / "mask.tif").polygon
-    near = objects[shapely.intersects(objects, window)]
-    moved = shapely.transform(near, lambda points: points - np.array([left, top]))
+    corner = np.array([left, top])
+    objects = read_objects(folder / "polygons.parquet").polygon
+    pixels = shapely.transform(objects, lambda points: georef.to_pixels(points) - corner)
+    moved = pixels[shapely.intersects(pixels, shapely.box(0, 0, SHOWN, SHOWN))]
     view = View(
         rgb=made.image[:, top : top + SHOWN, left : left + SHOWN],
         mask=mask,

@@ -124,6 +124,14 @@ def overlapping(plan: ScenePlan, core: Window, cores: list[Window]) -> tuple[Win
     return tuple(other for other in cores if meets(other))
 
 
+def core_probabilities(
+    plan: ScenePlan, core: Window
+) -> Float32[np.ndarray, "classes rows cols"]:
+    """Return a core's class probabilities before they are quantised, 0..1."""
+    install_guard()
+    return np.asarray(_predicted(plan, core, _Clock())[0])
+
+
 class _Clock:
     """Times the stages of one tile."""
 

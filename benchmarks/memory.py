@@ -1,0 +1,80 @@
+"""Memory: does a scene 16 times as large take more of it?
+
+``python benchmarks/memory.py`` makes two scenes of speckled blocks on the fly, of
+10,000 x 10,000 and 40,000 x 40,000 pixels, maps both with the threshold model, and
+compares the largest resident memory of the process tree.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from _report import peak_memory, tell
+from rasterio.transform import from_origin
+from rasterio.windows import Window
+
+
+def make(path: Path, size: int) -> None:
+    """Write a gray scene of bright rectangles on dark ground, block by block."""
+    edge = 1024
+    profile = {
+        "driver": "GTiff",
+        "height": size,
+        "width": size,
+        "count": 1,
+        "dtype": "uint8",
+        "crs": "EPSG:32645",
+        "transform": from_origin(350_000, 3_060_000, 0.3, 0.3),
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "compress": "DEFLATE",
+        "zlevel": 1,
+        "bigtiff": "IF_SAFER",
+    }
+    with rasterio.open(path, "w", **profile) as out:
+        for row in range(0, size, edge):
+            for col in range(0, size, edge):
+                rng = np.random.default_rng([row, col])
+                block = rng.integers(20, 60, (edge, edge), np.uint8)
+                for top, left, tall, wide in rng.integers(0, edge, (120, 4)).tolist():
+                    block[top : top + 12 + tall // 25, left : left + 12 + wide // 25] = 220
+                tall, wide = min(edge, size - row), min(edge, size - col)
+                out.write(block[:tall, :wide], 1, window=Window(col, row, wide, tall))
+
+
+def main(small: int = 10_000, large: int = 40_000) -> None:
+    """Measure and tell."""
+    rows: list[dict[str, object]] = []
+    for size in (small, large):
+        with tempfile.TemporaryDirectory() as folder:
+            scene = Path(folder) / "made.tif"
+            make(scene, size)
+            command = [sys.executable, "-m", "pipeline.cli", "map", str(scene), "--out", folder]
+            command += ["--task", "bright", "--max-memory", "1.5GB"]
+            began = time.monotonic()
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            with peak_memory(process.pid) as peak:
+                if process.wait():
+                    raise SystemExit("overtile map failed")
+            seconds = time.monotonic() - began
+        rows.append(
+            {
+                "pixels": f"{size} x {size}",
+                "peak_gb": peak.bytes / 1e9,
+                "over_small": peak.bytes / 1e9 / float(str((rows or [{"peak_gb": peak.bytes / 1e9}])[0]["peak_gb"])),
+                "seconds": seconds,
+                "mpx_per_s": size * size / 1e6 / seconds,
+            }
+        )
+    tell("memory", rows)
+
+
+if __name__ == "__main__":
+    main(*(int(size) for size in sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Seams: how far the stitched scene is from one forward pass over the whole of it.
+
+``python benchmarks/seams.py SCENE.tif`` takes a crop of the scene through `map`'s own
+tile code with several tile sizes, with the shipped buildings model and with a U-Net on a
+ResNet-34 encoder (untrained weights: seams do not care), and compares every probability
+with one pass over the whole crop, mirrored past its edges by the same halo.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from _report import tell
+
+from pipeline.core.window import Window
+from pipeline.models.card import ModelCard, Network
+from pipeline.models.checkpoint import save
+from pipeline.models.networks import build
+from pipeline.models.reach import reach
+from pipeline.models.shelf import ModelRef, card_of
+from pipeline.runs.plan import ScenePlan
+from pipeline.runs.planning import plan_scene
+from pipeline.runs.request import MapRequest
+from pipeline.runs.tile import core_probabilities
+from pipeline.scenes.find import find_scenes
+from pipeline.scenes.guard import install_guard
+from pipeline.scenes.memory import MemoryScene
+from pipeline.scenes.open import open_scene
+
+CROP = 1280
+
+
+def resnet(folder: Path) -> Path:
+    """Write a checkpoint of a ResNet-34 U-Net with seeded weights; return its path."""
+    torch.manual_seed(0)
+    network = Network(
+        architecture="smp_unet",
+        arguments={"encoder_name": "resnet34", "in_channels": 3, "classes": 1},
+        stride=32,
+        reach=0,
+    )
+    module = build(network)
+    for norm in module.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 1.5)
+    found = reach(module, in_channels=3, stride=32, limit=800)
+    shipped = card_of("buildings")
+    card = ModelCard(
+        name="resnet34",
+        network=network.model_copy(update={"reach": found}),
+        inputs=shipped.inputs,
+        outputs=shipped.outputs.model_copy(update={"separating": ()}),
+        terms=shipped.terms,
+    )
+    path = folder / "resnet34.safetensors"
+    save(path, module.state_dict(), card)
+    return path
+
+
+def stitched(plan: ScenePlan, core: int, halo: int) -> np.ndarray:
+    """Return float32 probabilities of the whole scene, tile by tile."""
+    grid = replace(plan.grid, core=core, halo=halo)
+    plan = replace(plan, grid=grid)
+    whole = np.empty((len(plan.card.outputs.classes), grid.height, grid.width), np.float32)
+    for window in grid.cores():
+        rows, cols = window.within(Window(row=0, col=0, height=grid.height, width=grid.width))
+        whole[:, rows, cols] = core_probabilities(plan, window)
+    return whole
+
+
+def rows_of(name: str, model: str, crop: MemoryScene, folder: Path) -> list[dict[str, object]]:
+    """Return how far each tile size, and each smaller halo, is from one pass."""
+    request = MapRequest(scenes=("memory",), out=folder, model=model)
+    ref = crop.keep()
+    plan = plan_scene(request, request.chosen_task, ref, "crop").ready(("cpu", ""), folder)
+    plan = replace(plan, model=ModelRef(name=model, sha256=plan.card.sha256))
+    stride, halo = plan.grid.stride, plan.grid.halo
+    whole_core = -(-CROP // stride) * stride
+    reference = stitched(plan, whole_core, halo)
+    found = []
+    for core, margin in ((640, halo), (320, halo), (640, halo // 2), (640, 32)):
+        margin = margin // stride * stride
+        began = time.monotonic()
+        difference = np.abs(stitched(plan, core, margin) - reference)
+        found.append(
+            {
+                "model": name,
+                "reach": plan.card.network.reach,
+                "core": core,
+                "halo": margin,
+                "max_dp": float(difference.max()),
+                "mean_dp": float(difference.mean()),
+                "seconds": time.monotonic() - began,
+            }
+        )
+    return found
+
+
+def main(path: str) -> None:
+    """Measure and tell."""
+    install_guard()
+    opened = open_scene(find_scenes([path]).refs[0])
+    info = opened.info
+    size = min(CROP, info.height, info.width)
+    window = Window(
+        row=(info.height - size) // 2, col=(info.width - size) // 2, height=size, width=size
+    )
+    pixels, valid = opened.read(window, tuple(band.index for band in info.bands[:3]))
+    crop = MemoryScene(pixels, valid=valid, georef=info.georef, name="crop")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = rows_of("buildings", "buildings", crop, Path(folder))
+        rows += rows_of("resnet34", str(resnet(Path(folder))), crop, Path(folder))
+    tell("seams", rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
