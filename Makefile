@@ -10,7 +10,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 UV_VERSION := 0.13.8
-CODE := $(wildcard pipeline tests benchmarks workflows)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo map test quick check lint types layers format bench wheel clean
@@ -40,18 +39,18 @@ quick: $(STAMP) ## Run the tests that are not slow
 check: lint types layers ## Lint, check types and import layers
 
 lint: $(STAMP) ## Check format and style
-	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make format puts this right" >&2; exit 1; }
-	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet --diff || { echo "make format puts this right" >&2; exit 1; }
 
 types: $(STAMP) ## Check types
-	@$(BIN)/mypy $(CODE)
+	@$(BIN)/mypy
 
 layers: $(STAMP) ## Check that imports point down
 	@$(BIN)/lint-imports --no-logo
 
 format: $(STAMP) ## Put format and imports in order
-	@$(BIN)/ruff check --fix --quiet --exit-zero $(CODE)
-	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix --quiet --exit-zero
+	@$(BIN)/ruff format
 
 bench: $(STAMP) ## Run the benchmarks, or one: make bench BENCH=seams
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
@@ -61,7 +60,7 @@ wheel: $(STAMP) ## Build dist/overtile-*.whl
 
 clean: ## Remove caches and builds; .venv and out/ stay
 	@rm -rf dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp comes last, so a set-up that was stopped midway is gone on with, not trusted. A .venv
 # that cannot run pip under Python 3.11 (half made, moved, of another version) is made anew.

@@ -79,8 +79,8 @@ def _part(
 
 def _rect(box: Frame, u: float, v: float, a: float, b: float) -> tuple[Polygon, Frame]:
     """Return a rectangle given along the sides of ``box``: centre and half sides."""
-    corners = np.array([[u - a, v - b], [u + a, v - b], [u + a, v + b], [u - a, v + b]])
-    x, y = box.at(np.array([[u, v]]))[0]
+    corners = np.array([[u - a, v - b], [u + a, v - b], [u + a, v + b], [u - a, v + b]], float)
+    x, y = box.at(np.array([[u, v]], float))[0]
     axes = Frame(x=float(x), y=float(y), ux=box.ux, uy=box.uy, a=a, b=b)
     if b > a:
         axes = Frame(x=float(x), y=float(y), ux=-box.uy, uy=box.ux, a=b, b=a)
