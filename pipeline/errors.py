@@ -65,4 +65,6 @@ class LockedError(PipelineError):
 
     def __str__(self) -> str:
         """Return who holds which folder, and what to do."""
-        return f"{self.folder} is in use by {self.holder}; wait for it to end or choose another --out"
+        return (
+            f"{self.folder} is in use by {self.holder}; wait for it to end or choose another --out"
+        )

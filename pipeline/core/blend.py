@@ -39,7 +39,8 @@ def taper(tile: Window, core: Window, *, halo: int) -> Float64[np.ndarray, "rows
     """Weigh a tile's pixels, as the product of a `ramp` along rows and along columns."""
     rows = ramp(tile.height, before=core.row - tile.row, after=tile.bottom - core.bottom, halo=halo)
     cols = ramp(tile.width, before=core.col - tile.col, after=tile.right - core.right, halo=halo)
-    return rows[:, None] * cols[None, :]
+    weights: Float64[np.ndarray, "rows cols"] = rows[:, None] * cols[None, :]
+    return weights
 
 
 def blended(
@@ -59,7 +60,7 @@ def blended(
         Quantised probabilities, 255 where there is no data; and the largest minus the
         smallest quantised value that the tiles give for a pixel, over all classes.
     """
-    total: Float64[np.ndarray, "..."] | None = None
+    total: Float64[np.ndarray, "classes rows cols"] | None = None
     for window, steps, weights in tiles:
         if total is None:
             shape = (len(steps), core.height, core.width)

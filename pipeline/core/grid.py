@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipeline.core.window import Window
 
@@ -119,8 +120,8 @@ class TileGrid:
     def cores(self) -> Iterator[Window]:
         """Yield the cores row by row; they partition the scene."""
         rows, cols = self.row_cuts, self.col_cuts
-        for top, bottom in zip(rows[:-1], rows[1:], strict=True):
-            for left, right in zip(cols[:-1], cols[1:], strict=True):
+        for top, bottom in pairwise(rows):
+            for left, right in pairwise(cols):
                 yield Window(row=top, col=left, height=bottom - top, width=right - left)
 
     def tile(self, core: Window) -> Window:

@@ -46,7 +46,8 @@ def classified(
     reaches ``threshold``, in quantised steps.
     """
     best = probability.max(axis=0)
-    label = probability.argmax(axis=0).astype(np.uint8) + np.uint8(1)
+    label: UInt8[np.ndarray, "rows cols"] = probability.argmax(axis=0).astype(np.uint8)
+    label += np.uint8(1)
     label[best < threshold] = 0
     label[best == NODATA] = NODATA
     return label

@@ -60,7 +60,8 @@ def pycoco(masks: Any, most: int) -> Any:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    truth, found = [], []
+    truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for image, (true, predicted, confidence) in enumerate(masks, 1):
         for one in true:
             code = rle.encode(np.asfortranarray(one))
@@ -128,9 +129,9 @@ def test_every_figure_equals_pycocotools(seed: int, most: int) -> None:
         confidences.append(confidence)
         images.append(np.full(len(predicted), image))
     reference = pycoco(masks, most)
-    confidence, image = np.concatenate(confidences), np.concatenate(images)
+    confidence, of_image = np.concatenate(confidences), np.concatenate(images)
     pairs = joined(parts)
-    keep = kept(image, confidence, most=most)
+    keep = kept(of_image, confidence, most=most)
     new = np.cumsum(keep) - 1
     pairs = Overlaps(
         predicted=new[pairs.predicted[keep[pairs.predicted]]],
@@ -212,7 +213,7 @@ def test_pixel_overlaps_equal_polygon_overlaps_on_whole_pixels() -> None:
         for shapes in (predicted, truth)
     ]
     runs = tuple(rasterize(shapes, height=SIDE, width=SIDE) for shapes in snapped)
-    in_pixels = pixel_overlaps(*snapped, runs)  # type: ignore[arg-type]
+    in_pixels = pixel_overlaps(snapped[0], snapped[1], (runs[0], runs[1]))
     in_plane = overlaps(*snapped)
     np.testing.assert_array_equal(in_pixels.predicted, in_plane.predicted)
     np.testing.assert_array_equal(in_pixels.shared, in_plane.shared)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import numpy as np
 import pytest
@@ -70,7 +71,8 @@ def make_footprints(seed: int, *, count: int = 64, side: int = 256) -> Footprint
         shape = Polygon(np.round(outline) if at % 2 else outline)
         if at % 3 == 0:
             shape = Polygon(corner + cell * 0.45 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]))
-            shape = shape.difference(shapely.box(*(corner - cell / 5), *(corner + cell / 5)))
+            hole = shapely.box(*(corner - cell / 5), *(corner + cell / 5))
+            shape = cast(Polygon, shape.difference(hole))
         if shape.is_valid and shape.geom_type == "Polygon" and shape.area > 0.5:
             polygons.append(shape)
     return footprints_of(polygons, seed=seed)

@@ -45,7 +45,7 @@ def sound(
     where = provenance(utm, height=600, width=700)
     batch = footprints(1, count=30)
     for kind in ("mask", "probability"):
-        raster = Raster(kind=kind, bands=("what",), provenance=where)  # type: ignore[arg-type]
+        raster = Raster(kind=kind, bands=("what",), provenance=where)
         with MosaicWriter(folder / "work.tif", raster) as mosaic:
             pixels = np.random.default_rng(0).integers(0, 3, (1, 600, 700)).astype(np.uint8)
             mosaic.write(Window(row=0, col=0, height=600, width=700), pixels)

@@ -16,7 +16,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
-from shapely.geometry import Polygon, shape
+from shapely.geometry import MultiPolygon, Polygon, shape
 
 from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
@@ -104,7 +104,9 @@ def test_polygons_over_the_antimeridian_are_cut_there(
     write_geojson(tmp_path / "p.geojson", [batch], provenance(georef))
     assert check_geojson(tmp_path / "p.geojson") == []
     (feature,) = _features(tmp_path / "p.geojson")
-    parts = shape(feature["geometry"]).geoms
+    whole = shape(feature["geometry"])
+    assert isinstance(whole, MultiPolygon)
+    parts = whole.geoms
     assert sorted(part.bounds for part in parts) == [
         (-180.0, 8.5, -179.5, 9.5),
         (179.5, 8.5, 180.0, 9.5),

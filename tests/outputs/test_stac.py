@@ -47,6 +47,7 @@ def test_items_are_valid_on_every_grid(provenance: Where, georef: Georef, tmp_pa
 def test_the_frame_holds_the_pixels(provenance: Where, utm: Georef) -> None:
     item = make_item([], provenance(utm), source="x", version="1")
     frame = shapely.from_geojson(json.dumps(item["geometry"]))
+    assert isinstance(frame, shapely.Polygon)
     assert shapely.is_ccw(frame.exterior)
     area, _ = WGS84.geometry_area_perimeter(frame)
     assert area == pytest.approx((256 * 0.3) ** 2, rel=2e-3)  # UTM stretches by up to 1e-3

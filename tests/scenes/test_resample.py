@@ -30,7 +30,7 @@ def whole(scene: Resampled) -> Window:
 def test_a_window_is_that_part_of_the_whole_bit_for_bit(
     sizes: tuple[int, int, int, int],
     dtype: str,
-    holes: bool,  # noqa: FBT001 - drawn
+    holes: bool,
     data: st.DataObject,
 ) -> None:
     rows, cols, height, width = sizes

@@ -33,7 +33,7 @@ def amplitudes(ref: SceneRef) -> np.ndarray:
     pixels, valid = scene.read(whole, (1,))
     assert pixels.dtype == np.float32
     assert valid.all()
-    return pixels[0]
+    return pixels[0, :, :]
 
 
 def test_slices_are_the_volume_cut_open(volume: str) -> None:

@@ -19,7 +19,7 @@ from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
 from pipeline.scenes.tiff import Layout, read_layout
 
-LAYOUTS = {
+LAYOUTS: dict[str, dict[str, object]] = {
     "strips": {},
     "tiles": {"tiled": True, "blockxsize": 32, "blockysize": 16},
     "planar": {"interleave": "band"},
