@@ -22,6 +22,7 @@ from pipeline.runs.truth_labels import open_labels, read_block
 from pipeline.scenes.scene import Scene
 
 _LONGEST = 2048
+_CELLS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,10 @@ class PixelCounts:
     """Pixels that count."""
     missing: int
     """Pixels of the scene, inside the labelled area, for which there is no prediction."""
+    cell: int
+    """Edge of the cells of ``holes``, in pixels."""
+    holes: Bool[np.ndarray, "cell_rows cell_cols"]
+    """Cells of the scene that lack a prediction in at least half of their pixels."""
     valid_mine: Int64[np.ndarray, " predictions"]
     """Pixels of each prediction that count."""
     valid_truth: Int64[np.ndarray, " truths"]
@@ -74,6 +79,8 @@ def count_pixels(compared: Compared) -> PixelCounts:
     valid_mine = np.zeros(len(compared.mine), np.int64)
     valid_truth = np.zeros(len(compared.truth), np.int64)
     evaluated = missing = 0
+    cell = max(4, math.ceil(max(grid.height, grid.width) / _CELLS))
+    lacking = np.zeros((math.ceil(grid.height / cell), math.ceil(grid.width / cell)), np.int64)
     with ExitStack() as stack:
         layers = _layers(compared, stack)
         for block, window in _windows(blocks, grid):
@@ -86,13 +93,17 @@ def count_pixels(compared: Compared) -> PixelCounts:
             valid_mine += inside(layers.mine, valid, window)
             valid_truth += inside(layers.truth, valid, window)
             evaluated += int(valid.sum())
-            missing += int((wanted & ~valid).sum())
+            rows, cols = np.nonzero(wanted & ~valid)
+            missing += len(rows)
+            np.add.at(lacking, ((rows + window.row) // cell, (cols + window.col) // cell), 1)
     return PixelCounts(
         blocks=blocks,
         counts=counts,
         levels=histogram if layers.probability else None,
         evaluated=evaluated,
         missing=missing,
+        cell=cell,
+        holes=lacking * 2 >= cell * cell,
         valid_mine=valid_mine,
         valid_truth=valid_truth,
     )

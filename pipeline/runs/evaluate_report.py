@@ -82,6 +82,7 @@ def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str
         "width": grid.width,
         "pyramid": picture,
         "aoi": None if compared.aoi is None else encoded(compared.aoi),
+        "holes": encoded(_holes(evaluation)),
         "mine": {
             **_shapes(compared.mine),
             "status": bytes_text(mine),
@@ -114,6 +115,15 @@ def _picture(
     if not path.is_file():
         return None, f"the map has no imagery: {path} is not there; name it with --scene"
     return imagery(path, grid)
+
+
+def _holes(evaluation: Evaluation) -> Shaped[np.ndarray, " areas"]:
+    """Return where there is no prediction, cell by cell."""
+    counts = evaluation.counts
+    row, col = np.argwhere(counts.holes).T * counts.cell
+    boxes = shapely.box(col, row, col + counts.cell, row + counts.cell)
+    parts: Shaped[np.ndarray, " areas"] = shapely.get_parts(shapely.union_all(boxes))
+    return parts[shapely.area(parts) > 0]
 
 
 def _shapes(side: Side) -> dict[str, Any]:

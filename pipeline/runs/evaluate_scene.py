@@ -83,6 +83,10 @@ def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compar
     notes = [f"prediction: {note}" for note in predicted.objects.notes]
     clean = without_repeats(truth)
     notes += [f"truth: {note}" for note in clean.notes]
+    failed = predicted.manifest.get("tiles_failed")
+    if failed:
+        what = several(len(failed), "tile")
+        notes.append(f"{what} could not be predicted: what lies there does not count")
     mine, other = _framed(predicted.objects, frame), _framed(clean, frame)
     if mine.outside:
         notes.append(f"{several(mine.outside, 'prediction')} outside the scene left out")

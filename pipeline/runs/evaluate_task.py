@@ -51,8 +51,7 @@ def write_threshold(task: Path, out: Path, *, precision: float | None) -> dict[s
 
 def _fresh(report: dict[str, Any]) -> str:
     """Return a task file that says what the run's own task said of name and model."""
-    made = report["made"]
-    task = made.get("task") if isinstance(made.get("task"), dict) else {}
-    model = made.get("model") if isinstance(made.get("model"), dict) else {}
-    name = task.get("name") or "buildings"
-    return f"name: {name}-tuned\nmodel: {task.get('model') or model.get('name') or 'buildings'}\n"
+    task, model = report["made"].get("task"), report["made"].get("model")
+    name = task if isinstance(task, str) else "buildings"
+    known = model.get("name") if isinstance(model, dict) else None
+    return f"name: {name}-tuned\nmodel: {known or 'buildings'}\n"

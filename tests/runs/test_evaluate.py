@@ -391,3 +391,22 @@ def test_report_json_is_what_its_schema_says(tmp_path: Path, what: str) -> None:
     schema = Path(pipeline.outputs.report.__file__).with_name("schema.json")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     jsonschema.validate(report, json.loads(schema.read_text()))
+
+
+def test_failed_tiles_are_told_and_drawn(tmp_path: Path) -> None:
+    from pipeline.runs.evaluate_report import map_data
+
+    houses = town()
+    folder = run_folder(tmp_path / "scene_1", houses, *guessed(houses))
+    mask = drawn(guessed(houses)[0])
+    mask[128:256, 128:256] = 255
+    raster(folder / "mask.tif", mask)
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["tiles_failed"] = [{"tile": 4, "reason": "it cannot be read"}]
+    (folder / "run.json").write_text(json.dumps(manifest))
+    truth = geojson(tmp_path / "truth.geojson", houses)
+    found = evaluate_scene(folder, truth, options=QUICK)
+    assert "1 tile could not be predicted" in found.report["notes"][0]
+    assert found.counts.missing == 128 * 128
+    assert found.counts.holes.sum() * found.counts.cell**2 == 128 * 128
+    assert map_data(found, None)["holes"]["n"] == 1

@@ -13,6 +13,7 @@ class SceneMap {
     this.mine = { ...polygonsOf(map.mine.shapes), status: bytesOf(map.mine.status) };
     this.truth = { ...polygonsOf(map.truth.shapes), status: bytesOf(map.truth.status) };
     this.aoi = map.aoi ? polygonsOf(map.aoi) : null;
+    this.holes = polygonsOf(map.holes);
     this.images = new Map();
     this.chosen = null;
     this.listen();

@@ -69,6 +69,7 @@ function fillMap() {
     button.addEventListener("click", act);
     zooms.append(button);
   }
+  if (scene.holes.n) byId("map-about").append(" Stripes: there is no prediction.");
   byId("bar").append(zooms);
   return scene;
 }

@@ -65,7 +65,8 @@ function fillMeasures(report) {
 
 function fillMade(report) {
   const place = byId("made"), add = (name, value) => {
-    if (known(value) && value !== "") place.append(make("dt", {}, name), make("dd", {}, String(value)));
+    const title = name.charAt(0).toUpperCase() + name.slice(1);
+    if (known(value) && value !== "") place.append(make("dt", {}, title), make("dd", {}, String(value)));
   };
   const { inputs, plane, made, evaluated } = report;
   for (const [name, key] of [["Prediction", "predicted"], ["Truth", "truth"], ["Labelled area", "aoi"]]) {
@@ -79,7 +80,7 @@ function fillMade(report) {
   const flat = (value, prefix, depth) => {
     for (const [name, one] of Object.entries(value)) {
       if (one !== null && typeof one === "object" && !Array.isArray(one) && depth < 2) flat(one, `${prefix}${name} `, depth + 1);
-      else if (one === null || typeof one !== "object") add(`${prefix}${name}`.replaceAll("_", " "), one);
+      else if (known(one) && typeof one !== "object") add(`${prefix}${name}`.replaceAll("_", " "), one);
     }
   };
   flat(Object.fromEntries(["scene", "model", "task", "config", "versions", "code"].filter((key) => made[key]).map((key) => [key, made[key]])), "", 0);

@@ -6,6 +6,7 @@ Object.assign(SceneMap.prototype, {
     context.fillStyle = colour("map");
     context.fillRect(0, 0, view.width, view.height);
     if (on.scene) this.drawTiles(context, view);
+    if (this.holes.n) this.drawHoles(context, view, colour("ink"));
     const dim = on.scene ? 0.22 : 0.4;
     if (this.aoi) this.drawShapes(context, view, this.aoi, null, { stroke: colour("ink"), width: 1.5, dash: [8, 5] });
     if (on.truth) this.drawShapes(context, view, this.truth, null, { stroke: colour("truth"), width: 1.6 });
@@ -24,6 +25,24 @@ Object.assign(SceneMap.prototype, {
       context.strokeStyle = "#fff";
       context.stroke();
     }
+  },
+
+  // Stripes where there is no prediction.
+  drawHoles(context, view, ink) {
+    const rows = Array.from({ length: this.holes.n }, (_, row) => row);
+    context.save();
+    this.trace(context, view, this.holes, rows);
+    context.clip("evenodd");
+    context.globalAlpha = 0.6;
+    context.strokeStyle = ink;
+    context.lineWidth = 1.2;
+    context.beginPath();
+    for (let x = -view.height; x < view.width; x += 9) {
+      context.moveTo(x, view.height);
+      context.lineTo(x + view.height, 0);
+    }
+    context.stroke();
+    context.restore();
   },
 
   drawTiles(context, view) {
