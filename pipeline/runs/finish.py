@@ -208,7 +208,7 @@ def _manifest(
     return manifest
 
 
-def seam_difference(spread: np.ndarray[Any, Any]) -> dict[str, float]:
+def seam_difference(spread: np.ndarray) -> dict[str, float]:
     """Return how far overlapping tiles disagree: largest minus smallest probability.
 
     Args:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
@@ -61,7 +60,7 @@ class Joiner:
         self.counts = np.zeros(256, np.int64)
         self.spread = np.zeros(256, np.int64)
 
-    def add(self, core: Window, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    def add(self, core: Window, arrays: dict[str, np.ndarray]) -> None:
         """Take the artefact of the next tile.
 
         Raises:
@@ -91,7 +90,7 @@ class Joiner:
         for writer in self._writers.values():
             writer.close()
 
-    def _place(self, core: Window, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    def _place(self, core: Window, arrays: dict[str, np.ndarray]) -> None:
         step = self._plan.thumb_step
         row, col = -(-core.row // step), -(-core.col // step)
         small = arrays["mask"][-core.row % step :: step, -core.col % step :: step]

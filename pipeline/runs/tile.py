@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import shapely
@@ -225,7 +224,7 @@ def _blend(
 
 def _finished(
     job: TileJob, probability: UInt8[np.ndarray, "classes rows cols"]
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> dict[str, np.ndarray]:
     """Return what a tile leaves: rasters inside the area of interest, polygons whole."""
     labels = classified(probability, threshold=job.plan.threshold)
     traced = np.where(labels == NODATA, np.uint8(0), labels)
