@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -59,7 +58,7 @@ class NetworkConfig(Section):
     """Where the encoder starts; random without."""
 
     @model_validator(mode="after")
-    def _one_block_a_halving(self) -> Self:
+    def _one_block_a_halving(self) -> NetworkConfig:
         if len(self.decoder) != self.depth:
             raise ValueError(f"decoder has {len(self.decoder)} blocks, depth is {self.depth}")
         return self
@@ -128,7 +127,7 @@ class ScheduleConfig(Section):
     """Decay of the averaged weights, which are what ships."""
 
     @model_validator(mode="after")
-    def _phases_fit(self) -> Self:
+    def _phases_fit(self) -> ScheduleConfig:
         if self.warmup + self.decay > self.steps:
             raise ValueError(f"warmup + decay exceed the {self.steps} steps")
         return self

@@ -48,7 +48,7 @@ class Trainer:
     """The part of it that went into batches."""
 
 
-def fit(config_path: Path, out_dir: Path, resume: bool = False) -> dict[str, Any]:
+def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, Any]:
     """Train as a config file says and return the summary of the export.
 
     Args:

@@ -41,9 +41,7 @@ def buildings_card(summary: dict[str, Any], *, threshold: float) -> ModelCard:
         summary: What the training wrote beside its export.
         threshold: Probability from which a pixel is a building.
     """
-    network = Network(
-        architecture="smp_unet", arguments=summary["arguments"], stride=16, reach=0
-    )
+    network = Network(architecture="smp_unet", arguments=summary["arguments"], stride=16, reach=0)
     found = reach(build(network), in_channels=3, stride=16, limit=240)
     return ModelCard(
         name="buildings",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from pipeline.core.compiled import compiled
 from pipeline.training.batches import normalised
 from pipeline.training.places import Level, Place
 
@@ -109,7 +109,7 @@ def marked_objects(
     return np.where(rest > 0, rest + markers.max(), grown).astype(np.int32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _grown(
     markers: NDArray[np.int32], mask: NDArray[np.bool_]
 ) -> NDArray[np.int32]:  # pragma: no cover - compiled

@@ -6,9 +6,10 @@ Instances are int arrays: 0 is ground, every other number one building.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from pipeline.core.compiled import compiled
 
 CONTACT_SCALE = 250
 """A contact map of 250 weighs w0 times, one of 0 nothing extra."""
@@ -45,7 +46,7 @@ def interiors(instances: NDArray[np.int32], *, radius: float) -> NDArray[np.uint
     return _same_around(instances, offsets)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _same_around(
     instances: NDArray[np.int32], offsets: NDArray[np.int64]
 ) -> NDArray[np.uint8]:  # pragma: no cover - compiled

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pipeline.core.compiled import compiled
 from pipeline.training.config import AugmentConfig
 from pipeline.training.places import Level, Place
 
@@ -73,8 +73,7 @@ def cut(
         level.instances,
         level.contact,
         level.known,
-        matrix,
-        np.array(centre, np.float64),
+        np.column_stack([matrix, centre]),
         crop,
     )
     scale = float(np.sqrt(abs(np.linalg.det(matrix))))
@@ -87,20 +86,19 @@ def cut(
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mirrored(at: int, length: int) -> int:  # pragma: no cover - compiled
     at %= 2 * length
     return at if at < length else 2 * length - 1 - at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cut(
     image: NDArray[np.uint8],
     instances: NDArray[np.int32],
     contact: NDArray[np.uint8],
     known: NDArray[np.bool_],
     matrix: NDArray[np.float64],
-    centre: NDArray[np.float64],
     crop: int,
 ) -> tuple[
     NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], NDArray[np.bool_]
@@ -114,8 +112,8 @@ def _cut(
         for col in range(crop):
             # From pixel centres to pixel centres.
             y, x = row + 0.5 - crop / 2, col + 0.5 - crop / 2
-            r = centre[0] + matrix[0, 0] * y + matrix[0, 1] * x - 0.5
-            c = centre[1] + matrix[1, 0] * y + matrix[1, 1] * x - 0.5
+            r = matrix[0, 2] + matrix[0, 0] * y + matrix[0, 1] * x - 0.5
+            c = matrix[1, 2] + matrix[1, 0] * y + matrix[1, 1] * x - 0.5
             r0, c0 = int(np.floor(r)), int(np.floor(c))
             fr, fc = np.float32(r - r0), np.float32(c - c0)
             ra, rb = _mirrored(r0, height), _mirrored(r0 + 1, height)
