@@ -59,6 +59,8 @@ class _Layers:
     unknown: Runs | None
     mask: Scene | None
     probability: Scene | None
+    solid: bool
+    """True where 255 in the mask is a class: nothing says that it is nodata."""
 
 
 def count_pixels(compared: Compared) -> PixelCounts:
@@ -155,13 +157,16 @@ def _layers(compared: Compared, stack: ExitStack) -> _Layers:
             return None
         return rasterize(areas, height=grid.height, width=grid.width).by_row()
 
+    mask = opened("mask")
     return _Layers(
         mine=compared.mine.runs.by_row(),
         truth=compared.truth.runs.by_row(),
         aoi=drawn(compared.aoi),
         unknown=drawn(compared.unknown),
-        mask=opened("mask"),
+        mask=mask,
         probability=opened("probability"),
+        solid=compared.predicted.objects.unknown is None
+        and (mask is None or mask.info.nodata is None),
     )
 
 
@@ -179,7 +184,7 @@ def _valid(
     if layers.unknown is not None:
         wanted &= paint(layers.unknown, np.ones(layers.unknown.count, np.uint8), window) == 0
     valid = wanted.copy()
-    if layers.mask is not None and not _binary(layers.mask):
+    if layers.mask is not None and not layers.solid:
         valid &= read_block(layers.mask, window) != 255
     probability = None
     if layers.probability is not None:
@@ -188,15 +193,10 @@ def _valid(
     return valid, wanted, probability
 
 
-def _binary(mask: Scene) -> bool:
-    """Return whether 255 may be a class: no file of ours, and no nodata declared."""
-    return mask.info.nodata is None
-
-
 def _labels(layers: _Layers, compared: Compared, window: Window) -> UInt8[np.ndarray, "rows cols"]:
     """Return predicted classes: the mask's where there is one class, else the polygons'."""
     if layers.mask is not None and len(compared.classes) == 1:
         labels = read_block(layers.mask, window)
-        found = (labels > 0) if _binary(layers.mask) else (labels > 0) & (labels < 255)
+        found = (labels > 0) if layers.solid else (labels > 0) & (labels < 255)
         return found.astype(np.uint8)
     return paint(layers.mine, compared.label_mine.astype(np.uint8), window)

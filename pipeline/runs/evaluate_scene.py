@@ -193,8 +193,9 @@ def _check_coverage(
     if len(truth) < 5 or len(mine) < 20:
         return
     margin = min(100, 0.05 * min(frame.grid.width, frame.grid.height))
-    hull = shapely.convex_hull(shapely.union_all(shapely.envelope(truth))).buffer(margin)
-    share = hull.area / (frame.grid.width * frame.grid.height)
+    corners = shapely.multipoints(shapely.bounds(truth).reshape(-1, 2))
+    hull = shapely.buffer(shapely.convex_hull(corners), margin)
+    share = float(shapely.area(hull)) / (frame.grid.width * frame.grid.height)
     away = 1 - shapely.intersects(hull, mine).mean()
     if share < 1 / 3 and away > 0.5:
         raise ConfigError(

@@ -410,3 +410,14 @@ def test_failed_tiles_are_told_and_drawn(tmp_path: Path) -> None:
     assert found.counts.missing == 128 * 128
     assert found.counts.holes.sum() * found.counts.cell**2 == 128 * 128
     assert map_data(found, None)["holes"]["n"] == 1
+
+
+def test_a_mask_without_nodata_tag_may_still_have_255_for_it(tmp_path: Path) -> None:
+    houses = town()
+    truth = geojson(tmp_path / "truth.geojson", houses)
+    pixels = drawn(houses)
+    pixels[:200] = 255
+    mask = raster(tmp_path / "mask.tif", pixels, nodata=None)
+    report = evaluate_scene(mask, truth, options=QUICK).report
+    assert report["evaluated"]["missing_pixels"] == 200 * SIDE
+    assert report["pixels"]["all"]["precision"] > 0.9
