@@ -78,13 +78,15 @@ def map_tile(job: TileJob) -> TileRecord:
     clock = _Clock()
     if plan.card.context == "blend":
         probability, spread = _blend(job)
+        thumb = None
         _, valid = _scene(plan, resampled=False).read(job.core, plan.bands)
         clock.lap("blend")
     else:
-        chances, valid = _predicted(plan, job.core, clock)
-        probability, spread = quantised(chances, valid), None
+        seen = _predicted(plan, job.core, clock)
+        valid, thumb = seen.valid, seen.thumb
+        probability, spread = quantised(seen.chances, valid), None
     arrays = _finished(job, probability)
-    arrays["thumb"] = _thumb(job)
+    arrays["thumb"] = _thumb(plan, job.core) if thumb is None else thumb
     clock.lap("trace")
     if spread is not None:
         arrays["spread"] = np.bincount(spread[valid], minlength=256)
@@ -102,8 +104,8 @@ def predict_tile(job: TileJob) -> TileRecord:
         return TileRecord(index=job.index, reused=True)
     clock = _Clock()
     tile = plan.grid.tile(job.core).clipped(height=plan.grid.height, width=plan.grid.width)
-    chances, valid = _predicted(plan, job.core, clock, keep=tile)
-    write_artefact(path, {"probability": quantised(chances, valid)})
+    seen = _predicted(plan, job.core, clock, keep=tile)
+    write_artefact(path, {"probability": quantised(seen.chances, seen.valid)})
     clock.lap("write")
     return TileRecord(index=job.index, seconds=clock.seconds)
 
@@ -123,12 +125,19 @@ def overlapping(plan: ScenePlan, core: Window, cores: list[Window]) -> tuple[Win
     return tuple(other for other in cores if meets(other))
 
 
-def core_probabilities(
-    plan: ScenePlan, core: Window
-) -> Float32[np.ndarray, "classes rows cols"]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Seen:
+    """What a tile's forward pass gave, cut to what was wanted of it."""
+
+    chances: Float32[np.ndarray, "classes rows cols"]
+    valid: Bool[np.ndarray, "rows cols"]
+    thumb: UInt8[np.ndarray, "3 small_rows small_cols"] | None
+
+
+def core_probabilities(plan: ScenePlan, core: Window) -> Float32[np.ndarray, "classes rows cols"]:
     """Return a core's class probabilities before they are quantised, 0..1."""
     install_guard()
-    return np.asarray(_predicted(plan, core, _Clock())[0])
+    return np.asarray(_predicted(plan, core, _Clock()).chances)
 
 
 class _Clock:
@@ -170,7 +179,7 @@ def close_scene() -> None:
 
 def _predicted(
     plan: ScenePlan, core: Window, clock: _Clock, *, keep: Window | None = None
-) -> tuple[Float32[np.ndarray, "classes rows cols"], Bool[np.ndarray, "rows cols"]]:
+) -> _Seen:
     """Return class probabilities and validity over the core, or over ``keep`` (same grid)."""
     grid = plan.grid
     tile, sampling = grid.tile(core), grid.sampling
@@ -194,13 +203,15 @@ def _predicted(
     clock.lap("predict")
     if sampling.identity:
         rows, cols = (keep or core).within(tile)
-        return chances[:, rows, cols], valid[rows, cols]
+        chances, valid = chances[:, rows, cols], valid[rows, cols]
+        thumb = None if keep else _small(pixels[:3, rows, cols], valid, plan, core)
+        return _Seen(chances=chances, valid=valid, thumb=thumb)
     box = sampling.box(core)
     rows, cols = box.within(tile)
     chances = interpolated(chances[:, rows, cols], box, core, sampling)
     _, valid = _scene(plan, resampled=False).read(core, plan.bands)
     clock.lap("resample")
-    return chances, valid
+    return _Seen(chances=chances, valid=valid, thumb=None)
 
 
 def _blend(
@@ -250,22 +261,22 @@ def _outside(job: TileJob) -> Bool[np.ndarray, "rows cols"] | None:
     return rasterize([(area, 0)], out_shape=shape, fill=1, transform=Affine(*moved)).astype(bool)
 
 
-def _thumb(job: TileJob) -> UInt8[np.ndarray, "3 rows cols"]:
-    """Return every n-th pixel of the core as RGB, for the quicklook; 0 where not valid."""
-    plan, step = job.plan, job.plan.thumb_step
-    core = job.core
+def _thumb(plan: ScenePlan, core: Window) -> UInt8[np.ndarray, "3 rows cols"]:
     pixels, valid = _scene(plan, resampled=False).read(core, plan.bands[:3])
-    rows = slice(-core.row % step, None, step)
-    cols = slice(-core.col % step, None, step)
-    return shown(pixels[:, rows, cols], valid[rows, cols], plan)
+    return _small(pixels, valid, plan, core)
 
 
-def shown(
+def _small(
     pixels: Shaped[np.ndarray, "bands rows cols"],
     valid: Bool[np.ndarray, "rows cols"],
     plan: ScenePlan,
-) -> UInt8[np.ndarray, "3 rows cols"]:
-    """Return pixels as RGB, stretched as the network sees them."""
+    core: Window,
+) -> UInt8[np.ndarray, "3 out_rows out_cols"]:
+    """Return every n-th pixel of a core as RGB, stretched as the network sees them."""
+    step = plan.thumb_step
+    rows = slice(-core.row % step, None, step)
+    cols = slice(-core.col % step, None, step)
+    pixels, valid = pixels[:, rows, cols], valid[rows, cols]
     low, high = plan.stretch.low, plan.stretch.high
     share = np.clip((np.nan_to_num(pixels.astype(np.float32)) - low) / (high - low), 0, 1)
     rgb = np.rint(share * 255).astype(np.uint8)
