@@ -278,7 +278,8 @@ def _small(
     cols = slice(-core.col % step, None, step)
     pixels, valid = pixels[:, rows, cols], valid[rows, cols]
     low, high = plan.stretch.low, plan.stretch.high
-    share = np.clip((np.nan_to_num(pixels.astype(np.float32)) - low) / (high - low), 0, 1)
+    with np.errstate(over="ignore"):
+        share = np.clip((np.nan_to_num(pixels.astype(np.float32)) - low) / (high - low), 0, 1)
     rgb = np.rint(share * 255).astype(np.uint8)
     rgb[:, ~valid] = 0
     return rgb if len(rgb) == 3 else np.repeat(rgb[:1], 3, axis=0)
