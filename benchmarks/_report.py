@@ -20,7 +20,9 @@ def tell(name: str, rows: Sequence[dict[str, Any]]) -> None:
     widths = [max(len(line[i]) for line in [heads, *cells]) for i in range(len(heads))]
     sys.stdout.write(f"{name}: {os.cpu_count()} cores, {platform.machine()}\n")
     for line in [heads, *cells]:
-        sys.stdout.write("  ".join(text.ljust(width) for text, width in zip(line, widths)) + "\n")
+        sys.stdout.write(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + "\n"
+        )
     sys.stdout.write(json.dumps({"benchmark": name, "rows": rows}) + "\n")
     sys.stdout.flush()
 

@@ -1,6 +1,6 @@
 """What everything around the network costs: wall time of `map` over bare forward passes.
 
-``python benchmarks/efficiency.py SCENE.tif`` maps the scene with the shipped buildings
+``python -m benchmarks.efficiency SCENE.tif`` maps the scene with the shipped buildings
 model as a user would (a process of its own, importing and reading included), then runs
 the same engine over the same tiles in a bare loop, tile pixels already in memory.
 """
@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _report import peak_memory, tell
 
+from benchmarks._report import peak_memory, tell
 from pipeline.core.tile import cut
 from pipeline.models.shelf import load_predictor
 from pipeline.runs.planning import plan_scene

@@ -1,6 +1,6 @@
 """Memory: does a scene 16 times as large take more of it?
 
-``python benchmarks/memory.py`` makes two scenes of speckled blocks on the fly, of
+``python -m benchmarks.memory`` makes two scenes of speckled blocks on the fly, of
 10,000 x 10,000 and 40,000 x 40,000 pixels, maps both with the threshold model, and
 compares the largest resident memory of the process tree.
 """
@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from _report import peak_memory, tell
 from rasterio.transform import from_origin
 from rasterio.windows import Window
+
+from benchmarks._report import peak_memory, tell
 
 
 def make(path: Path, size: int) -> None:
@@ -52,6 +53,7 @@ def make(path: Path, size: int) -> None:
 def main(small: int = 10_000, large: int = 40_000) -> None:
     """Measure and tell."""
     rows: list[dict[str, object]] = []
+    first = 0.0
     for size in (small, large):
         with tempfile.TemporaryDirectory() as folder:
             scene = Path(folder) / "made.tif"
@@ -64,11 +66,12 @@ def main(small: int = 10_000, large: int = 40_000) -> None:
                 if process.wait():
                     raise SystemExit("overtile map failed")
             seconds = time.monotonic() - began
+        first = first or peak.bytes
         rows.append(
             {
                 "pixels": f"{size} x {size}",
                 "peak_gb": peak.bytes / 1e9,
-                "over_small": peak.bytes / 1e9 / float(str((rows or [{"peak_gb": peak.bytes / 1e9}])[0]["peak_gb"])),
+                "over_small": peak.bytes / first,
                 "seconds": seconds,
                 "mpx_per_s": size * size / 1e6 / seconds,
             }

@@ -1,6 +1,6 @@
 """Seams: how far the stitched scene is from one forward pass over the whole of it.
 
-``python benchmarks/seams.py SCENE.tif`` takes a crop of the scene through `map`'s own
+``python -m benchmarks.seams SCENE.tif`` takes a crop of the scene through `map`'s own
 tile code with several tile sizes, with the shipped buildings model and with a U-Net on a
 ResNet-34 encoder (untrained weights: seams do not care), and compares every probability
 with one pass over the whole crop, mirrored past its edges by the same halo.
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _report import tell
 
+from benchmarks._report import tell
 from pipeline.core.window import Window
 from pipeline.models.card import ModelCard, Network
 from pipeline.models.checkpoint import save
