@@ -35,6 +35,7 @@ class Peak:
     """The largest resident memory of a process and its children, sampled 20 times a second."""
 
     def __init__(self) -> None:
+        """Begin at nothing."""
         self.bytes = 0
 
 

@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,10 +47,11 @@ def resnet(folder: Path) -> Path:
         reach=0,
     )
     module = build(network)
-    for norm in module.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            norm.running_mean.normal_(0, 0.1)
-            norm.running_var.uniform_(0.5, 1.5)
+    for name, statistic in module.named_buffers():
+        if name.endswith("running_mean"):
+            statistic.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            statistic.uniform_(0.5, 1.5)
     found = reach(module, in_channels=3, stride=32, limit=800)
     shipped = card_of("buildings")
     card = ModelCard(
@@ -75,7 +77,7 @@ def stitched(plan: ScenePlan, core: int, halo: int) -> np.ndarray:
     return whole
 
 
-def rows_of(name: str, model: str, crop: MemoryScene, folder: Path) -> list[dict[str, object]]:
+def rows_of(name: str, model: str, crop: MemoryScene, folder: Path) -> list[dict[str, Any]]:
     """Return how far each tile size, and each smaller halo, is from one pass."""
     request = MapRequest(scenes=("memory",), out=folder, model=model)
     ref = crop.keep()
@@ -84,7 +86,7 @@ def rows_of(name: str, model: str, crop: MemoryScene, folder: Path) -> list[dict
     stride, halo = plan.grid.stride, plan.grid.halo
     whole_core = -(-CROP // stride) * stride
     reference = stitched(plan, whole_core, halo)
-    found = []
+    found: list[dict[str, Any]] = []
     for core, margin in ((640, halo), (320, halo), (640, halo // 2), (640, 32)):
         margin = margin // stride * stride
         began = time.monotonic()

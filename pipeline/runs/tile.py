@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
+from affine import Affine
 from jaxtyping import Bool, Float32, Shaped, UInt8
 from rasterio.features import rasterize
 
@@ -256,9 +257,8 @@ def _outside(job: TileJob) -> Bool[np.ndarray, "rows cols"] | None:
     if area is None or area.is_empty:
         return np.ones(shape, bool)
     moved = (1.0, 0.0, float(job.core.col), 0.0, 1.0, float(job.core.row))
-    from affine import Affine
-
-    return rasterize([(area, 0)], out_shape=shape, fill=1, transform=Affine(*moved)).astype(bool)
+    drawn = rasterize([(area, 0)], out_shape=shape, fill=1, transform=Affine(*moved))
+    return np.asarray(drawn, bool)
 
 
 def _thumb(plan: ScenePlan, core: Window) -> UInt8[np.ndarray, "3 rows cols"]:
