@@ -96,13 +96,15 @@ class Georef:
         half = 16.0
         lonlat = [
             self.to_lonlat(pixels + np.array(step))
-            for step in ((-half, 0.0), (half, 0.0), (0.0, -half), (0.0, half))
+            for step in ((0.0, 0.0), (-half, 0.0), (half, 0.0), (0.0, -half), (0.0, half))
         ]
         ends = np.stack(lonlat)
         usable = np.isfinite(ends).all(axis=(0, 2))
         ends = np.where(usable[None, :, None], ends, 0.0)
-        across_to, _, across = WGS84.inv(*ends[0].T, *ends[1].T)
-        down_to, _, down = WGS84.inv(*ends[2].T, *ends[3].T)
+        middle, left, right, top, bottom = ends
+        across, down = WGS84.inv(*left.T, *right.T)[2], WGS84.inv(*top.T, *bottom.T)[2]
+        # Both directions as seen from the middle: near a pole, north is another one at each end.
+        across_to, down_to = WGS84.inv(*middle.T, *right.T)[0], WGS84.inv(*middle.T, *bottom.T)[0]
         turn = np.radians(np.asarray(down_to) - np.asarray(across_to))
         area = np.asarray(across) * np.asarray(down) * np.abs(np.sin(turn)) / (2 * half) ** 2
         return np.where(usable, area, np.nan)
