@@ -91,7 +91,8 @@ class TorchPredictor:
         stretch: Stretch,
     ) -> torch.Tensor:
         if pixels.dtype.name not in {"uint8", "int16", "float32"}:
-            pixels = pixels.astype(np.float32)
+            with np.errstate(over="ignore"):  # 1e300 is infinite, and clamped below
+                pixels = pixels.astype(np.float32)
         sent = torch.from_numpy(np.ascontiguousarray(pixels))
         if self._device.type == "cuda":
             sent = sent.pin_memory()

@@ -38,7 +38,9 @@ class Threshold:
     ) -> Float32[np.ndarray, "channels rows cols"]:
         """Return the first band between ``stretch.low`` and ``stretch.high`` as 0..1."""
         scale = np.float32(1 / (stretch.high - stretch.low))
-        share = (pixels[:1].astype(np.float32) - np.float32(stretch.low)) * scale
+        # What is not valid may be -3.4e38, and what is valid too large for single precision.
+        with np.errstate(over="ignore", invalid="ignore"):
+            share = (pixels[:1].astype(np.float32) - np.float32(stretch.low)) * scale
         return np.clip(np.where(valid, share, np.float32(0)), 0, 1)
 
 

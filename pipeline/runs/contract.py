@@ -20,6 +20,9 @@ FARTHEST = 3.0
 UNSUITED = {"palette", "cyan", "magenta", "yellow", "black", "inverted gray", "lightness"}
 DTYPES = {"uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64"}
 SAMPLE_BLOCKS = 48
+"""Blocks with data whose values are sampled."""
+LOOKED_AT = 1024
+"""Blocks looked at to find them."""
 SAMPLE_EDGE = 256
 
 
@@ -35,6 +38,8 @@ class Contract:
     """The scene's grid and the network's."""
     warnings: tuple[str, ...]
     """Doubts that the user is told of."""
+    notes: tuple[str, ...] = ()
+    """What was chosen on the user's behalf, and is nothing to worry about."""
 
 
 def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
@@ -44,7 +49,7 @@ def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
         SceneError: It does not suit; says why, and which option would accept it.
     """
     info = scene.info
-    bands, doubts = _bands(info, card, task)
+    bands, chosen = _bands(info, card, task)
     if info.dtype not in DTYPES:
         raise SceneError(
             info.source,
@@ -52,12 +57,13 @@ def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
             f"convert it to one of {', '.join(sorted(DTYPES))}",
         )
     sampling, resampled = _sampling(info, card)
-    stretch, stretched = _stretch(scene, bands, card, task)
+    stretch, doubts, told = _stretch(scene, bands, card, task)
     return Contract(
         bands=bands,
         stretch=stretch,
         sampling=sampling,
-        warnings=(*info.warnings, *doubts, *resampled, *stretched),
+        warnings=(*info.warnings, *doubts),
+        notes=(*chosen, *resampled, *told),
     )
 
 
@@ -84,17 +90,15 @@ def _bands(info: SceneInfo, card: ModelCard, task: Task) -> tuple[tuple[int, ...
         return tuple(by_name[name] for name in wanted), []
     colourless = {band.colour for band in info.bands} <= {"undefined", "gray"}
     if colourless and len(info.bands) == len(wanted) > 1 and not unsuited:
-        doubt = f"its bands have no colours; taken as {', '.join(wanted)} in this order"
-        return tuple(band.index for band in info.bands), [doubt]
+        note = f"its bands have no colours; taken as {', '.join(wanted)} in this order"
+        return tuple(band.index for band in info.bands), [note]
     what = f"it has {len(info.bands)} band{'s' * (len(info.bands) != 1)} ({have})"
     way_out = "name the bands with --bands, such as --bands 3,2,1"
     if unsuited:
         what, way_out = f"its colours are {', '.join(unsuited)}", "convert it to RGB"
     elif len(info.bands) < len(wanted):
         way_out = "give imagery with these bands, or a model that takes what it has"
-    raise SceneError(
-        info.source, f"{what}; model {card.name!r} takes {', '.join(wanted)}", way_out
-    )
+    raise SceneError(info.source, f"{what}; model {card.name!r} takes {', '.join(wanted)}", way_out)
 
 
 def _named(info: SceneInfo, wanted: str | int, have: str) -> int:
@@ -146,39 +150,52 @@ def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:
         net_height=max(1, round(info.height * down / target)),
         net_width=max(1, round(info.width * across / target)),
     )
-    doubt = f"its ground pixel of {size:.3g} m is resampled to {target:.3g} m for the model"
-    return sampling, [doubt]
+    note = f"its ground pixel of {_metres(across, down)} is resampled to {target:.3g} m"
+    return sampling, [note]
+
+
+def _metres(across: float, down: float) -> str:
+    """Return a pixel's size in words: ``0.3 m``, or ``0.5 x 0.7 m`` if it is not square."""
+    if f"{across:.2g}" == f"{down:.2g}":
+        return f"{math.sqrt(across * down):.3g} m"
+    return f"{across:.3g} x {down:.3g} m"
 
 
 def _stretch(
     scene: Scene, bands: tuple[int, ...], card: ModelCard, task: Task
-) -> tuple[Stretch, list[str]]:
+) -> tuple[Stretch, list[str], list[str]]:
+    """Return which values become 0 and 1, doubts about them, and what is told of them."""
     info = scene.info
     if task.values.range is not None:
-        return Stretch(low=task.values.range[0], high=task.values.range[1]), []
+        return Stretch(low=task.values.range[0], high=task.values.range[1]), [], []
     if info.dtype == "uint8":
-        return Stretch(low=card.inputs.low, high=card.inputs.high), []
-    sample = _sample(scene, bands)
+        return Stretch(low=card.inputs.low, high=card.inputs.high), [], []
+    sample, whole = _sample(scene, bands)
     if not sample.size:
-        return Stretch(low=0.0, high=1.0), ["none of the sampled pixels has data"]
+        nothing = Stretch(low=0.0, high=1.0)
+        if whole:
+            return nothing, [], ["it has no data anywhere"]
+        doubt = f"none of {LOOKED_AT} blocks of it has data; say with --values what is black, white"
+        return nothing, [doubt], []
     low, high = (float(value) for value in np.percentile(sample, task.values.percentiles))
     if high <= low:
         high = low + 1.0
-    doubts = []
-    if low < 0 and info.dtype.startswith("int"):
-        doubts.append("some of its values are negative")
     told = f"values {low:.6g} to {high:.6g} ({info.dtype}) become black to white"
-    return Stretch(low=low, high=high), [*doubts, told] if doubts else []
+    if low < 0 and info.dtype.startswith("int"):
+        return Stretch(low=low, high=high), [f"some of its values are negative; {told}"], []
+    return Stretch(low=low, high=high), [], [told]
 
 
-def _sample(scene: Scene, bands: tuple[int, ...]) -> np.ndarray:
-    """Return valid values of blocks of full resolution, the same blocks for the same scene."""
+def _sample(scene: Scene, bands: tuple[int, ...]) -> tuple[np.ndarray, bool]:
+    """Return valid values of blocks of full resolution, the same blocks for the same scene.
+
+    Blocks without data do not count; true as well if every block of the scene was looked at.
+    """
     info = scene.info
-    rng = np.random.default_rng(0)
     rows, cols = math.ceil(info.height / SAMPLE_EDGE), math.ceil(info.width / SAMPLE_EDGE)
-    chosen = rng.permutation(rows * cols)[:SAMPLE_BLOCKS]
-    found = []
-    for block in np.sort(chosen).tolist():
+    order = np.random.default_rng(0).permutation(rows * cols)[:LOOKED_AT]
+    found: list[np.ndarray] = []
+    for block in order.tolist():
         window = Window(
             row=block // cols * SAMPLE_EDGE,
             col=block % cols * SAMPLE_EDGE,
@@ -186,5 +203,8 @@ def _sample(scene: Scene, bands: tuple[int, ...]) -> np.ndarray:
             width=SAMPLE_EDGE,
         ).clipped(height=info.height, width=info.width)
         pixels, valid = scene.read(window, bands)
-        found.append(pixels[:, valid].ravel().astype(np.float64))
-    return np.concatenate(found)
+        if valid.any():
+            found.append(pixels[:, valid].ravel().astype(np.float64))
+        if len(found) == SAMPLE_BLOCKS:
+            break
+    return np.concatenate([np.empty(0), *found]), rows * cols <= LOOKED_AT

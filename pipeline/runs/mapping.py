@@ -83,6 +83,8 @@ def _map_one(
         planned = plan_scene(request, crew.task, ref, name)
         refuse_another(target, planned)
         plan = planned.ready(crew.engine(planned.card), request.out / WORK / name)
+        for note in planned.notes:
+            tell(f"{name}: {note}")
         for warning in planned.warnings:
             tell(f"{name}: warning: {warning}")
         manifest = standing(target)

@@ -32,6 +32,8 @@ class Planned:
     """The plan, its engine still open."""
     warnings: tuple[str, ...]
     """Doubts that the user is told of."""
+    notes: tuple[str, ...] = ()
+    """What was chosen on the user's behalf."""
 
     @property
     def card(self) -> ModelCard:
@@ -93,7 +95,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         clip=request.clip,
         work="",
     )
-    return Planned(draft=draft, warnings=contract.warnings)
+    return Planned(draft=draft, warnings=contract.warnings, notes=contract.notes)
 
 
 def dry_run(request: MapRequest) -> dict[str, Any]:
@@ -153,6 +155,7 @@ def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
         "bytes_to_read": int(info.stored_bytes * max(1.0, float(source_ratio))),
         "peak_memory_bytes": int(peak),
         "estimated_s": round(grid.tile_pixels / plan.card.pixels_per_s, 1),
+        "notes": list(planned.notes),
         "complaints": complaints,
     }
 

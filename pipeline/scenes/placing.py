@@ -18,6 +18,7 @@ EARTH_RADIUS_M = 6_378_137.0
 GCP_TOLERANCE = 0.5
 """Control points may miss an affine grid by this many pixels."""
 
+_FROM_SPACE = ("Geostationary", "Orthographic", "Vertical Perspective")
 _NO_GEOREF = "or map it in pixel coordinates with a task that needs no georeference"
 
 
@@ -169,6 +170,8 @@ def _on_earth(scene: str, georef: Georef, claims: Claims) -> tuple[str, ...]:
     known = np.isfinite(lonlat).all(axis=1)
     if not known.any():
         raise SceneError(scene, f"no pixel of it lies on the Earth in '{crs.name}'", way_out)
-    if known.all():
+    # Seen from space the Earth is a disc: corners off it are what such a grid has.
+    operation = crs.coordinate_operation
+    if known.all() or (operation is not None and operation.method_name.startswith(_FROM_SPACE)):
         return ()
     return (f"{np.count_nonzero(~known)} of {len(known)} places looked at are off the Earth",)
