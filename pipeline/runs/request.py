@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,6 @@ def numbers(text: str, *, option: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
         raise ConfigError(f"{option} {text!r}: give two numbers, such as 0,3000") from error
-    if not low < high:
-        raise ConfigError(f"{option} {text!r}: the first must be less than the second")
+    if not low < high or not math.isfinite(high - low):
+        raise ConfigError(f"{option} {text!r}: both finite, the first less than the second")
     return low, high
