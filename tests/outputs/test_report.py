@@ -42,7 +42,7 @@ def made(side: int = 900) -> Any:
     truth = shapely.box(*place.T, *(place + size).T)
     off = place + rng.normal(0, 3, place.shape)
     kept = rng.random(len(place)) < 0.8
-    mine = shapely.box(*off.T, *(off + size).T)[kept]
+    mine = np.asarray(shapely.box(*off.T, *(off + size).T))[kept]
     extra = rng.uniform(20, side - 60, (15, 2))
     mine = np.concatenate([mine, shapely.box(*extra.T, *(extra + 20).T)])
     georef = Georef(crs_wkt='LOCAL_CS["x"]', transform=(0.3, 0.0, 500000.0, 0.0, -0.3, 5500000.0))

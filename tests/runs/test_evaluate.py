@@ -35,7 +35,7 @@ def town(seed: int = 0, count: int = 100) -> Any:
     cells = np.stack(np.divmod(np.arange(count), across), -1) * 20.0
     size = rng.uniform(6, 14, cells.shape)
     low = cells + [LEFT, TOP - STEP * SIDE] + 3
-    boxes = shapely.box(*low.T, *(low + size).T)
+    boxes = np.asarray(shapely.box(*low.T, *(low + size).T))
     turns = rng.uniform(-20, 20, count)
     return np.array(
         [shapely.affinity.rotate(box, turn) for box, turn in zip(boxes, turns, strict=True)]
