@@ -26,16 +26,14 @@ def map_(  # noqa: PLR0913 - the options of a command
     ] = None,
     max_memory: Annotated[str, typer.Option(help="Memory of the process.")] = "4GB",
     datetime: Annotated[str | None, typer.Option(help="When the scenes were taken.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and stop.")
-    ] = False,  # noqa: FBT002 - a flag
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,  # noqa: FBT002 - a flag
     truth: Annotated[Path | None, typer.Option(help="True polygons: adds a report.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Probability of a class.")] = None,
     bands: Annotated[str | None, typer.Option(help="Such as 3,2,1 or red,green,blue.")] = None,
     values: Annotated[
         str | None, typer.Option(help="LOW,HIGH that become black and white.")
     ] = None,
-    crs: Annotated[str | None, typer.Option(help="Reference system of scenes without one.")] = None,
+    crs: Annotated[str | None, typer.Option(help="Of scenes without one; none: in pixels.")] = None,
     asset: Annotated[str | None, typer.Option(help="Which asset of a STAC item.")] = None,
     slices: Annotated[
         str | None, typer.Option(help="Of SEG-Y volumes: inline, crossline, time, section.")

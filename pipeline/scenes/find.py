@@ -33,15 +33,17 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
 
     Args:
         arguments: As the user wrote them.
-        options: Settings for every scene: ``crs``, ``georef``, ``datetime``. Two are
-            used here: ``asset`` of STAC items, and ``slices`` of SEG-Y volumes
-            (``inline`` if not given, ``crossline``, ``time``, ``section``).
+        options: Settings for every scene: ``crs`` (``none``: pixel coordinates),
+            ``datetime``. Two are used here: ``asset`` of STAC items, and ``slices`` of
+            SEG-Y volumes (``inline`` if not given, ``crossline``, ``time``, ``section``).
 
     Raises:
         ConfigError: A path does not exist, or a folder or glob holds no scene.
     """
     chosen = dict(options or {})
     asset, direction = chosen.pop("asset", ""), chosen.pop("slices", "inline")
+    if chosen.get("crs") == "none":
+        chosen["georef"] = chosen.pop("crs")
     refs: dict[tuple[str, ...], SceneRef] = {}
     failures: list[SceneError] = []
     for argument in arguments:

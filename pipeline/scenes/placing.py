@@ -19,7 +19,7 @@ GCP_TOLERANCE = 0.5
 """Control points may miss an affine grid by this many pixels."""
 
 _FROM_SPACE = ("Geostationary", "Orthographic", "Vertical Perspective")
-_NO_GEOREF = "or map it in pixel coordinates with a task that needs no georeference"
+_NO_GEOREF = "or map it in pixels (--crs none) with a task that needs no georeference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,3 +129,8 @@ def test_scenes_that_share_a_stem_get_names_of_their_own() -> None:
 def test_numbers_sort_as_numbers() -> None:
     listed = ["a10b", "a9b", "a9", "A1", "b", "10", "9", "²"]
     assert sorted(listed, key=natural) == ["9", "10", "A1", "a9", "a9b", "a10b", "b", "²"]
+
+
+def test_pixel_coordinates_are_asked_for_as_a_reference_system_of_none(folder: Path) -> None:
+    (ref,) = find_scenes([str(folder / "b_9.tif")], {"crs": "none"}).refs
+    assert ref.options == (("georef", "none"),)
