@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from distributed import Client, Future, LocalCluster, WorkerPlugin, as_completed
 
 from pipeline.errors import ConfigError
 from pipeline.executors.executor import Executor, Job, Result
 
+LOOPBACK = "127.0.0.1:0"
+"""Any free port that only this machine reaches; Dask's own default is every interface."""
 AHEAD = 2
 """Jobs a thread has waiting beside the one under way."""
 
@@ -23,7 +26,7 @@ class Setup(WorkerPlugin):
         self.name = f"overtile-{task.__name__}"
         self.idempotent = True
 
-    def setup(self, worker: object) -> None:
+    def setup(self, worker: object) -> None:  # noqa: ARG002 - Dask names it
         """Run it."""
         self._task()
 
@@ -42,14 +45,15 @@ class Dask:
 
     @classmethod
     def local(cls, *, threads: int) -> Dask:
-        """Return an executor on threads of this process; it opens no port."""
+        """Return an executor on threads of this process; Dask's status pages are on loopback."""
         logging.getLogger("distributed").setLevel(logging.ERROR)
         cluster = LocalCluster(
             n_workers=1,
             threads_per_worker=threads,
             processes=False,
             protocol="inproc://",
-            dashboard_address=None,
+            dashboard_address=LOOPBACK,
+            worker_dashboard_address=LOOPBACK,
             memory_limit=0,
         )
         return cls(Client(cluster), cluster=cluster)
@@ -89,7 +93,7 @@ class Dask:
     ) -> Iterator[tuple[Job, Result | Exception]]:
         """Yield each job with its result or error, as they end."""
         waiting = iter(jobs)
-        jobs_of: dict[Future, Job] = {}
+        jobs_of: dict[Future[Any], Job] = {}
         ended = as_completed()
 
         def submit() -> bool:
