@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pyarrow import ArrowException
-from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
@@ -19,8 +18,6 @@ WRITE_FAULTS = (
     OSError,
     RasterioError,
     CPLE_BaseError,
-    DataSourceError,
-    DataLayerError,
     ArrowException,
     sqlite3.Error,
 )
