@@ -127,7 +127,7 @@ def refuse_another(target: Path, planned: Planned) -> None:
     )
 
 
-def _run(
+def _run(  # noqa: C901 - one flow: predict, join in order, write
     plan: ScenePlan, executor: Executor, target: Path, warnings: tuple[str, ...]
 ) -> dict[str, Any]:
     """Map a scene's tiles, join them as they come, and write its outputs."""
@@ -141,7 +141,7 @@ def _run(
         if plan.card.context == "blend":
             progress.stage("predicting overlapping tiles")
             for job, outcome in executor.run(predict_tile, _jobs(plan)):
-                _account(plan, job, outcome, failures, log)
+                _account(job, outcome, failures, log)
         joiner = Joiner(plan, Path(scratch))
         waiting: dict[int, bool] = {}
         cores = list(plan.grid.cores())
@@ -149,7 +149,7 @@ def _run(
         unmapped = _unmapped(plan, cores)
         following = next(order, None)
         for job, outcome in executor.run(map_tile, _jobs(plan)):
-            failed = _account(plan, job, outcome, failures, log)
+            failed = _account(job, outcome, failures, log)
             waiting[job.index] = failed
             reused = isinstance(outcome, TileRecord) and outcome.reused
             progress.advance(job.core.pixels, reused=reused)
@@ -229,7 +229,6 @@ def _unmapped(plan: ScenePlan, cores: list[Window]) -> frozenset[int]:
 
 
 def _account(
-    plan: ScenePlan,
     job: TileJob,
     outcome: TileRecord | Exception,
     failures: dict[int, str],
@@ -242,7 +241,8 @@ def _account(
         ExportError: The disk is, and so would the next tile be.
     """
     if isinstance(outcome, TileRecord):
-        log.append({"tile": job.index, "seconds": outcome.seconds, "reused": outcome.reused})
+        entry = {"tile": job.index, "seconds": outcome.seconds, "reused": outcome.reused}
+        log.append(entry | {"worker": outcome.worker})
         return False
     if isinstance(outcome, ModelError | ExportError | ConfigError):
         raise outcome
@@ -282,7 +282,11 @@ def _row(
         "tiles_failed": len(manifest["tiles_failed"]),
         "tile_pixels_over_scene_pixels": manifest["grid"]["tile_pixels_over_scene_pixels"],
         "reach_px": plan.card.network.reach,
-        **({"seam_difference": manifest["seam_difference"]} if "seam_difference" in manifest else {}),
+        **(
+            {"seam_difference": manifest["seam_difference"]}
+            if "seam_difference" in manifest
+            else {}
+        ),
         "warnings": list(planned.warnings),
     }
 
@@ -297,4 +301,3 @@ def _report(request: MapRequest, ref: SceneRef, target: Path) -> dict[str, Any]:
     evaluation = evaluate_scene(target, request.truth, out=target, options=options)
     headline: dict[str, Any] = evaluation.report["headline"]
     return headline
-

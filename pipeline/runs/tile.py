@@ -6,6 +6,8 @@ and more than once.
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -61,6 +63,8 @@ class TileRecord:
     """Time by stage."""
     reused: bool = False
     """True where the artefact was there already."""
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    """Host and process that did it."""
 
 
 def map_tile(job: TileJob) -> TileRecord:
