@@ -11,9 +11,7 @@ import typer
 
 
 def map_(  # noqa: PLR0913 - the options of a command
-    scenes: Annotated[
-        list[str], typer.Argument(help="Files, folders, globs, STAC items or URLs.")
-    ],
+    scenes: Annotated[list[str], typer.Argument(help="Files, folders, globs, STAC items or URLs.")],
     out: Annotated[Path, typer.Option(help="Folder in which each scene gets its own.")],
     task: Annotated[str, typer.Option(help="buildings, bright, or a YAML file.")] = "buildings",
     model: Annotated[str | None, typer.Option(help="Model name or file, not the task's.")] = None,
@@ -26,7 +24,9 @@ def map_(  # noqa: PLR0913 - the options of a command
     ] = None,
     max_memory: Annotated[str, typer.Option(help="Memory of the process.")] = "4GB",
     datetime: Annotated[str | None, typer.Option(help="When the scenes were taken.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,  # noqa: FBT002 - a flag
+    dry_run: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
     truth: Annotated[Path | None, typer.Option(help="True polygons: adds a report.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Probability of a class.")] = None,
     bands: Annotated[str | None, typer.Option(help="Such as 3,2,1 or red,green,blue.")] = None,

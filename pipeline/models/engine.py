@@ -48,7 +48,7 @@ class TorchPredictor:
         self._card = card
         self._device = torch.device(device)
         self._precision = precision
-        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
         shape = (1, -1, 1, 1)
         self._mean = torch.tensor(card.inputs.mean, device=self._device).reshape(shape)
         self._std = torch.tensor(card.inputs.std, device=self._device).reshape(shape)

@@ -68,4 +68,4 @@ def reach(network: nn.Module, *, in_channels: int, stride: int, limit: int = 640
     low, high = int(rows.min()), int(rows.max())
     if low == 0 or high == size - 1:
         return None
-    return max(first + shift - low, high - (first + shift + stride - 1))
+    return int(max(first + shift - low, high - (first + shift + stride - 1)))

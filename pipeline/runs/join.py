@@ -173,7 +173,8 @@ def areas_m2(shapes: Shaped[np.ndarray, " n"], plan: ScenePlan) -> Float64[np.nd
     areas = pixels * georef.pixel_area_m2(middle)
     for index in np.flatnonzero((bounds[:, 2:] - bounds[:, :2]).max(axis=1) > LARGE).tolist():
         areas[index] = georef.area_m2(shapes[index])
-    return np.nan_to_num(areas)
+    known: Float64[np.ndarray, " n"] = np.nan_to_num(areas)
+    return known
 
 
 def _at_frame(shapes: Shaped[np.ndarray, " n"], plan: ScenePlan) -> Bool[np.ndarray, " n"]:
@@ -198,4 +199,3 @@ def _one_a_place(found: Footprints) -> Footprints:
     found = found.take(order)
     again = (np.diff(found.row) == 0) & (np.diff(found.col) == 0)
     return found.take(np.concatenate([[True], ~again]) if len(found) else order)
-

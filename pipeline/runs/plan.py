@@ -190,9 +190,7 @@ def make_grid(
         edge = _up(max(info.height, info.width), stride)
         return TileGrid(sampling=sampling, core=edge, halo=0, stride=stride, pad_to=card.pad_to)
     halo = _up(BLEND_HALO if reach is None else reach, stride)
-    scale = math.sqrt(
-        sampling.height * sampling.width / (sampling.net_height * sampling.net_width)
-    )
+    scale = math.sqrt(sampling.height * sampling.width / (sampling.net_height * sampling.net_width))
     if tile is not None:
         inner = (tile - 2 * halo) // stride * stride
         if inner < max(stride, 2 * halo if reach is None else 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,9 +51,7 @@ class Planned:
 
     def ready(self, engine: tuple[str, str], work: Path) -> ScenePlan:
         """Return the plan with device and engine, and the folder to work in."""
-        return replace(
-            self.draft, device=engine[0], engine=engine[1], work=os.path.abspath(work)
-        )
+        return replace(self.draft, device=engine[0], engine=engine[1], work=str(work.absolute()))
 
 
 def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Planned:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 EVERY = 0.05
 """Plain lines come each time this much more is done."""
@@ -87,7 +87,7 @@ class Progress:
         self._stream.write(f"{self._name}: {text}\n")
         self._stream.flush()
 
-    def _terminal(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - rich is imported here only
+    def _terminal(self) -> Any:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar

@@ -52,7 +52,7 @@ def guessed(truth: Any, seed: int = 1) -> tuple[Any, Any]:
     return np.array([*kept, *shapely.box(x, y, x + 5, y + 5)]), rng.random(len(kept) + 8).round(3)
 
 
-def geojson(path: Path, shapes: Any, *, crs: CRS = UTM, **columns: Any) -> Path:
+def geojson(path: Path, shapes: Any, *, crs: Any = UTM, **columns: Any) -> Path:
     """Write polygons given in UTM as GeoJSON, in degrees or with an old crs member."""
     degrees = CRS.from_user_input("OGC:CRS84")
     placed = moved(np.asarray(shapes, object), UTM, crs if crs != UTM else degrees)
