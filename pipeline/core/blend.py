@@ -45,9 +45,7 @@ def taper(tile: Window, core: Window, *, halo: int) -> Float64[np.ndarray, "rows
 
 def blended(
     core: Window,
-    tiles: Iterable[
-        tuple[Window, UInt8[np.ndarray, "classes rows cols"], Float64[np.ndarray, "rows cols"]]
-    ],
+    tiles: Iterable[tuple[Window, UInt8[np.ndarray, "classes _ _"], Float64[np.ndarray, "_ _"]]],
 ) -> tuple[UInt8[np.ndarray, "classes rows cols"], UInt8[np.ndarray, "rows cols"]]:
     """Return the weighted mean of all tiles over a core, and how far they disagree.
 
