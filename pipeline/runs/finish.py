@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import shapely
 
+from pipeline.outputs.assets import KINDS, asset
 from pipeline.outputs.atomic import replacing, write_faults
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.coco import write_coco
@@ -22,13 +23,14 @@ from pipeline.outputs.geojson import write_geojson
 from pipeline.outputs.geoparquet import write_geoparquet
 from pipeline.outputs.mosaic import write_cog
 from pipeline.outputs.quicklook import View, quicklook
-from pipeline.outputs.stac import write_item
+from pipeline.outputs.stac import make_item
 from pipeline.outputs.style import write_mask_style
 from pipeline.runs.join import Joiner
 from pipeline.runs.plan import ScenePlan, versions
 
 BATCH = 20_000
 MANIFEST = "run.json"
+ITEM = "item.json"
 MOST_DRAWN = 60_000
 
 
@@ -65,20 +67,24 @@ def write_outputs(
         for cog in cogs:
             cog.result()
     manifest = _manifest(plan, joiner, written, failures) | {"warnings": list(warnings)}
-    _write_json(final / MANIFEST, manifest)
-    files = sorted(final.iterdir())
-    write_item(
-        final / "item.json",
-        files,
+    item = make_item(
+        sorted(final.iterdir()),
         plan.provenance,
         source=plan.info.source,
         version=version("overtile"),
     )
+    # Each knows the other: the manifest the item without it, the item the manifest.
+    manifest["item"] = _json_digest(item)
+    _write_json(final / MANIFEST, manifest)
+    item["assets"]["run"] = asset(final / MANIFEST, plan.provenance)
+    _write_json(final / ITEM, item)
     return manifest
 
 
 def publish(plan: ScenePlan, target: Path, log: list[dict[str, Any]]) -> None:
     """Make the outputs appear under their own name, all at once.
+
+    What others put beside earlier outputs stays there.
 
     Raises:
         ExportError: The folder could not be renamed.
@@ -87,8 +93,11 @@ def publish(plan: ScenePlan, target: Path, log: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(entry) + "\n" for entry in log)
         (plan.final / "log.jsonl").write_text(lines, "utf-8")
         old = Path(plan.work) / "replaced"
+        if old.exists() and not target.exists():
+            old.rename(target)  # an earlier run was killed between the two renames below
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
+            _carry_over(target, plan.final)
             target.rename(old)
         plan.final.rename(target)
         handle = os.open(target.parent, os.O_RDONLY)
@@ -106,16 +115,18 @@ def standing(target: Path) -> dict[str, Any] | None:
         path = target / name
         if not path.is_file() or sha256(path) != known["sha256"]:
             return None
-    return manifest if (target / "item.json").is_file() else None
+    item = _read_json(target / ITEM)
+    try:
+        run = item["assets"].pop("run")
+        vouched = run["file:checksum"].endswith(sha256(target / MANIFEST))
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return manifest if vouched and _json_digest(item) == manifest.get("item") else None
 
 
 def manifest_of(target: Path) -> dict[str, Any] | None:
     """Return ``run.json`` of a folder; None where there is none that can be read."""
-    try:
-        found = json.loads((target / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    return _read_json(target / MANIFEST) or None
 
 
 def sha256(path: Path) -> str:
@@ -191,7 +202,9 @@ def _manifest(
             "halo": grid.halo,
             "stride": grid.stride,
             "tiles": len(grid),
-            "tile_pixels_over_scene_pixels": round(grid.tile_pixels / (info.height * info.width), 4),
+            "tile_pixels_over_scene_pixels": round(
+                grid.tile_pixels / (info.height * info.width), 4
+            ),
         },
         "tiles_failed": [
             {"tile": index, "reason": reason} for index, reason in sorted(failures.items())
@@ -223,7 +236,29 @@ def seam_difference(spread: np.ndarray) -> dict[str, float]:
     }
 
 
+def _carry_over(target: Path, final: Path) -> None:
+    """Copy what is no output of a run from an earlier folder into the new one."""
+    for path in sorted(target.iterdir()):
+        if path.name in KINDS or path.name in {ITEM, "log.jsonl"}:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, final / path.name, symlinks=True)
+        else:
+            shutil.copy2(path, final / path.name, follow_symlinks=False)
+
+
+def _json_digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
-

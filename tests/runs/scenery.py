@@ -77,14 +77,14 @@ def band(path: Path) -> np.ndarray:
 
 def pack(path: Path, *, architecture: str, stride: int, seed: int = 0, **card: Any) -> ModelCard:
     """Write an untrained network whose answers are neither all 0 nor all 1."""
-    arguments = card.pop("arguments")
+    arguments, farthest = card.pop("arguments"), card.pop("farthest", 208)
     torch.manual_seed(seed)
     network = build(Network(architecture=architecture, arguments=arguments, stride=1, reach=None))
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)  # type: ignore[arg-type]
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-    looks = reach(network, in_channels=3, stride=stride)
+    looks = reach(network, in_channels=3, stride=stride, limit=farthest)
     filled: dict[str, Any] = {
         "name": "small",
         "network": Network(
@@ -104,7 +104,8 @@ def classic(
 ) -> ModelCard:
     """Write a U-Net of 2015 with four filters."""
     arguments = {"in_channels": 3, "classes": 1, "width": 4, "depth": depth, "padding": padding}
-    return pack(path, architecture="unet", stride=2**depth, seed=seed, arguments=arguments, **card)
+    settings = {"arguments": arguments, "farthest": 112} | card
+    return pack(path, architecture="unet", stride=2**depth, seed=seed, **settings)
 
 
 def regions(mask: np.ndarray) -> list[dict[str, Any]]:

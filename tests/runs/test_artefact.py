@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ExportError
 from pipeline.runs.artefact import read_artefact, write_artefact
 
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "mask": np.arange(60, dtype=np.uint8).reshape(6, 10),
     "coords": np.zeros((0, 2), np.int32),
     "weight": np.array([1, 2**40], np.int64),
