@@ -114,7 +114,7 @@ def test_what_is_not_regularised_is_the_simplified_one_and_nothing_overlaps(seed
     kept = simplified(outlines, tolerance=1.5)
     if overlap(kept) > 0 or not shapely.is_valid(kept).all():
         return
-    shapes, flags = regularised(outlines, kept=kept)
+    shapes, flags = regularised(outlines, rules=Rules(simplify=1.5))
     assert all(a.equals(b) for a, b in zip(shapes[~flags], kept[~flags], strict=True))
     assert overlap(shapes) < 1e-5
     assert shapely.is_valid(shapes).all()
@@ -185,7 +185,7 @@ def test_a_yard_stays() -> None:
 def test_a_round_tank_stays_round() -> None:
     tank = drawn(shapely.Point(40, 40).buffer(9))
     kept = simplified(one(tank), tolerance=1)
-    shapes, flags = regularised(one(tank), kept=kept, rules=Rules(least_iou=0.95))
+    shapes, flags = regularised(one(tank), rules=Rules(least_iou=0.95, simplify=1))
     assert not flags.any()
     assert shapes[0].equals(kept[0])
 

@@ -38,10 +38,16 @@ def alike(one: Polygons, two: Polygons, *, least: float) -> npt.NDArray[np.bool_
     found = iou(one, two)
     # The measure decides but where it is too coarse for that.
     close = np.abs(found - least) < DOUBT
-    both = shapely.area(shapely.intersection(one[close], two[close]))
-    found[close] = both / (shapely.area(one[close]) + shapely.area(two[close]) - both)
+    found[close] = overlaid(one[close], two[close])
     enough: npt.NDArray[np.bool_] = found >= least
     return enough
+
+
+def overlaid(one: Polygons, two: Polygons) -> Float64:
+    """Return intersection over union, pair by pair, by exact overlay."""
+    both = shapely.area(shapely.intersection(one, two))
+    exact: Float64 = both / (shapely.area(one) + shapely.area(two) - both)
+    return exact
 
 
 def _ragged(polygons: Polygons) -> tuple[Float64, Int64]:

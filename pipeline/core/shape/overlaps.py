@@ -11,6 +11,7 @@ import shapely
 from pipeline.core.shape.clusters import Int64, Polygons, touching
 
 Flags = npt.NDArray[np.bool_]
+Kept = Callable[[Int64], Polygons]
 Fits = Callable[[int, shapely.Polygon], bool]
 
 INSIDE = "T********"
@@ -19,23 +20,26 @@ NOTHING = 1e-6
 """Area below which an overlap is rounding, in square pixels."""
 
 
-def apart(made: Polygons, flags: Flags, kept: Polygons, fits: Fits) -> tuple[Polygons, Flags]:
-    """Return the polygons without overlaps that the kept ones do not have, and the flags.
+def apart(
+    shapes: tuple[Polygons, Polygons], flags: Flags, kept: Kept, fits: Fits
+) -> tuple[Polygons, Flags]:
+    """Return the polygons without overlaps that their outlines do not have, and the flags.
 
     Where two overlap, the later one is cut at the earlier one's wall, or the earlier one
     where the later one is as it was. Who is no building any more by that is kept as it
     was, which may overlap others in turn: this ends, for nobody is kept twice.
 
     Args:
-        made: Valid polygons, changed in place.
+        shapes: The outlines, and what was made of them: valid, changed in place.
         flags: True where a polygon is not as it was, changed in place.
-        kept: The polygons as they were.
+        kept: Returns the polygons at some places as they are if not regularised.
         fits: Tells whether a polygon may have a new shape.
     """
+    outlines, made = shapes
     fresh = np.arange(len(made))
     while len(fresh):
         back: set[int] = set()
-        for one, two in _overlapping(made, flags, kept, fresh):
+        for one, two in _overlapping(made, flags, outlines, fresh):
             if one in back or two in back:
                 continue
             loser, winner = (two, one) if flags[two] else (one, two)
@@ -47,13 +51,13 @@ def apart(made: Polygons, flags: Flags, kept: Polygons, fits: Fits) -> tuple[Pol
             else:
                 back.add(loser)
         fresh = np.array(sorted(back), np.int64)
-        made[fresh] = kept[fresh]
+        made[fresh] = kept(fresh)
         flags[fresh] = False
     return made, flags
 
 
 def _overlapping(
-    made: Polygons, flags: Flags, kept: Polygons, fresh: Int64
+    made: Polygons, flags: Flags, outlines: Polygons, fresh: Int64
 ) -> list[tuple[int, int]]:
     """Return the pairs, in order, with one of the fresh ones in each, that overlap anew."""
     one, two = touching(made)
@@ -65,11 +69,11 @@ def _overlapping(
     some = shapely.relate_pattern(made[one], made[two], INSIDE)
     one, two = one[some], two[some]
     # Most were apart before; only where they were not is it asked by how much.
-    anew = ~shapely.relate_pattern(kept[one], kept[two], INSIDE)
+    anew = ~shapely.relate_pattern(outlines[one], outlines[two], INSIDE)
     old = np.flatnonzero(~anew)
     shared, before = (
         shapely.area(shapely.intersection(shapes[one[old]], shapes[two[old]]))
-        for shapes in (made, kept)
+        for shapes in (made, outlines)
     )
     anew[old] = shared > before + NOTHING
     return list(zip(one[anew].tolist(), two[anew].tolist(), strict=True))

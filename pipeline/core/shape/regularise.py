@@ -10,11 +10,12 @@ import numpy.typing as npt
 import shapely
 
 from pipeline.core.compiled import compiled
-from pipeline.core.shape.clusters import Polygons, connected, touching
+from pipeline.core.shape.clusters import Polygons, clusters, connected, touching
 from pipeline.core.shape.corners import Float64, Int64
 from pipeline.core.shape.direction import directions
-from pipeline.core.shape.likeness import alike
+from pipeline.core.shape.likeness import alike, overlaid
 from pipeline.core.shape.overlaps import apart
+from pipeline.core.shape.simplify import simplified
 from pipeline.core.shape.walls import straightened
 
 Flags = npt.NDArray[np.bool_]
@@ -37,35 +38,30 @@ class Rules:
     """Shortest wall that may lie at 45 degrees; infinite for none."""
     least_iou: float = 0.85
     """Least intersection over union of a building with its unregularised self."""
+    simplify: float = 0.0
+    """How far those that are not regularised are simplified; 0 leaves them as they are."""
 
 
 def regularised(
-    polygons: Polygons,
-    *,
-    kept: Polygons | None = None,
-    rules: Rules = Rules(),
-    pixel: tuple[float, float] = (1.0, 1.0),
+    polygons: Polygons, *, rules: Rules = Rules(), pixel: tuple[float, float] = (1.0, 1.0)
 ) -> tuple[Polygons, Flags]:
     """Return the polygons with straight walls along and across a main direction.
 
     Each is valid, overlaps no other one by more than those it was given do, and shares
-    at least ``rules.least_iou`` with its own outline; else it is kept as it was. A
+    at least ``rules.least_iou`` with its own outline; else it is as it was, or simplified. A
     polygon's new outline depends on those near it only; where two claim a place, the
     first has it, so give them in one order, that of their anchors.
 
     Args:
         polygons: Outlines in pixels, as traced or simplified; the more they follow the
             pixels, the better is known where a wall lies.
-        kept: What is returned of polygons that are not regularised: the outlines, or
-            their simplified form.
         rules: Tolerances.
         pixel: Width and height of a pixel on the ground, so that angles are right there.
 
     Returns:
         The polygons, and True where one is regularised.
     """
-    kept = polygons if kept is None else kept
-    made = np.array(kept, object)
+    made = np.array(polygons, object)
     flags = np.zeros(len(polygons), bool)
     if not len(polygons):
         return made, flags
@@ -92,9 +88,30 @@ def regularised(
 
     def fits(place: int, shape: shapely.Polygon) -> bool:
         before, after = np.array([polygons[place]]), np.array([shape])
-        return bool(alike(before, after, least=rules.least_iou)[0])
+        return bool(overlaid(before, after)[0] >= rules.least_iou)
 
-    return apart(made, flags, kept, fits)
+    kept = _Kept(polygons, rules.simplify)
+    made[~flags] = kept(np.flatnonzero(~flags))
+    return apart((polygons, made), flags, kept, fits)
+
+
+class _Kept:
+    """What becomes of polygons that are not regularised, worked out where it is asked for."""
+
+    def __init__(self, polygons: Polygons, tolerance: float) -> None:
+        self._shapes = np.array(polygons, object)
+        self._tolerance = tolerance
+        self._clusters = clusters(polygons)
+        self._left = np.full(len(polygons), tolerance > 0)
+
+    def __call__(self, places: Int64) -> Polygons:
+        """Return the polygons at the places, simplified together with all they touch."""
+        asked = np.isin(self._clusters, self._clusters[places[self._left[places]]])
+        if asked.any():
+            self._shapes[asked] = simplified(self._shapes[asked], tolerance=self._tolerance)
+            self._left[asked] = False
+        shapes: Polygons = self._shapes[places]
+        return shapes
 
 
 def _ragged(polygons: Polygons, scale: Float64) -> tuple[Float64, Int64, Int64]:
