@@ -5,19 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import shapely
-
-from pipeline.core.window import Window
-from pipeline.errors import ConfigError, ExportError, ModelError, PipelineError, SceneError
+from pipeline.errors import ConfigError, SceneError
 from pipeline.executors.executor import Executor
 from pipeline.outputs.atomic import write_faults
-from pipeline.runs.aoi import around, wanted
-from pipeline.runs.artefact import read_artefact
 from pipeline.runs.finish import manifest_of, publish, standing, write_outputs
 from pipeline.runs.join import Joiner
 from pipeline.runs.lock import holding
@@ -25,7 +20,8 @@ from pipeline.runs.plan import ScenePlan
 from pipeline.runs.planning import Planned, plan_scene
 from pipeline.runs.progress import Progress
 from pipeline.runs.request import MapRequest
-from pipeline.runs.tile import TileJob, TileRecord, map_tile, overlapping, predict_tile
+from pipeline.runs.sweep import Sweep
+from pipeline.runs.tile import TileRecord, map_tile, predict_tile
 from pipeline.runs.workers import Crew
 from pipeline.scenes.find import find_scenes, unique_names
 from pipeline.scenes.guard import install_guard
@@ -127,73 +123,47 @@ def refuse_another(target: Path, planned: Planned) -> None:
     )
 
 
-def _run(  # noqa: C901 - one flow: predict, join in order, write
+def _run(
     plan: ScenePlan, executor: Executor, target: Path, warnings: tuple[str, ...]
 ) -> dict[str, Any]:
     """Map a scene's tiles, join them as they come, and write its outputs."""
     began = time.monotonic()
     with write_faults(plan.tiles):
         plan.tiles.mkdir(parents=True, exist_ok=True)
-    log: list[dict[str, Any]] = []
-    failures: dict[int, str] = {}
-    pixels = sum(core.pixels for core in plan.grid.cores())
-    with Progress(plan.name, pixels=pixels) as progress, _scratch(plan) as scratch:
+    with (
+        Progress(plan.name, pixels=plan.info.height * plan.info.width) as progress,
+        _scratch(plan) as scratch,
+    ):
+        sweep = Sweep(plan, Joiner(plan, Path(scratch)))
         if plan.card.context == "blend":
             progress.stage("predicting overlapping tiles")
-            for job, outcome in executor.run(predict_tile, _jobs(plan)):
-                _account(job, outcome, failures, log)
-        joiner = Joiner(plan, Path(scratch))
-        waiting: dict[int, bool] = {}
-        cores = list(plan.grid.cores())
-        order = iter(enumerate(cores))
-        unmapped = _unmapped(plan, cores)
-        following = next(order, None)
-        for job, outcome in executor.run(map_tile, _jobs(plan)):
-            failed = _account(job, outcome, failures, log)
-            waiting[job.index] = failed
+            for job, outcome in executor.run(predict_tile, sweep.jobs()):
+                sweep.account(job, outcome)
+        for job, outcome in executor.run(map_tile, sweep.jobs()):
+            sweep.take(job, outcome)
             reused = isinstance(outcome, TileRecord) and outcome.reused
             progress.advance(job.core.pixels, reused=reused)
-            while following is not None:
-                index, core = following
-                if index in unmapped:
-                    joiner.skip(core, failed=False)
-                elif index in waiting:
-                    _join(plan, joiner, core, index, failures, failed=waiting.pop(index))
-                else:
-                    break
-                following = next(order, None)
-        while following is not None:
-            joiner.skip(following[1], failed=following[0] not in unmapped)
-            following = next(order, None)
-        if len(failures) == len(cores) - len(unmapped):
-            raise SceneError(
-                plan.info.source,
-                f"none of its tiles could be mapped; the first: {failures[min(failures)]}",
-                "mend the scene, then run the same command again",
-            )
+        sweep.end()
         predicted = time.monotonic()
         progress.stage("writing outputs")
-        joiner.close()
         if fingerprint(plan.scene) != plan.info.fingerprint:
             raise SceneError(
                 plan.info.source, "it changed while it was mapped", "run the same command again"
             )
         manifest = write_outputs(
-            plan, joiner, failures=failures, warnings=warnings, scratch=scratch
+            plan, sweep.joiner, failures=sweep.failures, warnings=warnings, scratch=scratch
         )
-        joiner.store.close()
+        sweep.joiner.store.close()
         ended = time.monotonic()
-        log.append(
-            {
-                "stage": "scene",
-                "tiles_s": round(predicted - began, 3),
-                "outputs_s": round(ended - predicted, 3),
-                "mpx_per_s": round(progress.mpx_per_s, 3),
-            }
-        )
-        publish(plan, target, log)
+        summary = {
+            "stage": "scene",
+            "tiles_s": round(predicted - began, 3),
+            "outputs_s": round(ended - predicted, 3),
+            "mpx_per_s": round(progress.mpx_per_s, 3),
+        }
+        publish(plan, target, [*sweep.log, summary])
         progress.stage(f"done in {ended - began:.1f} s, {target}")
-    if not failures:
+    if not sweep.failures:
         shutil.rmtree(plan.work, ignore_errors=True)
     return manifest
 
@@ -203,71 +173,6 @@ def _scratch(plan: ScenePlan) -> tempfile.TemporaryDirectory[str]:
         shutil.rmtree(old, ignore_errors=True)
     with write_faults(Path(plan.work)):
         return tempfile.TemporaryDirectory(prefix="join-", dir=plan.work)
-
-
-def _jobs(plan: ScenePlan) -> Iterator[TileJob]:
-    area = None if plan.aoi is None else shapely.from_wkb(plan.aoi)
-    cores = list(plan.grid.cores())
-    unmapped = _unmapped(plan, cores)
-    for index, core in enumerate(cores):
-        if index in unmapped:
-            continue
-        yield TileJob(
-            plan=plan,
-            index=index,
-            core=core,
-            aoi=None if area is None else around(area, core),
-            around=overlapping(plan, core, cores) if plan.card.context == "blend" else (),
-        )
-
-
-def _unmapped(plan: ScenePlan, cores: list[Window]) -> frozenset[int]:
-    if plan.aoi is None:
-        return frozenset()
-    area = shapely.from_wkb(plan.aoi)
-    return frozenset(index for index, core in enumerate(cores) if not wanted(area, core))
-
-
-def _account(
-    job: TileJob,
-    outcome: TileRecord | Exception,
-    failures: dict[int, str],
-    log: list[dict[str, Any]],
-) -> bool:
-    """Note what became of a tile; True if it failed.
-
-    Raises:
-        ModelError: The model is at fault, not the tile.
-        ExportError: The disk is, and so would the next tile be.
-    """
-    if isinstance(outcome, TileRecord):
-        entry = {"tile": job.index, "seconds": outcome.seconds, "reused": outcome.reused}
-        log.append(entry | {"worker": outcome.worker})
-        return False
-    if isinstance(outcome, ModelError | ExportError | ConfigError):
-        raise outcome
-    reason = str(outcome) if isinstance(outcome, PipelineError) else repr(outcome)
-    failures[job.index] = reason
-    log.append({"tile": job.index, "failed": reason})
-    return True
-
-
-def _join(
-    plan: ScenePlan,
-    joiner: Joiner,
-    core: Window,
-    index: int,
-    failures: dict[int, str],
-    *,
-    failed: bool,
-) -> None:
-    arrays = None if failed else read_artefact(plan.tiles / f"{plan.key(core)}.tile")
-    if arrays is not None:
-        joiner.add(core, arrays)
-        return
-    if not failed:
-        failures[index] = "its artefact is not where the worker wrote it; is OUT shared?"
-    joiner.skip(core, failed=True)
 
 
 def _row(
