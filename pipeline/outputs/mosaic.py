@@ -132,11 +132,24 @@ def write_cog(mosaic: Path, path: Path, raster: Raster, *, threads: int = 2) -> 
             driver="COG",
             compress="DEFLATE",
             level=6 if raster.kind == "mask" else 1,
-            blocksize=BLOCK,
+            blocksize=_block(mosaic),
             overview_resampling="mode" if raster.kind == "mask" else "average",
             bigtiff="IF_SAFER",
             num_threads=threads,
         )
+
+
+def _block(mosaic: Path) -> int:
+    """Return the edge of a COG's blocks, unlike the width of any of its levels.
+
+    Blocks as wide as the raster are taken for strips (rasterio's ``is_tiled``), and
+    validators refuse those.
+    """
+    with rasterio.open(mosaic) as source:
+        width = source.width
+    widths = {-(-width // 2**level) for level in range(width.bit_length())}
+    # No width has both among its halves: 512 and 384 are not a power of two apart.
+    return BLOCK if BLOCK not in widths else 384
 
 
 def _create(path: Path, raster: Raster) -> DatasetWriter:

@@ -152,7 +152,7 @@ def _opened(path: str, direction: str) -> Iterator[SegyFile]:
         raise SceneError(
             path,
             f"it is not a volume sorted into inlines and crosslines ({str(error)[:120]})",
-            "sort it (trace header bytes 189 and 193), or choose direction=section",
+            "sort it (trace header bytes 189 and 193), or map it as one image (--slices section)",
         ) from error
     try:
         if direction != "section" and len(file.offsets) > 1:

@@ -58,6 +58,17 @@ def _made(folder: Path, kind: str, provenance: Provenance, *, core: int = 176) -
     return pixels
 
 
+@pytest.mark.parametrize(("height", "width"), [(1024, 512), (2100, 1023), (600, 512), (700, 384)])
+def test_a_cog_as_wide_as_a_block_is_tiled_all_the_same(
+    provenance: Where, georef: Georef, tmp_path: Path, height: int, width: int
+) -> None:
+    pixels = _made(tmp_path, "mask", provenance(georef, height=height, width=width))
+    assert check_cog(tmp_path / "mask.tif") == []
+    assert cog_validate(tmp_path / "mask.tif", strict=True) == (True, [], [])
+    with rasterio.open(tmp_path / "mask.tif") as cog:
+        np.testing.assert_array_equal(cog.read(), pixels)
+
+
 @pytest.mark.parametrize("kind", ["mask", "probability"])
 def test_a_cog_is_the_mosaic_on_the_grid_of_the_scene(
     provenance: Where, georef: Georef, tmp_path: Path, kind: str
