@@ -257,7 +257,8 @@ def test_likeness_is_intersection_over_union(one_seed: int, angle: float) -> Non
     np.testing.assert_allclose(iou(outlines[big], turned[big]), exact[big], atol=0.02)
     clear = abs(exact - 0.8) > 1e-9
     np.testing.assert_array_equal(
-        alike(outlines[clear & big], turned[clear & big], least=0.8), exact[clear & big] >= 0.8
+        alike(outlines[clear & big], turned[clear & big], least=0.8) >= 0.8,
+        exact[clear & big] >= 0.8,
     )
 
 

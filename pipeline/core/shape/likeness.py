@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
 from pipeline.core.compiled import compiled
@@ -33,14 +32,13 @@ def iou(one: Polygons, two: Polygons) -> Float64:
     return _alike(*_ragged(one), *_ragged(two))
 
 
-def alike(one: Polygons, two: Polygons, *, least: float) -> npt.NDArray[np.bool_]:
-    """Tell, pair by pair, whether intersection over union is at least ``least``."""
+def alike(one: Polygons, two: Polygons, *, least: float) -> Float64:
+    """Return intersection over union, pair by pair, on the right side of ``least``."""
     found = iou(one, two)
     # The measure decides but where it is too coarse for that.
     close = np.abs(found - least) < DOUBT
     found[close] = overlaid(one[close], two[close])
-    enough: npt.NDArray[np.bool_] = found >= least
-    return enough
+    return found
 
 
 def overlaid(one: Polygons, two: Polygons) -> Float64:

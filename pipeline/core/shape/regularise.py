@@ -13,7 +13,7 @@ from pipeline.core.compiled import compiled
 from pipeline.core.shape.clusters import Polygons, clusters, connected, touching
 from pipeline.core.shape.corners import Float64, Int64
 from pipeline.core.shape.direction import directions
-from pipeline.core.shape.likeness import alike, overlaid
+from pipeline.core.shape.likeness import DOUBT, alike, overlaid
 from pipeline.core.shape.overlaps import apart
 from pipeline.core.shape.simplify import simplified
 from pipeline.core.shape.walls import straightened
@@ -76,17 +76,26 @@ def regularised(
     ]
     if rules.least_diagonal < math.inf:
         ways.append((rules.tolerance, rules.least_wall, rules.least_diagonal))
+    like = np.zeros(len(polygons))
     for way in ways:
         left = np.flatnonzero(~flags & (found[:, 1] >= RECTANGULAR))
         if not len(left):
             break
         shapes = _drawn(polygons[left], angles[left], way, scale)
         sound = shapely.is_valid(shapes)
-        sound[sound] = alike(polygons[left[sound]], shapes[sound], least=rules.least_iou)
+        like[left[sound]] = alike(polygons[left[sound]], shapes[sound], least=rules.least_iou)
+        sound &= like[left] >= rules.least_iou
         made[left[sound]] = shapes[sound]
         flags[left[sound]] = True
 
+    areas, whole = shapely.area(polygons), shapely.area(made)
+
     def fits(place: int, shape: shapely.Polygon) -> bool:
+        # Cutting an area off costs no more than it over the union, which is no less than
+        # the outline: an overlay is spared where that is little.
+        lost = whole[place] - shape.area
+        if like[place] - DOUBT - lost / areas[place] >= rules.least_iou:
+            return True
         before, after = np.array([polygons[place]]), np.array([shape])
         return bool(overlaid(before, after)[0] >= rules.least_iou)
 
