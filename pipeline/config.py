@@ -70,6 +70,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - theirs
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.YAMLError(f"no fields and values (line {node.start_mark.line + 1})")
         keys = [key.value for key, _ in node.value]
         twice = {str(key) for key in keys if keys.count(key) > 1}
         if twice:
@@ -89,7 +91,8 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # a SafeLoader
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    # What is no date, number or truth value raises as Python's own types do.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
 
 
@@ -127,8 +130,19 @@ def explained(error: ValidationError, section: type[BaseModel]) -> str:
         field = ".".join(str(part) for part in fault["loc"])
         hint = ""
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(field, section.model_fields, n=1)
+            *outer, last = (str(part) for part in fault["loc"])
+            near = difflib.get_close_matches(last, _fields(section, outer), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             fault["msg"] = "no such field"
         lines.append(f"{field}: {fault['msg']}{hint}" if field else fault["msg"])
     return "; ".join(lines)
+
+
+def _fields(section: type[BaseModel], path: list[str]) -> list[str]:
+    """Return the fields of the section that ``path`` leads to; none where it is no section."""
+    for part in path:
+        inner = section.model_fields[part].annotation if part in section.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        section = inner
+    return list(section.model_fields)
