@@ -43,13 +43,15 @@ def _bytes() -> torch.dtype:
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> ModelCard:
     """Write a checkpoint atomically and return its card with the digest filled in."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     card = card.model_copy(update={"sha256": digest(tensors)})
     temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, temporary, metadata={KEY: card.model_dump_json()})
-    with temporary.open("rb+") as handle:
+    # Written by ourselves: safetensors' own files may be read by their owner alone.
+    with temporary.open("wb") as handle:
+        handle.write(as_bytes(tensors, metadata={KEY: card.model_dump_json()}))
+        handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)
     return card
@@ -71,9 +73,14 @@ def read_card(path: Path) -> ModelCard:
         return ModelCard.model_validate_json(header["__metadata__"][KEY])
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        reason = str(error) if isinstance(error, ValidationError) else "no model card in it"
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = _faults(error) if isinstance(error, ValidationError) else "no model card in it"
         raise ModelError(f"{path}: {reason}; {way_out}") from error
+
+
+def _faults(error: ValidationError) -> str:
+    faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+    return "no valid model card: " + "; ".join(": ".join(filter(None, fault)) for fault in faults)
 
 
 def load(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:

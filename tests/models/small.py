@@ -1,0 +1,82 @@
+"""Small networks with weights worth testing, and the cards that go with them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
+from pipeline.models.networks import build
+from pipeline.models.predictor import Stretch
+
+FULL = Stretch(low=0, high=255)
+
+PADDED = Network(
+    architecture="unet",
+    arguments={"in_channels": 2, "classes": 1, "width": 4, "depth": 4},
+    stride=16,
+    reach=94,
+)
+VALID = PADDED.model_copy(update={"arguments": {**PADDED.arguments, "padding": "valid"}})
+MOBILE = Network(
+    architecture="smp_unet",
+    arguments={
+        "encoder_name": "mobilenet_v2",
+        "encoder_depth": 4,
+        "decoder_channels": [16, 8, 8, 8],
+        "in_channels": 2,
+        "classes": 1,
+    },
+    stride=16,
+    reach=165,
+)
+TINY = Network(
+    architecture="unet",
+    arguments={"in_channels": 2, "classes": 1, "width": 2, "depth": 1},
+    stride=2,
+    reach=10,
+)
+
+
+def card_for(
+    network: Network,
+    *,
+    classes: int = 1,
+    activation: Literal["sigmoid", "softmax", "none"] = "sigmoid",
+    separating: tuple[Literal["interior", "boundary", "distance"], ...] = (),
+) -> ModelCard:
+    """Return a card around a network of two bands."""
+    return ModelCard(
+        name="small",
+        network=network,
+        inputs=Inputs(bands=("red", "green"), mean=(0.4, 0.5), std=(0.2, 0.25)),
+        outputs=Outputs(
+            classes=tuple(Class(name=f"c{at}", colour="#112233") for at in range(classes)),
+            activation=activation,
+            separating=separating,
+        ),
+        context="blend" if network.reach is None else "exact",
+        terms=Terms(license="Apache-2.0"),
+    )
+
+
+def weights_for(network: Network, *, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Return weights whose answer varies: batch normalisation as if it had seen data."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module = build(network)
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                nn.init.uniform_(part.running_mean, -0.3, 0.3)  # type: ignore[arg-type]  # there
+                nn.init.uniform_(part.running_var, 0.5, 1.5)  # type: ignore[arg-type]  # there
+                nn.init.uniform_(part.weight, 0.7, 1.3)
+                nn.init.uniform_(part.bias, -0.2, 0.2)
+    return module.state_dict()
+
+
+def noise(height: int, width: int, *, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return two bands of bytes."""
+    return np.random.default_rng(seed).integers(0, 256, (2, height, width), np.uint8)

@@ -1,0 +1,190 @@
+"""Checkpoints: what was saved is what is loaded, or nothing is."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.errors import ModelError
+from pipeline.models.card import ModelCard
+from pipeline.models.checkpoint import digest, load, read_card, save
+from tests.models.small import TINY, card_for, weights_for
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Return the checkpoint of a small network."""
+    path = tmp_path / "model.safetensors"
+    save(path, weights_for(TINY), card_for(TINY))
+    return path
+
+
+def _header(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    return dict(json.loads(content[8 : 8 + size]))
+
+
+def _with_header(path: Path, header: bytes) -> None:
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+
+
+def test_card_and_weights_come_back_as_they_were(tmp_path: Path) -> None:
+    weights = weights_for(TINY)
+    weights["half"] = torch.randn(3, 4).to(torch.bfloat16)
+    weights["turned"] = torch.randn(4, 5).T
+    weights["count"] = torch.tensor(7)
+    weights["none"] = torch.empty(0, 3)
+    path = tmp_path / "model.safetensors"
+    card = save(path, weights, card_for(TINY))
+    assert card == card_for(TINY).model_copy(update={"sha256": digest(weights)})
+    assert read_card(path) == card
+    loaded_card, loaded = load(path)
+    assert loaded_card == card
+    assert loaded.keys() == weights.keys()
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+    assert all(loaded[name].dtype == value.dtype for name, value in weights.items())
+
+
+def test_saving_twice_gives_the_same_bytes_and_leaves_nothing_beside_them(saved: Path) -> None:
+    before = saved.read_bytes()
+    save(saved, weights_for(TINY), card_for(TINY))
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+@contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_who_may_read_a_checkpoint_is_up_to_the_umask(tmp_path: Path, mask: int, mode: int) -> None:
+    path = tmp_path / "model.safetensors"
+    with _umask(mask):
+        save(path, weights_for(TINY), card_for(TINY))
+    assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_write_that_fails_leaves_the_old_checkpoint(saved: Path) -> None:
+    before = saved.read_bytes()
+    # In the way of the temporary file.
+    (saved.parent / f".{saved.name}.tmp").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        save(saved, weights_for(TINY, seed=1), card_for(TINY))
+    assert saved.read_bytes() == before
+
+
+def test_the_digest_sees_names_types_and_shapes_and_not_their_order() -> None:
+    a, b = torch.arange(6.0), torch.arange(4.0)
+    told = digest({"a": a, "b": b})
+    assert told == digest({"b": b, "a": a.clone()})
+    others: list[dict[str, torch.Tensor]] = [
+        {"a": a, "c": b},
+        {"a": a.reshape(2, 3), "b": b},
+        {"a": a.view(torch.int32), "b": b},
+        {"a": a, "b": -b},
+        {"a": a},
+    ]
+    assert len({told, *(digest(other) for other in others)}) == 6
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.999])
+def test_a_flipped_bit_is_found_and_both_digests_are_told(saved: Path, place: float) -> None:
+    content = bytearray(saved.read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")
+    content[start + int(place * (len(content) - start))] ^= 4
+    promised = read_card(saved).sha256
+    saved.write_bytes(content)
+    with pytest.raises(ModelError, match="fetch it again") as caught:
+        load(saved)
+    told = str(caught.value)
+    assert promised[:12] in told
+    assert len({part for part in told.split() if part.endswith(("...,", "...;"))}) == 2
+
+
+@pytest.mark.parametrize("kept", [0, 4, 8, 100, -1])
+def test_a_file_that_is_cut_short_is_refused(saved: Path, kept: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:kept])
+    with pytest.raises(ModelError, match=r"model\.safetensors: "):
+        load(saved)
+
+
+class _Trap:
+    sprung = False
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _spring, ()
+
+
+def _spring() -> None:
+    _Trap.sprung = True
+
+
+@pytest.mark.parametrize("kind", ["zip", "plain"])
+def test_pickles_are_refused_and_not_run(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "model.pt"
+    if kind == "zip":
+        torch.save({"weights": torch.zeros(3), "trap": _Trap()}, path)
+    else:
+        path.write_bytes(pickle.dumps(_Trap()))
+    for read in (read_card, load):
+        with pytest.raises(ModelError, match="pickles are refused"):
+            read(path)
+    assert not _Trap.sprung
+
+
+@pytest.mark.parametrize("size", [2**40, 2**63, 2**64 - 1, 1, 0])
+def test_a_header_of_an_impossible_size_is_refused_unread(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", size) + b"{}" * 50)
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        read_card(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"__metadata__": {}}',
+        b'{"__metadata__": null}',
+        b'{"__metadata__": {"overtile": 7}}',
+        b'{"__metadata__": {"overtile": "{"}}',
+        b'{"__metadata__": {"overtile": "{}"}}',
+        b"{not json}",
+        b"\xff\xfe\x00",
+        b"[" * 200_000,
+    ],
+)
+def test_a_file_without_a_valid_card_is_refused(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    _with_header(path, header)
+    with pytest.raises(ModelError, match=r"model\.safetensors: .*overtile models list"):
+        read_card(path)
+
+
+def test_a_folder_or_a_missing_file_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.safetensors"):
+        with pytest.raises(ModelError, match="cannot be read"):
+            read_card(path)
+
+
+def test_the_card_lies_in_the_metadata_alone(saved: Path) -> None:
+    header = _header(saved)
+    assert list(header["__metadata__"]) == ["overtile"]
+    ModelCard.model_validate_json(header["__metadata__"]["overtile"])
