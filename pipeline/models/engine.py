@@ -43,8 +43,10 @@ class TorchPredictor:
         try:
             network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         except RuntimeError as error:
-            first = str(error).splitlines()[0]
-            raise ModelError(f"weights of {card.name!r} do not fit its network: {first}") from error
+            # The first line says only that there are faults; the second names the first of them.
+            fault = " ".join(str(error).split("\n\t", 2)[1:2]) or str(error)
+            fault = " ".join(fault.split())
+            raise ModelError(f"weights of {card.name!r} do not fit its network: {fault}") from error
         self._card = card
         self._device = torch.device(device)
         self._precision = precision
@@ -105,17 +107,28 @@ class TorchPredictor:
         return values.contiguous(memory_format=torch.channels_last)
 
     def _logits(self, values: torch.Tensor) -> torch.Tensor:
+        cut = self._cut(values)
         try:
             return self._forward(values)
         except torch.OutOfMemoryError:
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-            halves = self._halves(values)
-            if halves is None:
+            if cut is None:
                 raise
-        return halves
+        # Only here, past the except clause, are the layers of the failed attempt let go of.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._halves(values, *cut)
 
-    def _halves(self, values: torch.Tensor) -> torch.Tensor | None:
+    def _cut(self, values: torch.Tensor) -> tuple[int, int, int] | None:
+        """Return axis, middle and halo where two halves are smaller than the whole."""
+        network = self._card.network
+        if network.reach is None:
+            return None
+        axis = 2 if values.shape[2] >= values.shape[3] else 3
+        halo = -(-network.reach // network.stride) * network.stride
+        middle = values.shape[axis] // 2 // network.stride * network.stride
+        return None if middle <= halo else (axis, middle, halo)
+
+    def _halves(self, values: torch.Tensor, axis: int, middle: int, halo: int) -> torch.Tensor:
         """Predict two overlapping halves of a tile that is too large for the device.
 
         ::
@@ -124,20 +137,10 @@ class TorchPredictor:
             |--- first ---|halo|             each half sees the halo beyond the cut,
                    |halo|--- second ---|     so that its own side of it is exact
         """
-        network = self._card.network
-        if network.reach is None:
-            return None
-        axis = 2 if values.shape[2] >= values.shape[3] else 3
-        size, stride = values.shape[axis], network.stride
-        halo = -(-network.reach // stride) * stride
-        middle = size // 2 // stride * stride
-        if middle <= halo:
-            return None
+        rest = values.shape[axis] - middle
         first = self._logits(values.narrow(axis, 0, middle + halo))
-        second = self._logits(values.narrow(axis, middle - halo, size - middle + halo))
-        return torch.cat(
-            [first.narrow(axis, 0, middle), second.narrow(axis, halo, size - middle)], dim=axis
-        )
+        second = self._logits(values.narrow(axis, middle - halo, rest + halo))
+        return torch.cat([first.narrow(axis, 0, middle), second.narrow(axis, halo, rest)], dim=axis)
 
     def _forward(self, values: torch.Tensor) -> torch.Tensor:
         shift = self._card.network.arguments.get("padding") == "valid"
