@@ -69,6 +69,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "log.jsonl"}
 
 
+def on_map(away: Affine, place: tuple[float, float]) -> tuple[float, float]:
+    """Return map coordinates of a column and a row."""
+    col, row = place
+    return away.a * col + away.b * row + away.c, away.d * col + away.e * row + away.f
+
+
 def band(path: Path) -> np.ndarray:
     """Return the first band of a raster."""
     with rasterio.open(path) as file:

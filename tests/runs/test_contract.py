@@ -1,0 +1,233 @@
+"""How a scene is shown to a model: bands, values and pixel size, and every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from pyproj import CRS
+
+from pipeline.config import Task
+from pipeline.core.georef import Georef
+from pipeline.errors import SceneError
+from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
+from pipeline.runs.contract import Contract, agree
+from pipeline.scenes.memory import MemoryScene
+from pipeline.scenes.open import open_scene
+from pipeline.scenes.scene import SceneRef
+from tests.runs.scenery import band, blobs, classic, run, write_scene
+
+CARD = ModelCard(
+    name="colours",
+    network=Network(architecture="unet", stride=4, reach=8),
+    inputs=Inputs(
+        bands=("red", "green", "blue"),
+        pixel_size_m=(0.1, 0.6),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.2, 0.2, 0.2),
+    ),
+    outputs=Outputs(classes=(Class(name="building", colour="#e6550d"),)),
+    terms=Terms(license="Apache-2.0"),
+)
+TASK = Task(name="t", model="m")
+
+
+def georef(size: float = 0.3, *, crs: str = "EPSG:32645", down: float | None = None) -> Georef:
+    transform = (size, 0.0, 354_000.0, 0.0, -(down or size), 3_057_500.0)
+    return Georef(crs_wkt=CRS(crs).to_wkt(), transform=transform)
+
+
+def of(
+    dtype: str = "uint8",
+    *,
+    bands: tuple[str, ...] = ("red", "green", "blue"),
+    place: Georef | None = None,
+    task: Task = TASK,
+    card: ModelCard = CARD,
+) -> Contract:
+    pixels = np.zeros((len(bands), 60, 80), dtype)
+    return agree(MemoryScene(pixels, bands=bands, georef=place or georef()), card, task)
+
+
+@pytest.mark.parametrize(
+    ("bands", "taken"),
+    [
+        (("red", "green", "blue"), (1, 2, 3)),
+        (("blue", "green", "red"), (3, 2, 1)),
+        (("nir", "red", "green", "blue"), (2, 3, 4)),
+        (("undefined", "undefined", "undefined"), (1, 2, 3)),
+    ],
+)
+def test_bands_are_found_by_colour(bands: tuple[str, ...], taken: tuple[int, ...]) -> None:
+    contract = of(bands=bands)
+    assert contract.bands == taken
+    assert contract.warnings == ()
+    assert any("no colours" in note for note in contract.notes) == ("undefined" in bands)
+
+
+@pytest.mark.parametrize("named", [(3, 2, 1), ("3", "2", "1"), ("Blue", "green", "RED")])
+def test_bands_are_named_by_number_name_or_colour(named: tuple[str | int, ...]) -> None:
+    assert of(task=Task(name="t", model="m", bands=named)).bands == (3, 2, 1)
+
+
+def test_bands_are_found_by_description(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "s.tif", np.zeros((4, 30, 30), np.uint8))
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = ("Blue", "Green", "Red", "NIR")
+    scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
+    assert agree(scene, CARD, TASK).bands == (3, 2, 1)
+    scene.close()
+
+
+def test_alpha_is_no_band(tmp_path: Path) -> None:
+    path = write_scene(
+        tmp_path / "s.tif", np.full((4, 30, 30), 200, np.uint8), photometric="RGB", alpha="YES"
+    )
+    scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
+    assert "alpha" not in {known.colour for known in scene.info.bands}
+    assert agree(scene, CARD, TASK).bands == (1, 2, 3)
+    scene.close()
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (lambda: of(bands=("gray",)), "it has 1 band .*give imagery with these bands"),
+        (lambda: of(bands=("red", "green", "nir", "band_4")), "4 bands .*--bands 3,2,1"),
+        (lambda: of(bands=("palette", "a", "b")), "palette; .*convert it to RGB"),
+        (lambda: of(task=Task(name="t", model="m", bands=(1, 2))), "names 2 bands.*takes 3"),
+        (lambda: of(task=Task(name="t", model="m", bands=(1, 2, 9))), "no band 9; choose among 1"),
+        (lambda: of("int64"), "int64, which no model takes; convert it"),
+        (lambda: of(place=georef(5.0)), "ground pixel is 5 m.*0.1-0.6 m.*0.033-1.8 m"),
+        (lambda: of(place=georef(0.01)), "ground pixel is 0.01 m"),
+        (
+            lambda: agree(MemoryScene(np.zeros((3, 9, 9), np.uint8)), CARD, TASK),
+            "no place on the Earth.*--crs",
+        ),
+    ],
+)
+def test_what_does_not_suit_is_refused_with_file_reason_and_way_out(
+    refused: Callable[[], Contract], told: str
+) -> None:
+    with pytest.raises(SceneError, match=f"^memory:memory: .*{told}"):
+        refused()
+
+
+def test_pixels_within_the_range_are_not_resampled() -> None:
+    for size in (0.1, 0.3, 0.6):
+        assert of(place=georef(size * 1.0005)).sampling.identity or size == 0.6
+
+
+@pytest.mark.parametrize(("size", "factor"), [(1.2, 2.0), (0.05, 0.5)])
+def test_pixels_outside_the_range_are_resampled_to_its_end(size: float, factor: float) -> None:
+    contract = of(place=georef(size))
+    sampling = contract.sampling
+    assert (sampling.height, sampling.width) == (60, 80)
+    assert sampling.net_height / 60 == pytest.approx(factor, abs=0.02)
+    assert sampling.net_width / 80 == pytest.approx(factor, abs=0.02)
+    assert any("resampled" in told for told in contract.notes + contract.warnings)
+
+
+def test_distances_are_measured_on_the_ground() -> None:
+    # A Web Mercator unit at 60 degrees north is half a metre.
+    place = Georef(
+        crs_wkt=CRS("EPSG:3857").to_wkt(), transform=(1.0, 0.0, 0.0, 0.0, -1.0, 8_399_738.0)
+    )
+    assert of(place=place).sampling.identity
+
+
+def test_oblong_pixels_become_square() -> None:
+    sampling = of(place=georef(0.2, down=0.4)).sampling
+    ratio = (sampling.net_height / sampling.height) / (sampling.net_width / sampling.width)
+    assert ratio == pytest.approx(2, rel=0.05)
+
+
+def test_eight_bits_are_taken_as_the_card_says_and_others_stretched() -> None:
+    assert (of().stretch.low, of().stretch.high) == (0, 255)
+    chosen = Task.model_validate({"name": "t", "model": "m", "values": {"range": (10.0, 90.0)}})
+    assert (of(task=chosen).stretch.low, of(task=chosen).stretch.high) == (10, 90)
+
+
+def test_percentiles_are_taken_over_the_whole_scene_once() -> None:
+    rng = np.random.default_rng(3)
+    pixels = rng.gamma(2, 800, (3, 700, 900)).astype(np.uint16)
+    valid = np.ones((700, 900), bool)
+    valid[:200] = False
+    pixels[:, :200] = 65535
+    stretches = {
+        agree(MemoryScene(pixels, valid=valid, georef=georef()), CARD, TASK).stretch
+        for _ in range(3)
+    }
+    (stretch,) = stretches
+    low, high = np.percentile(pixels[:, 200:], [1, 99])
+    assert stretch.low == pytest.approx(low, rel=0.02)
+    assert stretch.high == pytest.approx(high, rel=0.02)
+
+
+def test_a_scene_of_one_value_or_none_is_no_division_by_zero() -> None:
+    pixels = np.full((3, 40, 40), 7, np.uint16)
+    one = agree(MemoryScene(pixels, georef=georef()), CARD, TASK).stretch
+    assert one.high > one.low
+    empty = agree(MemoryScene(pixels, valid=np.zeros((40, 40), bool), georef=georef()), CARD, TASK)
+    assert empty.stretch.high > empty.stretch.low
+    assert any("no data" in told for told in empty.notes + empty.warnings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"bands": ("2",)}, {"values": (500.0, 4000.0)}],
+    ids=["percentiles", "band", "range"],
+)
+def test_sixteen_bits_are_stretched_alike_in_every_tile(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    ramp = np.linspace(0, 1, 300)[None, :] * np.ones((260, 1))
+    pixels = np.stack([ramp * 6000, 5000 - ramp * 3000]).astype(np.uint16)
+    scene = write_scene(tmp_path / "s.tif", pixels)
+    found = []
+    for tile in (48, 300):
+        run(scene, tmp_path / str(tile), tile=tile, **settings)
+        found.append(band(tmp_path / str(tile) / "s" / "probability.tif"))
+    np.testing.assert_array_equal(found[0], found[1])
+    # One stretch for all: what is brighter is more probable, across every seam.
+    steps = np.diff(found[0][0].astype(int))
+    assert (steps <= 0).all() if "bands" in settings else (steps >= 0).all()
+
+
+def resampling(tmp_path: Path) -> Path:
+    classic(
+        tmp_path / "model",
+        inputs=Inputs(
+            bands=("red", "green", "blue"),
+            pixel_size_m=(0.1, 0.6),
+            mean=(0.5, 0.4, 0.6),
+            std=(0.25, 0.3, 0.2),
+        ),
+    )
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("size", [1.2, 0.05, 0.77])
+def test_resampled_scenes_keep_their_own_grid_whatever_the_tile(
+    tmp_path: Path, size: float
+) -> None:
+    pixels = np.stack([blobs(seed, height=141, width=173) for seed in range(3)])
+    away = Affine(size, 0, 354_000, 0, -size, 3_057_500)
+    scene = write_scene(tmp_path / "s.tif", pixels, transform=away)
+    model = str(resampling(tmp_path))
+    found = []
+    for tile in (80, 128, None):
+        out = tmp_path / str(tile)
+        run(scene, out, tile=tile, model=model, threshold=0.5)
+        with rasterio.open(out / "s" / "probability.tif") as file:
+            assert (file.height, file.width) == (141, 173)
+            assert file.transform == away
+        found.append(band(out / "s" / "probability.tif").astype(int))
+    for other in found[1:]:
+        assert np.abs(found[0] - other).max() <= 1
+    assert np.ptp(found[0]) > 5
