@@ -11,6 +11,7 @@ straight to disk, so that memory holds the border of the open rows only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from pipeline.runs.plan import ScenePlan
 
 LARGE = 512.0
 """Polygons longer than this get their exact geodesic area, pixels; others one of their place."""
+FAR_M = 10_000.0
+"""So do those longer than this on the ground: a pixel of a global grid is not like the next."""
 
 
 class Joiner:
@@ -171,7 +174,9 @@ def areas_m2(shapes: Shaped[np.ndarray, " n"], plan: ScenePlan) -> Float64[np.nd
     bounds = shapely.bounds(shapes)
     middle = (bounds[:, :2] + bounds[:, 2:]) / 2
     areas = pixels * georef.pixel_area_m2(middle)
-    for index in np.flatnonzero((bounds[:, 2:] - bounds[:, :2]).max(axis=1) > LARGE).tolist():
+    across, down = georef.ground_size_m(col=plan.info.width / 2, row=plan.info.height / 2)
+    longest = min(LARGE, FAR_M / max(across, down)) if across + down < math.inf else LARGE
+    for index in np.flatnonzero((bounds[:, 2:] - bounds[:, :2]).max(axis=1) > longest).tolist():
         areas[index] = georef.area_m2(shapes[index])
     known: Float64[np.ndarray, " n"] = np.nan_to_num(areas)
     return known
