@@ -23,7 +23,7 @@ def _positive(module: nn.Module) -> nn.Module:
         if isinstance(child, nn.MaxPool2d):
             average = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
             setattr(module, name, average)
-        elif isinstance(child, nn.BatchNorm2d | nn.Dropout2d) or _is_activation(child):
+        elif isinstance(child, nn.BatchNorm2d | nn.Dropout2d) or _on_single_pixels(child):
             setattr(module, name, nn.Identity())
         elif isinstance(child, nn.Conv2d | nn.ConvTranspose2d):
             with torch.no_grad():
@@ -35,7 +35,10 @@ def _positive(module: nn.Module) -> nn.Module:
     return module
 
 
-def _is_activation(module: nn.Module) -> bool:
+def _on_single_pixels(module: nn.Module) -> bool:
+    if isinstance(module, nn.LayerNorm):
+        # Over the channels of one pixel, as ConvNeXt has it; its slope at equal values is 0.
+        return len(module.normalized_shape) == 1
     return type(module).__module__ == nn.ReLU.__module__ and not isinstance(module, GLOBAL)
 
 
