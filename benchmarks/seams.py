@@ -34,7 +34,7 @@ from pipeline.scenes.guard import install_guard
 from pipeline.scenes.memory import MemoryScene
 from pipeline.scenes.open import open_scene
 
-CROP = 1280
+CROP = 1024
 
 
 def resnet(folder: Path) -> Path:
@@ -87,7 +87,7 @@ def rows_of(name: str, model: str, crop: MemoryScene, folder: Path) -> list[dict
     whole_core = -(-CROP // stride) * stride
     reference = stitched(plan, whole_core, halo)
     found: list[dict[str, Any]] = []
-    for core, margin in ((640, halo), (320, halo), (640, halo // 2), (640, 32)):
+    for core, margin in ((512, halo), (256, halo), (512, halo // 2), (512, 32)):
         margin = margin // stride * stride
         began = time.monotonic()
         difference = np.abs(stitched(plan, core, margin) - reference)

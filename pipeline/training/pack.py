@@ -58,7 +58,9 @@ def buildings_card(summary: dict[str, Any], *, threshold: float) -> ModelCard:
         pixels_per_s=8e5,
         terms=Terms(license="CC-BY-4.0", credits=CREDITS),
         training={
-            key: summary[key] for key in ("steps", "minutes", "config", "seed") if key in summary
+            key: summary[key]
+            for key in ("steps", "minutes", "config", "seed", "note")
+            if key in summary
         },
         scores={key: summary[key] for key in ("val", "test", "made") if key in summary},
         known_failures=FAILURES,
