@@ -43,7 +43,7 @@ def _whole(
 def _reference(values: Float64[np.ndarray, " n"], size: int) -> Float64[np.ndarray, " size"]:
     """numpy's own linear interpolation between the centres of the network's pixels."""
     centres = (np.arange(len(values)) + 0.5) / len(values)
-    return np.interp((np.arange(size) + 0.5) / size, centres, values)
+    return np.asarray(np.interp((np.arange(size) + 0.5) / size, centres, values))
 
 
 @settings(max_examples=50)

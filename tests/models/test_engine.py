@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from pydantic import JsonValue
 from torch import nn
 
 from pipeline.errors import ModelError
@@ -126,7 +127,13 @@ def cramped() -> Any:
 def test_out_of_memory_is_answered_with_smaller_pieces_and_the_same_result(
     cramped: type[Cramped], padding: str
 ) -> None:
-    arguments = {"in_channels": 2, "classes": 1, "width": 2, "depth": 4, "padding": padding}
+    arguments: dict[str, JsonValue] = {
+        "in_channels": 2,
+        "classes": 1,
+        "width": 2,
+        "depth": 4,
+        "padding": padding,
+    }
     network = Network(architecture="cramped", arguments=arguments, stride=16, reach=94)
     predictor = _predictor(network)
     pixels = noise(480, 416)
@@ -147,7 +154,7 @@ def test_a_tile_that_cannot_be_split_says_that_memory_is_out(
     cramped: type[Cramped], reach: int | None
 ) -> None:
     cramped.largest = 100
-    arguments = {"in_channels": 2, "classes": 1, "width": 2, "depth": 4}
+    arguments: dict[str, JsonValue] = {"in_channels": 2, "classes": 1, "width": 2, "depth": 4}
     network = Network(architecture="cramped", arguments=arguments, stride=16, reach=reach)
     pixels = noise(256, 256)
     predictor = _predictor(network)

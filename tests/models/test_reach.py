@@ -16,7 +16,11 @@ from tests.models.small import MOBILE, PADDED, VALID, weights_for
 
 def _smp(encoder: str, depth: int, **arguments: Any) -> nn.Module:
     decoder = [8] * depth
-    known = {"encoder_name": encoder, "encoder_depth": depth, "decoder_channels": decoder}
+    known: dict[str, Any] = {
+        "encoder_name": encoder,
+        "encoder_depth": depth,
+        "decoder_channels": decoder,
+    }
     return build(
         Network(
             architecture="smp_unet", arguments={**known, **arguments}, stride=2**depth, reach=None
