@@ -160,9 +160,11 @@ def _run(
             "tiles_s": round(predicted - began, 3),
             "outputs_s": round(ended - predicted, 3),
             "mpx_per_s": round(progress.mpx_per_s, 3),
+            "device_busy": round(sweep.predict_s / max(1e-9, predicted - began), 3),
         }
         publish(plan, target, [*sweep.log, summary])
-        progress.stage(f"done in {ended - began:.1f} s, {target}")
+        busy = f"device busy {summary['device_busy']:.0%} of the tiles' time"
+        progress.stage(f"done in {ended - began:.1f} s, {busy}, {target}")
     if not sweep.failures:
         shutil.rmtree(plan.work, ignore_errors=True)
     return manifest

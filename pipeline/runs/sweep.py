@@ -45,6 +45,11 @@ class Sweep:
                     around=self._around(core),
                 )
 
+    @property
+    def predict_s(self) -> float:
+        """Seconds that forward passes took, all tiles together."""
+        return float(sum(entry.get("seconds", {}).get("predict", 0.0) for entry in self.log))
+
     def account(self, job: TileJob, outcome: TileRecord | Exception) -> None:
         """Note what became of a tile.
 
