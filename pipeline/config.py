@@ -113,7 +113,9 @@ def load_task(name: str) -> Task:
         path = Path(name)
         if not path.is_file():
             known = ", ".join(builtin_tasks())
-            raise ConfigError(f"no task is called {name!r} and there is no such file; built-in tasks: {known}")
+            raise ConfigError(
+                f"no task is called {name!r} and there is no such file; built-in tasks: {known}"
+            )
     found = read_yaml(path)
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: must be fields and values, such as `name: buildings`")
