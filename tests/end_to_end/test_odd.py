@@ -33,7 +33,7 @@ from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
 from tests.runs.scenery import classic
 
-ODD = Path(__file__).resolve().parents[2].parent / "shared/data/odd"
+ODD = (Path(__file__).resolve().parents[2].parent / "shared/data/odd").resolve()
 ABSENT = "../shared/data/odd is not here"
 
 pytestmark = [
