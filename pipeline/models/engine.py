@@ -12,6 +12,7 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
+from pipeline.models.classic import legal_inputs
 from pipeline.models.networks import build
 from pipeline.models.predictor import Predictor, Stretch
 
@@ -143,18 +144,23 @@ class TorchPredictor:
         return torch.cat([first.narrow(axis, 0, middle), second.narrow(axis, halo, rest)], dim=axis)
 
     def _forward(self, values: torch.Tensor) -> torch.Tensor:
-        shift = self._card.network.arguments.get("padding") == "valid"
-        if shift:
-            # Valid convolutions answer for the middle only. Legal sizes are 4 mod 16 smaller
-            # than multiples of 16: without the first rows and columns the tile is legal.
-            values = values[:, :, 4:, 4:]
+        arguments = self._card.network.arguments
+        skipped = 0
+        if arguments.get("padding") == "valid":
+            # Valid convolutions answer for the middle only, and take legal sizes only. Those
+            # have one remainder to the stride (12 to 16 for four poolings): without the first
+            # rows and columns, as many as are lacking, the tile is legal.
+            depth = arguments.get("depth", 4)
+            legal = next(legal_inputs(depth=depth if isinstance(depth, int) else 4))
+            skipped = -legal % self._card.network.stride
+            values = values[:, :, skipped:, skipped:]
         half = self._precision == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
             logits = self._network(values).float()
-        if not shift:
-            return logits  # type: ignore[no-any-return]  # modules are callables of Any
         margin = (values.shape[2] - logits.shape[2]) // 2
-        return nn.functional.pad(logits, (margin + 4, margin, margin + 4, margin))
+        if not margin:
+            return logits  # type: ignore[no-any-return]  # modules are callables of Any
+        return nn.functional.pad(logits, (margin + skipped, margin, margin + skipped, margin))
 
     def _activated(self, logits: torch.Tensor) -> torch.Tensor:
         outputs = self._card.outputs

@@ -27,7 +27,8 @@ def write_artefact(path: Path, arrays: dict[str, np.ndarray]) -> None:
     np.savez(plain, allow_pickle=False, **arrays)
     body = plain.getvalue()
     packed = bytes(_CODEC.compress(body, asbytes=True))
-    stored = MAGIC + hashlib.sha256(packed).digest() + len(body).to_bytes(8, "little") + packed
+    told = len(body).to_bytes(8, "little") + packed
+    stored = MAGIC + hashlib.sha256(told).digest() + told
     # Two processes may do the same task: each has its own temporary name.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{id(arrays):x}")
     try:
@@ -56,10 +57,10 @@ def read_artefact(path: Path) -> dict[str, np.ndarray] | None:
     head = len(MAGIC)
     if stored[:head] != MAGIC or len(stored) < head + 40:
         return None
-    digest, packed = stored[head : head + 32], stored[head + 40 :]
-    if hashlib.sha256(packed).digest() != digest:
+    digest, told = stored[head : head + 32], stored[head + 32 :]
+    if hashlib.sha256(told).digest() != digest:
         return None
-    size = int.from_bytes(stored[head + 32 : head + 40], "little")
+    size, packed = int.from_bytes(told[:8], "little"), told[8:]
     try:
         body = _CODEC.decompress(packed, decompressed_size=size, asbytes=True)
         with np.load(io.BytesIO(body), allow_pickle=False) as found:

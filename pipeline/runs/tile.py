@@ -160,13 +160,14 @@ class _Clock:
 
 def _scene(plan: ScenePlan, *, resampled: bool) -> Scene:
     """Return the scene, opened once a thread; on the network's grid if ``resampled``."""
-    if getattr(_open, "ref", None) != plan.scene:
+    wanted = (plan.scene, plan.info.fingerprint)
+    if getattr(_open, "ref", None) != wanted:
         held = getattr(_open, "scene", None)
         if held is not None:
             held.close()
         _open.ref = None
         _open.scene = open_scene(plan.scene, known=plan.info)
-        _open.ref = plan.scene
+        _open.ref = wanted
     scene: Scene = _open.scene
     if resampled and not plan.grid.sampling.identity:
         sampling = plan.grid.sampling

@@ -174,7 +174,7 @@ def squeezing(path: Path) -> ModelCard:
         arguments={
             "encoder_name": "mobilenet_v2",
             "encoder_depth": 3,
-            "decoder_channels": [16, 8, 8],
+            "decoder_channels": [32, 16, 16],
             "decoder_attention_type": "scse",
             "classes": 1,
         },
