@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.grid import balanced
+from pipeline.core.quantise import STEPS
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
@@ -162,7 +163,7 @@ def _mean_probability(mask: Path, probability: Path, grid: Grid) -> Json:
     labels[labels == 255] = 0
     levels[levels == 255] = 0
     found = trace(labels, levels)
-    return found.weight / np.maximum(found.pixels, 1) / 250
+    return found.weight / np.maximum(found.pixels, 1) / STEPS
 
 
 def grid_at(path: Path) -> Grid:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import shapely
 
+from pipeline.core.quantise import STEPS
 from pipeline.outputs.assets import KINDS, asset
 from pipeline.outputs.atomic import replacing, write_faults
 from pipeline.outputs.attributes import Written
@@ -231,8 +232,8 @@ def seam_difference(spread: np.ndarray) -> dict[str, float]:
     total = max(1, int(spread.sum()))
     highest = int(steps[spread > 0].max(initial=0))
     return {
-        "mean": round(float((steps * spread).sum()) / total / 250, 6),
-        "max": round(highest / 250, 4),
+        "mean": round(float((steps * spread).sum()) / total / STEPS, 6),
+        "max": round(highest / STEPS, 4),
     }
 
 
