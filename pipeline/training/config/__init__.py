@@ -1,0 +1,19 @@
+"""What a training is: data, augmentation, targets, network, schedule; read once from YAML."""
+
+from pipeline.training.config.augment import AugmentConfig
+from pipeline.training.config.data import MadeConfig, PlaceConfig
+from pipeline.training.config.network import NetworkConfig
+from pipeline.training.config.schedule import ScheduleConfig
+from pipeline.training.config.target import TargetConfig
+from pipeline.training.config.training import TrainingConfig, read_config
+
+__all__ = [
+    "AugmentConfig",
+    "MadeConfig",
+    "NetworkConfig",
+    "PlaceConfig",
+    "ScheduleConfig",
+    "TargetConfig",
+    "TrainingConfig",
+    "read_config",
+]

@@ -1,0 +1,24 @@
+"""What the network is asked for."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pipeline.models.card import Section
+
+
+class TargetConfig(Section):
+    """What the network is asked for."""
+
+    interior_m: float = Field(default=0.5, gt=0)
+    """How far a building is eroded, on the ground, to get its interior."""
+    interior_px: tuple[float, float] = (1.5, 4.0)
+    """Least and largest erosion in pixels, whatever the ground size."""
+    gap: bool = True
+    """Label pixels that touch another building as background: a 2 px line between them."""
+    contact_weight: float = Field(default=6.0, ge=0)
+    """w0 of the U-Net paper's weight map: extra weight where two buildings meet."""
+    contact_inside: float = Field(default=0.3, ge=0, le=1)
+    """Part of w0 on the buildings' own side; with 1 a doubtful wall is no likelier a gap."""
+    contact_sigma: float = Field(default=4.0, gt=0)
+    """Sigma of that map, in pixels of the source."""
