@@ -27,8 +27,8 @@ from pipeline.models.reach import reach
 from pipeline.models.shelf import ModelRef, card_of
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.planning import plan_scene
+from pipeline.runs.predict import core_probabilities
 from pipeline.runs.request import MapRequest
-from pipeline.runs.tile import core_probabilities
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.memory import MemoryScene
@@ -46,7 +46,7 @@ def resnet(folder: Path) -> Path:
         stride=32,
         reach=0,
     )
-    module = build(network)
+    module = build(network.architecture, network.arguments)
     for name, statistic in module.named_buffers():
         if name.endswith("running_mean"):
             statistic.normal_(0, 0.1)

@@ -70,7 +70,12 @@ class Outputs(Section):
     classes: tuple[Class, ...] = Field(min_length=1)
     """Classes from 1; the network's first channels, in this order."""
     separating: tuple[Literal["interior", "boundary", "distance"], ...] = ()
-    """Channels after the classes that tell touching objects apart."""
+    """Channels after the classes that tell touching objects apart; ``interior`` is used:
+    the probability that a pixel lies inside an object, off its walls."""
+    marker_threshold: Probability = 0.5
+    """Interior probability from which an object's inside is sure: a marker."""
+    growth: int = Field(default=24, ge=1)
+    """Most steps from a marker to what belongs to it, in pixels of the network."""
     activation: Literal["sigmoid", "softmax", "none"] = "sigmoid"
     """What makes channels probabilities; softmax has the background as its channel 0."""
     threshold: Probability = 0.5

@@ -12,8 +12,8 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.classic import legal_inputs
 from pipeline.models.networks import build
+from pipeline.models.networks.classic import legal_inputs
 from pipeline.models.predictor import Predictor, Stretch
 
 Precision = Literal["float32", "bfloat16"]
@@ -40,7 +40,7 @@ class TorchPredictor:
         Raises:
             ModelError: The weights do not fit the network that the card names.
         """
-        network = build(card.network)
+        network = build(card.network.architecture, card.network.arguments)
         try:
             network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         except RuntimeError as error:

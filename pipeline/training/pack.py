@@ -42,7 +42,9 @@ def buildings_card(summary: dict[str, Any], *, threshold: float) -> ModelCard:
         threshold: Probability from which a pixel is a building.
     """
     network = Network(architecture="smp_unet", arguments=summary["arguments"], stride=16, reach=0)
-    found = reach(build(network), in_channels=3, stride=16, limit=240)
+    found = reach(
+        build(network.architecture, network.arguments), in_channels=3, stride=16, limit=240
+    )
     return ModelCard(
         name="buildings",
         network=network.model_copy(update={"reach": found}),

@@ -67,7 +67,7 @@ def weights_for(network: Network, *, seed: int = 0) -> dict[str, torch.Tensor]:
     """Return weights whose answer varies: batch normalisation as if it had seen data."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        module = build(network)
+        module = build(network.architecture, network.arguments)
         for part in module.modules():
             if isinstance(part, nn.BatchNorm2d):
                 nn.init.uniform_(part.running_mean, -0.3, 0.3)  # type: ignore[arg-type]  # there

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.classic import ClassicUNet, Padding, legal_inputs, valid_output
+from pipeline.models.networks.classic import ClassicUNet, Padding, legal_inputs, valid_output
 
 
 def _parameters(network: torch.nn.Module) -> int:

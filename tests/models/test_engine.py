@@ -13,9 +13,9 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard, Network
-from pipeline.models.classic import ClassicUNet
 from pipeline.models.engine import TorchPredictor
 from pipeline.models.networks import NETWORKS, build
+from pipeline.models.networks.classic import ClassicUNet
 from pipeline.models.predictor import Stretch
 from tests.models.small import (
     FULL,
@@ -199,7 +199,7 @@ def test_where_nothing_is_valid_the_network_sees_its_mean_colour() -> None:
 
 
 def _logits(predictor_network: Network, pixels: Picture) -> torch.Tensor:
-    network = build(predictor_network).eval()
+    network = build(predictor_network.architecture, predictor_network.arguments).eval()
     network.load_state_dict(weights_for(predictor_network))
     mean, std = torch.tensor([0.4, 0.5]), torch.tensor([0.2, 0.25])
     values = (torch.from_numpy(pixels).float() / 255 - mean[:, None, None]) / std[:, None, None]
@@ -291,7 +291,7 @@ def test_networks_that_are_none_are_refused(
     architecture: str, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
-        build(Network(architecture=architecture, arguments=arguments, stride=16, reach=0))
+        build(architecture, arguments)
 
 
 def test_half_precision_weights_are_used_in_float32() -> None:

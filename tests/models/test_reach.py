@@ -14,6 +14,10 @@ from pipeline.models.reach import reach
 from tests.models.small import MOBILE, PADDED, VALID, weights_for
 
 
+def _built(network: Network) -> nn.Module:
+    return build(network.architecture, network.arguments)
+
+
 def _smp(encoder: str, depth: int, **arguments: Any) -> nn.Module:
     decoder = [16] * depth
     known: dict[str, Any] = {
@@ -21,11 +25,7 @@ def _smp(encoder: str, depth: int, **arguments: Any) -> nn.Module:
         "encoder_depth": depth,
         "decoder_channels": decoder,
     }
-    return build(
-        Network(
-            architecture="smp_unet", arguments={**known, **arguments}, stride=2**depth, reach=None
-        )
-    )
+    return build("smp_unet", {**known, **arguments})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def _smp(encoder: str, depth: int, **arguments: Any) -> nn.Module:
     ],
 )
 def test_the_reach_of_known_networks(network: Network, wanted: int) -> None:
-    found = reach(build(network), in_channels=2, stride=network.stride, limit=wanted + 16)
+    found = reach(_built(network), in_channels=2, stride=network.stride, limit=wanted + 16)
     assert found == wanted == network.reach
 
 
@@ -69,11 +69,11 @@ def test_instance_norm_looks_everywhere() -> None:
 
 
 def test_a_network_that_looks_farther_than_the_limit_has_no_reach() -> None:
-    assert reach(build(PADDED), in_channels=2, stride=16, limit=60) is None
+    assert reach(_built(PADDED), in_channels=2, stride=16, limit=60) is None
 
 
 def test_the_network_itself_is_left_as_it_was() -> None:
-    network = build(PADDED)
+    network = _built(PADDED)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.train()
     reach(network, in_channels=2, stride=16, limit=100)
@@ -88,7 +88,7 @@ def test_the_network_itself_is_left_as_it_was() -> None:
 def test_only_pixels_within_the_reach_of_a_cell_change_it(network: Network, axis: int) -> None:
     assert network.reach is not None
     far, stride = network.reach, network.stride
-    module = build(network).eval()
+    module = _built(network).eval()
     module.load_state_dict(weights_for(network))
     # Averages instead of maxima, which may well leave a pixel out, and slopes for the same reason.
     _seeing(module)

@@ -85,7 +85,7 @@ def pack(path: Path, *, architecture: str, stride: int, seed: int = 0, **card: A
     """Write an untrained network whose answers are neither all 0 nor all 1."""
     arguments, farthest = card.pop("arguments"), card.pop("farthest", 208)
     torch.manual_seed(seed)
-    network = build(Network(architecture=architecture, arguments=arguments, stride=1, reach=None))
+    network = build(architecture, arguments)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)  # type: ignore[arg-type]
