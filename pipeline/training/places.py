@@ -1,26 +1,28 @@
-"""Places: a ground's images at several pixel sizes, with its buildings aligned to each."""
+"""Places: a ground's images at several pixel sizes, with its objects aligned to each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import geopandas
 import numpy as np
-import rasterio
+from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Geod, Transformer
-from rasterio.features import rasterize
-from rasterio.io import DatasetReader
-from shapely.geometry.base import BaseGeometry
 
-from pipeline.errors import ConfigError, SceneError
-from pipeline.training.config import PlaceConfig
+from pipeline.errors import ConfigError
+from pipeline.training.config import ClassConfig, PlaceConfig
+from pipeline.training.config.data import Box
+from pipeline.training.labels import read_labels
+from pipeline.training.rasters import read_picture
 from pipeline.training.targets import contact_map
 
 COARSEST_M = 0.5
 """Levels are halved until a pixel is about this large."""
+BUILDING = ClassConfig(name="building", colour="#e6550d")
+"""What is looked for unless a training says otherwise."""
+ONE_CLASS = np.array([0, 1], np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,13 +32,27 @@ class Level:
     image: NDArray[np.uint8]
     """(3, rows, cols), red, green, blue."""
     instances: NDArray[np.int32]
-    """(rows, cols), 0 on ground, a number a building."""
+    """(rows, cols), 0 on ground, a number an object."""
     contact: NDArray[np.uint8]
     """(rows, cols), see `contact_map`."""
     known: NDArray[np.bool_]
-    """(rows, cols), False where the survey has no data."""
+    """(rows, cols), False where the survey has no data or nothing is labelled."""
     pixel_m: float
     """Edge of a pixel on the ground."""
+    class_of: NDArray[np.uint8] | None = None
+    """(objects + 1,): the class of each object, from 1; without, all are of class 1."""
+    transform: Affine | None = None
+    """From columns and rows to map coordinates; None without a place on the Earth."""
+    crs: Any = None
+    """What those mean."""
+    source: str = ""
+    """Where the image comes from, for messages."""
+
+    def classes(self, instances: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Return the class of each pixel of an array of object numbers; 0 on ground."""
+        if self.class_of is None:
+            return (instances > 0).astype(np.uint8)
+        return self.class_of[instances]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,27 +66,36 @@ class Place:
     share: float
     """How often crops come from here."""
     centres: NDArray[np.float64]
-    """(buildings, 2): row and column of each, as parts of height and width."""
+    """(objects, 2): row and column of each, as parts of height and width."""
 
 
-def read_place(config: PlaceConfig, *, contact_sigma: float, halve: bool = True) -> Place:
-    """Return a place from rasters and label polygons.
+def read_place(
+    config: PlaceConfig,
+    *,
+    contact_sigma: float,
+    classes: Sequence[ClassConfig] = (BUILDING,),
+    halve: bool = True,
+) -> Place:
+    """Return a place from rasters and labels.
+
+    Args:
+        config: Which files, which part of them.
+        contact_sigma: See `contact_map`; 0 where no such map is used.
+        classes: What is looked for.
+        halve: Whether to add levels of half the size down to `COARSEST_M`.
 
     Raises:
         ConfigError: The labels cannot be read, or none lies inside a scene.
-        SceneError: A scene has no CRS or not three bands of 8 bits.
+        SceneError: A scene cannot be read, has no CRS, or lacks bands.
     """
-    try:
-        labels = geopandas.read_file(config.labels)
-    except Exception as error:
-        raise ConfigError(f"{config.labels}: cannot be read as polygons: {error}") from error
-    levels = []
-    for path in config.scenes:
-        with rasterio.open(path) as scene:
-            levels.append(_read_level(scene, labels, config.empty, contact_sigma))
+    existing([*config.scenes, config.labels, *([config.area] if config.area else [])])
+    levels = [_read_level(path, config, classes, contact_sigma) for path in config.scenes]
     levels.sort(key=lambda level: level.pixel_m)
     if not levels[0].instances.any():
-        raise ConfigError(f"{config.labels}: no polygon lies inside {config.scenes[0]}")
+        raise ConfigError(
+            f"{config.labels}: no polygon lies inside {config.scenes[0]}"
+            + (" and its block" if config.within or config.without else "")
+        )
     return make_place(config.name, levels, share=config.share, sigma=contact_sigma, halve=halve)
 
 
@@ -91,54 +116,65 @@ def level_of(
     return Level(
         image=np.ascontiguousarray(image),
         instances=np.ascontiguousarray(instances, np.int32),
-        contact=contact_map(instances, sigma=sigma),
+        contact=contacts(instances, sigma=sigma),
         known=np.ones(instances.shape, np.bool_),
         pixel_m=pixel_m,
     )
 
 
+def contacts(instances: NDArray[np.int32], *, sigma: float) -> NDArray[np.uint8]:
+    """Return the contact map, or nothing but zeros where sigma is 0."""
+    if sigma == 0 or not instances.any():
+        return np.zeros(instances.shape, np.uint8)
+    return contact_map(instances, sigma=sigma)
+
+
 def _read_level(
-    scene: DatasetReader, labels: geopandas.GeoDataFrame, empty: int | None, sigma: float
+    path: Path, config: PlaceConfig, classes: Sequence[ClassConfig], sigma: float
 ) -> Level:
-    if scene.crs is None:
-        raise SceneError(scene.name, "has no CRS", "give it one with gdal_edit -a_srs")
-    if scene.count < 3 or scene.dtypes[0] != "uint8":
-        found = f"{scene.count} bands of {scene.dtypes[0]}"
-        raise SceneError(scene.name, f"has {found}", "train on three bands of 8 bits")
-    image = scene.read([1, 2, 3])
-    known = scene.dataset_mask() > 0
-    if empty is not None:
-        known &= ~(image == empty).all(axis=0)
-    shapes = [shape for shape in labels.to_crs(scene.crs).geometry if shape and not shape.is_empty]
-    instances = _instances(shapes, scene)
+    picture = read_picture(path, bands=config.bands, empty=config.empty)
+    labels = read_labels(config, classes, picture.grid)
+    used, seen = _used(config, picture.grid.shape, picture.pixel_m)
+    instances = np.where(used, labels.instances, 0).astype(np.int32)
     return Level(
-        image=image,
+        image=np.where(seen, picture.image, 0).astype(np.uint8),
         instances=instances,
-        contact=contact_map(instances, sigma=sigma),
-        known=known,
-        pixel_m=ground_pixel_m(scene),
+        contact=contacts(instances, sigma=sigma),
+        known=picture.valid & labels.known & used,
+        pixel_m=picture.pixel_m,
+        class_of=labels.class_of,
+        transform=picture.grid.transform,
+        crs=picture.grid.crs,
+        source=str(path),
     )
 
 
-def _instances(shapes: list[BaseGeometry], scene: DatasetReader) -> NDArray[np.int32]:
-    """Return the polygons as numbers; where two overlap the smaller one stays whole."""
-    shapes.sort(key=lambda shape: -shape.area)
-    out = np.zeros(scene.shape, np.int32)
-    if shapes:
-        numbered = [(shape, number) for number, shape in enumerate(shapes, start=1)]
-        rasterize(numbered, out=out, transform=scene.transform)
-    return out
+def _used(
+    config: PlaceConfig, shape: tuple[int, int], pixel_m: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where labels are used, and where the image may be seen at all.
+
+    Within the gap the image is seen as context of others, and nothing is learnt from it;
+    a block that another split holds is black.
+    """
+    used = np.full(shape, config.within is None)
+    if config.within is not None:
+        used[block(config.within, shape)] = True
+    seen = used.copy()
+    for box in config.without:
+        used[block(box, shape, grown=int(np.ceil(config.gap_m / pixel_m)))] = False
+        seen[block(box, shape)] = False
+    return used, seen
 
 
-def ground_pixel_m(scene: DatasetReader) -> float:
-    """Return the edge of a pixel in the scene's middle, measured on the ground."""
-    row, col = scene.height / 2, scene.width / 2
-    corners = [scene.xy(*at, offset="ul") for at in ((row, col), (row, col + 1), (row + 1, col))]
-    to_degrees = Transformer.from_crs(scene.crs, 4326, always_xy=True)
-    (x, y), right, down = (to_degrees.transform(*corner) for corner in corners)
-    geod = Geod(ellps="WGS84")
-    across, along = (geod.inv(x, y, *other)[2] for other in (right, down))
-    return float(np.sqrt(across * along))
+def block(box: Box, shape: tuple[int, int], *, grown: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns of a block, ``grown`` pixels larger on every side."""
+    rows, cols = shape
+    left, top, right, bottom = box
+    return (
+        slice(max(round(top * rows) - grown, 0), min(round(bottom * rows) + grown, rows)),
+        slice(max(round(left * cols) - grown, 0), min(round(right * cols) + grown, cols)),
+    )
 
 
 def _halved(level: Level, sigma: float) -> Level:
@@ -149,9 +185,13 @@ def _halved(level: Level, sigma: float) -> Level:
     return Level(
         image=np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8),
         instances=instances,
-        contact=contact_map(instances, sigma=sigma),
+        contact=contacts(instances, sigma=sigma),
         known=np.ascontiguousarray(level.known[:rows:2, :cols:2]),
         pixel_m=level.pixel_m * 2,
+        class_of=level.class_of,
+        transform=None if level.transform is None else level.transform @ Affine.scale(2.0),
+        crs=level.crs,
+        source=level.source,
     )
 
 

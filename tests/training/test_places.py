@@ -11,7 +11,8 @@ from rasterio.transform import from_origin
 
 from pipeline.errors import ConfigError, SceneError
 from pipeline.training.config import PlaceConfig, TrainingConfig, read_config
-from pipeline.training.places import ground_pixel_m, read_place
+from pipeline.training.places import read_place
+from pipeline.training.rasters import ground_pixel_m
 
 
 def _config(ground: Path, **changes: object) -> PlaceConfig:

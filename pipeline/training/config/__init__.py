@@ -1,7 +1,13 @@
 """What a training is: data, augmentation, targets, network, schedule; read once from YAML."""
 
 from pipeline.training.config.augment import AugmentConfig
-from pipeline.training.config.data import MadeConfig, PlaceConfig
+from pipeline.training.config.data import (
+    ClassConfig,
+    ImagesConfig,
+    LeakConfig,
+    MadeConfig,
+    PlaceConfig,
+)
 from pipeline.training.config.network import NetworkConfig
 from pipeline.training.config.schedule import ScheduleConfig
 from pipeline.training.config.target import TargetConfig
@@ -9,6 +15,9 @@ from pipeline.training.config.training import TrainingConfig, read_config
 
 __all__ = [
     "AugmentConfig",
+    "ClassConfig",
+    "ImagesConfig",
+    "LeakConfig",
     "MadeConfig",
     "NetworkConfig",
     "PlaceConfig",

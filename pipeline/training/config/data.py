@@ -1,12 +1,24 @@
-"""Where crops come from."""
+"""Where crops come from: places on the Earth, folders of images, scenes made here."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipeline.models.card import Section
+from pipeline.models.card import Class, Section
+
+Part = Annotated[float, Field(ge=0, le=1)]
+Box = tuple[Part, Part, Part, Part]
+"""Left, top, right, bottom, as parts of a scene's width and height."""
+
+
+class ClassConfig(Class):
+    """One class of objects, and how labels name it."""
+
+    values: tuple[str | int, ...] = ()
+    """Values of the place's ``field``, or of the label raster; without, every label is of it."""
 
 
 class PlaceConfig(Section):
@@ -17,11 +29,69 @@ class PlaceConfig(Section):
     scenes: tuple[Path, ...] = Field(min_length=1)
     """Rasters of the same ground, one a zoom."""
     labels: Path
-    """Polygons, one a building, in any CRS."""
+    """Polygons in any CRS (GeoJSON, GeoPackage, shapefile), or a raster of labels."""
+    layer: str | None = None
+    """Layer of a GeoPackage; its only one without."""
+    field: str | None = None
+    """Attribute of the polygons that says their class; needed for more than one class."""
+    objects: bool = False
+    """A label raster numbers objects, instead of holding a value for each class."""
+    unknown: int | None = 255
+    """Value of a label raster that says: not labelled; a class that names it wins."""
+    area: Path | None = None
+    """Polygons within which everything is labelled; all of the scene without."""
     share: float = Field(default=1.0, gt=0)
     """How often crops come from here, relative to the other places."""
     empty: int | None = None
     """Pixels with this value in every band lie outside the survey: not labelled."""
+    bands: tuple[int, ...] = (1, 2, 3)
+    """Bands that the network sees; one alone is repeated."""
+    within: Box | None = None
+    """The only block of the ground that is used."""
+    without: tuple[Box, ...] = ()
+    """Blocks that are left out, such as the one that another split is `within`."""
+    gap_m: float = Field(default=0.0, ge=0)
+    """Metres around the blocks of `without` that are left out too."""
+
+    @model_validator(mode="after")
+    def _blocks_have_a_size(self) -> PlaceConfig:
+        for left, top, right, bottom in (*self.without, *((self.within,) if self.within else ())):
+            if not (left < right and top < bottom):
+                raise ValueError(
+                    f"block {left, top, right, bottom} is empty: left, top, right, bottom "
+                    "are parts of the scene, 0 to 1"
+                )
+        return self
+
+
+class ImagesConfig(Section):
+    """Pairs of image and mask without a place: ``images/``, ``masks/``, perhaps ``depths.csv``."""
+
+    folder: Path
+    """Where they lie."""
+    images: str = "images"
+    """Folder of the images in it."""
+    masks: str = "masks"
+    """Folder of the masks in it, by the same names."""
+    folds: int = Field(default=5, ge=2)
+    """Into how many parts the images are divided, by a hash of their names."""
+    fold: int = Field(default=0, ge=0)
+    """Which of them is held out for validation."""
+    test_fold: int | None = Field(default=None, ge=0)
+    """Which of them is held out for the test; none without."""
+    unknown: int | None = None
+    """Value of a mask that says: not labelled; a class that names it wins."""
+    pixel_m: float = Field(default=1.0, gt=0)
+    """Nominal size of a pixel; sizes in metres are relative to it."""
+
+    @model_validator(mode="after")
+    def _folds_are_there(self) -> ImagesConfig:
+        for fold in (self.fold, self.test_fold):
+            if fold is not None and fold >= self.folds:
+                raise ValueError(f"fold {fold} of {self.folds}: folds count from 0")
+        if self.fold == self.test_fold:
+            raise ValueError(f"fold {self.fold} is held out twice: fold and test_fold are the same")
+        return self
 
 
 class MadeConfig(Section):
@@ -37,3 +107,12 @@ class MadeConfig(Section):
     """Edge of a scene in pixels."""
     pixel_m: tuple[float, float] = (0.12, 0.5)
     """Smallest and largest ground size of a pixel."""
+
+
+class LeakConfig(Section):
+    """What is done about ground or images that two splits share."""
+
+    found: Literal["refuse", "tell"] = "refuse"
+    """Stop before the first step, or say so and go on."""
+    distance: int = Field(default=4, ge=0, le=20)
+    """Bits of 64 in which the perceptual hashes of two images may differ and still be one."""

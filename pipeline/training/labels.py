@@ -1,0 +1,230 @@
+"""Labels, laid once onto the pixels of a scene: numbered objects, their classes, what is known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+from rasterio.warp import Resampling, reproject
+from scipy import ndimage
+
+from pipeline.errors import ConfigError
+from pipeline.training.config import ClassConfig, PlaceConfig
+from pipeline.training.rasters import Grid, read_values
+
+log = logging.getLogger(__name__)
+
+RASTERS = {".tif", ".tiff", ".png"}
+"""Suffixes of label rasters; all others hold polygons."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Labels:
+    """What stands on each pixel of a grid."""
+
+    instances: NDArray[np.int32]
+    """(rows, cols), 0 on ground, a number an object."""
+    class_of: NDArray[np.uint8]
+    """(objects + 1,): the class of each object, from 1; 0 is ground."""
+    known: NDArray[np.bool_]
+    """(rows, cols), False where nothing is labelled."""
+
+
+def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+    """Return a place's labels on a grid.
+
+    Raises:
+        ConfigError: They cannot be read, do not say where they lie, have another size
+            than a scene without a place, or hold values of no class.
+    """
+    if config.labels.suffix.lower() in RASTERS:
+        found = _from_raster(config, classes, grid)
+    else:
+        found = _from_polygons(config, classes, grid)
+    if config.area is not None:
+        inside = _read_polygons(config.area, None).to_crs(grid.crs).geometry
+        shapes = [shape for shape in inside if shape and not shape.is_empty]
+        area = np.zeros(grid.shape, np.uint8)
+        if shapes:
+            rasterize(shapes, out=area, transform=grid.transform)
+        if not area.any():
+            raise ConfigError(f"{config.area}: no part of the labelled area lies in {grid.source}")
+        np.logical_and(found.known, area > 0, out=found.known)
+    return found
+
+
+def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+    frame = _read_polygons(config.labels, config.layer)
+    if grid.crs is None:
+        raise ConfigError(f"{grid.source}: has no CRS, so that polygons cannot be laid onto it")
+    numbers = _classes_of(frame, config, classes)
+    shapes = [
+        (shape, number)
+        for shape, number in zip(frame.to_crs(grid.crs).geometry, numbers, strict=True)
+        if shape and not shape.is_empty and number > 0
+    ]
+    # Where two overlap the smaller one stays whole.
+    shapes.sort(key=lambda pair: -pair[0].area)
+    out = np.zeros(grid.shape, np.int32)
+    if shapes:
+        numbered = [(shape, at) for at, (shape, _) in enumerate(shapes, start=1)]
+        rasterize(numbered, out=out, transform=grid.transform)
+    class_of = np.array([0, *(number for _, number in shapes)], np.uint8)
+    return Labels(instances=out, class_of=class_of, known=np.ones(grid.shape, np.bool_))
+
+
+def _read_polygons(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
+    try:
+        layers = geopandas.list_layers(path)["name"].tolist()
+    except Exception as error:
+        raise ConfigError(f"{path}: cannot be read as polygons: {error}") from error
+    if layer is None and len(layers) > 1:
+        raise ConfigError(f"{path}: has {len(layers)} layers, {', '.join(layers)}; name `layer`")
+    if layer is not None and layer not in layers:
+        raise ConfigError(f"{path}: has no layer {layer!r}; there are {', '.join(layers)}")
+    try:
+        frame = geopandas.read_file(path, layer=layer)
+    except Exception as error:
+        raise ConfigError(f"{path}: cannot be read as polygons: {error}") from error
+    if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
+        raise ConfigError(f"{path}: does not say its CRS; give it one (a .prj file, or GeoJSON)")
+    areal = frame.geometry.geom_type.isin(("Polygon", "MultiPolygon"))
+    if not areal.all():
+        log.warning("%s: %d labels are no polygons, left out", path, int((~areal).sum()))
+    return frame[areal]
+
+
+def _classes_of(
+    frame: geopandas.GeoDataFrame, config: PlaceConfig, classes: Sequence[ClassConfig]
+) -> list[int]:
+    """Return the class of each polygon, from 1; 0 where it is of none."""
+    if config.field is None:
+        if len(classes) > 1:
+            raise ConfigError(f"{config.labels}: {len(classes)} classes need a `field` that tells")
+        return [1] * len(frame)
+    if config.field not in frame.columns:
+        there = ", ".join(str(name) for name in frame.columns if name != "geometry") or "none"
+        raise ConfigError(f"{config.labels}: has no field {config.field!r}; there are {there}")
+    class_at = _class_at(classes)
+    if not class_at:
+        return [1] * len(frame)
+    values = frame[config.field].tolist()
+    numbers = [class_at.get(_key(value), 0) for value in values]
+    others = sorted({str(value) for value, at in zip(values, numbers, strict=True) if at == 0})
+    if others:
+        log.warning("%s: of no class, taken as ground: %s", config.labels, ", ".join(others[:20]))
+    return numbers
+
+
+def _class_at(classes: Sequence[ClassConfig]) -> dict[str, int]:
+    """Return which class a value means."""
+    return {
+        _key(value): number
+        for number, known in enumerate(classes, start=1)
+        for value in known.values
+    }
+
+
+def _key(value: Any) -> str:
+    """Return a value as it is compared: 1, 1.0 and "1" are one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)
+
+
+def _from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+    values, transform, crs = read_values(config.labels)
+    covered = np.ones(grid.shape, np.bool_)
+    if crs is not None and grid.crs is not None:
+        there = (values.shape, transform, crs)
+        if there != (grid.shape, grid.transform, grid.crs):
+            values, covered = _laid(values, transform, crs, grid)
+    elif values.shape != grid.shape:
+        raise ConfigError(
+            f"{config.labels}: has {values.shape[0]} x {values.shape[1]} pixels, "
+            f"{grid.source} {grid.shape[0]} x {grid.shape[1]}; mask and image must be of one size"
+        )
+    if not covered.any():
+        raise ConfigError(f"{config.labels}: no label lies inside {grid.source}")
+    found = numbered(
+        values, classes, unknown=config.unknown, objects=config.objects, source=config.labels
+    )
+    np.logical_and(found.known, covered, out=found.known)
+    return found
+
+
+def _laid(
+    values: NDArray[Any], transform: Affine, crs: Any, grid: Grid
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return a raster's nearest values on a grid, and where it covers it."""
+    out = np.zeros(grid.shape, values.dtype)
+    covered = np.zeros(grid.shape, np.uint8)
+    ones = np.ones(values.shape, np.uint8)
+    for source, into in ((values, out), (ones, covered)):
+        reproject(
+            source,
+            into,
+            src_transform=transform,
+            src_crs=crs,
+            dst_transform=grid.transform,
+            dst_crs=grid.crs,
+            resampling=Resampling.nearest,
+        )
+    return out, covered > 0
+
+
+def numbered(
+    values: NDArray[Any],
+    classes: Sequence[ClassConfig],
+    *,
+    unknown: int | None,
+    objects: bool,
+    source: Path,
+) -> Labels:
+    """Return the objects of a raster of labels.
+
+    Args:
+        values: (rows, cols); a value a class, or a number an object.
+        classes: Which values mean which class; without values all but 0 are the first.
+        unknown: Value that says: not labelled.
+        objects: Whether values number objects.
+        source: The file, for messages.
+
+    Raises:
+        ConfigError: A value is of no class.
+    """
+    class_at = {int(value): number for value, number in _class_at(classes).items()}
+    known = np.ones(values.shape, np.bool_)
+    if unknown is not None and unknown not in class_at:
+        known = values != unknown
+    if objects:
+        there, flat = np.unique(np.where(known, values, 0), return_inverse=True)
+        numbers = flat.reshape(values.shape) + (1 if there[0] != 0 else 0)
+        class_of = np.ones(int(numbers.max(initial=0)) + 1, np.uint8)
+        class_of[0] = 0
+        return Labels(instances=numbers.astype(np.int32), class_of=class_of, known=known)
+    if not class_at:
+        class_at = {int(value): 1 for value in np.unique(values[known]) if value != 0}
+    stray = sorted({int(value) for value in np.unique(values[known])} - {0, *class_at})
+    if stray:
+        raise ConfigError(
+            f"{source}: values {', '.join(map(str, stray[:10]))} are of no class; "
+            "name them in classes.values, or as `unknown`"
+        )
+    instances = np.zeros(values.shape, np.int32)
+    kinds = [0]
+    for value, number in class_at.items():
+        parts, count = ndimage.label((values == value) & known)
+        instances = np.where(parts > 0, parts + len(kinds) - 1, instances)
+        kinds.extend([number] * count)
+    return Labels(
+        instances=instances.astype(np.int32), class_of=np.array(kinds, np.uint8), known=known
+    )
