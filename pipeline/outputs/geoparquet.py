@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 from jaxtyping import Shaped
+from pyproj import CRS
 
 from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
@@ -23,7 +24,7 @@ from pipeline.outputs.provenance import Provenance
 
 ROWS_PER_GROUP = 20_000
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _CORNERS])
+BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _CORNERS])
 _SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -33,7 +34,7 @@ _SCHEMA = pa.schema(
         pa.field("datetime", pa.timestamp("ms", tz="UTC")),
         pa.field("model", pa.string(), nullable=False),
         *(pa.field(name, pa.bool_(), nullable=False) for name in FLAGS),
-        pa.field("bbox", _BBOX, nullable=False),
+        pa.field("bbox", BBOX, nullable=False),
         pa.field("geometry", pa.binary(), nullable=False),
     ]
 )
@@ -55,7 +56,7 @@ def write_geoparquet(path: Path, batches: Iterable[Footprints], provenance: Prov
     features = dropped = 0
     types: set[int] = set()
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    with replacing(path, verify=_verify) as part, _writer(part) as writer:
+    with replacing(path, verify=verify_geo) as part, _writer(part) as writer:
         for batch in rebatched(batches, ROWS_PER_GROUP):
             shapes = on_the_map(batch.geometry, georef)
             kept = ~shapely.is_empty(shapes)
@@ -69,8 +70,8 @@ def write_geoparquet(path: Path, batches: Iterable[Footprints], provenance: Prov
             extent[2:] = np.maximum(extent[2:], bounds[:, 2:].max(axis=0))
             types |= set(shapely.get_type_id(shapes).tolist())
             writer.write_table(_table(batch.take(kept), shapes, bounds, provenance))
-        geo = _geo(georef, types=types, extent=extent if features else None)
-        writer.add_key_value_metadata({"geo": json.dumps(geo, separators=(",", ":"))})
+        geo = geo_metadata(georef.crs, types=types, extent=extent if features else None)
+        writer.add_key_value_metadata({"geo": geo})
     return Written(features=features, dropped=dropped)
 
 
@@ -112,19 +113,20 @@ def _table(
         "datetime": [when or None] * count,
         "model": [provenance.model] * count,
         **table.flags,
-        "bbox": pa.StructArray.from_arrays(
-            [pa.array(np.ascontiguousarray(bounds[:, side])) for side in range(4)],
-            fields=list(_BBOX),
-        ),
+        "bbox": bbox_column(bounds),
         "geometry": shapely.to_wkb(shapes, byte_order=1),
     }
     return pa.table(values, schema=_SCHEMA)
 
 
-def _geo(
-    georef: Georef, *, types: set[int], extent: Shaped[np.ndarray, " 4"] | None
-) -> dict[str, Any]:
-    """Return the ``geo`` metadata (GeoParquet 1.1.0, "Metadata")."""
+def bbox_column(bounds: Shaped[np.ndarray, "n 4"]) -> pa.StructArray:
+    """Return the boxes of polygons as the column ``bbox``."""
+    sides = [pa.array(np.ascontiguousarray(bounds[:, side])) for side in range(4)]
+    return pa.StructArray.from_arrays(sides, fields=list(BBOX))
+
+
+def geo_metadata(crs: CRS, *, types: set[int], extent: Shaped[np.ndarray, " 4"] | None) -> str:
+    """Return the ``geo`` metadata (GeoParquet 1.1.0, "Metadata") of columns geometry and bbox."""
     names = {
         shapely.GeometryType.POLYGON: "Polygon",
         shapely.GeometryType.MULTIPOLYGON: "MultiPolygon",
@@ -132,17 +134,23 @@ def _geo(
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": sorted(names[shapely.GeometryType(kind)] for kind in types),
-        "crs": georef.crs.to_json_dict(),
+        "crs": crs.to_json_dict(),
         "orientation": "counterclockwise",
         "edges": "planar",
         "covering": {"bbox": {corner: ["bbox", corner] for corner in _CORNERS}},
     }
     if extent is not None:
         column["bbox"] = extent.tolist()
-    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    return json.dumps(geo, separators=(",", ":"))
 
 
-def _verify(part: Path) -> None:
+def verify_geo(part: Path) -> None:
+    """Read a finished file's metadata back.
+
+    Raises:
+        ExportError: It lacks what makes it GeoParquet.
+    """
     with pq.ParquetFile(part) as file:
         if b"geo" not in (file.metadata.metadata or {}):
             raise ExportError(f"{part} lacks its geo metadata; report this as a fault")
