@@ -41,6 +41,15 @@ class Values(Section):
         return self
 
 
+class Separate(Section):
+    """How touching objects are taken apart; what is left out is the model card's."""
+
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Interior probability from which an object's inside is sure: a marker."""
+    opening: Annotated[int, Field(ge=1, le=16)] = 1
+    """Markers are unions of squares of so many pixels of the network: 1 leaves them all."""
+
+
 class Task(Section):
     """What to map and how."""
 
@@ -56,6 +65,8 @@ class Task(Section):
     """Which values become black and white, where pixels are not 8-bit."""
     min_area_m2: Annotated[float, Field(ge=0)] = 0.0
     """Polygons smaller than this are left out; square pixels where there is no place."""
+    separate: bool | Separate = True
+    """Whether touching objects are taken apart, where the model has a channel for it; or how."""
     edge: Literal["mirror", "replicate", "constant"] | None = None
     """What lies past the scene's edges; the model card's if left out."""
 

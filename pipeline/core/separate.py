@@ -23,9 +23,12 @@ until the cores on the way between them are merged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.core.compiled import compiled
 from pipeline.core.fragments import Fragments, Int32, Int64
@@ -33,6 +36,25 @@ from pipeline.core.grow import Flags, UInt8, owners
 from pipeline.core.quantise import NODATA
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separation:
+    """How touching objects of a scene are taken apart."""
+
+    channel: int
+    """Place among the predicted channels of the probability of being inside an object."""
+    threshold: int
+    """Least quantised value of a marker."""
+    opening: int
+    """Markers are unions of squares of so many pixels of the scene."""
+    reach: int
+    """Most steps from a marker to what it owns, in pixels of the scene."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a core on which its instances depend."""
+        return self.reach + self.opening - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +79,18 @@ class Sides:
         """Return the sides of a core that nobody owns a pixel of."""
         rows, cols = np.full(core.height, -1, np.int64), np.full(core.width, -1, np.int64)
         return cls(top=cols, left=rows, bottom=cols, right=rows)
+
+    def to_arrays(self) -> dict[str, Int64]:
+        """Return the owners by name, as a tile's artefact stores them."""
+        return {f"owners_{field.name}": getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Sides | None:
+        """Return the sides that ``to_arrays`` took apart; None where nobody separated."""
+        names = [field.name for field in fields(cls)]
+        if f"owners_{names[0]}" not in arrays:
+            return None
+        return cls(**{name: arrays[f"owners_{name}"] for name in names})
 
 
 def context(core: Window, *, scene: tuple[int, int], reach: int) -> Window:

@@ -23,6 +23,7 @@ from pipeline.core.footprints import Footprints
 from pipeline.core.fragments import Fragments
 from pipeline.core.merge import Merger
 from pipeline.core.quantise import NODATA, STEPS
+from pipeline.core.separate import Sides
 from pipeline.core.window import Window
 from pipeline.outputs.mosaic import MosaicWriter, Raster
 from pipeline.outputs.store import FootprintStore
@@ -75,7 +76,8 @@ class Joiner:
         self.counts += np.bincount(arrays["mask"].ravel(), minlength=256)
         if "spread" in arrays:
             self.spread += arrays["spread"]
-        self._keep(self._merger.add(core, Fragments.from_arrays(arrays)))
+        fragments, sides = Fragments.from_arrays(arrays), Sides.from_arrays(arrays)
+        self._keep(self._merger.add(core, fragments, sides))
 
     def skip(self, core: Window, *, failed: bool) -> None:
         """Leave a hole where the next tile could not be predicted, or is not wanted."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.grid import Sampling, TileGrid
+from pipeline.core.separate import Separation
 from pipeline.core.tile import Edge
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
@@ -58,6 +59,8 @@ class ScenePlan:
     """What lies past the scene's edges."""
     threshold: int
     """Quantised probability from which a pixel belongs to a class."""
+    separation: Separation | None
+    """How touching objects are taken apart; None: they are not."""
     min_area_m2: float
     """Smaller polygons are left out."""
     task: str
@@ -84,6 +87,7 @@ class ScenePlan:
             "context": self.card.context,
             "edge": self.edge,
             "threshold": self.threshold,
+            "separation": None if self.separation is None else asdict(self.separation),
             "min_area_m2": self.min_area_m2,
             "aoi": None if self.aoi is None else hashlib.sha256(self.aoi).hexdigest(),
             "clip": self.clip,
@@ -106,6 +110,11 @@ class ScenePlan:
                 "versions": versions(),
             }
         )
+
+    def around(self, core: Window) -> Window:
+        """Return the pixels that a core's polygons depend on: more than the core to separate."""
+        margin = 0 if self.separation is None else self.separation.margin
+        return core.grown(margin).clipped(height=self.info.height, width=self.info.width)
 
     @property
     def provenance(self) -> Provenance:
@@ -161,7 +170,10 @@ def tile_bytes(card: ModelCard, info: SceneInfo, pixels: int, *, bands: int) -> 
     """Return the memory that tiles of ``pixels`` take: one predicted, others under way."""
     import numpy as np
 
-    waiting = bands * np.dtype(info.dtype).itemsize + 8 * card.outputs.channels + 4
+    outputs = card.outputs
+    waiting = bands * np.dtype(info.dtype).itemsize + 8 * outputs.channels + 4
+    # Owners, steps, instances and the numbers of markers are 4 bytes each.
+    waiting += 24 if outputs.separating else 0
     return pixels * (card.bytes_per_pixel + THREADS * waiting)
 
 
@@ -172,6 +184,7 @@ def make_grid(
     *,
     tile: int | None,
     max_memory: int,
+    extra: int = 0,
 ) -> TileGrid:
     """Return the tile grid: the largest cores that memory allows, or of the size asked for.
 
@@ -181,6 +194,7 @@ def make_grid(
         sampling: The scene's grid and the network's.
         tile: Edge of a tile with its halo, in network pixels; None chooses.
         max_memory: Bytes for the whole process.
+        extra: Network pixels around a core that are needed beyond it, see `network_pixels`.
 
     Raises:
         ConfigError: The tile is too small for the halo, or memory for any tile.
@@ -189,7 +203,7 @@ def make_grid(
     if card.context == "pad" and max(sampling.net_height, sampling.net_width) <= card.pad_to:
         edge = _up(max(info.height, info.width), stride)
         return TileGrid(sampling=sampling, core=edge, halo=0, stride=stride, pad_to=card.pad_to)
-    halo = _up(BLEND_HALO if reach is None else reach, stride)
+    halo = _up(BLEND_HALO if reach is None else reach + extra, stride)
     scale = math.sqrt(sampling.height * sampling.width / (sampling.net_height * sampling.net_width))
     if tile is not None:
         inner = (tile - 2 * halo) // stride * stride

@@ -17,6 +17,7 @@ from pipeline.runs.aoi import area_of_interest
 from pipeline.runs.contract import agree
 from pipeline.runs.plan import BASE_BYTES, ScenePlan, make_grid, tile_bytes
 from pipeline.runs.request import MapRequest
+from pipeline.runs.separation import network_pixels, separation_of
 from pipeline.scenes.find import find_scenes, unique_names
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.open import open_scene
@@ -69,8 +70,14 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         info = scene.info
     finally:
         scene.close()
+    separation = separation_of(card, task, contract.sampling)
     grid = make_grid(
-        card, info, contract.sampling, tile=request.tile, max_memory=request.max_memory
+        card,
+        info,
+        contract.sampling,
+        tile=request.tile,
+        max_memory=request.max_memory,
+        extra=network_pixels(separation, contract.sampling),
     )
     threshold = card.outputs.threshold if task.threshold is None else task.threshold
     draft = ScenePlan(
@@ -86,6 +93,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         grid=grid,
         edge=task.edge or card.edge,
         threshold=quantised_threshold(threshold),
+        separation=separation,
         min_area_m2=task.min_area_m2,
         task=task.name,
         aoi=None if request.aoi is None else area_of_interest(request.aoi, info),
@@ -148,6 +156,7 @@ def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
         "tiles": len(grid),
         "core_px": grid.core,
         "halo_px": grid.halo,
+        "separation_px": None if plan.separation is None else plan.separation.margin,
         "tile_pixels_over_scene_pixels": round(ratio, 4),
         "bytes_to_read": int(info.stored_bytes * max(1.0, float(source_ratio))),
         "peak_memory_bytes": int(peak),

@@ -13,7 +13,8 @@ from pipeline.runs.aoi import around, wanted
 from pipeline.runs.artefact import read_artefact
 from pipeline.runs.join import Joiner
 from pipeline.runs.plan import ScenePlan
-from pipeline.runs.tile import TileJob, TileRecord, overlapping
+from pipeline.runs.predict import overlapping
+from pipeline.runs.tile import TileJob, TileRecord
 
 
 class Sweep:

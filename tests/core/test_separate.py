@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from pipeline.core.fragments import Fragments
-from pipeline.core.instances import InstanceMerger
 from pipeline.core.markers import closed, markers_of, opened
+from pipeline.core.merge import Merger
 from pipeline.core.separate import Sides, context, separate, trace_instances
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
@@ -134,7 +134,7 @@ def test_tiles_united_are_the_instances_of_the_whole(
     for number in skipped & set(range(len(cores))):
         core = cores[number]
         labels[core.row : core.bottom, core.col : core.right] = 255
-    merger = InstanceMerger(height=labels.shape[0], width=labels.shape[1])
+    merger = Merger(height=labels.shape[0], width=labels.shape[1])
     parts = [
         merger.skip(core)
         if number in skipped
@@ -182,7 +182,7 @@ def test_two_parts_of_a_core_are_one_by_a_way_round_through_others() -> None:
     markers[0], markers[3], markers[:, 29] = True, True, True
     weights = weights_for(labels)
     cores = [Window(row=0, col=col, height=4, width=10) for col in (0, 10, 20)]
-    merger = InstanceMerger(height=4, width=30)
+    merger = Merger(height=4, width=30)
     parts = []
     for number, core in enumerate(cores):
         fragments, sides = tile(labels, markers, weights, core, 2)
@@ -216,7 +216,7 @@ def test_separation_refuses_arrays_of_another_window() -> None:
 
 
 def test_instances_out_of_turn_are_refused() -> None:
-    merger = InstanceMerger(height=8, width=8)
+    merger = Merger(height=8, width=8)
     second = Window(row=0, col=4, height=8, width=4)
     with pytest.raises(ValueError, match="does not continue"):
         merger.skip(second)

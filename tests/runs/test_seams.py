@@ -18,8 +18,8 @@ from pipeline.models.card import ModelCard
 from pipeline.models.shelf import load_predictor
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.planning import plan_scene
+from pipeline.runs.predict import core_probabilities
 from pipeline.runs.request import MapRequest
-from pipeline.runs.tile import core_probabilities
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.open import open_scene
 from tests.runs.scenery import blobs, classic, contents, pack, run, write_scene
