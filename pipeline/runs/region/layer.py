@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-Policy = Literal["newest", "confident", "nadir"]
-"""Whose outline stays: the newest scene's, the surest footprint, or the scene seen most upright."""
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from jaxtyping import Int64
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.core.conflate import pairs as rule
+from pipeline.core.conflate.conflation import Policy, Shown, Views, conflate
+from pipeline.core.conflate.identity import inherited, new_id, settled
+from pipeline.core.conflate.pairs import CELL, Outlines, joined, same_building
+from pipeline.core.conflate.sightings import COVERED, UNDATED
+from pipeline.errors import ConfigError
+from pipeline.outputs.atomic import write_faults
+from pipeline.outputs.layer import write_layer
+from pipeline.runs.region.intake import Intake, take_in
+from pipeline.runs.region.layer_file import SCHEMA, Layer, notes, numbered, read_layer
+from pipeline.runs.region.layer_rows import (
+    DRAWN,
+    GONE,
+    LOST,
+    OUTCOMES,
+    UNITED,
+    bearers,
+    outcomes,
+    own_columns,
+    rows,
+    write_observations,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +81,12 @@ class LayerSummary:
 
 
 def build_layer(
-    scenes: Sequence[LayerScene], *, previous: Path | None, out: Path, policy: Policy
+    scenes: Sequence[LayerScene],
+    *,
+    previous: Path | None,
+    out: Path,
+    policy: Policy,
+    cell: int = CELL,
 ) -> LayerSummary:
     """Write the footprints of all scenes as one clean layer: GeoParquet 1.1 in WGS 84.
 
@@ -67,10 +101,138 @@ def build_layer(
         previous: The layer of the run before, if there is one.
         out: The file to be.
         policy: Whose outline stays where several scenes show one building.
+        cell: Footprints that are looked at together; changes nothing but memory.
 
     Raises:
         ConfigError: Two scenes have the same key, or a date or coverage cannot be read.
         SceneError: The footprints of a scene cannot be read.
         ExportError: The layer could not be written.
     """
-    raise NotImplementedError
+    scenes = sorted(scenes, key=lambda scene: scene.key)
+    views = _views(scenes)
+    earlier = None if previous is None else read_layer(previous)
+    with write_faults(out):
+        taken = take_in([scene.parquet for scene in scenes], scratch=out.parent)
+    labels = _labels(taken, earlier)
+    usable = np.flatnonzero(taken.area > 0)
+    outlines = Outlines(
+        bounds=taken.bounds,
+        area=taken.area,
+        label=numbered(taken.table["class"], labels),
+        load=taken.load,
+    ).take(usable)
+    conflated = conflate(outlines, _shown(taken, usable), views, policy=policy, cell=cell)
+    drawn = usable[conflated.drawn]
+    keys = [scene.key for scene in scenes]
+    which = taken.table["scene"].to_numpy().astype(np.int64)[drawn]
+    fresh = [
+        new_id(keys[at], wkb.as_py())
+        for at, wkb in zip(which.tolist(), taken.wkb.take(pa.array(drawn)), strict=True)
+    ]
+    heir = _heirs(outlines.take(conflated.drawn), fresh, earlier, labels=labels, cell=cell)
+    known = [] if earlier is None else earlier.table["building_id"].to_pylist()
+    ids = settled(fresh, heir, known)
+    scene = (keys, views.date, which)
+    own = own_columns(ids, conflated.seen, scene=scene, heir=heir, earlier=earlier)
+    note = notes(_about(scenes, policy), shapely.union_all(views.coverage))
+    write_layer(out, rows(taken, drawn, own), schema=SCHEMA, notes=note)
+    outcome = outcomes(conflated, usable, len(taken.area))
+    bearer = bearers(ids, conflated, usable, len(taken.area))
+    write_observations(observations_of(out), taken, keys, outcome, bearer)
+    counts = np.bincount(outcome, minlength=len(OUTCOMES)).tolist()
+    return LayerSummary(
+        scenes=len(scenes),
+        given=len(outcome),
+        footprints=counts[DRAWN],
+        united=counts[UNITED],
+        gone=counts[GONE],
+        lost=counts[LOST],
+        new=len(set(ids) - set(known)),
+        kept=len(set(ids) & set(known)),
+        ended=len(set(known) - set(ids)),
+    )
+
+
+def observations_of(layer: Path) -> Path:
+    """Return the file beside a layer that tells what became of every footprint."""
+    return layer.with_suffix(".observations.arrow")
+
+
+def _views(scenes: Sequence[LayerScene]) -> Views:
+    keys = Counter(scene.key for scene in scenes)
+    if twice := [key for key, times in keys.items() if times > 1]:
+        raise ConfigError(f"two scenes have the key {twice[0]!r}; give each its own")
+    return Views(
+        date=np.array([_moment(scene) for scene in scenes], np.int64),
+        off_nadir=np.array(
+            [np.inf if scene.off_nadir is None else abs(scene.off_nadir) for scene in scenes],
+            np.float64,
+        ),
+        coverage=[_coverage(scene) for scene in scenes],
+    )
+
+
+def _moment(scene: LayerScene) -> int:
+    """Return milliseconds since 1970; `UNDATED` where the date is unknown."""
+    if scene.datetime is None:
+        return int(UNDATED)
+    try:
+        known = datetime.fromisoformat(scene.datetime)
+    except ValueError as error:
+        raise ConfigError(
+            f"{scene.key}: {scene.datetime!r} is no date; write it as 2024-05-06T07:08:09Z"
+        ) from error
+    if known.tzinfo is None:
+        raise ConfigError(
+            f"{scene.key}: {scene.datetime!r} has no time zone; write it as 2024-05-06T07:08:09Z"
+        )
+    return round(known.timestamp() * 1000)
+
+
+def _coverage(scene: LayerScene) -> BaseGeometry:
+    try:
+        shape = shapely.from_wkb(scene.coverage)
+    except shapely.GEOSException as error:
+        raise ConfigError(f"{scene.key}: its coverage is no WKB: {error}") from error
+    if not shapely.is_empty(shape) and shapely.get_dimensions(shape) != 2:
+        raise ConfigError(f"{scene.key}: its coverage is a {shape.geom_type}, and must be an area")
+    return shapely.make_valid(shape)
+
+
+def _labels(taken: Intake, earlier: Layer | None) -> list[str]:
+    names = [taken.table["class"], *([] if earlier is None else [earlier.table["class"]])]
+    return sorted({name for column in names for name in column.unique().to_pylist()})
+
+
+def _shown(taken: Intake, usable: Int64[np.ndarray, " n"]) -> Shown:
+    table = taken.table.take(pa.array(usable))
+    cut = pc.or_(table["touches_scene_edge"], table["touches_failure"])
+    return Shown(
+        scene=table["scene"].to_numpy().astype(np.int64),
+        confidence=table["confidence"].to_numpy(),
+        cut=cut.to_numpy(),
+    )
+
+
+def _heirs(
+    outlines: Outlines, fresh: list[str], earlier: Layer | None, *, labels: list[str], cell: int
+) -> Int64[np.ndarray, " n"]:
+    """Return the row of the earlier layer that each building goes on from, or -1."""
+    if earlier is None or not len(earlier) or not fresh:
+        return np.full(len(fresh), -1, np.int64)
+    both = joined(outlines, earlier.outlines(labels))
+    pairs = same_building(both, side=np.arange(len(both)) >= len(fresh), cell=cell)
+    known = earlier.table["building_id"].to_pylist()
+    return inherited(pairs, known=known, fresh=fresh)
+
+
+def _about(scenes: Sequence[LayerScene], policy: Policy) -> dict[str, Any]:
+    return {
+        "policy": policy,
+        "same_building": {"iou": rule.IOU, "contained": rule.CONTAINED},
+        "covered": COVERED,
+        "scenes": [
+            {"key": scene.key, "datetime": scene.datetime, "off_nadir": scene.off_nadir}
+            for scene in scenes
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Footprints of many scenes as one layer: what shows the same building, and who stands for it."""

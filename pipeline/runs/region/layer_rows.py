@@ -1,0 +1,146 @@
+"""The rows of a layer and of its observations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int64
+
+from pipeline.core.conflate.conflation import Conflated
+from pipeline.core.conflate.sightings import UNDATED, Sightings
+from pipeline.outputs.atomic import replacing
+from pipeline.outputs.geoparquet import ROWS_PER_GROUP
+from pipeline.runs.region.intake import Intake
+from pipeline.runs.region.layer_file import SCHEMA, Layer
+
+OUTCOMES = ("drawn", "united", "gone", "lost")
+"""What may become of a footprint, by number."""
+DRAWN, UNITED, GONE, LOST = range(4)
+_MOMENT = pa.timestamp("ms", tz="UTC")
+
+
+def rows(taken: Intake, drawn: Int64[np.ndarray, " n"], own: pa.Table) -> Iterator[pa.Table]:
+    """Yield the rows of a layer, as many at a time as a row group holds.
+
+    Args:
+        taken: Footprints of all scenes.
+        drawn: Those of the layer, in order.
+        own: The columns that these do not have in their scene's file.
+    """
+    for start in range(0, len(drawn), ROWS_PER_GROUP):
+        some = pa.array(drawn[start : start + ROWS_PER_GROUP])
+        table = taken.table.drop_columns(["scene"]).take(some)
+        for name in own.column_names:
+            table = table.append_column(name, own[name].slice(start, len(some)))
+        table = table.append_column("geometry", pc.cast(taken.wkb.take(some), pa.binary()))
+        yield table.select(SCHEMA.names).cast(SCHEMA)
+
+
+def own_columns(
+    ids: Sequence[str],
+    seen: Sightings,
+    *,
+    scene: tuple[Sequence[str], Int64[np.ndarray, " scenes"], Int64[np.ndarray, " n"]],
+    heir: Int64[np.ndarray, " n"],
+    earlier: Layer | None,
+) -> pa.Table:
+    """Return the columns that only a layer has; dates go on from the earlier layer.
+
+    Args:
+        ids: Building ids.
+        seen: Who saw each building.
+        scene: Keys and dates of all scenes, and the scene that each outline comes from.
+        heir: Row of the earlier layer that each building goes on from; -1 for a new one.
+        earlier: The earlier layer.
+    """
+    keys, dates, which = scene
+    first, last = seen.first, seen.last
+    if earlier is not None and (heir >= 0).any():
+        old = np.maximum(heir, 0)
+        told = [_moments(earlier, name)[old] for name in ("first_seen", "last_seen")]
+        first = np.where(heir >= 0, _earliest(first, told[0]), first)
+        last = np.where(heir >= 0, np.maximum(last, told[1]), last)
+    return pa.table(
+        {
+            "building_id": pa.array(ids, pa.string()),
+            "n_obs": pa.array(seen.n_obs, pa.int32()),
+            "first_seen": _dated(first),
+            "last_seen": _dated(last),
+            "scene": pa.array(keys, pa.string()).take(pa.array(which)),
+            "datetime": _dated(dates[which]),
+        }
+    )
+
+
+def outcomes(
+    conflated: Conflated, usable: Int64[np.ndarray, " m"], count: int
+) -> Int64[np.ndarray, " n"]:
+    """Return what became of each of ``count`` footprints, as a place in `OUTCOMES`."""
+    found = np.full(count, LOST, np.int64)
+    drawn = conflated.owner == np.arange(len(usable))
+    found[usable] = np.where(conflated.gone, GONE, np.where(drawn, DRAWN, UNITED))
+    return found
+
+
+def write_observations(
+    path: Path,
+    taken: Intake,
+    keys: Sequence[str],
+    outcome: Int64[np.ndarray, " n"],
+    bearer: list[str | None],
+) -> None:
+    """Write a row for each footprint of all scenes: scene, id, outcome and building_id.
+
+    Raises:
+        ExportError: The file could not be written.
+    """
+    table = pa.table(
+        {
+            "scene": pa.DictionaryArray.from_arrays(
+                taken.table["scene"].combine_chunks(), pa.array(keys, pa.string())
+            ),
+            "id": taken.table["id"],
+            "outcome": pa.DictionaryArray.from_arrays(
+                pa.array(outcome, pa.int8()), pa.array(OUTCOMES)
+            ),
+            "building_id": pa.array(bearer, pa.string()),
+        }
+    )
+    with (
+        replacing(path) as part,
+        pa.OSFile(str(part), "wb") as file,
+        pa.ipc.new_file(file, table.schema) as writer,
+    ):
+        writer.write_table(table)
+
+
+def bearers(
+    ids: Sequence[str], conflated: Conflated, usable: Int64[np.ndarray, " m"], count: int
+) -> list[str | None]:
+    """Return the building that each footprint shows; None for what is gone or lost."""
+    place = np.full(len(usable), -1, np.int64)
+    place[conflated.drawn] = np.arange(len(ids))
+    found: list[str | None] = [None] * count
+    for row, at in zip(usable.tolist(), place[conflated.owner].tolist(), strict=True):
+        found[row] = ids[at] if at >= 0 else None
+    return found
+
+
+def _earliest(
+    one: Int64[np.ndarray, " n"], other: Int64[np.ndarray, " n"]
+) -> Int64[np.ndarray, " n"]:
+    """Return the earlier of two dates; `UNDATED` says nothing."""
+    return np.where(one == UNDATED, other, np.where(other == UNDATED, one, np.minimum(one, other)))
+
+
+def _moments(layer: Layer, name: str) -> Int64[np.ndarray, " n"]:
+    whole = pc.fill_null(pc.cast(layer.table[name], pa.int64()), int(UNDATED))
+    return np.asarray(whole.to_numpy(), np.int64)
+
+
+def _dated(moments: Int64[np.ndarray, " n"]) -> pa.Array:
+    return pa.array(moments, pa.int64(), mask=moments == UNDATED).cast(_MOMENT)
