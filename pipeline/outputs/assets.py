@@ -40,8 +40,24 @@ KINDS = {
         "data",
         "Polygons in the scene's reference system",
     ),
+    "polygons.fgb": Kind(
+        "flatgeobuf",
+        "application/vnd.flatgeobuf",
+        "data",
+        "Polygons in the scene's reference system, indexed",
+    ),
+    "polygons.gpkg": Kind(
+        "geopackage",
+        "application/geopackage+sqlite3",
+        "data",
+        "Polygons in the scene's reference system, styled for QGIS",
+    ),
+    "polygons.pmtiles": Kind("pmtiles", "application/vnd.pmtiles", "data", "Polygons as tiles"),
     "polygons.coco.json": Kind("coco", "application/json", "data", "Polygons in pixels"),
     "mask.qml": Kind("mask_style", "application/xml", "metadata", "QGIS style of the mask"),
+    "polygons.qml": Kind(
+        "polygon_style", "application/xml", "metadata", "QGIS style of the polygons"
+    ),
     "quicklook.png": Kind("quicklook", "image/png", "overview", "Quicklook"),
     "run.json": Kind("run", "application/json", "metadata", "Manifest"),
     "report.json": Kind("report", "application/json", "metadata", "Scores"),

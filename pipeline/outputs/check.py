@@ -10,9 +10,12 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.outputs.checks.coco import check_coco
 from pipeline.outputs.checks.cog import check_cog
+from pipeline.outputs.checks.flatgeobuf import check_flatgeobuf
 from pipeline.outputs.checks.geojson import check_geojson, check_geojsonl
+from pipeline.outputs.checks.geopackage import check_geopackage
 from pipeline.outputs.checks.geoparquet import check_geoparquet
 from pipeline.outputs.checks.json_stream import members, parse
+from pipeline.outputs.checks.pmtiles import check_pmtiles
 from pipeline.outputs.checks.stac import check_stac
 
 
@@ -72,6 +75,9 @@ CHECKS: dict[str, Callable[[Path], list[str]]] = {
     ".geojson": check_geojson,
     ".geojsonl": check_geojsonl,
     ".parquet": check_geoparquet,
+    ".fgb": check_flatgeobuf,
+    ".gpkg": check_geopackage,
+    ".pmtiles": check_pmtiles,
     ".json": _check_json,
     ".jsonl": _check_json_lines,
     ".png": _check_png,

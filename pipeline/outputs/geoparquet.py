@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,14 @@ from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
 from pipeline.errors import ExportError
 from pipeline.outputs.atomic import replacing
-from pipeline.outputs.attributes import FLAGS, NUMBERS, Written, columns, rebatched
+from pipeline.outputs.attributes import Written, rebatched
 from pipeline.outputs.provenance import Provenance
+from pipeline.outputs.table import ATTRIBUTES, GEOMETRY, attribute_columns
 
 ROWS_PER_GROUP = 20_000
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _CORNERS])
-_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("class", pa.string(), nullable=False),
-        *(pa.field(name, pa.float64(), nullable=False) for name in NUMBERS),
-        pa.field("scene", pa.string(), nullable=False),
-        pa.field("datetime", pa.timestamp("ms", tz="UTC")),
-        pa.field("model", pa.string(), nullable=False),
-        *(pa.field(name, pa.bool_(), nullable=False) for name in FLAGS),
-        pa.field("bbox", BBOX, nullable=False),
-        pa.field("geometry", pa.binary(), nullable=False),
-    ]
-)
+_SCHEMA = pa.schema([*ATTRIBUTES, pa.field("bbox", BBOX, nullable=False), GEOMETRY])
 
 
 def write_geoparquet(path: Path, batches: Iterable[Footprints], provenance: Provenance) -> Written:
@@ -102,17 +90,7 @@ def _table(
     bounds: Shaped[np.ndarray, "n 4"],
     provenance: Provenance,
 ) -> pa.Table:
-    table = columns(batch, provenance)
-    count = len(batch)
-    when = provenance.datetime and datetime.fromisoformat(provenance.datetime)
-    values: dict[str, Any] = {
-        "id": table.id,
-        "class": table.label,
-        **table.numbers,
-        "scene": [provenance.scene] * count,
-        "datetime": [when or None] * count,
-        "model": [provenance.model] * count,
-        **table.flags,
+    values = attribute_columns(batch, provenance) | {
         "bbox": bbox_column(bounds),
         "geometry": shapely.to_wkb(shapes, byte_order=1),
     }

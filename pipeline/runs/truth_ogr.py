@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import shapely
 
+from pipeline.outputs.ogr import pyogrio
 from pipeline.runs.truth_geojson import Json
 from pipeline.runs.truth_vectors import KEPT, Vectors, known_crs, placeless, refusal, short
-
-_SKIPPED = (
-    "OGR_VRT,GDALG,WFS,OAPIF,CSW,HTTP,OGCAPI,Elasticsearch,Carto,AmigoCloud,PLSCENES,NGW,EEDA,PDF,"
-    "ADBC"
-)
 
 
 def read_ogr(path: Path, kind: str, layer: str | None) -> Vectors:
@@ -66,23 +60,3 @@ def _layer(path: Path, layers: Json, wanted: str | None) -> str:
     if not areal:
         raise refusal(path, "it has no layer with geometries", "name another file")
     return areal[0]
-
-
-@cache
-def pyogrio() -> Json:
-    """Return pyogrio with the drivers of `_SKIPPED` left out of its own GDAL.
-
-    Its drivers are registered when it is imported, by what the environment says then;
-    rasterio's GDAL, which is another one, must not see the same list.
-    """
-    before = os.environ.get("GDAL_SKIP")
-    os.environ["GDAL_SKIP"] = _SKIPPED
-    try:
-        import pyogrio as module  # the environment has to be set first
-        import pyogrio.raw
-    finally:
-        if before is None:
-            del os.environ["GDAL_SKIP"]
-        else:
-            os.environ["GDAL_SKIP"] = before
-    return module

@@ -21,9 +21,12 @@ from pipeline.errors import ExportError
 from pipeline.outputs.atomic import replacing
 from pipeline.outputs.check import check_file
 from pipeline.outputs.coco import write_coco
+from pipeline.outputs.flatgeobuf import write_flatgeobuf
 from pipeline.outputs.geojson import write_geojson, write_geojsonl
+from pipeline.outputs.geopackage import write_geopackage
 from pipeline.outputs.geoparquet import write_geoparquet
 from pipeline.outputs.mosaic import MosaicWriter, Raster, write_cog
+from pipeline.outputs.pmtiles import write_pmtiles
 from pipeline.outputs.provenance import MapClass, Provenance
 from pipeline.outputs.quicklook import View, demo_picture, quicklook
 from pipeline.outputs.stac import write_item
@@ -106,6 +109,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "polygons.geojson": lambda path: write_geojson(path, [_footprints()], SOURCE),
     "polygons.geojsonl": lambda path: write_geojsonl(path, [_footprints()], SOURCE),
     "polygons.parquet": lambda path: write_geoparquet(path, [_footprints()], SOURCE),
+    "polygons.fgb": lambda path: write_flatgeobuf(path, [_footprints()], SOURCE),
+    "polygons.gpkg": lambda path: write_geopackage(path, [_footprints()], SOURCE),
+    "polygons.pmtiles": lambda path: write_pmtiles(path, [_footprints()], SOURCE),
     "polygons.coco.json": lambda path: write_coco(path, [_footprints()], SOURCE),
     "quicklook.png": lambda path: quicklook(path, _view()),
     "demo.png": lambda path: demo_picture(path, _view(), caption="F1 0.83 · IoU 0.79"),

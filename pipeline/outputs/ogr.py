@@ -1,0 +1,140 @@
+"""pyogrio with a GDAL that follows no references, and layers written through it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import shapely
+
+from pipeline.errors import ExportError
+from pipeline.outputs.atomic import replacing
+
+SKIPPED = (
+    "OGR_VRT,GDALG,WFS,OAPIF,CSW,HTTP,OGCAPI,Elasticsearch,Carto,AmigoCloud,PLSCENES,NGW,EEDA,PDF,"
+    "ADBC"
+)
+"""Drivers that read other files or servers than the one named."""
+PINNED_TIME = "1970-01-01T00:00:00.000Z"
+"""When files say they were written: the same inputs give the same bytes at any time."""
+LAYER = "polygons"
+"""What the layer is called inside its file."""
+_SETTINGS = {
+    "OGR_CURRENT_DATE": PINNED_TIME,
+    "GDAL_NUM_THREADS": "1",
+}
+_DRIVERS = {".fgb": "FlatGeobuf", ".gpkg": "GPKG", ".pmtiles": "PMTiles"}
+
+
+@cache
+def pyogrio() -> Any:
+    """Return pyogrio with the drivers of `SKIPPED` left out of its own GDAL.
+
+    Its drivers are registered when it is imported, by what the environment says then;
+    rasterio's GDAL, which is another one, must not see the same list.
+    """
+    before = os.environ.get("GDAL_SKIP")
+    os.environ["GDAL_SKIP"] = SKIPPED
+    try:
+        import pyogrio as module  # the environment has to be set first
+        import pyogrio.raw
+    finally:
+        if before is None:
+            del os.environ["GDAL_SKIP"]
+        else:
+            os.environ["GDAL_SKIP"] = before
+    module.set_gdal_config_options(_SETTINGS)
+    return module
+
+
+def write_ogr(
+    path: Path,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    schema: pa.Schema,
+    crs: str,
+    options: dict[str, str],
+    finish: Callable[[Path], None] | None = None,
+) -> None:
+    """Write a file of one layer of MultiPolygons, batch by batch; its suffix says the format.
+
+    One type of geometry a layer is what readers of these formats expect, so polygons are
+    written as MultiPolygons of one part.
+
+    Args:
+        path: The file to be.
+        batches: Rows of ``schema``.
+        schema: Columns, ``geometry`` among them: WKB of Polygons or MultiPolygons.
+        crs: Reference system as WKT or code.
+        options: Of the driver, for the file and the layer.
+        finish: What else is done to the file before it takes its name.
+
+    Raises:
+        ExportError: The driver could not write it.
+    """
+    with replacing(path) as part:
+        # Drivers go by the suffix, or would make a folder.
+        beside = part.with_name(part.name + path.suffix)
+        _write(path, beside, _Drawn(batches), schema=schema, crs=crs, options=options)
+        beside.replace(part)
+        if finish is not None:
+            finish(part)
+
+
+def _write(
+    path: Path,
+    beside: Path,
+    drawn: _Drawn,
+    *,
+    schema: pa.Schema,
+    crs: str,
+    options: dict[str, str],
+) -> None:
+    try:
+        pyogrio().raw.write_arrow(
+            pa.RecordBatchReader.from_batches(schema, drawn),
+            beside,
+            layer=LAYER,
+            driver=_DRIVERS[path.suffix],
+            geometry_name="geometry",
+            geometry_type="MultiPolygon",
+            crs=crs,
+            **options,
+        )
+    except (RuntimeError, ValueError, pa.ArrowException) as error:
+        if drawn.fault is not None:
+            raise drawn.fault from None
+        raise ExportError(
+            f"{path} could not be written: {error}; free space or grant rights, then run again"
+        ) from error
+
+
+class _Drawn:
+    """Batches on their way into GDAL, and what was raised while they were made.
+
+    An error inside an Arrow stream arrives on its other side as text.
+    """
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.fault: Exception | None = None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._batches:
+                yield _several(batch)
+        except Exception as error:
+            self.fault = error
+            raise
+
+
+def _several(batch: pa.RecordBatch) -> pa.RecordBatch:
+    at = batch.schema.get_field_index("geometry")
+    shapes = shapely.from_wkb(batch.column(at).to_numpy(zero_copy_only=False))
+    parts, owner = shapely.get_parts(shapes, return_index=True)
+    several = shapely.to_wkb(shapely.multipolygons(parts, indices=owner), byte_order=1)
+    return batch.set_column(at, batch.schema.field(at), pa.array(several, pa.binary()))
