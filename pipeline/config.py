@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ConfigError
+from pipeline.outputs.formats import FormatName
 
 TASKS = Path(__file__).parent / "tasks"
 LARGEST = 2**20
@@ -67,6 +68,8 @@ class Task(Section):
     """Polygons smaller than this are left out; square pixels where there is no place."""
     separate: bool | Separate = True
     """Whether touching objects are taken apart, where the model has a channel for it; or how."""
+    formats: Annotated[tuple[FormatName, ...], Field(min_length=1)] = ("geojson", "parquet")
+    """Formats of the polygons, by suffix; COCO alone where a scene has no place on the Earth."""
     edge: Literal["mirror", "replicate", "constant"] | None = None
     """What lies past the scene's edges; the model card's if left out."""
 

@@ -33,6 +33,12 @@ def map_(  # noqa: PLR0913 - the options of a command
     values: Annotated[
         str | None, typer.Option(help="LOW,HIGH that become black and white.")
     ] = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", help="geojson, geojsonl, parquet, fgb, gpkg, pmtiles; may be repeated."
+        ),
+    ] = None,
     crs: Annotated[str | None, typer.Option(help="Of scenes without one; none: in pixels.")] = None,
     asset: Annotated[str | None, typer.Option(help="Which asset of a STAC item.")] = None,
     slices: Annotated[
@@ -64,6 +70,7 @@ def map_(  # noqa: PLR0913 - the options of a command
             threshold=threshold,
             bands=tuple(bands.split(",")) if bands else None,
             values=numbers(values, option="--values") if values else None,
+            formats=tuple(format_ or ()),
             scene_options=tuple(sorted((k, v) for k, v in options.items() if v is not None)),
         )
         summary = plan_only(request) if dry_run else map_scenes(request, tell=report)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -20,12 +19,11 @@ from pipeline.outputs.assets import KINDS, asset
 from pipeline.outputs.atomic import replacing, write_faults
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.coco import write_coco
-from pipeline.outputs.geojson import write_geojson
-from pipeline.outputs.geoparquet import write_geoparquet
+from pipeline.outputs.formats import file_name, writer
 from pipeline.outputs.mosaic import write_cog
 from pipeline.outputs.quicklook import View, quicklook
 from pipeline.outputs.stac import make_item
-from pipeline.outputs.style import write_mask_style
+from pipeline.outputs.style import write_mask_style, write_polygon_style
 from pipeline.runs.join import Joiner
 from pipeline.runs.plan import ScenePlan, versions
 
@@ -64,6 +62,8 @@ def write_outputs(
         ]
         written = _polygons(plan, joiner)
         write_mask_style(final / "mask.qml", plan.provenance.classes)
+        if plan.info.georef is not None:
+            write_polygon_style(final / "polygons.qml", plan.provenance.classes)
         quicklook(final / "quicklook.png", view(plan, joiner))
         for cog in cogs:
             cog.result()
@@ -153,16 +153,16 @@ def view(plan: ScenePlan, joiner: Joiner) -> View:
 
 
 def _polygons(plan: ScenePlan, joiner: Joiner) -> Written:
-    writers: list[tuple[str, Callable[[Path, Any, Any], Written]]] = [
-        ("polygons.geojson", write_geojson),
-        ("polygons.parquet", write_geoparquet),
-    ]
+    """Write the polygons in each format; return what became of them where most was kept."""
+    writers = {file_name(name): writer(name) for name in plan.formats}
     if plan.info.georef is None:
-        writers = [("polygons.coco.json", write_coco)]
-    for name, write in writers:
-        batches: Any = joiner.store.batches(BATCH)
-        written = write(plan.final / name, batches, plan.provenance)
-    return written
+        writers = {"polygons.coco.json": write_coco}
+    written = [
+        write(plan.final / name, joiner.store.batches(BATCH), plan.provenance)
+        for name, write in writers.items()
+    ]
+    # Web Mercator ends before the poles, and degrees have seven decimals.
+    return max(written, key=lambda one: one.features)
 
 
 def _manifest(

@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
 from pipeline.models.shelf import ModelRef
+from pipeline.outputs.formats import FormatName
 from pipeline.outputs.provenance import MapClass, Provenance
 from pipeline.scenes.scene import SceneInfo, SceneRef
 
@@ -29,6 +30,7 @@ THREADS = 3
 LARGEST_CORE = 4096
 BLEND_HALO = 128
 THUMB_EDGE = 1600
+_LATE = {"min_area_m2", "clip", "formats"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class ScenePlan:
     """Area of interest as WKB in pixels of the scene."""
     clip: bool
     """Whether polygons are cut at the area of interest."""
+    formats: tuple[FormatName, ...]
+    """Formats of the polygons, where the scene has a place on the Earth."""
     work: str
     """Folder for tiles and unfinished outputs; not part of any digest."""
 
@@ -91,6 +95,7 @@ class ScenePlan:
             "min_area_m2": self.min_area_m2,
             "aoi": None if self.aoi is None else hashlib.sha256(self.aoi).hexdigest(),
             "clip": self.clip,
+            "formats": list(self.formats),
         }
 
     @property
@@ -102,7 +107,7 @@ class ScenePlan:
         """Return the name of a tile's artefact: a digest of all that its bytes depend on."""
         return _digest(
             {
-                **{k: v for k, v in self.settings.items() if k not in {"min_area_m2", "clip"}},
+                **{k: v for k, v in self.settings.items() if k not in _LATE},
                 "kind": kind,
                 "core": asdict(core),
                 "tile": asdict(self.grid.tile(core)),

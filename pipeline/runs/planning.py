@@ -13,6 +13,7 @@ from pipeline.core.quantise import quantised_threshold
 from pipeline.errors import PipelineError, SceneError
 from pipeline.models.card import ModelCard
 from pipeline.models.shelf import ModelRef, card_of
+from pipeline.outputs.formats import FORMATS
 from pipeline.runs.aoi import area_of_interest
 from pipeline.runs.contract import agree
 from pipeline.runs.plan import BASE_BYTES, ScenePlan, make_grid, tile_bytes
@@ -98,6 +99,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         task=task.name,
         aoi=None if request.aoi is None else area_of_interest(request.aoi, info),
         clip=request.clip,
+        formats=tuple(name for name in FORMATS if name in task.formats),
         work="",
     )
     return Planned(draft=draft, warnings=contract.warnings, notes=contract.notes)

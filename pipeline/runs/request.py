@@ -49,6 +49,8 @@ class MapRequest:
     """Instead of the task's."""
     values: tuple[float, float] | None = None
     """Values that become black and white, instead of the task's."""
+    formats: tuple[str, ...] = ()
+    """Formats of the polygons, instead of the task's."""
     scene_options: tuple[tuple[str, str], ...] = ()
     """Settings for opening scenes: ``crs``, ``datetime``, ``asset``, ``slices``."""
 
@@ -65,6 +67,7 @@ class MapRequest:
             "threshold": self.threshold,
             "bands": self.bands,
             "values": None if self.values is None else {"range": self.values},
+            "formats": self.formats or None,
         }
         known = {name: value for name, value in changes.items() if value is not None}
         try:

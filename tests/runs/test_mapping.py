@@ -17,6 +17,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
+from pipeline.outputs.check import CHECKS, check_file
+from pipeline.outputs.formats import FORMATS
 from tests.runs.scenery import NORTH_UP, band, blobs, contents, regions, run, write_scene
 
 PIXELS = ("mask.tif", "probability.tif", "polygons.geojson", "polygons.parquet")
@@ -129,6 +131,7 @@ def test_outputs_are_those_promised_and_nothing_is_left_beside_them(
     assert {path.name for path in (tmp_path / "town").iterdir()} == {
         *PIXELS,
         "mask.qml",
+        "polygons.qml",
         "item.json",
         "run.json",
         "log.jsonl",
@@ -140,6 +143,29 @@ def test_outputs_are_those_promised_and_nothing_is_left_beside_them(
         json.loads(line) for line in (tmp_path / "town" / "log.jsonl").read_text().split("\n")[:-1]
     ]
     assert sorted(entry["tile"] for entry in log if "tile" in entry) == list(range(5 * 7))
+
+
+def test_every_format_that_is_asked_for_is_written_and_catalogued(
+    tmp_path: Path, scene: Path, reference: Path
+) -> None:
+    wanted = tuple(reversed(FORMATS))
+    row = run(scene, tmp_path, tile=64, formats=wanted)["scenes"][0]
+    folder = tmp_path / "town"
+    assert {path.suffix for path in folder.glob("polygons.*")} == {
+        ".qml",
+        *(f".{name}" for name in FORMATS),
+    }
+    for name in PIXELS:
+        assert (folder / name).read_bytes() == (reference / name).read_bytes(), name
+    checked = [path for path in folder.iterdir() if path.suffix in CHECKS]
+    assert {path.name: check_file(path) for path in checked} == {path.name: [] for path in checked}
+    layers = [geopandas.read_file(folder / f"polygons.{name}", layer=0) for name in ("fgb", "gpkg")]
+    assert [len(layer) for layer in layers] == [row["polygons"]] * 2
+    assert json.loads((folder / "item.json").read_text())["assets"]["flatgeobuf"]["type"] == (
+        "application/vnd.flatgeobuf"
+    )
+    with pytest.raises(ConfigError, match="other formats"):
+        run(scene, tmp_path, tile=64)
 
 
 def test_a_second_run_of_the_same_plan_computes_nothing(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ def test_the_command_line_goes_before_the_task() -> None:
     assert (task.name, task.model, task.threshold) == ("bright", "other", 0.25)
     assert task.bands == ("3", "red")
     assert task.values.range == (1, 9)
+
+
+def test_formats_of_the_command_line_replace_the_tasks() -> None:
+    request = MapRequest(scenes=(), out=Path("out"), task="bright")
+    assert request.chosen_task.formats == ("geojson", "parquet")
+    assert replace(request, formats=("gpkg", "fgb")).chosen_task.formats == ("gpkg", "fgb")
+
+
+def test_an_unknown_format_is_refused_with_those_there_are() -> None:
+    request = MapRequest(scenes=(), out=Path("out"), task="bright", formats=("shp",))
+    with pytest.raises(ConfigError, match=r"formats\.0.*'geojson'.*'pmtiles'"):
+        _ = request.chosen_task
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])
