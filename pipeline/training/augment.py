@@ -11,19 +11,33 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.training.config import AugmentConfig
+from pipeline.training.sensor import degraded, rescaled
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def augmented(image: NDArray[np.uint8], config: AugmentConfig, rng: Generator) -> NDArray[np.uint8]:
+def augmented(
+    image: NDArray[np.uint8], config: AugmentConfig, rng: Generator, *, pixel_m: float
+) -> NDArray[np.uint8]:
     """Return the crop under other light and from another sensor.
+
+    A part that is switched on anew uses chance before all others, and none while it is
+    off: a training without it sees the same crops as before there was such a part.
 
     Args:
         image: (3, rows, cols).
         config: How often and how far.
         rng: Where chance comes from.
+        pixel_m: Edge of a pixel on the ground.
     """
-    seen = _toned(image, _colour_matrix(config, rng), config, rng)
+    seen = image
+    if config.degrade > 0 and rng.random() < config.degrade:
+        low, high = config.degrade_m
+        coarse_m = float(low * (high / low) ** rng.random())
+        seen = degraded(seen, pixel_m=pixel_m, coarse_m=coarse_m, rng=rng)
+    if config.sixteen_bit > 0 and rng.random() < config.sixteen_bit:
+        seen = rescaled(seen, rng)
+    seen = _toned(seen, _colour_matrix(config, rng), config, rng)
     if rng.random() < config.shadow:
         seen = _shadowed(seen, rng)
     if rng.random() < config.blur:

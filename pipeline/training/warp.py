@@ -30,7 +30,13 @@ class Crop:
 
 
 def draw_pixel_m(config: AugmentConfig, rng: Generator) -> float:
-    """Return a ground size for a crop: triangular in its logarithm."""
+    """Return a ground size for a crop: triangular in its logarithm.
+
+    Raises:
+        ValueError: The config asks for none to be drawn.
+    """
+    if config.pixel_m is None:
+        raise ValueError("no ground size is drawn without augment.pixel_m")
     low, high = config.pixel_m
     if low == high:
         return low
@@ -44,6 +50,16 @@ def source_level(place: Place, pixel_m: float) -> Level:
     return fit[-1] if fit else place.levels[0]
 
 
+def draw_level(place: Place, config: AugmentConfig, rng: Generator) -> tuple[Level, float]:
+    """Return the level to cut from, and how many of its pixels make one of the crop."""
+    if config.pixel_m is None:
+        return place.levels[int(rng.integers(len(place.levels)))], 1.0
+    # Half as fine again as the finest image is as far as enlarging makes sense.
+    wanted = max(draw_pixel_m(config, rng), place.levels[0].pixel_m / 1.5)
+    level = source_level(place, wanted)
+    return level, wanted / level.pixel_m
+
+
 def draw_matrix(config: AugmentConfig, scale: float, rng: Generator) -> NDArray[np.float64]:
     """Return the 2 x 2 map from a step in the crop to a step in the source.
 
@@ -52,21 +68,38 @@ def draw_matrix(config: AugmentConfig, scale: float, rng: Generator) -> NDArray[
         scale: Source pixels to one pixel of the crop.
         rng: Where chance comes from.
     """
-    angle = rng.uniform(0, 2 * np.pi) if config.rotate else np.pi / 2 * rng.integers(4)
+    if config.rotate:
+        angle = rng.uniform(0, 2 * np.pi)
+    else:
+        angle = np.pi / 2 * rng.integers(4) if config.turns else 0.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch, shear = rng.uniform(-config.shape, config.shape, 2)
-    flip = -1.0 if rng.random() < 0.5 else 1.0
+    flip = -1.0 if rng.random() < 0.5 and config.flips else 1.0
     shape = np.array([[1.0 + stretch, shear], [0.0, flip / (1.0 + stretch)]])
     return np.asarray(scale * turn @ shape, np.float64)
 
 
 def cut(
-    level: Level, *, matrix: NDArray[np.float64], centre: tuple[float, float], crop: int
+    level: Level,
+    *,
+    matrix: NDArray[np.float64],
+    centre: tuple[float, float],
+    crop: int,
+    field: NDArray[np.float32] | None = None,
 ) -> Crop:
     """Return the crop whose middle is ``centre`` (row, col) of the level.
 
     Past the edge the level is mirrored, as mapping mirrors it; the image is
-    bilinear, all else is the nearest pixel.
+    bilinear, all else is the nearest pixel::
+
+        pixel of the crop -> + field -> matrix -> + centre -> pixel of the level
+
+    Args:
+        level: What is cut from.
+        matrix: 2 x 2, from a step in the crop to a step in the level.
+        centre: Row and column of the crop's middle in the level.
+        crop: Edge in pixels.
+        field: (2, crop, crop), see `draw_field`.
     """
     image, instances, contact, known = _cut(
         level.image,
@@ -74,7 +107,7 @@ def cut(
         level.contact,
         level.known,
         np.column_stack([matrix, centre]),
-        crop,
+        np.zeros((2, crop, crop), np.float32) if field is None else field,
     )
     scale = float(np.sqrt(abs(np.linalg.det(matrix))))
     return Crop(
@@ -99,11 +132,12 @@ def _cut(
     contact: NDArray[np.uint8],
     known: NDArray[np.bool_],
     matrix: NDArray[np.float64],
-    crop: int,
+    field: NDArray[np.float32],
 ) -> tuple[
     NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], NDArray[np.bool_]
 ]:  # pragma: no cover - compiled
     height, width = instances.shape
+    crop = field.shape[1]
     out_image = np.empty((3, crop, crop), np.uint8)
     out_instances = np.empty((crop, crop), np.int32)
     out_contact = np.empty((crop, crop), np.uint8)
@@ -111,7 +145,8 @@ def _cut(
     for row in range(crop):
         for col in range(crop):
             # From pixel centres to pixel centres.
-            y, x = row + 0.5 - crop / 2, col + 0.5 - crop / 2
+            y = row + 0.5 - crop / 2 + field[0, row, col]
+            x = col + 0.5 - crop / 2 + field[1, row, col]
             r = matrix[0, 2] + matrix[0, 0] * y + matrix[0, 1] * x - 0.5
             c = matrix[1, 2] + matrix[1, 0] * y + matrix[1, 1] * x - 0.5
             r0, c0 = int(np.floor(r)), int(np.floor(c))
