@@ -6,14 +6,29 @@ from typing import TypeVar
 
 import numpy as np
 
+from pipeline.core.clusters import (
+    BEGIN,
+    COL,
+    END,
+    LABEL,
+    NEXT,
+    OPEN,
+    PARENT,
+    PIXELS,
+    ROW,
+    WEIGHT,
+    closed,
+    expect,
+    join,
+    tie,
+)
 from pipeline.core.compiled import compiled
 from pipeline.core.fragments import Fragments, Int32, Int64
+from pipeline.core.instances import grouped
+from pipeline.core.separate import Doubt
 from pipeline.core.unite import unite
 
 Table = TypeVar("Table", Int32, Int64)
-
-# Columns of a polygon's line in the pool.
-PARENT, NEXT, OPEN, LABEL, PIXELS, WEIGHT, ROW, COL, BEGIN, END = range(10)
 
 
 class Pool:
@@ -22,11 +37,14 @@ class Pool:
     A cluster is a tree by ``PARENT``, whose root counts the cluster's pixels at
     open seams, and a ring by ``NEXT``, along which it is collected once: united
     when it closes, so that a region over thousands of cores costs no more than
-    the sum of its parts.
+    the sum of its parts. It becomes one polygon; or, given ``doubt``, as many as
+    there are instances in it, which links between its polygons tell.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, doubt: Doubt | None = None) -> None:
         """Start without polygons."""
+        self._doubt = doubt
+        self._links = np.empty((0, 4), np.int64)
         self._lines = np.empty((256, 10), np.int64)
         self._edges = np.empty((4096, 3), np.int32)
         self._count = 0
@@ -66,7 +84,7 @@ class Pool:
 
     def expect(self, seam: Int64) -> None:
         """Count the seam's pixels as open for polygons not yet joined; -1 is nobody."""
-        _expect(self._lines, seam)
+        expect(self._lines, seam)
 
     def join(self, before: Int64, after: Int64) -> None:
         """Close a seam: join what has equal labels on both sides of a pixel's edge.
@@ -76,19 +94,31 @@ class Pool:
             after: The polygon on the new side, or -1; none at all at the scene's edge.
         """
         if len(before) and len(after):
-            _join(self._lines, before, after)
+            join(self._lines, before, after)
+
+    def link(self, links: Int64) -> None:
+        """Take in what lies between polygons, and make those of one label one cluster.
+
+        Args:
+            links: As `grouped` takes them, by the numbers of polygons.
+        """
+        tie(self._lines, links)
+        one_label = self._lines[links[:, 0], LABEL] == self._lines[links[:, 1], LABEL]
+        self._links = np.concatenate([self._links, links[one_label]])
 
     def close(self, candidates: Int64) -> Fragments:
         """Return the clusters of the candidates that touch no open seam, united."""
-        members, clusters = _closed(self._lines, candidates, self.waiting)
+        members, clusters = closed(self._lines, candidates, self.waiting)
         if not len(members):
             return Fragments.empty()
         lines = self._lines[members]
+        if self._doubt is not None:
+            clusters = self._objects(members, lines, self._doubt)
         self.waiting -= len(members)
         self._waiting_edges -= int((lines[:, END] - lines[:, BEGIN]).sum())
         # Clusters in reading order of their anchors, as trace orders its regions.
         order = np.lexsort((lines[:, COL], lines[:, ROW]))
-        first = np.full(clusters[-1] + 1, len(order), np.int64)
+        first = np.full(clusters.max() + 1, len(order), np.int64)
         np.minimum.at(first, clusters[order], np.arange(len(order)))
         rank = np.argsort(np.argsort(first))
         regions = rank[clusters]
@@ -108,6 +138,11 @@ class Pool:
             col=anchors[:, COL].astype(np.int32),
         )
 
+    def boxes(self) -> Int64:
+        """Return the boxes of the polygons that wait: (waiting, 4) as x, y, x, y."""
+        lines = self._lines[: self._count]
+        return _boxes(self._edges, lines[lines[:, PARENT] >= 0])
+
     def compact(self) -> Int64 | None:
         """Drop closed polygons once they outnumber the waiting ones.
 
@@ -123,6 +158,7 @@ class Pool:
         self._edges = _gathered(self._edges, lines[:, [BEGIN, END]], lines[:, PARENT])[0]
         lines[:, PARENT] = numbers[lines[:, PARENT]]
         lines[:, NEXT] = numbers[lines[:, NEXT]]
+        self._links[:, :2] = numbers[self._links[:, :2]]
         ends = np.cumsum(lines[:, END] - lines[:, BEGIN])
         lines[:, BEGIN] = np.concatenate([[0], ends[:-1]])[: len(lines)]
         lines[:, END] = ends
@@ -130,6 +166,17 @@ class Pool:
         self._count = self.waiting
         self._used = self._waiting_edges
         return np.append(numbers, -1)
+
+    def _objects(self, members: Int64, lines: Int64, doubt: Doubt) -> Int64:
+        """Return which object each closed polygon belongs to, and forget what linked them."""
+        local = np.full(self._count, -1, np.int64)
+        local[members] = np.arange(len(members))
+        over = local[self._links[:, 0]] >= 0
+        links = self._links[over]
+        links[:, :2] = local[links[:, :2]]
+        self._links = self._links[~over]
+        first = lines[:, ROW] << np.int64(32) | lines[:, COL]
+        return grouped(first=first, pixels=lines[:, PIXELS], links=links, doubt=doubt)
 
 
 def _roomy(table: Table, used: int, more: int) -> Table:
@@ -160,70 +207,6 @@ def _vertical(coords: Int32, ring_offsets: Int64, polygon_offsets: Int64) -> tup
 
 
 @compiled
-def _root(lines: Int64, number: int) -> int:
-    """Return the root of the cluster, shortening the way there."""
-    while lines[number, PARENT] != number:
-        lines[number, PARENT] = lines[lines[number, PARENT], PARENT]
-        number = lines[number, PARENT]
-    return number
-
-
-@compiled
-def _expect(lines: Int64, seam: Int64) -> None:
-    """Add each pixel of the seam to its polygon's open ones, the polygon being a root."""
-    for number in seam:
-        if number >= 0:
-            lines[number, OPEN] += 1
-
-
-@compiled
-def _join(lines: Int64, before: Int64, after: Int64) -> None:
-    """Close each pixel of the seam and join the clusters that it connects."""
-    for pixel in range(len(before)):
-        one = before[pixel]
-        two = after[pixel]
-        if one < 0:
-            continue
-        root = _root(lines, one)
-        lines[root, OPEN] -= 1
-        if two < 0 or lines[one, LABEL] != lines[two, LABEL]:
-            continue
-        other = _root(lines, two)
-        if root != other:
-            lines[other, PARENT] = root
-            lines[root, OPEN] += lines[other, OPEN]
-            # Two rings become one by crossing over.
-            lines[root, NEXT], lines[other, NEXT] = lines[other, NEXT], lines[root, NEXT]
-
-
-@compiled
-def _closed(lines: Int64, candidates: Int64, most: int) -> tuple[Int64, Int64]:
-    """Return the members of clusters without open pixels, and each one's cluster.
-
-    Members are marked by a parent of -1, so that nobody collects them again.
-    """
-    members = np.empty(most, np.int64)
-    clusters = np.empty(most, np.int64)
-    count = 0
-    cluster = 0
-    for candidate in candidates:
-        if lines[candidate, PARENT] < 0:
-            continue
-        root = _root(lines, candidate)
-        if lines[root, OPEN] > 0:
-            continue
-        number = root
-        while lines[number, PARENT] >= 0:
-            lines[number, PARENT] = -1
-            members[count] = number
-            clusters[count] = cluster
-            count += 1
-            number = lines[number, NEXT]
-        cluster += 1
-    return members[:count], clusters[:count]
-
-
-@compiled
 def _gathered(edges: Int32, spans: Int64, regions: Int64) -> tuple[Int32, Int32]:
     """Return the edges of the spans, one span after the other, and the region of each."""
     total = 0
@@ -240,3 +223,21 @@ def _gathered(edges: Int32, spans: Int64, regions: Int64) -> tuple[Int32, Int32]
             owners[used] = regions[span]
             used += 1
     return gathered, owners
+
+
+@compiled
+def _boxes(edges: Int32, lines: Int64) -> Int64:
+    """Return the least and largest x and y of each line's edges."""
+    made = np.empty((len(lines), 4), np.int64)
+    for line in range(len(lines)):
+        left = top = np.iinfo(np.int64).max
+        right = bottom = np.iinfo(np.int64).min
+        for edge in range(lines[line, BEGIN], lines[line, END]):
+            left, right = min(left, edges[edge, 0]), max(right, edges[edge, 0])
+            low, high = min(edges[edge, 1:]), max(edges[edge, 1:])
+            top, bottom = min(top, low), max(bottom, high)
+        made[line, 0] = left
+        made[line, 1] = top
+        made[line, 2] = right
+        made[line, 3] = bottom
+    return made

@@ -23,19 +23,30 @@ until the cores on the way between them are merged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.core.compiled import compiled
 from pipeline.core.fragments import Fragments, Int32, Int64
 from pipeline.core.grow import Flags, UInt8, owners
-from pipeline.core.quantise import NODATA
+from pipeline.core.quantise import NODATA, STEPS
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """From which size an instance stands alone beside another."""
+
+    least: float
+    """Pixels that it needs where the border is sure: interior 0 along it. 0: none falls."""
+    doubling: float
+    """Quantised steps of mean interior along the border by which it needs twice as many."""
+
+    def sizes(self) -> list[float]:
+        """Return the least pixels by the quantised mean interior along the border."""
+        return [self.least * 2 ** (step / self.doubling) for step in range(STEPS + 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +61,8 @@ class Separation:
     """Markers are unions of squares of so many pixels of the scene."""
     reach: int
     """Most steps from a marker to what it owns, in pixels of the scene."""
+    doubt: Doubt
+    """Which borders between instances fall."""
 
     @property
     def margin(self) -> int:
@@ -79,18 +92,6 @@ class Sides:
         """Return the sides of a core that nobody owns a pixel of."""
         rows, cols = np.full(core.height, -1, np.int64), np.full(core.width, -1, np.int64)
         return cls(top=cols, left=rows, bottom=cols, right=rows)
-
-    def to_arrays(self) -> dict[str, Int64]:
-        """Return the owners by name, as a tile's artefact stores them."""
-        return {f"owners_{field.name}": getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Sides | None:
-        """Return the sides that ``to_arrays`` took apart; None where nobody separated."""
-        names = [field.name for field in fields(cls)]
-        if f"owners_{names[0]}" not in arrays:
-            return None
-        return cls(**{name: arrays[f"owners_{name}"] for name in names})
 
 
 def context(core: Window, *, scene: tuple[int, int], reach: int) -> Window:

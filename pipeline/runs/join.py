@@ -19,11 +19,11 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Float64, Shaped
 
+from pipeline.core.contact import Joints
 from pipeline.core.footprints import Footprints
 from pipeline.core.fragments import Fragments
 from pipeline.core.merge import Merger
 from pipeline.core.quantise import NODATA, STEPS
-from pipeline.core.separate import Sides
 from pipeline.core.window import Window
 from pipeline.outputs.mosaic import MosaicWriter, Raster
 from pipeline.outputs.store import FootprintStore
@@ -45,7 +45,8 @@ class Joiner:
             ExportError: They cannot be made.
         """
         self._plan = plan
-        self._merger = Merger(height=plan.info.height, width=plan.info.width)
+        doubt = None if plan.separation is None else plan.separation.doubt
+        self._merger = Merger(height=plan.info.height, width=plan.info.width, doubt=doubt)
         self._failed: list[Window] = []
         self._unmapped: list[Window] = []
         self._area = None if plan.aoi is None else shapely.from_wkb(plan.aoi)
@@ -76,8 +77,8 @@ class Joiner:
         self.counts += np.bincount(arrays["mask"].ravel(), minlength=256)
         if "spread" in arrays:
             self.spread += arrays["spread"]
-        fragments, sides = Fragments.from_arrays(arrays), Sides.from_arrays(arrays)
-        self._keep(self._merger.add(core, fragments, sides))
+        fragments, joints = Fragments.from_arrays(arrays), Joints.from_arrays(arrays)
+        self._keep(self._merger.add(core, fragments, joints))
 
     def skip(self, core: Window, *, failed: bool) -> None:
         """Leave a hole where the next tile could not be predicted, or is not wanted."""

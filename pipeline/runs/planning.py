@@ -71,7 +71,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         info = scene.info
     finally:
         scene.close()
-    separation = separation_of(card, task, contract.sampling)
+    separation = separation_of(card, task, info, contract.sampling)
     grid = make_grid(
         card,
         info,

@@ -6,16 +6,19 @@ import math
 
 from pipeline.config import Separate, Task
 from pipeline.core.grid import Sampling
-from pipeline.core.quantise import quantised_threshold
-from pipeline.core.separate import Separation
+from pipeline.core.quantise import STEPS, quantised_threshold
+from pipeline.core.separate import Doubt, Separation
 from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
+from pipeline.scenes.scene import SceneInfo
 
 CHANNEL = "interior"
 """Name of the channel that separates."""
 
 
-def separation_of(card: ModelCard, task: Task, sampling: Sampling) -> Separation | None:
+def separation_of(
+    card: ModelCard, task: Task, info: SceneInfo, sampling: Sampling
+) -> Separation | None:
     """Return how touching objects are taken apart; None where they are left together.
 
     Lengths are pixels of the network's grid in card and task, so that a scene costs the
@@ -34,14 +37,20 @@ def separation_of(card: ModelCard, task: Task, sampling: Sampling) -> Separation
                 f"channel {CHANNEL!r}; leave `separate` out, or choose another model"
             )
         return None
-    options = wanted if isinstance(wanted, Separate) else Separate()
+    options, card_says = (
+        (wanted if isinstance(wanted, Separate) else Separate()),
+        outputs.separation,
+    )
     scale = _scene_pixels(sampling)
-    threshold = outputs.marker_threshold if options.threshold is None else options.threshold
     return Separation(
         channel=len(outputs.classes) + outputs.separating.index(CHANNEL),
-        threshold=quantised_threshold(threshold),
+        threshold=quantised_threshold(_either(options.threshold, card_says.threshold)),
         opening=max(1, round(options.opening * scale)),
-        reach=math.ceil(outputs.growth * scale),
+        reach=math.ceil(card_says.growth * scale),
+        doubt=Doubt(
+            least=_either(options.least_m2, card_says.least_m2) / _pixel_m2(info),
+            doubling=_either(options.doubling, card_says.doubling) * STEPS,
+        ),
     )
 
 
@@ -51,6 +60,19 @@ def network_pixels(separation: Separation | None, sampling: Sampling) -> int:
         return 0
     rows, cols = sampling.net_height / sampling.height, sampling.net_width / sampling.width
     return math.ceil(separation.margin * max(rows, cols) - 1e-9)
+
+
+def _either(stated: float | None, otherwise: float) -> float:
+    return otherwise if stated is None else stated
+
+
+def _pixel_m2(info: SceneInfo) -> float:
+    """Return the area of the scene's pixels in its middle; 1 where it has no place."""
+    if info.georef is None:
+        return 1.0
+    across, down = info.georef.ground_size_m(col=info.width / 2, row=info.height / 2)
+    area = across * down
+    return area if math.isfinite(area) and area > 0 else 1.0
 
 
 def _scene_pixels(sampling: Sampling) -> float:

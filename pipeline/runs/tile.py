@@ -16,6 +16,7 @@ from affine import Affine
 from jaxtyping import Bool, UInt8
 from rasterio.features import rasterize
 
+from pipeline.core.contact import joints_of
 from pipeline.core.fragments import Fragments
 from pipeline.core.markers import markers_of
 from pipeline.core.quantise import NODATA, classified, quantised
@@ -113,14 +114,14 @@ def _finished(
     classes = len(plan.card.outputs.classes)
     rows, cols = core.within(plan.around(core))
     labels = classified(probability[:classes], threshold=plan.threshold)
-    fragments, sides = _traced(plan, core, probability, labels)
+    fragments, joints = _traced(plan, core, probability, labels)
     own, mask = probability[:classes, rows, cols], labels[rows, cols]
     outside = _outside(job)
     if outside is not None:
         own, mask = own.copy(), mask.copy()
         mask[outside] = NODATA
         own[:, outside] = NODATA
-    return {"mask": mask, "probability": own, **fragments.to_arrays(), **sides}
+    return {"mask": mask, "probability": own, **fragments.to_arrays(), **joints}
 
 
 def _traced(
@@ -129,7 +130,7 @@ def _traced(
     probability: UInt8[np.ndarray, "channels rows cols"],
     labels: UInt8[np.ndarray, "rows cols"],
 ) -> tuple[Fragments, dict[str, np.ndarray]]:
-    """Return a core's polygons; where objects are separated, the sides of the core as well."""
+    """Return a core's polygons; where objects are separated, its joints as well."""
     around = plan.around(core)
     rows, cols = core.within(around)
     own = labels[rows, cols]
@@ -144,7 +145,9 @@ def _traced(
     instances, sides = separate(
         labels[needed], markers[needed], core=core, scene=scene, reach=how.reach
     )
-    return trace_instances(instances, own, weights, core=core), sides.to_arrays()
+    interior = probability[how.channel, rows, cols]
+    joints = joints_of(instances, own, interior, sides)
+    return trace_instances(instances, own, weights, core=core), joints.to_arrays()
 
 
 def _outside(job: TileJob) -> Bool[np.ndarray, "rows cols"] | None:

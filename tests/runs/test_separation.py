@@ -15,12 +15,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import Separate, Task
+from pipeline.core.contact import joints_of
 from pipeline.core.markers import markers_of
+from pipeline.core.merge import Merger
 from pipeline.core.quantise import classified, quantised
 from pipeline.core.separate import separate, trace_instances
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
-from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
+from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Separation, Terms
 from pipeline.models.checkpoint import save
 from pipeline.models.networks import build
 from pipeline.models.shelf import load_predictor
@@ -32,6 +34,7 @@ from pipeline.runs.tile import TileJob, map_tile
 from pipeline.runs.workers import Crew
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.open import open_scene
+from pipeline.scenes.scene import Band, SceneInfo
 from tests.runs.scenery import band, blobs, contents, run, write_scene
 from tests.strategies import samplings
 
@@ -55,7 +58,7 @@ def colours(path: Path, **card: Any) -> Path:
         "outputs": Outputs(
             classes=(Class(name="building", colour="#e6550d"),),
             separating=("interior",),
-            growth=6,
+            separation=Separation(growth=6),
         ),
         "terms": Terms(license="Apache-2.0"),
     }
@@ -97,8 +100,12 @@ def at_once(plan: ScenePlan) -> dict[bytes, float]:
     how = plan.separation
     markers = markers_of(steps[how.channel], threshold=how.threshold, opening=how.opening)
     shape = labels.shape[0], labels.shape[1]
-    instances, _ = separate(labels, markers, core=everything, scene=shape, reach=how.reach)
-    found = trace_instances(instances, labels, steps[0], core=everything)
+    instances, sides = separate(labels, markers, core=everything, scene=shape, reach=how.reach)
+    joints = joints_of(instances, labels, steps[how.channel], sides)
+    traced = trace_instances(instances, labels, steps[0], core=everything)
+    # One core that is the whole scene: nothing is joined, only doubtful borders fall.
+    merger = Merger(height=plan.info.height, width=plan.info.width, doubt=how.doubt)
+    found = merger.add(everything, traced, joints)
     means = found.weight / found.pixels / 250
     return dict(zip(map(normal, found.to_shapely()), means.tolist(), strict=True))
 
@@ -221,7 +228,7 @@ def test_resampled_scenes_are_separated_alike_whatever_the_tile(
     )
     model = colours(tmp_path / "m.safetensors", inputs=inputs)
     found = []
-    for tile in (44, 90, None):
+    for tile in (70, 130, None):
         run(scene, tmp_path / str(tile), model=str(model), tile=tile)
         found.append(whole_polygons(tmp_path / str(tile) / "s"))
     assert found[0] == found[1] == found[2]
@@ -267,6 +274,19 @@ def test_a_plan_tells_how_far_separation_looks_and_widens_the_halo(
     assert row["halo_px"] == 8
 
 
+def plan_info(sampling: Any) -> SceneInfo:
+    return SceneInfo(
+        name="s",
+        source="s.tif",
+        height=sampling.height,
+        width=sampling.width,
+        bands=(Band(index=1, name="red", colour="red"),),
+        dtype="uint8",
+        georef=None,
+        fingerprint="f",
+    )
+
+
 @given(sampling=samplings(longest=4000))
 def test_the_halo_holds_what_separation_looks_at(sampling: Any) -> None:
     card = ModelCard(
@@ -278,7 +298,8 @@ def test_the_halo_holds_what_separation_looks_at(sampling: Any) -> None:
         ),
         terms=Terms(license="Apache-2.0"),
     )
-    how = separation_of(card, Task(name="t", model="m"), sampling)
+    info = plan_info(sampling)
+    how = separation_of(card, Task(name="t", model="m"), info, sampling)
     assert how is not None
     extra = network_pixels(how, sampling)
     core = Window(
@@ -305,10 +326,16 @@ def test_what_a_task_says_of_separation_is_taken(model: Path, scene: Path) -> No
     plan = plan_of(scene, model)
     how = separation_of(
         plan.card,
-        Task(name="t", model="m", separate=Separate(threshold=0.2, opening=3)),
+        Task(name="t", model="m", separate=Separate(threshold=0.2, opening=3, least_m2=9)),
+        plan.info,
         plan.grid.sampling,
     )
     assert how is not None
     assert (how.threshold, how.opening, how.reach, how.channel) == (50, 3, 6, 1)
-    off = separation_of(plan.card, Task(name="t", model="m", separate=False), plan.grid.sampling)
+    # 9 square metres at 0.3 m a pixel; what is not stated is the card's.
+    assert how.doubt.least == pytest.approx(100, rel=2e-3)
+    assert how.doubt.doubling == pytest.approx(0.14 * 250)
+    off = separation_of(
+        plan.card, Task(name="t", model="m", separate=False), plan.info, plan.grid.sampling
+    )
     assert off is None
