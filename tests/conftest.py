@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.postgres import _postgis, postgis, postgres
+
+__all__ = ["_postgis", "postgis", "postgres"]  # fixtures
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # No deadline: the first example compiles. On CI every run draws the same examples, so that

@@ -1,0 +1,117 @@
+"""A connection to PostgreSQL whose password is never told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+from pipeline.errors import ConfigError, ExportError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_CONNECT_S = 10
+_WAIT_S = 60
+
+
+@contextmanager
+def transaction(url: str) -> Iterator[Connection[Any]]:
+    """Lend a connection in one transaction: kept as a whole at the end, or not at all.
+
+    Args:
+        url: ``postgresql://USER@HOST:PORT/DATABASE``; what libpq takes from the environment
+            or from a password file need not stand in it.
+
+    Raises:
+        ConfigError: The URL cannot be read, or psycopg is not installed.
+        ExportError: The server cannot be reached, refuses, or broke off; nothing was changed.
+    """
+    pg = psycopg()
+    target, secrets = place(url), _secrets(url)
+    try:
+        with pg.connect(
+            _plain(url),
+            connect_timeout=_connect_s(url),
+            application_name="overtile",
+        ) as connection:
+            connection.execute(f"SET LOCAL lock_timeout = '{_WAIT_S}s'")
+            yield connection
+    except pg.Error as error:
+        told = _without(secrets, " ".join(str(error).split()))
+        reason = f"another writer held it for {_WAIT_S} s" if _waited(error) else told
+    else:
+        return
+    # Outside of the handler: the error of the driver, which may hold the URL, is not chained.
+    raise ExportError(f"{target}: {reason}; nothing in it was changed; mend that and run again")
+
+
+def place(url: str) -> str:
+    """Return host, port and database of a URL, for people: neither user nor password.
+
+    Raises:
+        ConfigError: The URL cannot be read.
+    """
+    known = _parts(url)
+    host = known.get("host") or known.get("hostaddr") or "local socket"
+    port = f":{known['port']}" if known.get("port") else ""
+    return f"PostgreSQL at {host}{port}/{known.get('dbname') or known.get('user') or ''}"
+
+
+def psycopg() -> ModuleType:
+    """Return psycopg.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        import psycopg as module
+    except ImportError as error:
+        raise ConfigError(
+            "writing to PostGIS needs psycopg; install it: pip install 'overtile[postgis]'"
+        ) from error
+    return module
+
+
+def _parts(url: str) -> dict[str, Any]:
+    pg = psycopg()
+    if "://" in url:
+        try:
+            return dict(pg.conninfo.conninfo_to_dict(_plain(url)))
+        except pg.Error:
+            pass
+    raise ConfigError(
+        "the URL of the database cannot be read; write it as postgresql://USER@HOST:PORT/DATABASE, "
+        "with %-codes for special characters in user and password"
+    )
+
+
+def _plain(url: str) -> str:
+    """Return the URL without the name of a driver, which SQLAlchemy's have."""
+    return re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)
+
+
+def _secrets(url: str) -> list[str]:
+    """Return every spelling in which a password could turn up, the longest first."""
+    word = _parts(url).get("password")
+    if not word:
+        return []
+    spelt = {word, quote(word, safe=""), quote(word), quote_plus(word), url, _plain(url)}
+    return sorted(spelt, key=len, reverse=True)
+
+
+def _without(secrets: list[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _connect_s(url: str) -> int:
+    return int(_parts(url).get("connect_timeout") or _CONNECT_S)
+
+
+def _waited(error: Exception) -> bool:
+    return getattr(error, "sqlstate", None) == "55P03"
