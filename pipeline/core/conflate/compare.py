@@ -80,14 +80,13 @@ def fates(
         precedence: Which of equally good pairs goes first, whichever layer is earlier.
     """
     count = len(footing.area)
-    links = coo_array((np.ones(len(pairs)), (pairs.left, pairs.right)), shape=(count, count))
-    groups, group = connected_components(links, directed=False)
+    group = _groups(pairs, count)
     early = np.arange(count) < footing.before
-    a = np.bincount(group, footing.area * early, groups)
-    b = np.bincount(group, footing.area * ~early, groups)
-    shared = np.bincount(group[pairs.left], pairs.shared, groups)
+    a = _sums(group, footing.area * early)
+    b = _sums(group, footing.area * ~early)
+    shared = _sums(group, np.bincount(pairs.left, pairs.shared, count).astype(np.float64))
     whole = tolerance.holds(a, b, shared)
-    partial = np.bincount(group, footing.share < COVERED - _SLACK, groups) > 0
+    partial = _sums(group, (footing.share < COVERED - _SLACK).astype(np.float64)) > 0
 
     same = whole[group]
     alike = tolerance.holds(footing.area[pairs.left], footing.area[pairs.right], pairs.shared)
@@ -103,3 +102,16 @@ def fates(
     fate[~met & (footing.share < COVERED - _SLACK)] = Fate.UNSEEN
     fate[met & same] = Fate.SAME
     return fate.astype(np.int64)
+
+
+def _groups(pairs: Pairs, count: int) -> Int64[np.ndarray, " n"]:
+    """Return a number for each footprint that all have in common that pairs connect."""
+    links = coo_array((np.ones(len(pairs)), (pairs.left, pairs.right)), shape=(count, count))
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
+
+
+def _sums(
+    group: Int64[np.ndarray, " n"], values: Float64[np.ndarray, " n"]
+) -> Float64[np.ndarray, " n"]:
+    """Return the sum of each group, at the place of its number."""
+    return np.asarray(np.bincount(group, values, len(group)), np.float64)
