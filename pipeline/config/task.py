@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from pipeline.config.section import Section, explained
+from pipeline.config.yaml import read_yaml
 from pipeline.errors import ConfigError
 from pipeline.outputs.formats import FormatName
 
-TASKS = Path(__file__).parent / "tasks"
-LARGEST = 2**20
-
-
-class Section(BaseModel):
-    """A frozen part of a configuration; unknown keys are refused."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, strict=True
-    )
+TASKS = Path(__file__).parents[1] / "tasks"
 
 
 class Values(Section):
@@ -78,42 +69,6 @@ class Task(Section):
     """What lies past the scene's edges; the model card's if left out."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values only; no aliases (they can explode), no key twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.YAMLError(f"aliases are not allowed (line {mark.line + 1})")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - theirs
-        if not isinstance(node, yaml.MappingNode):
-            raise yaml.YAMLError(f"no fields and values (line {node.start_mark.line + 1})")
-        keys = [key.value for key, _ in node.value]
-        twice = {str(key) for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.YAMLError(f"key {sorted(twice)[0]!r} stands twice")
-        return super().construct_mapping(node, deep=deep)
-
-
-def read_yaml(path: Path) -> Any:
-    """Return the plain values of a YAML file of at most 1 MiB, without aliases.
-
-    Raises:
-        ConfigError: It cannot be read, or is more than plain values.
-    """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ConfigError(f"{path}: larger than 1 MiB; that is no configuration")
-        return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # a SafeLoader
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    # What is no date, number or truth value raises as Python's own types do.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-
-
 def builtin_tasks() -> list[str]:
     """Return the names of the tasks that come with Overtile."""
     return sorted(path.stem for path in TASKS.glob("*.yaml"))
@@ -141,28 +96,3 @@ def load_task(name: str) -> Task:
         return Task.model_validate(found, strict=False)
     except ValidationError as error:
         raise ConfigError(f"{path}: {explained(error, Task)}") from error
-
-
-def explained(error: ValidationError, section: type[BaseModel]) -> str:
-    """Return what is wrong with which field, a line each, with the nearest field's name."""
-    lines = []
-    for fault in error.errors():
-        field = ".".join(str(part) for part in fault["loc"])
-        hint = ""
-        if fault["type"] == "extra_forbidden":
-            *outer, last = (str(part) for part in fault["loc"])
-            near = difflib.get_close_matches(last, _fields(section, outer), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            fault["msg"] = "no such field"
-        lines.append(f"{field}: {fault['msg']}{hint}" if field else fault["msg"])
-    return "; ".join(lines)
-
-
-def _fields(section: type[BaseModel], path: list[str]) -> list[str]:
-    """Return the fields of the section that ``path`` leads to; none where it is no section."""
-    for part in path:
-        inner = section.model_fields[part].annotation if part in section.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        section = inner
-    return list(section.model_fields)

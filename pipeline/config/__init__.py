@@ -1,0 +1,17 @@
+"""What configurations may say: parsed once, at the edge, into frozen sections."""
+
+from pipeline.config.section import Section, explained
+from pipeline.config.task import Separate, Task, Values, builtin_tasks, load_task
+from pipeline.config.yaml import LARGEST, read_yaml
+
+__all__ = [
+    "LARGEST",
+    "Section",
+    "Separate",
+    "Task",
+    "Values",
+    "builtin_tasks",
+    "explained",
+    "load_task",
+    "read_yaml",
+]

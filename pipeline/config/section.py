@@ -1,0 +1,40 @@
+"""What every section of a configuration has in common, and how its faults are told."""
+
+from __future__ import annotations
+
+import difflib
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Section(BaseModel):
+    """A frozen part of a configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, strict=True
+    )
+
+
+def explained(error: ValidationError, section: type[BaseModel]) -> str:
+    """Return what is wrong with which field, a line each, with the nearest field's name."""
+    lines = []
+    for fault in error.errors():
+        field = ".".join(str(part) for part in fault["loc"])
+        hint = ""
+        if fault["type"] == "extra_forbidden":
+            *outer, last = (str(part) for part in fault["loc"])
+            near = difflib.get_close_matches(last, _fields(section, outer), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            fault["msg"] = "no such field"
+        lines.append(f"{field}: {fault['msg']}{hint}" if field else fault["msg"])
+    return "; ".join(lines)
+
+
+def _fields(section: type[BaseModel], path: list[str]) -> list[str]:
+    """Return the fields of the section that ``path`` leads to; none where it is no section."""
+    for part in path:
+        inner = section.model_fields[part].annotation if part in section.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        section = inner
+    return list(section.model_fields)
