@@ -9,6 +9,7 @@ from pipeline.cli.demo import demo
 from pipeline.cli.evaluate import evaluate
 from pipeline.cli.map import map_
 from pipeline.cli.models import models
+from pipeline.cli.train import train
 
 app = typer.Typer(
     name="overtile",
@@ -21,6 +22,7 @@ app.command("map", no_args_is_help=True)(map_)
 app.command("evaluate", no_args_is_help=True)(evaluate)
 app.command("check", no_args_is_help=True)(check)
 app.command("demo")(demo)
+app.command("train", no_args_is_help=True)(train)
 app.add_typer(models, name="models", help="List models and show their cards.")
 
 

@@ -8,13 +8,29 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.training.augment import augmented
-from pipeline.training.config import TrainingConfig
-from pipeline.training.places import Place
+from pipeline.training.config import TargetConfig, TrainingConfig
+from pipeline.training.draws import ATTEMPTS, Draws
+from pipeline.training.places import Level, Place
 from pipeline.training.targets import CONTACT_SCALE, buildings, interiors
-from pipeline.training.warp import Crop, cut, draw_matrix, draw_pixel_m, source_level
+from pipeline.training.warp import Crop, cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One crop as the network will learn from it."""
+
+    image: NDArray[np.uint8]
+    """(3, crop, crop)."""
+    target: NDArray[np.uint8]
+    """(channels, crop, crop): a class each, then the interior where it is asked for."""
+    weight: NDArray[np.float32]
+    """(crop, crop): 0 where nothing is known, above 1 between objects."""
+    redrawn: int = 0
+    """Crops before this one on which nothing was known; `ATTEMPTS` where this one is such too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,25 +40,40 @@ class Batch:
     image: Tensor
     """(batch, 3, crop, crop), -1 to 1."""
     target: Tensor
-    """(batch, 2, crop, crop): building, interior."""
+    """(batch, channels, crop, crop): building, interior."""
     weight: Tensor
     """(batch, crop, crop): 0 where nothing is known, above 1 between buildings."""
+    redrawn: int = 0
+    """Crops on which nothing was known, drawn again."""
+    skipped: int = 0
+    """Crops on which nothing is known after all attempts: their weight is 0."""
 
 
-def draw_crop(place: Place, config: TrainingConfig, rng: Generator) -> Crop:
-    """Return a crop of a place, around a building or anywhere."""
-    # Half as fine again as the finest image is as far as enlarging makes sense.
-    wanted = max(draw_pixel_m(config.augment, rng), place.levels[0].pixel_m / 1.5)
-    level = source_level(place, wanted)
-    scale = wanted / level.pixel_m
-    height, width = level.instances.shape
-    if rng.random() < config.foreground and len(place.centres):
-        centre = place.centres[rng.integers(len(place.centres))] * (height, width)
-        centre = centre + rng.uniform(-0.4, 0.4, 2) * config.crop * scale
-    else:
-        centre = rng.random(2) * (height, width)
-    matrix = draw_matrix(config.augment, scale, rng)
-    return cut(level, matrix=matrix, centre=(centre[0], centre[1]), crop=config.crop)
+def sample_of(crop: Crop, level: Level, config: TrainingConfig, rng: Generator) -> Sample:
+    """Return image, target and weight of a crop that was cut from a level."""
+    image = augmented(crop.image, config.augment, rng, pixel_m=crop.pixel_m)
+    target = targets_of(crop, level, config.targets, classes=len(config.classes))
+    asked = config.targets
+    weight = crop.known.astype(np.float32)
+    if asked.contact_weight > 0:
+        extra = crop.contact * np.float32(asked.contact_weight / CONTACT_SCALE)
+        inside = target[: len(config.classes)].any(axis=0)
+        extra *= np.where(inside, np.float32(asked.contact_inside), np.float32(1.0))
+        weight = np.where(crop.known, 1.0 + extra, 0.0).astype(np.float32)
+    return Sample(image=image, target=target, weight=weight)
+
+
+def targets_of(crop: Crop, level: Level, asked: TargetConfig, *, classes: int) -> NDArray[np.uint8]:
+    """Return (channels, crop, crop): a class each, then the interior where it is asked for."""
+    inside = buildings(crop.instances, gap=asked.gap)
+    channels = [inside]
+    if classes > 1:
+        kinds = level.classes(crop.instances)
+        channels = [inside * (kinds == number) for number in range(1, classes + 1)]
+    if asked.interior:
+        radius = float(np.clip(asked.interior_m / crop.pixel_m, *asked.interior_px))
+        channels.append(interiors(crop.instances, radius=radius))
+    return np.stack(channels).astype(np.uint8)
 
 
 def draw_batch(
@@ -56,31 +87,37 @@ def draw_batch(
         config: Crop, batch, targets and augmentation.
         step: Which one; with the seed it decides everything.
     """
-    shares = np.array([place.share for place in places])
-    size, count = config.crop, config.batch
-    images = np.empty((count, 3, size, size), np.uint8)
-    targets = np.empty((count, 2, size, size), np.uint8)
-    weights = np.empty((count, size, size), np.float32)
-    asked = config.targets
-    for item in range(count):
-        rng = np.random.default_rng((config.seed, step, item))
-        from_made = bool(made) and config.made is not None and rng.random() < config.made.share
-        if from_made:
-            place = made[int(rng.integers(len(made)))]
-        else:
-            place = places[int(rng.choice(len(places), p=shares / shares.sum()))]
-        crop = draw_crop(place, config, rng)
-        images[item] = augmented(crop.image, config.augment, rng)
-        radius = float(np.clip(asked.interior_m / crop.pixel_m, *asked.interior_px))
-        targets[item, 0] = buildings(crop.instances, gap=asked.gap)
-        targets[item, 1] = interiors(crop.instances, radius=radius)
-        extra = crop.contact * np.float32(asked.contact_weight / CONTACT_SCALE)
-        extra *= np.where(targets[item, 0] > 0, np.float32(asked.contact_inside), np.float32(1.0))
-        weights[item] = np.where(crop.known, 1.0 + extra, 0.0)
+    draws = Draws(places=places, made=made, config=config)
+    return collated([drawn(draws, step, item) for item in range(config.batch)])
+
+
+def drawn(draws: Draws, step: int, item: int) -> Sample:
+    """Return one sample, drawn again while nothing is known on it."""
+    config = draws.config
+    for attempt in range(ATTEMPTS):
+        draw = draws.draw(step, item, attempt)
+        crop = cut(
+            draw.level,
+            matrix=draw.matrix,
+            centre=draw.centre,
+            crop=config.crop,
+            field=draw.field,
+        )
+        if crop.known.any():
+            break
+    sample = sample_of(crop, draw.level, config, draw.rng)
+    redrawn = attempt + (0 if crop.known.any() else 1)
+    return Sample(image=sample.image, target=sample.target, weight=sample.weight, redrawn=redrawn)
+
+
+def collated(samples: Sequence[Sample]) -> Batch:
+    """Return samples as one batch."""
     return Batch(
-        image=normalised(torch.from_numpy(images)),
-        target=torch.from_numpy(targets).float(),
-        weight=torch.from_numpy(weights),
+        image=normalised(torch.from_numpy(np.stack([sample.image for sample in samples]))),
+        target=torch.from_numpy(np.stack([sample.target for sample in samples])).float(),
+        weight=torch.from_numpy(np.stack([sample.weight for sample in samples])),
+        redrawn=sum(sample.redrawn for sample in samples),
+        skipped=sum(sample.redrawn == ATTEMPTS for sample in samples),
     )
 
 

@@ -1,223 +1,251 @@
-"""The loop: batches in, averaged weights out; may be killed and resumed at any step."""
+"""A whole training: data in, checkpoints on the way, a model folder at the end."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from pipeline.errors import ModelError
+from pipeline.errors import ConfigError
 from pipeline.training import network as networks
 from pipeline.training import state as states
-from pipeline.training.batches import Batch, draw_batch
-from pipeline.training.config import ScheduleConfig, TrainingConfig, read_config
-from pipeline.training.losses import bce_dice
-from pipeline.training.made import made_places
-from pipeline.training.places import Place, read_place
-from pipeline.training.scores import scored_places
+from pipeline.training.callbacks import Advance, Clock, Keeper, Progress, Scorer, note, restore
+from pipeline.training.config import TrainingConfig, read_config
+from pipeline.training.data import Data, read_data
+from pipeline.training.leaks import check_leaks
+from pipeline.training.module import Segmenter
+from pipeline.training.places import Place
+from pipeline.training.ship import card_of, write_model
+from pipeline.training.validate import Trial, answers, chosen, reported, trials
 
 log = logging.getLogger(__name__)
 
+WEIGHTS = "averaged.safetensors"
+"""The averaged weights of the last export, in full precision."""
+MODEL = "model"
+"""Folder of the model in a run's folder: what `overtile map --model` takes."""
+
 
 @dataclass(slots=True, kw_only=True)
-class Trainer:
-    """A training between two steps."""
+class Run:
+    """A training that is under way."""
 
     config: TrainingConfig
     """What it is."""
-    network: nn.Module
-    """What learns."""
-    average: states.Average
-    """What ships."""
-    optimizer: torch.optim.AdamW
-    """What turns gradients into steps."""
-    step: int = 0
-    """Steps done."""
-    seconds: float = 0.0
-    """Time they took, over all resumptions."""
-    drawing: float = field(default=0.0)
-    """The part of it that went into batches."""
+    data: Data
+    """What it reads."""
+    folder: Path
+    """Where it writes."""
+    clock: Clock
+    """How long it took."""
 
 
 def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, Any]:
-    """Train as a config file says and return the summary of the export.
+    """Train as a config file says and return the summary of what came out.
 
     Args:
         config_path: YAML, see `TrainingConfig`; its paths are relative to where you are.
-        out_dir: Gets checkpoints, the averaged weights and their summary.
+        out_dir: Gets checkpoints, `HISTORY`, TensorBoard's events and the model.
         resume: Go on from the newest checkpoint there.
 
     Raises:
-        ConfigError: Config, labels or checkpoint are unusable.
+        ConfigError: Config, data or checkpoint are unusable, or splits share ground.
+        SceneError: A scene cannot be trained on.
         ModelError: The loss is no longer a number.
     """
     config = read_config(config_path)
+    state = states.load(out_dir, digest=config.digest()) if resume else None
+    if not resume and states.checkpoints(out_dir):
+        raise ConfigError(f"{out_dir}: holds a training; go on with --resume, or choose another")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     out_dir.mkdir(parents=True, exist_ok=True)
-    sigma = config.targets.contact_sigma
-    places = [read_place(place, contact_sigma=sigma) for place in config.places]
-    validation = [
-        read_place(place, contact_sigma=sigma, halve=False) for place in config.validation
-    ]
-    made = made_places(config.made, cache=out_dir / "made", sigma=sigma) if config.made else []
-    trainer = start(config, places, made)
-    if resume:
-        restore(trainer, states.load(out_dir, digest=config.digest()))
-    return run(trainer, places, made, validation, out_dir)
+    data = read_data(config, cache=out_dir)
+    check_leaks(data, config.leaks)
+    module = Segmenter(config, data.draws(config))
+    if state is None:
+        module.begin()
+    else:
+        restore(module, state)
+        log.info("going on after step %d", module.step)
+    run = Run(config=config, data=data, folder=out_dir, clock=Clock())
+    with _quiet():
+        trainer = _trainer(run, state)
+        if module.step < config.schedule.steps:
+            trainer.fit(module)
+    if not trainer.is_global_zero:
+        return {}
+    return finish(run, module)
 
 
-def start(config: TrainingConfig, places: Sequence[Place], made: Sequence[Place]) -> Trainer:
-    """Return a training before its first step."""
-    torch.manual_seed(config.seed)
-    network = networks.build(config.network)
-    schedule = config.schedule
-    if config.network.encoder_weights is not None:
-        # Batches past the last step: nothing is seen twice.
-        batches = [draw_batch(places, made, config, schedule.steps + k) for k in range(4)]
-        networks.unfold_norms(network, torch.cat([batch.image for batch in batches]))
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        key = (name.startswith("encoder."), parameter.ndim > 1)
-        groups.setdefault(key, []).append(parameter)
-    optimizer = torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "scale": schedule.encoder_rate if encoder else 1.0,
-                "weight_decay": schedule.weight_decay if decays else 0.0,
-            }
-            for (encoder, decays), parameters in sorted(groups.items(), key=lambda kv: kv[0])
-        ],
-        lr=schedule.rate,
+def _trainer(run: Run, state: dict[str, Any] | None) -> pl.Trainer:
+    config = run.config
+    # In this order: what comes after the clock is in no step's time but in the next wait.
+    callbacks: Sequence[pl.Callback] = (
+        Advance(),
+        run.clock,
+        Progress(run.clock, run.folder, every=config.log_every),
+        Keeper(run.clock, run.folder, every=config.save_every, state=state),
+        Scorer(lambda module: _score_now(run, module), minutes=config.score_every_minutes),
     )
-    average = states.Average(network, decay=schedule.average)
-    return Trainer(config=config, network=network, average=average, optimizer=optimizer)
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda: torch sees no CUDA device here; use cpu or auto")
+    kinds = {"auto": "gpu" if torch.cuda.is_available() else "cpu", "cpu": "cpu", "cuda": "gpu"}
+    return pl.Trainer(
+        accelerator=kinds[config.device],
+        devices=config.devices,
+        strategy="ddp" if config.devices > 1 else "auto",
+        sync_batchnorm=config.devices > 1,
+        precision="bf16-mixed" if config.bfloat16 else "32-true",
+        max_epochs=1,
+        callbacks=list(callbacks),
+        logger=TensorBoardLogger(run.folder, name="", version="tensorboard"),
+        log_every_n_steps=config.log_every,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+    )
 
 
-def rate_at(step: int, schedule: ScheduleConfig) -> float:
-    """Return the rate: a linear rise, a plateau, half a cosine down to a hundredth."""
-    if step < schedule.warmup:
-        return schedule.rate * (step + 1) / schedule.warmup
-    left = schedule.steps - step
-    if left >= schedule.decay:
-        return schedule.rate
-    down = 0.5 + 0.5 * math.cos(math.pi * (1.0 - left / schedule.decay))
-    return schedule.rate * (0.01 + 0.99 * down)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's hints off the log: they speak of what is chosen on purpose."""
+    told = logging.getLogger("lightning.pytorch")
+    before = told.level
+    told.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", ".*number of training batches.*")
+            warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+            yield
+    finally:
+        told.setLevel(before)
 
 
-def advance(trainer: Trainer, batch: Batch) -> float:
-    """Take one step and return its loss.
-
-    Raises:
-        ModelError: The loss is no longer a number.
-    """
-    rate = rate_at(trainer.step, trainer.config.schedule)
-    for group in trainer.optimizer.param_groups:
-        group["lr"] = rate * group["scale"]
-    trainer.network.train()
-    with torch.autocast("cpu", torch.bfloat16, enabled=trainer.config.bfloat16):
-        logits = trainer.network(batch.image)
-    loss = bce_dice(logits.float(), batch.target, batch.weight)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise ModelError(f"the loss is {value} at step {trainer.step}; lower schedule.rate")
-    trainer.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(trainer.network.parameters(), 5.0)
-    trainer.optimizer.step()
-    trainer.average.update(trainer.network, trainer.step)
-    trainer.step += 1
-    return value
+def averaged(module: Segmenter) -> nn.Module:
+    """Return the network with the averaged weights, on the CPU, ready to predict."""
+    network = networks.build(module.config, started=False)
+    network.load_state_dict({name: kept.cpu() for name, kept in module.average.state.items()})
+    return network.eval()
 
 
-def run(
-    trainer: Trainer,
-    places: Sequence[Place],
-    made: Sequence[Place],
-    validation: Sequence[Place],
-    out_dir: Path,
-) -> dict[str, Any]:
-    """Take the steps that are left; save, score and export on the way."""
-    config = trainer.config
-    losses: list[float] = []
-    scored_at = time.monotonic()
-    while trainer.step < config.schedule.steps:
-        began = time.monotonic()
-        batch = draw_batch(places, made, config, trainer.step)
-        drawn = time.monotonic()
-        losses.append(advance(trainer, batch))
-        trainer.drawing += drawn - began
-        trainer.seconds += time.monotonic() - began
-        if trainer.step % config.log_every == 0:
-            _report(trainer, losses)
-            losses.clear()
-        if trainer.step % config.save_every == 0 or trainer.step == config.schedule.steps:
-            states.save(out_dir, trainer.step, snapshot(trainer))
-        if time.monotonic() - scored_at > 60 * config.score_every_minutes:
-            export(trainer, validation, out_dir)
-            scored_at = time.monotonic()
-    return export(trainer, validation, out_dir)
-
-
-def _report(trainer: Trainer, losses: Sequence[float]) -> None:
+def _score_now(run: Run, module: Segmenter) -> None:
+    """Write the averaged weights and note how good they are at threshold 0.5."""
+    network = averaged(module)
+    _write_weights(run, network)
+    if not run.data.validation:
+        return
+    half = run.config.model_copy(
+        update={"score": run.config.score.model_copy(update={"thresholds": (0.5,)})}
+    )
+    best = chosen(trials(answers(network, run.data.validation, half), half), half.score)
+    note(run.folder, {"kind": "validation", "step": module.step, **asdict(best)})
     log.info(
-        "step %d  loss %.4f  rate %.2e  %.3f s/step  drawing %.0f %%",
-        trainer.step,
-        sum(losses) / len(losses),
-        trainer.optimizer.param_groups[0]["lr"],
-        trainer.seconds / trainer.step,
-        100 * trainer.drawing / trainer.seconds,
+        "validation at step %d: %s %.4f, pixel IoU %.4f at threshold 0.5",
+        module.step,
+        run.config.score.kind,
+        best.score,
+        best.iou,
     )
 
 
-def snapshot(trainer: Trainer) -> dict[str, Any]:
-    """Return all that a resumption needs: tensors and plain values."""
-    return {
-        "digest": trainer.config.digest(),
-        "step": trainer.step,
-        "seconds": trainer.seconds,
-        "drawing": trainer.drawing,
-        "network": trainer.network.state_dict(),
-        "average": trainer.average.state,
-        "optimizer": trainer.optimizer.state_dict(),
+def _write_weights(run: Run, network: nn.Module) -> None:
+    plain = states.plain(network.state_dict())
+    states.write_whole(run.folder / WEIGHTS, to_safetensors(plain))
+
+
+def finish(run: Run, module: Segmenter) -> dict[str, Any]:
+    """Choose the threshold on validation, score, pack the model; return the summary."""
+    config, network = run.config, averaged(module)
+    _write_weights(run, network)
+    best, scores = _chosen_and_scored(run, network)
+    training = {
+        "steps": module.step,
+        "hours": round(run.clock.seconds / 3600, 3),
+        "seed": config.seed,
+        "batch": config.batch,
+        "crop": config.crop,
+        "data": [place.name for place in config.places] or str(config.images and "images"),
+        "recipe": json.loads(config.model_dump_json(exclude={"ship", "places", "validation"})),
+        "least_px": best.least_px,
+        "redrawn_crops": module.redrawn,
+        "skipped_crops": module.skipped,
     }
-
-
-def restore(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Set a training back to a snapshot."""
-    trainer.network.load_state_dict(state["network"])
-    trainer.optimizer.load_state_dict(state["optimizer"])
-    trainer.average.state = state["average"]
-    trainer.step = state["step"]
-    trainer.seconds, trainer.drawing = state["seconds"], state["drawing"]
-
-
-def export(trainer: Trainer, validation: Sequence[Place], out_dir: Path) -> dict[str, Any]:
-    """Write the averaged weights and their summary; return the summary."""
-    config = trainer.config
-    states.write_whole(
-        out_dir / "buildings_ema.safetensors",
-        to_safetensors(states.plain(trainer.average.state)),
-    )
-    averaged = networks.build(config.network.model_copy(update={"encoder_weights": None}))
-    averaged.load_state_dict(trainer.average.state)
+    training["recipe"] = _without_paths(training["recipe"])
+    card = card_of(network, config, threshold=best.threshold, training=training, scores=scores)
+    card = write_model(run.folder / MODEL, network.state_dict(), card)
     summary = {
-        "arguments": networks.arguments(config.network),
-        "steps": trainer.step,
-        "minutes": round(trainer.seconds / 60, 1),
-        "threshold": 0.5,
-        "val": scored_places(averaged, validation),
+        "model": str(run.folder / MODEL),
+        "sha256": card.sha256,
+        "steps": module.step,
+        "hours": training["hours"],
+        "s_per_step": round(run.clock.seconds / max(module.step, 1), 4),
+        "drawing": round(run.clock.drawing / max(run.clock.seconds, 1e-9), 4),
+        "reach_px": card.network.reach,
+        "threshold": best.threshold,
+        "least_px": best.least_px,
+        "skipped_crops": module.skipped,
+        "scores": scores,
     }
-    states.write_whole(out_dir / "buildings_ema.json", json.dumps(summary, indent=2).encode())
-    log.info("export at step %d: %s", trainer.step, json.dumps(summary["val"]))
+    states.write_whole(run.folder / "summary.json", json.dumps(summary, indent=2).encode())
     return summary
+
+
+def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, Any]]:
+    config, data = run.config, run.data
+    best = Trial(
+        threshold=0.5, least_px=0, score=math.nan, precision=math.nan, recall=math.nan, iou=math.nan
+    )
+    scores: dict[str, Any] = {}
+    if data.validation:
+        said = answers(network, data.validation, config)
+        curve = trials(said, config)
+        best = chosen(curve, config.score)
+        if config.score.precision is not None and best.precision < config.score.precision:
+            log.warning(
+                "no threshold reaches precision %.2f on validation; %.2f at %.2f is the best",
+                config.score.precision,
+                best.precision,
+                best.threshold,
+            )
+        scores["val"] = reported(said, config, best)
+        states.write_whole(
+            run.folder / "thresholds.json",
+            json.dumps([asdict(trial) for trial in curve], indent=1).encode(),
+        )
+        note(run.folder, {"kind": "validation", "step": config.schedule.steps, **asdict(best)})
+    if data.test:
+        scores["test"] = _test_scores(network, data.test, config, best)
+    return best, scores
+
+
+def _test_scores(
+    network: nn.Module, places: Sequence[Place], config: TrainingConfig, best: Trial
+) -> dict[str, Any]:
+    return reported(answers(network, places, config), config, best)
+
+
+def _without_paths(value: Any) -> Any:
+    """Return a recipe without where its files lay: only their names."""
+    if isinstance(value, dict):
+        return {key: _without_paths(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(part) for part in value]
+    return os.path.basename(value) if isinstance(value, str) and "/" in value else value  # noqa: PTH119

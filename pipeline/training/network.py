@@ -7,36 +7,42 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import segmentation_models_pytorch as smp
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pipeline.errors import ConfigError
-from pipeline.training.config import NetworkConfig
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models import networks
+from pipeline.training.config import TrainingConfig
 
 
-def arguments(config: NetworkConfig) -> dict[str, Any]:
-    """Return what builds the network again: `smp.Unet`'s keywords."""
+def arguments(config: TrainingConfig) -> dict[str, Any]:
+    """Return what builds the network again, whatever it started from."""
     return {
-        "encoder_name": "mobilenet_v2",
-        "encoder_depth": config.depth,
-        "encoder_weights": None,
-        "decoder_channels": config.decoder,
-        "classes": 2,
-        "activation": None,
+        **config.network.arguments,
+        "in_channels": 3,
+        "classes": config.channels,
     }
 
 
-def build(config: NetworkConfig) -> nn.Module:
-    """Return the network, its encoder loaded; logits for building and interior.
+def build(config: TrainingConfig, *, started: bool = True) -> nn.Module:
+    """Return the network that a training names; logits for its classes, then the interior.
+
+    Args:
+        config: Names it, and says how many channels it gives.
+        started: Whether its encoder is loaded.
 
     Raises:
-        ConfigError: The encoder's weights are missing or of another network.
+        ConfigError: It cannot be built so, or the encoder's weights are missing or of
+            another network.
     """
-    network: nn.Module = smp.Unet(**arguments(config))
-    if config.encoder_weights is not None:
-        _load_encoder(network, config.encoder_weights)
+    try:
+        network = networks.build(config.network.name, arguments(config))
+    except ModelError as error:
+        raise ConfigError(f"network: {error}") from error
+    if started and config.network.encoder_weights is not None:
+        _load_encoder(network, config.network.encoder_weights)
     _keep_strided_in_float32(network)
     return network.to(memory_format=torch.channels_last)
 
@@ -61,7 +67,7 @@ def _load_encoder(network: nn.Module, path: Path) -> None:
     try:
         state = load_file(path)
         network.get_submodule("encoder").load_state_dict(dict(state))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, AttributeError, SafetensorError) as error:
         raise ConfigError(f"{path}: cannot start the encoder: {error}") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.core.compiled import compiled
 from pipeline.training.batches import normalised
-from pipeline.training.places import Level, Place
+from pipeline.training.places import Level
 
 MIN_AREA_M2 = 4.0
 """Smaller predicted objects are specks, not buildings."""
@@ -45,10 +44,11 @@ class Counts:
 
 @torch.inference_mode()
 def predict(network: nn.Module, image: NDArray[np.uint8], *, stride: int = 16) -> Tensor:
-    """Return (2, rows, cols) probabilities of a whole scene, in strips with full context."""
+    """Return (channels, rows, cols) logits of a whole scene, in strips with full context."""
     network.eval()
     rows, cols = image.shape[1:]
-    halo, core = 176, 1024
+    # Strips begin on multiples of the stride, as crops do.
+    halo, core = -(-176 // stride) * stride, 1024
     wide = -(-cols // stride) * stride - cols
     strips = []
     for top in range(0, rows, core):
@@ -58,7 +58,7 @@ def predict(network: nn.Module, image: NDArray[np.uint8], *, stride: int = 16) -
         high = -(-(last - first) // stride) * stride - (last - first)
         padded = nn.functional.pad(normalised(strip), (0, wide, 0, high), mode="reflect")
         logits = network(padded.contiguous(memory_format=torch.channels_last))
-        strips.append(logits[0, :, top - first : bottom - first, :cols].sigmoid())
+        strips.append(logits[0, :, top - first : bottom - first, :cols])
     return torch.cat(strips, dim=1)
 
 
@@ -130,35 +130,4 @@ def _grown(
                 out[r, c] = out[row, col]
                 queue[tail] = r * cols + c
                 tail += 1
-    return out
-
-
-def scored(
-    network: nn.Module, level: Level, *, thresholds: Sequence[float] = (0.5,)
-) -> list[dict[str, float]]:
-    """Return pixel IoU and both object F1 of one level, a row a threshold."""
-    probability = predict(network, level.image).float().numpy()
-    rows = []
-    for threshold in thresholds:
-        mask = (probability[0] >= threshold) & level.known
-        rows.append(
-            {
-                "threshold": threshold,
-                "pixel_iou": round(pixels(mask, level).iou, 4),
-                "object_f1": round(objects(plain_objects(mask), level).f1, 4),
-                "marked_f1": round(objects(marked_objects(mask, probability[1]), level).f1, 4),
-            }
-        )
-    return rows
-
-
-def scored_places(
-    network: nn.Module, places: Sequence[Place], *, finest: bool = False
-) -> dict[str, dict[str, float]]:
-    """Return the scores of every place at threshold 0.5, keyed by name and pixel size."""
-    out = {}
-    for place in places:
-        levels = place.levels if finest or len(place.levels) == 1 else place.levels[1:]
-        for level in levels:
-            out[f"{place.name} {level.pixel_m:.2f} m"] = scored(network, level)[0]
     return out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 KEPT = 2
 """Checkpoints kept, the newest ones."""
@@ -33,6 +37,10 @@ class Average:
             else:
                 kept.copy_(value)
 
+    def to(self, device: torch.device) -> None:
+        """Move to where the network is."""
+        self.state = {name: value.to(device) for name, value in self.state.items()}
+
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write a checkpoint whole or not at all, and drop the oldest."""
@@ -52,7 +60,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load(folder: Path, *, digest: str) -> dict[str, Any]:
-    """Return the newest checkpoint: tensors and plain values only.
+    """Return the newest checkpoint that can be read: tensors and plain values only.
 
     Raises:
         ConfigError: There is none, or it is of another training.
@@ -60,10 +68,22 @@ def load(folder: Path, *, digest: str) -> dict[str, Any]:
     found = checkpoints(folder)
     if not found:
         raise ConfigError(f"{folder}: no checkpoint to resume from; start without --resume")
-    state: dict[str, Any] = torch.load(found[-1], weights_only=True)
-    if state["digest"] != digest:
+    state = _newest(found)
+    if state.get("digest") != digest:
         raise ConfigError(f"{found[-1]}: of another training; choose another --out")
     return state
+
+
+def _newest(found: list[Path]) -> dict[str, Any]:
+    for path in reversed(found):
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            log.warning("%s: damaged, taking the one before it: %s", path, error)
+            continue
+        if isinstance(state, dict):
+            return state
+    raise ConfigError(f"{found[-1]}: no checkpoint can be read; start without --resume")
 
 
 def write_whole(path: Path, content: bytes) -> None:

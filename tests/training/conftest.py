@@ -52,7 +52,8 @@ def small(ground: Path) -> Path:
     config = {
         "places": [place],
         "validation": [place],
-        "network": {"depth": 3, "decoder": [16, 8, 8]},
+        "leaks": {"found": "tell"},
+        "network": {"name": "unet", "width": 4, "depth": 2},
         "crop": 64,
         "batch": 2,
         "threads": 1,

@@ -8,8 +8,10 @@ from pipeline.training.config.data import (
     MadeConfig,
     PlaceConfig,
 )
+from pipeline.training.config.loss import LossConfig
 from pipeline.training.config.network import NetworkConfig
 from pipeline.training.config.schedule import ScheduleConfig
+from pipeline.training.config.ship import ScoreConfig, ShipConfig
 from pipeline.training.config.target import TargetConfig
 from pipeline.training.config.training import TrainingConfig, read_config
 
@@ -18,10 +20,13 @@ __all__ = [
     "ClassConfig",
     "ImagesConfig",
     "LeakConfig",
+    "LossConfig",
     "MadeConfig",
     "NetworkConfig",
     "PlaceConfig",
     "ScheduleConfig",
+    "ScoreConfig",
+    "ShipConfig",
     "TargetConfig",
     "TrainingConfig",
     "read_config",

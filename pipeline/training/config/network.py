@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from pipeline.models.card import Section
 
+MOBILENET: dict[str, JsonValue] = {
+    "encoder_name": "mobilenet_v2",
+    "encoder_depth": 4,
+    "decoder_channels": [128, 64, 32, 16],
+}
+"""Depth 4 gives a reach of 165 px, depth 5 of 309."""
+
 
 class NetworkConfig(Section):
-    """A U-Net on a MobileNetV2 encoder."""
+    """A network by name; every other key is an argument of it.
 
-    depth: int = Field(default=4, ge=3, le=5)
-    """Halvings in the encoder; 4 gives a reach of 165 px, 5 of 309."""
-    decoder: tuple[int, ...] = (128, 64, 32, 16)
-    """Channels of each decoder block, the coarsest first."""
+    ::
+
+        network: {name: unet, width: 32, depth: 4}
+    """
+
+    name: str = "smp_unet"
+    """Name in `pipeline.models.networks`."""
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    """What it is built with, apart from the channels that go in and come out."""
     encoder_weights: Path | None = None
-    """Where the encoder starts; random without."""
+    """A safetensors file where the encoder starts; random without."""
+    stride: int | None = Field(default=None, ge=1)
+    """Total down-sampling; from the arguments where they say their depth."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rest_are_arguments(cls, found: Any) -> Any:
+        if not isinstance(found, dict):
+            return found
+        own = {name: value for name, value in found.items() if name in cls.model_fields}
+        rest = {name: value for name, value in found.items() if name not in cls.model_fields}
+        arguments = {**own.get("arguments", {}), **rest}
+        if own.get("name", "smp_unet") == "smp_unet":
+            arguments = {**MOBILENET, **arguments}
+        return {**own, "arguments": arguments}
 
     @model_validator(mode="after")
     def _one_block_a_halving(self) -> NetworkConfig:
-        if len(self.decoder) != self.depth:
-            raise ValueError(f"decoder has {len(self.decoder)} blocks, depth is {self.depth}")
+        depth, decoder = (self.arguments.get(key) for key in ("encoder_depth", "decoder_channels"))
+        if isinstance(decoder, list | tuple) and depth is not None and len(decoder) != depth:
+            raise ValueError(
+                f"decoder_channels has {len(decoder)} blocks, encoder_depth is {depth}"
+            )
         return self
+
+    @property
+    def total_stride(self) -> int:
+        """Total down-sampling: what sizes of crops and tiles are multiples of."""
+        if self.stride is not None:
+            return self.stride
+        from pipeline.models.networks import stride_of  # torch: not for reading a file
+
+        return stride_of(self.name, self.arguments)

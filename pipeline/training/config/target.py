@@ -14,6 +14,8 @@ class TargetConfig(Section):
     """How far a building is eroded, on the ground, to get its interior."""
     interior_px: tuple[float, float] = (1.5, 4.0)
     """Least and largest erosion in pixels, whatever the ground size."""
+    interior: bool = True
+    """Ask for every object's interior too, as a channel after the classes."""
     gap: bool = True
     """Label pixels that touch another building as background: a 2 px line between them."""
     contact_weight: float = Field(default=6.0, ge=0)

@@ -1,0 +1,52 @@
+"""``overtile train``: a configuration in, a model folder out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML, such as configs/training/buildings.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints, curves and the model.")],
+    resume: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint in it.")
+    ] = False,
+    show_batch: Annotated[
+        Path | None, typer.Option(help="Only draw what the network would see, as a PNG.")
+    ] = None,
+) -> None:
+    """Train a model: data, augmentation, network and schedule are one YAML file."""
+    from pipeline.cli.exits import failing
+
+    _log_to_stderr()
+    with failing():
+        try:
+            from pipeline.training.fit import fit
+        except ModuleNotFoundError as error:
+            from pipeline.errors import ConfigError
+
+            raise ConfigError(f"{error}; training needs: pip install 'overtile[train]'") from error
+        if show_batch is not None:
+            from pipeline.training.show import show
+
+            summary = show(config, out, show_batch)
+        else:
+            summary = fit(config, out, resume=resume)
+    if summary:
+        sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    told = logging.getLogger("pipeline.training")
+    told.handlers = [handler]
+    told.setLevel(logging.INFO)
+    told.propagate = False

@@ -1,0 +1,53 @@
+"""What a finished training hands over: how it is scored, and what its card says."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.models.card import Section
+
+
+class ScoreConfig(Section):
+    """How exports are scored, and their threshold chosen."""
+
+    kind: Literal["objects", "pixels", "salt", "membranes"] = "objects"
+    """Object F1 at IoU 0.5; pixel F1; the TGS Salt challenge's precision; pixel and Rand error."""
+    thresholds: tuple[float, ...] = tuple(round(0.3 + 0.05 * step, 2) for step in range(11))
+    """Probabilities that are tried on the validation places; the best one goes into the card."""
+    precision: float | None = Field(default=None, gt=0, le=1)
+    """Least pixel precision that the threshold must reach; without, the best score decides."""
+    least_px: tuple[int, ...] = (0,)
+    """Sizes below which a whole mask is dropped, tried likewise; of images alone."""
+    flip: bool = False
+    """Predict twice, left and right flipped once, and take the mean; the card asks for it too."""
+
+
+class ShipConfig(Section):
+    """What the card of the model says."""
+
+    name: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    """What the model is called."""
+    bands: tuple[str, str, str] = ("red", "green", "blue")
+    """Colours that the network sees; three times ``gray`` for images of one band."""
+    pixel_size_m: tuple[float, float] | None = None
+    """Ground pixels it is made for; from the augmentation where there are places, else any."""
+    context: Literal["exact", "blend", "pad"] | None = None
+    """How tiles see their surroundings; by the network's reach without."""
+    pad_to: int = Field(default=0, ge=0)
+    """Size to which small images are padded; goes with context ``pad``."""
+    license: str = "not stated"
+    """Terms of the weights."""
+    use: str = ""
+    """Limits of use, shown whenever the model runs."""
+    credits: tuple[str, ...] = ()
+    """Data and weights it was made from, with their licences."""
+    known_failures: tuple[str, ...] = ()
+    """Where it is known to be wrong."""
+
+    @model_validator(mode="after")
+    def _padding_goes_with_its_context(self) -> ShipConfig:
+        if (self.context == "pad") != (self.pad_to > 0):
+            raise ValueError("pad_to goes with context 'pad'")
+        return self

@@ -1,0 +1,115 @@
+"""Folders of images and masks without a place, as image challenges hand them out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.errors import ConfigError
+from pipeline.training.config import ClassConfig, ImagesConfig
+from pipeline.training.labels import numbered
+from pipeline.training.places import Level, Place, contacts, existing, make_place
+
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+
+
+def fold_of(name: str, *, folds: int) -> int:
+    """Return the fold of an image: a hash of its name, the same whatever else there is."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % folds
+
+
+def split(config: ImagesConfig, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return which images are trained on, validated and tested with."""
+    parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for name in names:
+        fold = fold_of(name, folds=config.folds)
+        held = {config.fold: "validation", config.test_fold: "test"}
+        parts[held.get(fold, "train")].append(name)
+    return parts
+
+
+def read_images(
+    config: ImagesConfig, classes: Sequence[ClassConfig], *, contact_sigma: float
+) -> dict[str, list[Place]]:
+    """Return the images of each split, held in memory, a place each.
+
+    Raises:
+        ConfigError: A folder or mask is missing, a mask and its image differ in size,
+            ``depths.csv`` knows none of the images, or a split is empty.
+    """
+    folder = config.folder
+    existing([folder / config.images, folder / config.masks])
+    found = {
+        path.stem: path
+        for path in sorted((folder / config.images).iterdir())
+        if path.suffix.lower() in SUFFIXES
+    }
+    if not found:
+        raise ConfigError(f"{folder / config.images}: holds no image ({', '.join(SUFFIXES)})")
+    _check_depths(folder, found)
+    parts = split(config, list(found))
+    for name in ("train", "validation"):
+        if not parts[name]:
+            raise ConfigError(
+                f"{folder}: no image falls into the {name} split: {len(found)} images, "
+                f"{config.folds} folds; use fewer folds or another fold"
+            )
+    return {
+        part: [_place(found[name], config, classes, contact_sigma) for name in names]
+        for part, names in parts.items()
+    }
+
+
+def _place(path: Path, config: ImagesConfig, classes: Sequence[ClassConfig], sigma: float) -> Place:
+    image = _pixels(path)
+    if image.ndim == 2:
+        image = np.repeat(image[:, :, None], 3, axis=2)
+    masks = [config.folder / config.masks / f"{path.stem}{suffix}" for suffix in SUFFIXES]
+    mask = next((candidate for candidate in masks if candidate.is_file()), None)
+    if mask is None:
+        raise ConfigError(f"{path}: has no mask {masks[0]}")
+    values = _pixels(mask)
+    if values.ndim == 3:
+        values = values[:, :, 0]
+    if values.shape != image.shape[:2]:
+        raise ConfigError(
+            f"{mask}: has {values.shape[0]} x {values.shape[1]} pixels, its image "
+            f"{image.shape[0]} x {image.shape[1]}; mask and image must be of one size"
+        )
+    labels = numbered(values, classes, unknown=config.unknown, objects=False, source=mask)
+    level = Level(
+        image=np.ascontiguousarray(image[:, :, :3].transpose(2, 0, 1)),
+        instances=labels.instances,
+        contact=contacts(labels.instances, sigma=sigma),
+        known=labels.known,
+        pixel_m=config.pixel_m,
+        class_of=labels.class_of,
+        source=str(path),
+    )
+    return make_place(path.stem, [level], share=1.0, sigma=sigma, halve=False)
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as file:
+            mode = "L" if file.mode in ("1", "L", "P") else "RGB"
+            return np.asarray(file if file.mode == "P" else file.convert(mode), np.uint8)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise ConfigError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def _check_depths(folder: Path, images: dict[str, Path]) -> None:
+    """Check that ``depths.csv``, where there is one, speaks of these images."""
+    for path in (folder / "depths.csv", folder.parent / "depths.csv"):
+        if path.is_file():
+            with path.open(encoding="utf-8") as file:
+                known = {row.get("id", "") for row in csv.DictReader(file)}
+            if not known & set(images):
+                raise ConfigError(f"{path}: names none of the images beside it; remove one of them")
+            return

@@ -1,0 +1,262 @@
+"""Scores of a network over thresholds, on places and on images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.core.scores.bootstrap import draws, interval, share, totals
+from pipeline.core.scores.rand import rand_error
+from pipeline.core.scores.salt import salt_scores
+from pipeline.training.batches import normalised
+from pipeline.training.config import ScoreConfig, TrainingConfig
+from pipeline.training.objective import probabilities
+from pipeline.training.places import Level, Place
+from pipeline.training.scores import marked_objects, objects, plain_objects, predict
+
+BLOCKS = 8
+"""A scene is divided into 8 x 8 blocks, which are drawn again for its intervals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a threshold gives."""
+
+    threshold: float
+    """Probability from which a pixel belongs to a class."""
+    least_px: int
+    """Pixels below which a whole mask is dropped; images alone."""
+    score: float
+    """What the config asks for, larger is better; a mean over places or images."""
+    precision: float
+    """Of pixels, over all places or images."""
+    recall: float
+    """Of pixels, over all places or images."""
+    iou: float
+    """Of pixels, over all places or images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """What a network says of one level."""
+
+    name: str
+    """Place and pixel size."""
+    level: Level
+    """What it saw, and the truth."""
+    probability: NDArray[np.float32]
+    """(channels, rows, cols)."""
+
+
+def answers(network: nn.Module, places: Sequence[Place], config: TrainingConfig) -> list[Answer]:
+    """Return what a network says of places at every pixel size, or of images."""
+    if config.images is not None:
+        return _of_images(network, places, config)
+    found = []
+    for place in places:
+        # The finest of several is finer than anything the network is trained for.
+        levels = place.levels if len(place.levels) == 1 else place.levels[1:]
+        for level in levels:
+            logits = predict(network, level.image, stride=config.network.total_stride)
+            said = probabilities(logits[None], config.loss, classes=len(config.classes))[0]
+            name = f"{place.name} {level.pixel_m:.2f} m"
+            found.append(Answer(name=name, level=level, probability=said.float().numpy()))
+    return found
+
+
+@torch.inference_mode()
+def _of_images(
+    network: nn.Module, places: Sequence[Place], config: TrainingConfig, *, at_once: int = 32
+) -> list[Answer]:
+    """Return what a network says of images, each in the middle of a mirrored square."""
+    network.eval()
+    stride = config.network.total_stride
+    found: list[Answer] = []
+    by_size: dict[tuple[int, ...], list[Place]] = {}
+    for place in places:
+        by_size.setdefault(place.levels[0].instances.shape, []).append(place)
+    for (rows, cols), alike in by_size.items():
+        least = config.ship.pad_to or stride
+        size = max(least, -(-max(rows, cols) // stride) * stride)
+        top, left = (size - rows) // 2, (size - cols) // 2
+        around = ((0, 0), (top, size - rows - top), (left, size - cols - left))
+        for first in range(0, len(alike), at_once):
+            levels = [place.levels[0] for place in alike[first : first + at_once]]
+            padded = np.stack([np.pad(one.image, around, mode="symmetric") for one in levels])
+            pixels = normalised(torch.from_numpy(padded))
+            said = _said(network, pixels, config)
+            if config.score.flip:
+                said = (said + _said(network, pixels.flip(3), config).flip(3)) / 2
+            inner = said[:, :, top : top + rows, left : left + cols].float().numpy()
+            found.extend(
+                Answer(name=place.name, level=level, probability=probability)
+                for place, level, probability in zip(
+                    alike[first : first + at_once], levels, inner, strict=True
+                )
+            )
+    return found
+
+
+def _said(network: nn.Module, pixels: torch.Tensor, config: TrainingConfig) -> torch.Tensor:
+    return probabilities(network(pixels), config.loss, classes=len(config.classes))
+
+
+def trials(said: Sequence[Answer], config: TrainingConfig) -> list[Trial]:
+    """Return what each threshold, and each least size of a mask, gives."""
+    sizes = config.score.least_px if config.images is not None else (0,)
+    return [
+        _trial(said, config, threshold=threshold, least_px=least)
+        for threshold in config.score.thresholds
+        for least in sizes
+    ]
+
+
+def chosen(found: Sequence[Trial], score: ScoreConfig) -> Trial:
+    """Return the trial with the best score, or the best of those that are precise enough.
+
+    Where none is, the most precise one.
+    """
+    fit = [
+        trial for trial in found if score.precision is None or trial.precision >= score.precision
+    ]
+    if not fit:
+        return max(found, key=lambda trial: trial.precision)
+    return max(fit, key=lambda trial: trial.score)
+
+
+def _trial(
+    said: Sequence[Answer], config: TrainingConfig, *, threshold: float, least_px: int
+) -> Trial:
+    counts = np.array([_pixels(one, threshold, least_px, len(config.classes)) for one in said])
+    tp, fp, fn = counts.reshape(-1, 3).sum(axis=0)
+    scores = _scores(said, counts, config, threshold=threshold)
+    return Trial(
+        threshold=threshold,
+        least_px=least_px,
+        score=float(np.mean(scores)),
+        precision=float(tp / max(tp + fp, 1)),
+        recall=float(tp / max(tp + fn, 1)),
+        iou=float(tp / max(tp + fp + fn, 1)),
+    )
+
+
+def _mask(one: Answer, threshold: float, least_px: int) -> NDArray[np.bool_]:
+    """Return (rows, cols) of the first class."""
+    mask = (one.probability[0] >= threshold) & one.level.known
+    return mask if mask.sum() >= max(least_px, 1) else np.zeros_like(mask)
+
+
+def _pixels(one: Answer, threshold: float, least_px: int, classes: int) -> list[int]:
+    """Return true positives, false positives and false negatives over the classes."""
+    kinds = one.level.classes(one.level.instances)
+    out = np.zeros(3, np.int64)
+    for number in range(1, classes + 1):
+        true = (kinds == number) & one.level.known
+        found = (one.probability[number - 1] >= threshold) & one.level.known
+        if found.sum() < least_px:
+            found = np.zeros_like(found)
+        both = int((found & true).sum())
+        out += (both, int(found.sum()) - both, int(true.sum()) - both)
+    return [int(count) for count in out]
+
+
+def _scores(
+    said: Sequence[Answer],
+    counts: NDArray[np.int64],
+    config: TrainingConfig,
+    *,
+    threshold: float,
+) -> NDArray[np.float64]:
+    """Return the score of each answer, larger is better."""
+    tp, fp, fn = counts.astype(np.float64).T
+    kind = config.score.kind
+    if kind == "salt":
+        return salt_scores(tp, tp + fp, tp + fn)
+    if kind == "membranes":
+        return np.array([1.0 - _rand_error(one, threshold) for one in said])
+    if kind == "pixels":
+        return np.asarray(2 * tp / np.maximum(2 * tp + fp + fn, 1.0), np.float64)
+    return np.array(
+        [objects(_objects(one, threshold, config.targets.interior), one.level).f1 for one in said]
+    )
+
+
+def _objects(one: Answer, threshold: float, interior: bool) -> NDArray[np.int32]:  # noqa: FBT001 - of the config
+    mask = _mask(one, threshold, 0)
+    return marked_objects(mask, one.probability[-1]) if interior else plain_objects(mask)
+
+
+def _rand_error(one: Answer, threshold: float) -> float:
+    truth = one.level.instances.astype(np.int64)
+    return rand_error(plain_objects(_mask(one, threshold, 0)).astype(np.int64), truth)
+
+
+def reported(
+    said: Sequence[Answer], config: TrainingConfig, best: Trial
+) -> dict[str, dict[str, float | list[float]]]:
+    """Return the figures at the chosen threshold with 95 % intervals: a row a place, or one.
+
+    Images are drawn again for the intervals, of places blocks of 8 x 8 a scene.
+    """
+    threshold, least = best.threshold, best.least_px
+    if config.images is not None:
+        return {"all images": _of_all(said, config, threshold=threshold, least_px=least)}
+    out: dict[str, dict[str, float | list[float]]] = {}
+    for one in said:
+        counts = _block_counts(one, threshold)
+        tp, fp, fn = counts.sum(axis=0)
+        again = totals(counts.astype(np.float64), draws(len(counts)))
+        iou = again[:, 0], again.sum(axis=1)
+        found = objects(plain_objects(_mask(one, threshold, 0)), one.level)
+        row: dict[str, float | list[float]] = {
+            "pixel_iou": round(float(tp / max(tp + fp + fn, 1)), 4),
+            "object_f1": round(found.f1, 4),
+        }
+        if config.targets.interior:
+            apart = objects(_objects(one, threshold, True), one.level)  # noqa: FBT003
+            row["marked_f1"] = round(apart.f1, 4)
+        between = interval(share(*iou))
+        if between is not None:
+            row["pixel_iou_95"] = [round(between.low, 4), round(between.high, 4)]
+        out[one.name] = row
+    return out
+
+
+def _of_all(
+    said: Sequence[Answer], config: TrainingConfig, *, threshold: float, least_px: int
+) -> dict[str, float | list[float]]:
+    counts = np.array([_pixels(one, threshold, least_px, len(config.classes)) for one in said])
+    scores = _scores(said, counts, config, threshold=threshold)
+    again = totals(np.asarray(scores[:, None], np.float64), draws(len(said)))[:, 0] / len(said)
+    tp, fp, fn = counts.sum(axis=0)
+    row: dict[str, float | list[float]] = {
+        config.score.kind: round(float(scores.mean()), 4),
+        "pixel_iou": round(float(tp / max(tp + fp + fn, 1)), 4),
+        "images": len(said),
+    }
+    if config.score.kind == "membranes":
+        known = sum(int(one.level.known.sum()) for one in said)
+        row["pixel_error"] = round(float((fp + fn) / max(known, 1)), 4)
+        row["rand_error"] = round(float(1.0 - scores.mean()), 4)
+    between = interval(again)
+    if between is not None:
+        row[f"{config.score.kind}_95"] = [round(between.low, 4), round(between.high, 4)]
+    return row
+
+
+def _block_counts(one: Answer, threshold: float) -> NDArray[np.int64]:
+    """Return (blocks, 3) true positives, false positives and false negatives."""
+    level, found = one.level, _mask(one, threshold, 0)
+    true = (level.instances > 0) & level.known
+    rows, cols = level.instances.shape
+    of_row, of_col = (np.arange(length) * BLOCKS // length for length in (rows, cols))
+    number = of_row[:, None] * BLOCKS + of_col[None, :]
+    parts = (found & true, found & ~true, ~found & true)
+    return np.stack(
+        [np.bincount(number[part], minlength=BLOCKS * BLOCKS) for part in parts], axis=1
+    )
