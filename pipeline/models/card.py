@@ -26,6 +26,8 @@ class Network(Section):
     """What the network is built with."""
     stride: int = Field(ge=1)
     """Total down-sampling: tile sizes are multiples of it."""
+    size: int | None = Field(default=None, ge=1)
+    """Side of the only square tiles that it takes; None: any multiples of the stride."""
     reach: int | None = Field(ge=0)
     """How far in pixels the network looks, its receptive field's radius; None: everywhere."""
 
@@ -135,6 +137,8 @@ class ModelCard(Section):
     """Size that small images are padded to where ``context`` is ``pad``."""
     edge: Literal["mirror", "replicate", "constant"] = "mirror"
     """What lies past the scene's edges."""
+    flip: bool = False
+    """Predict tiles a second time, left and right flipped, and take the mean: twice the time."""
     bytes_per_pixel: float = Field(default=400.0, gt=0)
     """Memory that one pixel of a tile takes while it is predicted on the CPU; measured."""
     pixels_per_s: float = Field(default=5e5, gt=0)

@@ -82,7 +82,11 @@ class TorchPredictor:
         """Return probabilities of the classes, then the separating channels."""
         with torch.inference_mode():
             network_input = self._normalised(pixels, valid, stretch)
-            probability = self._activated(self._logits(network_input)).cpu().numpy()
+            said = self._activated(self._logits(network_input))
+            if self._card.flip:
+                turned = self._activated(self._logits(network_input.flip(3)))
+                said = (said + turned.flip(2)) / 2
+            probability = said.cpu().numpy()
         if not np.isfinite(probability).all():
             raise ModelError(f"model {self._card.name!r} gives values that are not finite")
         return np.ascontiguousarray(probability, np.float32)
@@ -154,9 +158,20 @@ class TorchPredictor:
             legal = next(legal_inputs(depth=depth if isinstance(depth, int) else 4))
             skipped = -legal % self._card.network.stride
             values = values[:, :, skipped:, skipped:]
+        rows, cols = values.shape[2:]
+        size = self._card.network.size
+        if size is not None:
+            if max(rows, cols) > size:
+                raise ModelError(
+                    f"model {self._card.name!r} takes tiles of {size} px, not {rows} x {cols}"
+                )
+            # Smaller tiles lie in the corner of the only size it takes, beside the mean colour.
+            values = nn.functional.pad(values, (0, size - cols, 0, size - rows))
         half = self._precision == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
             logits = self._network(values).float()
+        if size is not None:
+            return logits[:, :, :rows, :cols]  # type: ignore[no-any-return]  # of Any as well
         margin = (values.shape[2] - logits.shape[2]) // 2
         if not margin:
             return logits  # type: ignore[no-any-return]  # modules are callables of Any

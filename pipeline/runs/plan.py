@@ -209,6 +209,8 @@ def make_grid(
         edge = _up(max(info.height, info.width), stride)
         return TileGrid(sampling=sampling, core=edge, halo=0, stride=stride, pad_to=card.pad_to)
     halo = _up(BLEND_HALO if reach is None else reach + extra, stride)
+    if card.network.size is not None:
+        halo, tile = _fixed(card.network.size, tile, stride=stride, whole=sampling.identity)
     scale = math.sqrt(sampling.height * sampling.width / (sampling.net_height * sampling.net_width))
     if tile is not None:
         inner = (tile - 2 * halo) // stride * stride
@@ -231,6 +233,21 @@ def make_grid(
     core = max(stride, int(inner * scale) // stride * stride)
     core = min(core, _up(max(info.height, info.width), stride))
     return TileGrid(sampling=sampling, core=core, halo=halo, stride=stride)
+
+
+def _fixed(size: int, tile: int | None, *, stride: int, whole: bool) -> tuple[int, int]:
+    """Return halo and tile where the network takes tiles of one ``size`` only.
+
+    Half of a tile is core, a quarter on every side halo; a resampled scene's box is up to
+    two strides larger than its core, for which there must be room.
+
+    Raises:
+        ConfigError: Another size is asked for.
+    """
+    if tile not in (None, size):
+        raise ConfigError(f"--tile {tile}: the network takes tiles of {size} px only; leave it out")
+    room = size if whole else size - 2 * stride
+    return room // 4 // stride * stride, room
 
 
 def _up(length: int, multiple: int) -> int:

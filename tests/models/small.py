@@ -80,3 +80,42 @@ def weights_for(network: Network, *, seed: int = 0) -> dict[str, torch.Tensor]:
 def noise(height: int, width: int, *, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return two bands of bytes."""
     return np.random.default_rng(seed).integers(0, 256, (2, height, width), np.uint8)
+
+
+SHELF: dict[str, dict[str, Any]] = {
+    "unet": {"width": 8, "depth": 2},
+    "dropout_unet": {"width": 8, "depth": 2},
+    "residual_unet": {"width": 8, "depth": 2},
+    "attention_unet": {"width": 8, "depth": 2},
+    "multires_unet": {"width": 12, "depth": 2},
+    "unetr": {
+        "width": 8,
+        "size": 64,
+        "transformer": {"hidden": 32, "heads": 4, "mlp": 32, "number": 4},
+    },
+    "ror3_unet": {"width": 8, "depth": 2, "blocks": 2},
+    "pre_ror3_unet": {"width": 8, "depth": 2, "blocks": 2},
+    "ror3_wrn_unet": {"width": 4, "depth": 2, "blocks": 2, "widen": 2},
+    "unet_3d": {"width": 8, "depth": 2},
+    "smp_unet": {"encoder_name": "mobilenet_v2", "encoder_depth": 3, "decoder_channels": [16] * 3},
+    "smp_unetplusplus": {
+        "encoder_name": "resnet18",
+        "encoder_depth": 3,
+        "decoder_channels": [16] * 3,
+    },
+    "smp_manet": {"encoder_name": "resnet18", "encoder_depth": 3, "decoder_channels": [16] * 3},
+    "smp_linknet": {"encoder_name": "vgg11_bn", "encoder_depth": 3},
+    "smp_fpn": {"encoder_name": "mobilenet_v2", "encoder_depth": 5},
+    "smp_pspnet": {"encoder_name": "resnet18", "encoder_depth": 3},
+    "smp_pan": {"encoder_name": "resnet18"},
+    "smp_deeplabv3": {"encoder_name": "mobilenet_v2", "decoder_channels": 16},
+    "smp_deeplabv3plus": {"encoder_name": "mobilenet_v2", "decoder_channels": 16},
+    "smp_upernet": {"encoder_name": "mobilenet_v2", "decoder_channels": 16},
+    "smp_segformer": {"encoder_name": "mit_b0", "decoder_segmentation_channels": 16},
+    "smp_dpt": {
+        "encoder_name": "tu-vit_tiny_patch16_224",
+        "encoder_depth": 4,
+        "dynamic_img_size": True,
+    },
+}
+"""Every network on the shelf, small enough to be tried in seconds."""

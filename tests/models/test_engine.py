@@ -15,7 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard, Network
 from pipeline.models.engine import TorchPredictor
 from pipeline.models.networks import NETWORKS, build
-from pipeline.models.networks.classic import ClassicUNet
+from pipeline.models.networks.shelf import Entry
 from pipeline.models.predictor import Stretch
 from tests.models.small import (
     FULL,
@@ -69,7 +69,7 @@ def test_valid_convolutions_answer_in_place() -> None:
     # The same filters with and without padding: far from the edge they are one network, once
     # their poolings fall on the same pixels. The valid one's start 6 = 4 + 2 pixels in.
     predictor = _predictor(VALID)
-    network = ClassicUNet(in_channels=2, width=4, padding="valid").eval()
+    network = build("unet", {"in_channels": 2, "width": 4, "padding": "valid"}).eval()
     network.load_state_dict(weights_for(VALID))
     pixels = noise(240, 256)
     values = (torch.from_numpy(pixels).float() / 255 - torch.tensor([0.4, 0.5])[:, None, None]) / (
@@ -104,7 +104,7 @@ class Cramped(nn.Module):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()
-        self.inside = ClassicUNet(**arguments)
+        self.inside = build("unet", arguments)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return logits, or fail as CUDA does."""
@@ -117,7 +117,7 @@ class Cramped(nn.Module):
 @pytest.fixture
 def cramped() -> Any:
     """Put a network on the shelf that runs out of memory."""
-    NETWORKS["cramped"] = Cramped
+    NETWORKS["cramped"] = Entry(make=Cramped)
     Cramped.forwards = 0
     yield Cramped
     del NETWORKS["cramped"]
@@ -239,7 +239,9 @@ def test_channels_become_probabilities_as_the_card_says(
 
 def test_answers_that_are_not_finite_stop_the_run() -> None:
     weights = weights_for(TINY)
-    weights["head.bias"] = torch.full_like(weights["head.bias"], float("nan"))
+    weights["decoder.heads.fine.bias"] = torch.full_like(
+        weights["decoder.heads.fine.bias"], float("nan")
+    )
     predictor = TorchPredictor(card_for(TINY), weights)
     pixels = noise(16, 16)
     with pytest.raises(ModelError, match="'small' gives values that are not finite"):
@@ -254,19 +256,24 @@ def test_more_channels_than_the_card_promises_stop_the_run() -> None:
 
 
 def _missing(weights: dict[str, torch.Tensor]) -> None:
-    del weights["head.bias"]
+    del weights["decoder.heads.fine.bias"]
 
 
 def _extra(weights: dict[str, torch.Tensor]) -> None:
-    weights["head.more"] = torch.zeros(1)
+    weights["decoder.heads.fine.more"] = torch.zeros(1)
 
 
 def _misshapen(weights: dict[str, torch.Tensor]) -> None:
-    weights["head.bias"] = torch.zeros(7)
+    weights["decoder.heads.fine.bias"] = torch.zeros(7)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "named"), [(_missing, "head.bias"), (_extra, "head.more"), (_misshapen, "head.bias")]
+    ("spoil", "named"),
+    [
+        (_missing, "decoder.heads.fine.bias"),
+        (_extra, "decoder.heads.fine.more"),
+        (_misshapen, "decoder.heads.fine.bias"),
+    ],
 )
 def test_weights_of_another_network_are_refused_in_one_line_that_names_them(
     spoil: Callable[[dict[str, torch.Tensor]], None], named: str
@@ -282,7 +289,7 @@ def test_weights_of_another_network_are_refused_in_one_line_that_names_them(
 @pytest.mark.parametrize(
     ("architecture", "arguments", "message"),
     [
-        ("transformer", {}, "no network is called 'transformer'; there are smp_unet, unet"),
+        ("transformer", {}, "no network is called 'transformer'; there are .*smp_unet, .*unet"),
         ("unet", {"widht": 4}, "cannot be built with"),
         ("smp_unet", {"encoder_name": "nonesuch"}, "cannot be built with"),
     ],

@@ -8,10 +8,13 @@ output is smaller than its input (572 -> 388); ``padded`` keeps the size.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
-import torch
 from torch import nn
+
+from pipeline.models.networks.kit import Kit, initialise
+from pipeline.models.networks.shape import Decoder, Encoder, Heads, UNet
 
 Padding = Literal["padded", "valid"]
 
@@ -66,67 +69,69 @@ def _around(size: int, depth: int) -> list[int]:
     return sorted(sorted(legal, key=lambda other: abs(other - size))[:2])
 
 
-def _two_convolutions(inputs: int, outputs: int, padding: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=padding),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(outputs, outputs, 3, padding=padding),
-        nn.ReLU(inplace=True),
+def classic_unet(
+    kit: Kit,
+    *,
+    in_channels: int = 3,
+    classes: int = 1,
+    width: int = 64,
+    depth: int = 4,
+    padding: Padding = "padded",
+) -> UNet:
+    """Return the U-Net of 2015 with He initialisation, as in the paper.
+
+    Its own kit is `Kit()`: ReLU, no normalisation, max pooling, up-convolutions. It then
+    has 31,030,658 parameters for one channel in and two out, padded or valid.
+
+    Args:
+        kit: Kinds of layers.
+        in_channels: Bands.
+        classes: Channels out.
+        width: Filters of the first level; each level doubles them.
+        depth: Poolings.
+        padding: Whether convolutions keep the size.
+
+    Raises:
+        ValueError: The padding is neither, or does not go with the kit.
+    """
+    if padding not in ("padded", "valid"):
+        raise ValueError(f"padding {padding!r} is none of padded, valid")
+    kit = replace(kit, valid=padding == "valid")
+    filters = [width * 2**level for level in range(depth + 1)]
+    pairs = list(zip(filters[:0:-1], filters[-2::-1], strict=True))
+    encoder = Encoder(
+        [
+            two_convolutions(kit, before, after)
+            for before, after in zip([in_channels, *filters[:-1]], filters, strict=True)
+        ],
+        [kit.pool(channels) for channels in filters[:-1]],
     )
+    decoder = Decoder(
+        [kit.up(low, high) for low, high in pairs],
+        [two_convolutions(kit, 2 * high, high) for _, high in pairs],
+        Heads(kit, [high for _, high in pairs], classes),
+    )
+    network = UNet(encoder, decoder)
+    initialise(network)
+    return network
 
 
-class ClassicUNet(nn.Module):
-    """The U-Net of 2015; 31,030,658 parameters for one channel in and two out (padded or valid)."""
+def two_convolutions(
+    kit: Kit, inputs: int, outputs: int, *, middle: int | None = None, dropout: float = 0.0
+) -> nn.Sequential:
+    """Return two 3 x 3 convolutions, each with normalisation and activation.
 
-    def __init__(
-        self,
-        *,
-        in_channels: int = 3,
-        classes: int = 1,
-        width: int = 64,
-        depth: int = 4,
-        padding: Padding = "padded",
-    ) -> None:
-        """Build it with He initialisation, as in the paper.
-
-        Args:
-            in_channels: Bands.
-            classes: Channels out, without activation.
-            width: Filters of the first level; each level doubles them.
-            depth: Poolings.
-            padding: Whether convolutions keep the size.
-        """
-        super().__init__()
-        pad = 1 if padding == "padded" else 0
-        filters = [width * 2**level for level in range(depth + 1)]
-        self.down = nn.ModuleList(
-            _two_convolutions(before, after, pad)
-            for before, after in zip([in_channels, *filters], filters, strict=False)
-        )
-        self.pool = nn.MaxPool2d(2)
-        pairs = list(zip(filters[:0:-1], filters[-2::-1], strict=True))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(low, high, 2, stride=2) for low, high in pairs)
-        self.join = nn.ModuleList(_two_convolutions(2 * high, high, pad) for _, high in pairs)
-        self.head = nn.Conv2d(width, classes, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return logits; ``valid`` ones answer for the middle of the input."""
-        skips = []
-        for level, block in enumerate(self.down):
-            pixels = block(pixels if level == 0 else self.pool(pixels))
-            skips.append(pixels)
-        for up, join, skip in zip(self.up, self.join, skips[-2::-1], strict=True):
-            pixels = up(pixels)
-            pixels = join(torch.cat([_middle(skip, pixels), pixels], dim=1))
-        return self.head(pixels)  # type: ignore[no-any-return]  # modules are callables of Any
-
-
-def _middle(skip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    top = (skip.shape[-2] - like.shape[-2]) // 2
-    left = (skip.shape[-1] - like.shape[-1]) // 2
-    return skip[..., top : top + like.shape[-2], left : left + like.shape[-1]]
+    Args:
+        kit: Kinds of layers.
+        inputs: Channels in.
+        outputs: Channels out.
+        middle: Channels between the two; None: as many as come out.
+        dropout: Share of values that training drops between the two.
+    """
+    middle = outputs if middle is None else middle
+    between = [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(
+        *(kit.conv(inputs, middle), kit.norm(middle), kit.act()),
+        *between,
+        *(kit.conv(middle, outputs), kit.norm(outputs), kit.act()),
+    )

@@ -7,7 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.networks.classic import ClassicUNet, Padding, legal_inputs, valid_output
+from pipeline.models.networks.classic import (
+    Padding,
+    classic_unet,
+    legal_inputs,
+    valid_output,
+)
+from pipeline.models.networks.kit import Kit
 
 
 def _parameters(network: torch.nn.Module) -> int:
@@ -17,7 +23,7 @@ def _parameters(network: torch.nn.Module) -> int:
 @pytest.mark.parametrize("padding", ["padded", "valid"])
 def test_the_papers_network_has_its_31_million_parameters(padding: Padding) -> None:
     with torch.device("meta"):
-        network = ClassicUNet(in_channels=1, classes=2, padding=padding)
+        network = classic_unet(Kit(), in_channels=1, classes=2, padding=padding)
     assert _parameters(network) == 31_030_658
     convolutions = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
     assert sum(isinstance(module, convolutions) for module in network.modules()) == 23
@@ -26,7 +32,7 @@ def test_the_papers_network_has_its_31_million_parameters(padding: Padding) -> N
 def test_the_paper_turns_572_pixels_into_388() -> None:
     assert valid_output(572) == 388
     with torch.device("meta"):
-        network = ClassicUNet(in_channels=1, classes=2, padding="valid")
+        network = classic_unet(Kit(), in_channels=1, classes=2, padding="valid")
         assert network(torch.empty(1, 1, 572, 572)).shape == (1, 2, 388, 388)
 
 
@@ -35,7 +41,7 @@ def test_the_calculator_says_what_the_network_does(depth: int, bottom: int, othe
     legal = list(legal_inputs(depth=depth, up_to=200))
     height, width = legal[min(bottom, len(legal)) - 1], legal[min(other, len(legal)) - 1]
     with torch.device("meta"):
-        network = ClassicUNet(width=2, depth=depth, padding="valid")
+        network = classic_unet(Kit(), width=2, depth=depth, padding="valid")
         answer = network(torch.empty(1, 3, height, width))
     assert answer.shape[2:] == (valid_output(height, depth=depth), valid_output(width, depth=depth))
 
@@ -55,5 +61,5 @@ def test_a_size_is_legal_or_refused_with_the_nearest_legal_ones(depth: int, size
 def test_the_padded_network_keeps_the_size(rows: int, cols: int, depth: int) -> None:
     height, width = rows * 2**depth, cols * 2**depth
     with torch.device("meta"):
-        network = ClassicUNet(width=2, depth=depth, classes=3)
+        network = classic_unet(Kit(), width=2, depth=depth, classes=3)
         assert network(torch.empty(1, 3, height, width)).shape == (1, 3, height, width)

@@ -1,0 +1,33 @@
+"""What a card says of a network: found out by looking at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.models.card import Network
+from pipeline.models.networks import NETWORKS, build, stride_of
+from pipeline.models.reach import reach
+
+
+def described(name: str, arguments: Mapping[str, Any], *, limit: int = 640) -> Network:
+    """Return a card's section about a network: its stride, reach and fixed size.
+
+    Args:
+        name: Its name in `NETWORKS`.
+        arguments: What it is built with; plain values.
+        limit: Reach beyond which it counts as looking everywhere.
+
+    Raises:
+        ModelError: No network has that name, or it does not take these arguments.
+    """
+    stride = stride_of(name, arguments)
+    entry = NETWORKS[name]
+    channels = arguments.get("in_channels", 3 if entry.dims == 2 else 1)
+    return Network(
+        architecture=name,
+        arguments=dict(arguments),
+        stride=stride,
+        size=None if entry.size is None else arguments.get("size", entry.size),
+        reach=reach(build(name, arguments), in_channels=channels, stride=stride, limit=limit),
+    )
