@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,11 @@ from jaxtyping import Shaped
 from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
 from pipeline.errors import ExportError
+from pipeline.outputs.atomic import replacing
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.lonlat import on_the_earth
-from pipeline.outputs.ogr import write_ogr
+from pipeline.outputs.ogr import LAYER, write_ogr
+from pipeline.outputs.pmtiles_header import HEADER, Header
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.table import Rows
 
@@ -68,7 +73,32 @@ def pmtiles_layer(
         "MINZOOM": str(ZOOMS[0]),
         "MAXZOOM": str(ZOOMS[1]),
     }
-    write_ogr(path, batches, schema=schema, crs="OGC:CRS84", options=options)
+    waiting = (batch for batch in batches if len(batch))
+    first = next(waiting, None)
+    if first is None:
+        _write_empty(path, title=title, about=about)
+    else:
+        write_ogr(path, chain([first], waiting), schema=schema, crs="OGC:CRS84", options=options)
+
+
+def _write_empty(path: Path, *, title: str, about: str) -> None:
+    """Write an archive without tiles, which GDAL refuses to: header, directory, metadata."""
+    layers = [{"id": LAYER, "minzoom": ZOOMS[0], "maxzoom": ZOOMS[1], "fields": {}}]
+    told = {"name": title, "description": about, "vector_layers": layers}
+    directory = gzip.compress(b"\0", mtime=0)
+    metadata = gzip.compress(json.dumps(told, separators=(",", ":")).encode(), mtime=0)
+    header = Header(
+        root_length=len(directory),
+        metadata=HEADER.size + len(directory),
+        metadata_length=len(metadata),
+        leaves=HEADER.size + len(directory) + len(metadata),
+        data=HEADER.size + len(directory) + len(metadata),
+        min_zoom=ZOOMS[0],
+        max_zoom=ZOOMS[1],
+        center_zoom=ZOOMS[0],
+    )
+    with replacing(path) as part:
+        part.write_bytes(HEADER.pack(*header) + directory + metadata)
 
 
 def _in_mercator(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[np.ndarray, " n"]:

@@ -27,8 +27,13 @@ def check_geopackage(path: Path) -> list[str]:
     """Return what is wrong with a GeoPackage; its features are read 5,000 at a time."""
     complaints = Complaints()
     with path.open("rb") as file:
-        if file.read(16) != b"SQLite format 3\0":
-            return ["not readable as GeoPackage: it does not begin as a SQLite database"]
+        head = file.read(100)
+    if len(head) < 100 or head[:16] != b"SQLite format 3\0":
+        return ["not readable as GeoPackage: it does not begin as a SQLite database"]
+    page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    # 1 stands for 65,536 (SQLite's file format, 1.3.2).
+    if path.stat().st_size != (65536 if page == 1 else page) * pages:
+        complaints.add(f"the file does not end after {pages} pages, as its header says")
     try:
         source = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         with closing(sqlite3.connect(source, uri=True)) as database:

@@ -11,44 +11,12 @@ from typing import BinaryIO, NamedTuple
 
 from pipeline.outputs.checks.complaints import Complaints
 from pipeline.outputs.checks.vector_tile import layers, rings, signed_area, varint
+from pipeline.outputs.pmtiles_header import GZIP, HEADER, MAGIC, MVT, Header
 
-_HEADER = struct.Struct("<7sB11Q6B4iB2i")
-_GZIP, _MVT = 2, 1
 _ROOT_END = 16384
 _LARGEST = 64 * 2**20
 _DECODED = 20
 _DAMAGED = (ValueError, OSError, EOFError, zlib.error, struct.error)
-
-
-class _Header(NamedTuple):
-    """The first 127 bytes (PMTiles 3, "Header")."""
-
-    magic: bytes
-    version: int
-    root: int
-    root_length: int
-    metadata: int
-    metadata_length: int
-    leaves: int
-    leaves_length: int
-    data: int
-    data_length: int
-    addressed: int
-    entries: int
-    contents: int
-    clustered: int
-    internal: int
-    compression: int
-    kind: int
-    min_zoom: int
-    max_zoom: int
-    west: int
-    south: int
-    east: int
-    north: int
-    center_zoom: int
-    center_lon: int
-    center_lat: int
 
 
 class _Entry(NamedTuple):
@@ -78,11 +46,11 @@ def check_pmtiles(path: Path) -> list[str]:
     return complaints.lines()
 
 
-def _header(file: BinaryIO, size: int) -> _Header:
-    raw = file.read(_HEADER.size)
-    if len(raw) < _HEADER.size or raw[:7] != b"PMTiles":
+def _header(file: BinaryIO, size: int) -> Header:
+    raw = file.read(HEADER.size)
+    if len(raw) < HEADER.size or raw[:7] != MAGIC:
         raise ValueError("it does not begin with the header of PMTiles")
-    header = _Header(*_HEADER.unpack(raw))
+    header = Header(*HEADER.unpack(raw))
     if header.version != 3:
         raise ValueError(f"it is of version {header.version}, not 3")
     sections = {
@@ -96,20 +64,20 @@ def _header(file: BinaryIO, size: int) -> _Header:
             raise ValueError(f"it ends at {size} bytes, within its {name}")
     if header.root + header.root_length > _ROOT_END:
         raise ValueError(f"its root directory reaches past the first {_ROOT_END} bytes")
-    if (header.internal, header.compression, header.kind) != (_GZIP, _GZIP, _MVT):
+    if (header.internal, header.compression, header.kind) != (GZIP, GZIP, MVT):
         raise ValueError("it does not hold vector tiles compressed with gzip")
     return header
 
 
-def _check_header(header: _Header, complaints: Complaints) -> None:
+def _check_header(header: Header, complaints: Complaints) -> None:
     if not header.min_zoom <= header.max_zoom <= 30:
         complaints.add(f"zooms {header.min_zoom} to {header.max_zoom} do not rise within 0..30")
-    west, south, east, north = (side / 1e7 for side in header[19:23])
+    west, south, east, north = header.bounds
     if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
         complaints.add(f"bounds {[west, south, east, north]} do not lie on the Earth")
 
 
-def _layer_names(file: BinaryIO, header: _Header, complaints: Complaints) -> set[str]:
+def _layer_names(file: BinaryIO, header: Header, complaints: Complaints) -> set[str]:
     metadata = json.loads(_unpacked(file, header.metadata, header.metadata_length))
     known = metadata.get("vector_layers") if isinstance(metadata, dict) else None
     if not isinstance(known, list):
@@ -118,7 +86,7 @@ def _layer_names(file: BinaryIO, header: _Header, complaints: Complaints) -> set
     return {str(layer.get("id")) for layer in known if isinstance(layer, dict)}
 
 
-def _check_tiles(file: BinaryIO, header: _Header, names: set[str], complaints: Complaints) -> None:
+def _check_tiles(file: BinaryIO, header: Header, names: set[str], complaints: Complaints) -> None:
     last, addressed, contents, entries = -1, 0, set[int](), 0
     first = (4**header.min_zoom - 1) // 3
     beyond = (4 ** (header.max_zoom + 1) - 1) // 3
@@ -156,7 +124,7 @@ def _check_tile(tile: int, raw: bytes, names: set[str], complaints: Complaints) 
                 complaints.add(f"tile {tile} has an outer ring that runs the wrong way")
 
 
-def _entries(file: BinaryIO, header: _Header, offset: int, length: int) -> Iterator[_Entry]:
+def _entries(file: BinaryIO, header: Header, offset: int, length: int) -> Iterator[_Entry]:
     """Yield the tiles of a directory and of the leaves below it."""
     for entry in _directory(_unpacked(file, offset, length)):
         if entry.run:
