@@ -39,6 +39,9 @@ def map_(  # noqa: PLR0913 - the options of a command
             "--format", help="geojson, geojsonl, parquet, fgb, gpkg, pmtiles; may be repeated."
         ),
     ] = None,
+    separate: Annotated[
+        bool | None, typer.Option("--separate/--no-separate", help="Take touching objects apart.")
+    ] = None,
     crs: Annotated[str | None, typer.Option(help="Of scenes without one; none: in pixels.")] = None,
     asset: Annotated[str | None, typer.Option(help="Which asset of a STAC item.")] = None,
     slices: Annotated[
@@ -70,6 +73,7 @@ def map_(  # noqa: PLR0913 - the options of a command
             threshold=threshold,
             bands=tuple(bands.split(",")) if bands else None,
             values=numbers(values, option="--values") if values else None,
+            separate=separate,
             formats=tuple(format_ or ()),
             scene_options=tuple(sorted((k, v) for k, v in options.items() if v is not None)),
         )

@@ -51,6 +51,8 @@ class MapRequest:
     """Values that become black and white, instead of the task's."""
     formats: tuple[str, ...] = ()
     """Formats of the polygons, instead of the task's."""
+    separate: bool | None = None
+    """Whether touching objects are taken apart, instead of what the task says."""
     scene_options: tuple[tuple[str, str], ...] = ()
     """Settings for opening scenes: ``crs``, ``datetime``, ``asset``, ``slices``."""
 
@@ -68,6 +70,8 @@ class MapRequest:
             "bands": self.bands,
             "values": None if self.values is None else {"range": self.values},
             "formats": self.formats or None,
+            # A task that says how to separate goes on saying so.
+            "separate": None if self.separate == bool(task.separate) else self.separate,
         }
         known = {name: value for name, value in changes.items() if value is not None}
         try:

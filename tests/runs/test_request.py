@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config import Separate
 from pipeline.errors import ConfigError
 from pipeline.runs.request import MapRequest, memory, numbers
 
@@ -54,6 +55,20 @@ def test_the_command_line_goes_before_the_task() -> None:
     assert (task.name, task.model, task.threshold) == ("bright", "other", 0.25)
     assert task.bands == ("3", "red")
     assert task.values.range == (1, 9)
+
+
+@pytest.mark.parametrize("asked", [None, True, False])
+@pytest.mark.parametrize("stated", ["true", "false", "{threshold: 0.4}"])
+def test_separation_is_switched_and_keeps_what_the_task_says_of_it(
+    tmp_path: Path, asked: bool | None, stated: str
+) -> None:
+    task = tmp_path / "t.yaml"
+    task.write_text(f"name: t\nmodel: threshold\nseparate: {stated}\n", "utf-8")
+    request = MapRequest(scenes=(), out=tmp_path, task=str(task), separate=asked)
+    chosen = request.chosen_task.separate
+    assert bool(chosen) is (stated != "false" if asked is None else asked)
+    if stated.startswith("{") and asked is not False:
+        assert chosen == Separate(threshold=0.4)
 
 
 def test_formats_of_the_command_line_replace_the_tasks() -> None:
