@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float64, Int64
 _WEST_SOUTH, _SIDE = -256.0, 512.0
 # Halved 24 times, a side is 3e-5 degrees: 3 m.
 _DEEPEST = 24
+# Where shapes are as large as cells, quarters repeat them: smaller cells would cost more.
+_MOST_TWICE = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,8 @@ def cells(bounds: Float64[np.ndarray, "n 4"], *, most: int) -> Iterator[Cell]:
     """Yield the leaves of a quadtree over boxes, those without a box left out.
 
     A cell is quartered while it holds more than ``most`` boxes and quartering helps: it
-    stops where the boxes all lie on each other.
+    stops where the quarters together would hold half as many boxes again, since those lie
+    on each other.
 
     Args:
         bounds: ``xmin, ymin, xmax, ymax`` of each shape, within -256..256.
@@ -52,7 +55,7 @@ def cells(bounds: Float64[np.ndarray, "n 4"], *, most: int) -> Iterator[Cell]:
                 yield cell
             continue
         quarters = list(_quarters(cell, bounds))
-        if all(len(quarter.rows) == len(cell.rows) for quarter in quarters):
+        if sum(len(quarter.rows) for quarter in quarters) > _MOST_TWICE * len(cell.rows):
             yield cell
             continue
         waiting += [(quarter, depth + 1) for quarter in quarters]
