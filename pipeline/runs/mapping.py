@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, SceneError
+from pipeline.config import Task
+from pipeline.errors import SceneError
 from pipeline.executors.executor import Executor
 from pipeline.outputs.atomic import write_faults
 from pipeline.runs.finish import manifest_of, publish, standing, write_outputs
@@ -53,17 +54,23 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
     task = request.chosen_task
     found = find_scenes(request.scenes, dict(request.scene_options))
     rows: list[dict[str, Any]] = [_failed(error.scene, error, tell) for error in found.failures]
-    with holding(request.out):
-        crew = Crew(request, task)
-        try:
-            for ref, name in zip(found.refs, unique_names(found.refs), strict=True):
-                rows.append(_map_one(request, crew, ref, name, tell))
-        finally:
-            crew.close()
-            with suppress(OSError):
-                (request.out / WORK).rmdir()
+    named = zip(found.refs, unique_names(found.refs), strict=True)
+    with holding(request.out), crew_of(request, task) as crew:
+        rows.extend(map_scene(request, crew, ref, name, tell) for ref, name in named)
     failed = sum(row["state"] == "failed" or bool(row.get("tiles_failed")) for row in rows)
     return {"out": str(request.out), "scenes": rows, "failed": failed}
+
+
+@contextmanager
+def crew_of(request: MapRequest, task: Task) -> Iterator[Crew]:
+    """Lend who works for a request; they are let go at the end."""
+    crew = Crew(request, task)
+    try:
+        yield crew
+    finally:
+        crew.close()
+        with suppress(OSError):
+            (request.out / WORK).rmdir()
 
 
 def _failed(source: str, error: Exception, tell: Tell) -> dict[str, Any]:
@@ -71,9 +78,18 @@ def _failed(source: str, error: Exception, tell: Tell) -> dict[str, Any]:
     return {"scene": source, "state": "failed", "reason": str(error)}
 
 
-def _map_one(
+def map_scene(
     request: MapRequest, crew: Crew, ref: SceneRef, name: str, tell: Tell
 ) -> dict[str, Any]:
+    """Map one scene into its folder, and return its row of the summary.
+
+    What is wrong with the scene or its folder is told in the row, so that others go on.
+
+    Raises:
+        ConfigError: The request must be changed; no scene can be mapped.
+        ModelError: The model cannot be used.
+        ExportError: The disk is full or the folder is read-only.
+    """
     target = request.out / name
     try:
         planned = plan_scene(request, crew.task, ref, name)
@@ -104,22 +120,25 @@ def refuse_another(target: Path, planned: Planned) -> None:
     """Refuse a folder that holds anything but this plan's results.
 
     Raises:
-        ConfigError: It does; says what differs.
+        SceneError: It does; says what differs.
     """
     there = manifest_of(target)
     if there is None:
         if target.exists() and any(target.iterdir()):
-            raise ConfigError(
-                f"{target} holds other files and no run.json; choose another --out, or remove it"
+            raise SceneError(
+                planned.draft.info.source,
+                f"{target} holds other files and no run.json",
+                "choose another --out, or remove it",
             )
         return
     if there.get("plan") == planned.digest:
         return
     before, now = there.get("settings", {}), planned.settings
     differing = sorted(key for key in now if before.get(key) != now[key])
-    raise ConfigError(
-        f"{target} holds the results of another plan (other {', '.join(differing) or 'version'}); "
-        "choose another --out, or remove it"
+    raise SceneError(
+        planned.draft.info.source,
+        f"{target} holds the results of another plan (other {', '.join(differing) or 'version'})",
+        "choose another --out, or remove it",
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import multiprocessing
 import shutil
 from collections.abc import Iterator
@@ -217,8 +218,9 @@ def test_a_folder_of_another_plan_is_not_mixed_into(
 ) -> None:
     shutil.copytree(reference, tmp_path / "town")
     before = contents(tmp_path / "town")
-    with pytest.raises(ConfigError, match=f"another plan .*{told}"):
-        run(scene, tmp_path, tile=64, **change)
+    summary = run(scene, tmp_path, tile=64, **change)
+    assert summary["failed"] == 1
+    assert re.search(f"another plan .*{told}", summary["scenes"][0]["reason"])
     assert contents(tmp_path / "town") == before
 
 
@@ -226,15 +228,24 @@ def test_a_scene_that_changed_is_another_plan(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "s.tif", blobs(1, height=50, width=50)[None])
     run(path, tmp_path / "out")
     write_scene(path, blobs(2, height=50, width=50)[None])
-    with pytest.raises(ConfigError, match=r"another plan .*scene"):
-        run(path, tmp_path / "out")
+    (row,) = run(path, tmp_path / "out")["scenes"]
+    assert re.search(r"another plan .*scene", row["reason"])
+
+
+def test_a_folder_of_another_plan_does_not_stop_the_others(tmp_path: Path) -> None:
+    first = write_scene(tmp_path / "a.tif", blobs(1, height=50, width=50)[None])
+    second = write_scene(tmp_path / "b.tif", blobs(2, height=50, width=50)[None])
+    run(first, tmp_path / "out")
+    summary = run((first, second), tmp_path / "out", values=(0.0, 100.0))
+    assert [row["state"] for row in summary["scenes"]] == ["failed", "done"]
+    assert summary["failed"] == 1
 
 
 def test_a_folder_of_someone_else_is_not_written_to(tmp_path: Path, scene: Path) -> None:
     (tmp_path / "town").mkdir()
     (tmp_path / "town" / "thesis.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="holds other files"):
-        run(scene, tmp_path)
+    (row,) = run(scene, tmp_path)["scenes"]
+    assert "holds other files" in row["reason"]
     assert (tmp_path / "town" / "thesis.txt").read_text() == "mine"
 
 
