@@ -20,15 +20,7 @@ from pipeline.core.georef import Georef
 from pipeline.errors import ConfigError
 from pipeline.outputs.lonlat import on_the_earth
 from pipeline.outputs.postgis_connect import psycopg, transaction
-from pipeline.outputs.postgis_table import (
-    GEOMETRY,
-    SRID,
-    Table,
-    indexed,
-    prepare,
-    shape_faults,
-    table_of,
-)
+from pipeline.outputs.postgis_table import GEOMETRY, SRID, Table, prepare, table_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -100,42 +92,6 @@ def upsert(
         connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(shape.sql))
         count = _stage(connection, shape, batches)
         return _merge(connection, shape, count, run_id)
-
-
-def check_layer(url: str, table: str, parquet: Path) -> list[str]:
-    """Return what is wrong with the table of a layer; empty if nothing is.
-
-    Raises:
-        ConfigError: The URL is none, or the file is no GeoParquet.
-        ExportError: The database failed.
-    """
-    with pq.ParquetFile(parquet) as file:
-        shape, rows = table_of(table, file.schema_arrow), file.metadata.num_rows
-    sql = psycopg().sql
-    with transaction(url) as connection:
-        spelt = shape.sql.as_string(connection)
-        if connection.execute("SELECT to_regclass(%s)", (spelt,)).fetchone() == (None,):
-            return [f"there is no table {shape.spelt}"]
-        faults = shape_faults(connection, shape)
-        if faults:
-            return faults
-        if not indexed(connection, shape):
-            faults.append("its geometry has no GiST index")
-        counted = connection.execute(
-            sql.SQL(
-                "SELECT count(*), count(*) FILTER (WHERE NOT ST_IsValid({g})),"
-                " count(*) FILTER (WHERE NOT ST_Within(Box2D({g})::geometry,"
-                " ST_MakeEnvelope(-180, -90, 180, 90))) FROM {t}"
-            ).format(g=sql.Identifier(GEOMETRY), t=shape.sql)
-        ).fetchone()
-    count, invalid, outside = counted or (0, 0, 0)
-    if count != rows:
-        faults.append(f"it has {count} footprints, the layer {rows}")
-    if invalid:
-        faults.append(f"{invalid} footprints are not valid geometries (OGC)")
-    if outside:
-        faults.append(f"{outside} footprints lie outside -180..180, -90..90 degrees")
-    return faults
 
 
 def _georef(file: pq.ParquetFile) -> Georef | None:

@@ -19,8 +19,9 @@ from pyproj import CRS
 from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
 from pipeline.errors import ConfigError, ExportError
+from pipeline.outputs.checks.postgis import check_layer
 from pipeline.outputs.geoparquet import write_geoparquet
-from pipeline.outputs.postgis import Upserted, check_layer, upsert, upsert_layer
+from pipeline.outputs.postgis import Upserted, upsert, upsert_layer
 from pipeline.outputs.postgis_connect import place
 from pipeline.outputs.provenance import Provenance
 from tests.postgres import PASSWORD, Server

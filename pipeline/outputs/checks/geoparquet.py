@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
-from jaxtyping import Bool, Float64, Int64, Shaped
+from jaxtyping import Int64, Shaped
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from pipeline.outputs.checks.complaints import Complaints
+from pipeline.outputs.checks.polygons import Extent, check_polygons, not_within, read_wkb
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _TYPES = {
@@ -107,65 +108,44 @@ def _check_covering(schema: pa.Schema, column: dict[str, Any], complaints: Compl
 
 def _check_rows(file: pq.ParquetFile, column: dict[str, Any], complaints: Complaints) -> None:
     covering = column.get("covering", {}).get("bbox", {}).get("xmin", [None])[0]
-    extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    start = 0
+    extent, start = Extent(), 0
     for batch in file.iter_batches(
         batch_size=20_000, columns=[column["name"], *([covering] if covering else [])]
     ):
         wkb = batch.column(column["name"])
         if wkb.null_count:
             complaints.add("has rows without geometry")
-        bytes_ = wkb.drop_null().to_numpy(zero_copy_only=False)
-        shapes = shapely.from_wkb(bytes_, on_invalid="ignore")
+        there = wkb.drop_null().to_numpy(zero_copy_only=False)
         rows = start + np.flatnonzero(wkb.is_valid().to_numpy(zero_copy_only=False))
-        readable = ~shapely.is_missing(shapes)
-        complaints.add_all("has a geometry that is not WKB", rows[~readable])
-        shapes, rows = shapes[readable], rows[readable]
-        _check_shapes(shapes, rows, column, complaints)
+        shapes, rows = read_wkb(there, rows, complaints)
+        check_polygons(shapes, rows, complaints)
+        _check_types(shapes, rows, column["geometry_types"], complaints)
         bounds = shapely.bounds(shapes)
-        extent[:2] = np.fmin.reduce(np.vstack([extent[:2], bounds[:, :2]]))
-        extent[2:] = np.fmax.reduce(np.vstack([extent[2:], bounds[:, 2:]]))
+        extent.grow(bounds)
         if covering:
             boxes = batch.column(covering)
             sides = [boxes.field(corner).to_numpy(zero_copy_only=False) for corner in _CORNERS]
             given = np.column_stack(sides)
-            short = _not_within(bounds, given[rows - start])
+            short = not_within(bounds, given[rows - start])
             complaints.add_all("has a bbox that does not cover its geometry", rows[short])
         start += len(batch)
     told = column.get("bbox")
     if told is not None and (
-        len(told) != 4 or _not_within(extent[None], np.array([told], np.float64))[0]
+        len(told) != 4 or not_within(extent.box[None], np.array([told], np.float64))[0]
     ):
         complaints.add("the file's bbox does not cover its geometries")
 
 
-def _check_shapes(
+def _check_types(
     shapes: Shaped[np.ndarray, " n"],
     rows: Int64[np.ndarray, " n"],
-    column: dict[str, Any],
+    listed: list[str],
     complaints: Complaints,
 ) -> None:
-    names = [_TYPES.get(kind, "other") for kind in shapely.get_type_id(shapes)]
-    other = np.array([name == "other" for name in names], bool)
-    complaints.add_all("is neither Polygon nor MultiPolygon", rows[other])
-    untold = np.array([name not in column["geometry_types"] for name in names], bool) & ~other
-    if column["geometry_types"]:
+    names = [_TYPES.get(kind) for kind in shapely.get_type_id(shapes)]
+    untold = np.array([name is not None and name not in listed for name in names], bool)
+    if listed:
         complaints.add_all("has a type that geometry_types does not list", rows[untold])
-    complaints.add_all("is not a valid geometry (OGC)", rows[~shapely.is_valid(shapes)])
-    complaints.add_all("is empty", rows[shapely.is_empty(shapes)])
-    if column.get("orientation") == "counterclockwise":
-        parts, owner = shapely.get_parts(shapes[~other], return_index=True)
-        turned = ~shapely.is_ccw(shapely.get_exterior_ring(parts))
-        complaints.add_all(
-            "has an outer ring that runs clockwise", rows[~other][np.unique(owner[turned])]
-        )
-
-
-def _not_within(
-    inner: Float64[np.ndarray, "n 4"], outer: Float64[np.ndarray, "n 4"]
-) -> Bool[np.ndarray, " n"]:
-    out = (inner[:, :2] < outer[:, :2]) | (inner[:, 2:] > outer[:, 2:])
-    return np.asarray(out.any(axis=1))
 
 
 def _check_reading(path: Path, complaints: Complaints) -> None:
