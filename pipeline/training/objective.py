@@ -167,7 +167,8 @@ def of_answers(
             "give one each, or none"
         )
     shares = (1.0, *(coarse or (2.0**-k for k in range(1, len(parts)))))
-    return torch.stack([p * s for p, s in zip(parts, shares, strict=True)]).sum() / sum(shares)
+    weighed = [part * share for part, share in zip(parts, shares, strict=True)]
+    return torch.stack(weighed).sum() / sum(shares)
 
 
 def middle(truth: Tensor, answer: Tensor) -> Tensor:
@@ -186,6 +187,6 @@ def probabilities(logits: Tensor, config: LossConfig, *, classes: int) -> Tensor
         classes: How many there are.
     """
     if not config.softmax:
-        return logits.sigmoid()
+        return torch.sigmoid(logits)
     shares = logits[:, : classes + 1].softmax(dim=1)[:, 1:]
     return torch.cat([shares, logits[:, classes + 1 :].sigmoid()], dim=1)
