@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ BOXES = st.lists(SIDES, max_size=14).map(
 )
 
 
-def outlines(shapes: Sequence[Polygon], labels: Sequence[int] | None = None) -> Outlines:
+def outlines(shapes: Sequence[Polygon], labels: Any = None) -> Outlines:
     known = np.array([*shapes, None], object)[:-1]
     return Outlines(
         bounds=np.asarray(shapely.bounds(known), np.float64).reshape(-1, 4),

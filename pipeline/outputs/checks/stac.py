@@ -26,7 +26,7 @@ _MEDIA_TYPE = re.compile(r"^[a-z]+/[\w.+-]+(; ?[\w-]+=[\w.-]+)*$")
 
 
 def check_stac(path: Path) -> list[str]:
-    """Return what is wrong with a STAC Item, and with the files beside it that it lists."""
+    """Return what is wrong with a STAC Item or Collection, and with the files that it lists."""
     try:
         item = parse(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -35,9 +35,12 @@ def check_stac(path: Path) -> list[str]:
         validate_dict(item, extensions=[])
     except (STACError, STACValidationError, KeyError, TypeError, ValueError) as error:
         # The first line says where; what follows is the whole schema.
-        return [f"not a valid STAC item: {' '.join(str(error).splitlines()[:2])}"]
+        kind = "collection" if item.get("type") == "Collection" else "item"
+        return [f"not a valid STAC {kind}: {' '.join(str(error).splitlines()[:2])}"]
+    if item.get("type") == "Collection":
+        return [*_check_collection(path, item)]
     if item.get("type") != "Feature":
-        return ["not a STAC Item"]
+        return ["neither a STAC Item nor a Collection"]
     return [
         *_check_extensions(item),
         *_check_place(item),
@@ -45,6 +48,18 @@ def check_stac(path: Path) -> list[str]:
         *_check_links(item),
         *(line for asset in sorted(item["assets"].items()) for line in _check_asset(path, *asset)),
     ]
+
+
+def _check_collection(path: Path, collection: dict[str, Any]) -> Iterator[str]:
+    for link in collection["links"]:
+        if link["rel"] in {"item", "child"} and not urlparse(link["href"]).scheme:
+            item = path.parent / link["href"]
+            if not item.is_file():
+                yield f"link {link['rel']}: there is no file {link['href']}"
+            elif parse(item.read_text(encoding="utf-8")).get("collection") != collection["id"]:
+                yield f"link {link['rel']}: {link['href']} is not of collection {collection['id']}"
+    for asset in sorted(collection.get("assets", {}).items()):
+        yield from _check_asset(path, *asset)
 
 
 def _check_extensions(item: dict[str, Any]) -> Iterator[str]:

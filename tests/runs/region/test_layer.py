@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -277,7 +278,7 @@ def test_a_layer_may_be_empty(tmp_path: Path, views: list[View]) -> None:
     ],
 )
 def test_scenes_that_cannot_be_told_apart_or_placed_are_refused(
-    tmp_path: Path, change: dict[str, object], told: str
+    tmp_path: Path, change: dict[str, Any], told: str
 ) -> None:
     views = [View(key=key, houses=(square(0, 0),), frame=WORLD) for key in "ab"]
     first, second = mapped(tmp_path, views)
@@ -320,7 +321,8 @@ def test_an_earlier_layer_that_is_none_is_refused(tmp_path: Path) -> None:
 def observations(layer: Path) -> pd.DataFrame:
     with pa.OSFile(str(observations_of(layer))) as file:
         table = pa.ipc.open_file(file).read_all()
-    return table.to_pandas().astype({"scene": str, "outcome": str})
+    told: pd.DataFrame = table.to_pandas().astype({"scene": str, "outcome": str})
+    return told
 
 
 def test_observations_name_the_scene_of_each_footprint(tmp_path: Path) -> None:

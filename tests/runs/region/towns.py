@@ -113,8 +113,8 @@ def views(draw: st.DrawFn, *, key: str = "a") -> View:
             st.lists(st.tuples(metres, metres, sizes, sizes), max_size=8)
         )
     ]
-    houses = [house.intersection(frame) for house in houses]
-    houses = [house for house in houses if house.area > 1]
+    parts = [shapely.intersection(house, frame) for house in houses]
+    houses = [house for house in parts if isinstance(house, Polygon) and house.area > 1]
     count = len(houses)
     year = draw(st.one_of(st.none(), st.integers(2018, 2021)))
     return View(
