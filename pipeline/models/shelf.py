@@ -15,7 +15,7 @@ from pipeline.models.predictor import Predictor
 from pipeline.models.threshold import CARD, Threshold
 
 SHIPPED = Path(__file__).parent / "shipped"
-Device = Literal["auto", "cpu", "cuda"]
+Device = Literal["auto", "cpu", "cuda", "openvino"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class ModelRef:
     """How to load a model again: travels to a worker, which finds it on its own disk."""
 
     name: str
-    """Name of a shipped model, or path of a checkpoint."""
+    """Name of a shipped model, or path of a checkpoint or of the folder that it is in."""
     sha256: str
     """Digest of its weights, which the worker checks."""
 
@@ -45,6 +45,8 @@ def find(name: str) -> Path | None:
     if "/" not in name and inside.is_file():
         return inside
     path = Path(name)
+    if path.is_dir():
+        path = path / "model.safetensors"
     if path.is_file():
         return path.absolute()
     raise ConfigError(
@@ -65,13 +67,18 @@ def card_of(name: str) -> ModelCard:
 
 
 def chosen_device(device: Device) -> str:
-    """Return ``cpu`` or ``cuda``.
+    """Return ``cpu``, ``cuda`` or ``openvino``.
 
     Raises:
-        ConfigError: CUDA is asked for and not there.
+        ConfigError: CUDA or OpenVINO is asked for and not there.
     """
     if device == "cpu":
         return "cpu"
+    if device == "openvino":
+        from pipeline.models.openvino import library
+
+        library()
+        return "openvino"
     import torch
 
     there = torch.cuda.is_available()
