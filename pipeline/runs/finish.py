@@ -1,10 +1,8 @@
-"""From joined tiles to the outputs of a scene, which appear all at once."""
+"""From joined tiles to the outputs of a scene."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -15,7 +13,7 @@ import numpy as np
 import shapely
 
 from pipeline.core.quantise import STEPS
-from pipeline.outputs.assets import KINDS, asset
+from pipeline.outputs.assets import asset
 from pipeline.outputs.atomic import replacing, write_faults
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.coco import write_coco
@@ -26,10 +24,9 @@ from pipeline.outputs.stac import make_item
 from pipeline.outputs.style import write_mask_style, write_polygon_style
 from pipeline.runs.join import Joiner
 from pipeline.runs.plan import ScenePlan, versions
+from pipeline.runs.publish import ITEM, MANIFEST, json_digest, sha256
 
 BATCH = 20_000
-MANIFEST = "run.json"
-ITEM = "item.json"
 MOST_DRAWN = 60_000
 
 
@@ -75,65 +72,11 @@ def write_outputs(
         version=version("overtile"),
     )
     # Each knows the other: the manifest the item without it, the item the manifest.
-    manifest["item"] = _json_digest(item)
+    manifest["item"] = json_digest(item)
     _write_json(final / MANIFEST, manifest)
     item["assets"]["run"] = asset(final / MANIFEST, plan.provenance)
     _write_json(final / ITEM, item)
     return manifest
-
-
-def publish(plan: ScenePlan, target: Path, log: list[dict[str, Any]]) -> None:
-    """Make the outputs appear under their own name, all at once.
-
-    What others put beside earlier outputs stays there.
-
-    Raises:
-        ExportError: The folder could not be renamed.
-    """
-    with write_faults(target):
-        lines = "".join(json.dumps(entry) + "\n" for entry in log)
-        (plan.final / "log.jsonl").write_text(lines, "utf-8")
-        old = Path(plan.work) / "replaced"
-        if old.exists() and not target.exists():
-            old.rename(target)  # an earlier run was killed between the two renames below
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            _carry_over(target, plan.final)
-            target.rename(old)
-        plan.final.rename(target)
-        handle = os.open(target.parent, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def standing(target: Path) -> dict[str, Any] | None:
-    """Return the manifest of outputs that are there, whole and unchanged; else None."""
-    manifest = manifest_of(target)
-    if manifest is None:
-        return None
-    for name, known in manifest.get("outputs", {}).items():
-        path = target / name
-        if not path.is_file() or sha256(path) != known["sha256"]:
-            return None
-    item = _read_json(target / ITEM)
-    try:
-        run = item["assets"].pop("run")
-        vouched = run["file:checksum"].endswith(sha256(target / MANIFEST))
-    except (KeyError, TypeError, AttributeError):
-        return None
-    return manifest if vouched and _json_digest(item) == manifest.get("item") else None
-
-
-def manifest_of(target: Path) -> dict[str, Any] | None:
-    """Return ``run.json`` of a folder; None where there is none that can be read."""
-    return _read_json(target / MANIFEST) or None
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def view(plan: ScenePlan, joiner: Joiner) -> View:
@@ -235,29 +178,6 @@ def seam_difference(spread: np.ndarray) -> dict[str, float]:
         "mean": round(float((steps * spread).sum()) / total / STEPS, 6),
         "max": round(highest / STEPS, 4),
     }
-
-
-def _carry_over(target: Path, final: Path) -> None:
-    """Copy what is no output of a run from an earlier folder into the new one."""
-    for path in sorted(target.iterdir()):
-        if path.name in KINDS or path.name in {ITEM, "log.jsonl"}:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, final / path.name, symlinks=True)
-        else:
-            shutil.copy2(path, final / path.name, follow_symlinks=False)
-
-
-def _json_digest(value: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -14,12 +14,13 @@ from pipeline.config import Task
 from pipeline.errors import SceneError
 from pipeline.executors.executor import Executor
 from pipeline.outputs.atomic import write_faults
-from pipeline.runs.finish import manifest_of, publish, standing, write_outputs
+from pipeline.runs.finish import write_outputs
 from pipeline.runs.join import Joiner
 from pipeline.runs.lock import holding
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.planning import Planned, plan_scene
 from pipeline.runs.progress import Progress
+from pipeline.runs.publish import manifest_of, publish, standing
 from pipeline.runs.request import MapRequest
 from pipeline.runs.sweep import Sweep
 from pipeline.runs.tile import TileRecord, map_tile, predict_tile

@@ -1,0 +1,95 @@
+"""Outputs appear under their own name all at once, and vouch for each other from then on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipeline.outputs.assets import KINDS
+from pipeline.outputs.atomic import write_faults
+from pipeline.runs.plan import ScenePlan
+
+MANIFEST = "run.json"
+ITEM = "item.json"
+
+
+def publish(plan: ScenePlan, target: Path, log: list[dict[str, Any]]) -> None:
+    """Make the outputs appear under their own name, all at once.
+
+    What others put beside earlier outputs stays there.
+
+    Raises:
+        ExportError: The folder could not be renamed.
+    """
+    with write_faults(target):
+        lines = "".join(json.dumps(entry) + "\n" for entry in log)
+        (plan.final / "log.jsonl").write_text(lines, "utf-8")
+        old = Path(plan.work) / "replaced"
+        if old.exists() and not target.exists():
+            old.rename(target)  # an earlier run was killed between the two renames below
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            _carry_over(target, plan.final)
+            target.rename(old)
+        plan.final.rename(target)
+        handle = os.open(target.parent, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def standing(target: Path) -> dict[str, Any] | None:
+    """Return the manifest of outputs that are there, whole and unchanged; else None."""
+    manifest = manifest_of(target)
+    if manifest is None:
+        return None
+    for name, known in manifest.get("outputs", {}).items():
+        path = target / name
+        if not path.is_file() or sha256(path) != known["sha256"]:
+            return None
+    item = _read_json(target / ITEM)
+    try:
+        run = item["assets"].pop("run")
+        vouched = run["file:checksum"].endswith(sha256(target / MANIFEST))
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return manifest if vouched and json_digest(item) == manifest.get("item") else None
+
+
+def manifest_of(target: Path) -> dict[str, Any] | None:
+    """Return ``run.json`` of a folder; None where there is none that can be read."""
+    return _read_json(target / MANIFEST) or None
+
+
+def sha256(path: Path) -> str:
+    """Return the digest of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _carry_over(target: Path, final: Path) -> None:
+    """Copy what is no output of a run from an earlier folder into the new one."""
+    for path in sorted(target.iterdir()):
+        if path.name in KINDS or path.name in {ITEM, "log.jsonl"}:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, final / path.name, symlinks=True)
+        else:
+            shutil.copy2(path, final / path.name, follow_symlinks=False)
+
+
+def json_digest(value: dict[str, Any]) -> str:
+    """Return the digest of what a JSON file says, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
