@@ -75,14 +75,14 @@ class Separation(Section):
     places and made scenes.
     """
 
-    threshold: Probability = 0.6
+    threshold: Probability = 0.7
     """Interior probability from which an object's inside is sure: a marker."""
     growth: int = Field(default=24, ge=1)
     """Most steps from a marker to what belongs to it, in pixels of the network."""
-    least_m2: float = Field(default=7.0, ge=0)
+    least_m2: float = Field(default=10.0, ge=0)
     """Smallest object beside another where the border is sure; square pixels of the scene
     where there is no place. 0: no border falls."""
-    doubling: float = Field(default=0.14, gt=0)
+    doubling: float = Field(default=0.2, gt=0)
     """By which interior probability along the border an object must be twice as large."""
 
 
