@@ -168,7 +168,8 @@ def of_answers(
         )
     shares = (1.0, *(coarse or (2.0**-k for k in range(1, len(parts)))))
     weighed = [part * share for part, share in zip(parts, shares, strict=True)]
-    return torch.stack(weighed).sum() / sum(shares)
+    total: Tensor = torch.stack(weighed).sum() / sum(shares)
+    return total
 
 
 def middle(truth: Tensor, answer: Tensor) -> Tensor:
