@@ -1,17 +1,20 @@
 """What configurations may say: parsed once, at the edge, into frozen sections."""
 
+from pipeline.config.region import Region, load_region
 from pipeline.config.section import Section, explained
 from pipeline.config.task import Separate, Task, Values, builtin_tasks, load_task
 from pipeline.config.yaml import LARGEST, read_yaml
 
 __all__ = [
     "LARGEST",
+    "Region",
     "Section",
     "Separate",
     "Task",
     "Values",
     "builtin_tasks",
     "explained",
+    "load_region",
     "load_task",
     "read_yaml",
 ]

@@ -1,0 +1,222 @@
+"""The ledger of a region: what was seen, mapped, failed and published; a real database.
+
+SQLite beside the outputs, or PostgreSQL by URL. Every change is one transaction, so that
+a process killed at any instant leaves the state before it or after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from pipeline.errors import ConfigError, ExportError
+from pipeline.runs.region.migrations import MIGRATIONS
+from pipeline.runs.region.records import RunRow, SceneRow
+
+NAME = "ledger.sqlite"
+
+
+class Ledger:
+    """The ledger of one region; open it with `open_ledger`."""
+
+    def __init__(self, engine: Engine, region: str) -> None:
+        """Take an engine whose tables are of this version."""
+        self.engine = engine
+        self.region = region
+
+    def scenes(self) -> dict[str, SceneRow]:
+        """Return every scene by its name."""
+        with transaction(self.engine) as connection:
+            rows = connection.execute(
+                text(f"SELECT {_names(SceneRow)} FROM scenes WHERE region = :region"),
+                {"region": self.region},
+            ).all()
+        return {row.scene: SceneRow(**row._mapping) for row in rows}
+
+    def put(self, rows: Sequence[SceneRow]) -> None:
+        """Write scenes, in one transaction."""
+        with transaction(self.engine) as connection:
+            self._upsert(connection, "scenes", ("region", "scene"), [asdict(row) for row in rows])
+
+    def record(self, row: SceneRow, tiles: Mapping[int, str]) -> None:
+        """Write what became of a scene, and which of its tiles failed."""
+        with transaction(self.engine) as connection:
+            self._upsert(connection, "scenes", ("region", "scene"), [asdict(row)])
+            here = {"region": self.region, "scene": row.scene}
+            connection.execute(
+                text("DELETE FROM tiles_failed WHERE region = :region AND scene = :scene"), here
+            )
+            failed = [here | {"tile": tile, "reason": why} for tile, why in tiles.items()]
+            self._upsert(connection, "tiles_failed", ("region", "scene", "tile"), failed)
+
+    def runs(self) -> list[RunRow]:
+        """Return all runs, the first one first."""
+        with transaction(self.engine) as connection:
+            rows = connection.execute(
+                text(f"SELECT {_names(RunRow)} FROM runs WHERE region = :region ORDER BY run"),
+                {"region": self.region},
+            ).all()
+        return [RunRow(**row._mapping) for row in rows]
+
+    def begin(self, *, holder: str, now: float) -> RunRow:
+        """Return a new run; whatever still counts as running was interrupted.
+
+        Only who holds the region may call it.
+        """
+        with transaction(self.engine) as connection:
+            here = {"region": self.region}
+            connection.execute(
+                text(
+                    "UPDATE runs SET state = 'interrupted' "
+                    "WHERE region = :region AND state = 'running'"
+                ),
+                here,
+            )
+            last = connection.execute(
+                text("SELECT max(run) FROM runs WHERE region = :region"), here
+            ).scalar()
+            row = RunRow(run=(last or 0) + 1, state="running", holder=holder, began_at=now)
+            self._upsert(connection, "runs", ("region", "run"), [asdict(row)])
+        return row
+
+    def commit(
+        self,
+        row: RunRow,
+        *,
+        outputs: Mapping[str, tuple[int, str]],
+        timings: Mapping[str, float],
+    ) -> None:
+        """Write how a run ended: the last thing that it does.
+
+        Args:
+            row: The run.
+            outputs: Bytes and sha256 of each file, by its path.
+            timings: Seconds of each stage.
+        """
+        at = {"run": row.run}
+        files = [at | {"path": p, "bytes": n, "sha256": d} for p, (n, d) in outputs.items()]
+        stages = [at | {"stage": stage, "seconds": took} for stage, took in timings.items()]
+        with transaction(self.engine) as connection:
+            self._upsert(connection, "runs", ("region", "run"), [asdict(row)])
+            self._upsert(connection, "outputs", ("region", "run", "path"), files)
+            self._upsert(connection, "timings", ("region", "run", "stage"), stages)
+
+    def published(self) -> RunRow | None:
+        """Return the last run that published a layer."""
+        return next((r for r in reversed(self.runs()) if r.state == "done" and r.layer), None)
+
+    def forget_layer(self, run: RunRow) -> None:
+        """Note that the layer of an old run is no longer there."""
+        self.commit(replace(run, layer=None), outputs={}, timings={})
+
+    def close(self) -> None:
+        """Let the database go."""
+        self.engine.dispose()
+
+    def _upsert(
+        self,
+        connection: Connection,
+        table: str,
+        key: tuple[str, ...],
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        if not rows:
+            return
+        names = ["region", *rows[0]] if "region" not in rows[0] else list(rows[0])
+        others = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
+        statement = (
+            f"INSERT INTO {table} ({', '.join(names)}) "
+            f"VALUES ({', '.join(':' + name for name in names)}) "
+            f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {others}"
+        )
+        connection.execute(text(statement), [{"region": self.region, **row} for row in rows])
+
+
+def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
+    """Return the ledger of a region, its tables brought to this version.
+
+    Args:
+        out: Folder of the SQLite file, where there is no URL.
+        region: Name of the region; several share a PostgreSQL database.
+        url: ``postgresql://...``.
+
+    Raises:
+        ConfigError: It is no ledger, was written by a later version, or nobody answers.
+    """
+    engine = _sqlite(out / NAME) if url is None else _postgres(url)
+    shown = str(out / NAME) if url is None else engine.url.render_as_string(hide_password=True)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE IF NOT EXISTS version (version INTEGER)"))
+            known = connection.execute(text("SELECT max(version) FROM version")).scalar() or 0
+            if known > len(MIGRATIONS):
+                raise ConfigError(
+                    f"{shown}: its version is {known}, this Overtile knows {len(MIGRATIONS)}; "
+                    "use the later Overtile that wrote it"
+                )
+            for at in range(known, len(MIGRATIONS)):
+                for statement in MIGRATIONS[at]:
+                    connection.execute(text(statement))
+                connection.execute(text("INSERT INTO version VALUES (:v)"), {"v": at + 1})
+    except SQLAlchemyError as error:
+        raise ConfigError(f"{shown}: cannot be used as a ledger ({_told(error)})") from error
+    return Ledger(engine, region)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Lend a connection; what is done with it happens as a whole or not at all.
+
+    Raises:
+        ExportError: The database failed; nothing was changed.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise ExportError(
+            f"the ledger could not be read or written: {_told(error)}; free space or start the "
+            "database, then run again"
+        ) from error
+
+
+def _told(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
+def _sqlite(path: Path) -> Engine:
+    # A connection a transaction: nothing is open in between, also not in a child process.
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # pysqlite's own begins come too late
+        for setting in ("busy_timeout=20000", "journal_mode=WAL", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {setting}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres(url: str) -> Engine:
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgresql", "postgresql+psycopg"):
+        raise ConfigError("the ledger's URL must be postgresql://USER@HOST/DATABASE")
+    try:
+        return create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True)
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        raise ConfigError(f"the ledger's URL cannot be used ({type(error).__name__})") from error
+
+
+def _names(row: type[SceneRow] | type[RunRow]) -> str:
+    return ", ".join(field.name for field in fields(row))
