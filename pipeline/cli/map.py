@@ -18,7 +18,7 @@ def map_(  # noqa: PLR0913 - the options of a command
     aoi: Annotated[Path | None, typer.Option(help="Polygons to map within.")] = None,
     clip: Annotated[bool, typer.Option("--clip", help="Cut polygons at the AOI.")] = False,  # noqa: FBT002 - a flag
     executor: Annotated[str, typer.Option(help="serial, local or tcp://HOST:PORT.")] = "local",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or openvino.")] = "auto",
     tile: Annotated[
         int | None, typer.Option(min=1, help="Tile edge, halo included, in pixels.")
     ] = None,
@@ -54,8 +54,10 @@ def map_(  # noqa: PLR0913 - the options of a command
     from pipeline.runs.planning import dry_run as plan_only
     from pipeline.runs.request import MapRequest, memory, numbers
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise typer.BadParameter(f"{device!r} is none of auto, cpu, cuda", param_hint="--device")
+    if device not in ("auto", "cpu", "cuda", "openvino"):
+        raise typer.BadParameter(
+            f"{device!r} is none of auto, cpu, cuda, openvino", param_hint="--device"
+        )
     options = {"crs": crs, "datetime": datetime, "asset": asset, "slices": slices}
     with failing():
         request = MapRequest(

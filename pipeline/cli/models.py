@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,3 +42,21 @@ def show(name: Annotated[str, typer.Argument(help="Name or file of a model.")]) 
     with failing():
         card = card_of(name)
     sys.stdout.write(card.model_dump_json(indent=2) + "\n")
+
+
+@models.command("export")
+def export_(
+    name: Annotated[str, typer.Argument(help="Name or file of a model.")],
+    out: Annotated[Path, typer.Option(help="File: .onnx, or .xml with a .bin beside it.")],
+    format_: Annotated[str, typer.Option("--format", help="onnx or openvino.")] = "onnx",
+) -> None:
+    """Write a model for another engine, checked against torch."""
+    from pipeline.cli.exits import failing
+
+    if format_ not in ("onnx", "openvino"):
+        raise typer.BadParameter(f"{format_!r} is none of onnx, openvino", param_hint="--format")
+    from pipeline.models.export import export
+
+    with failing():
+        written = export(name, kind=format_, out=out)  # type: ignore[arg-type]  # checked above
+    sys.stdout.write(json.dumps(written, indent=2) + "\n")

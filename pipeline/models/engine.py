@@ -1,8 +1,8 @@
-"""Predicting with torch, on the CPU or on a CUDA device."""
+"""Predicting with torch, on the CPU or on a CUDA device, or with OpenVINO on the CPU."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.networks import build
-from pipeline.models.networks.classic import legal_inputs
+from pipeline.models.openvino import Compiled, converted, difference
 from pipeline.models.predictor import Predictor, Stretch
+from pipeline.models.restore import remainder, restored
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -35,23 +35,27 @@ class TorchPredictor:
         device: str = "cpu",
         precision: Precision = "float32",
     ) -> None:
-        """Build the network and put it on the device.
+        """Build the network and put it on the device: ``cpu``, ``cuda`` or ``openvino``.
 
         Raises:
-            ModelError: The weights do not fit the network that the card names.
+            ConfigError: OpenVINO is asked for and not there.
+            ModelError: The weights do not fit the network that the card names, or OpenVINO
+                gives other logits than torch.
         """
-        network = build(card.network.architecture, card.network.arguments)
-        try:
-            network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-        except RuntimeError as error:
-            # The first line says only that there are faults; the second names the first of them.
-            fault = " ".join(str(error).split("\n\t", 2)[1:2]) or str(error)
-            fault = " ".join(fault.split())
-            raise ModelError(f"weights of {card.name!r} do not fit its network: {fault}") from error
+        network = restored(card, tensors)
+        if any(isinstance(module, nn.Conv3d) for module in network.modules()):
+            raise ModelError(f"model {card.name!r} sees volumes, not pictures: it maps no scenes")
         self._card = card
-        self._device = torch.device(device)
+        self._device = torch.device("cpu" if device == "openvino" else device)
+        self._library = f"torch {torch.__version__}"
         self._precision = precision
-        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
+        self._network: Callable[[torch.Tensor], torch.Tensor]
+        if device == "openvino":
+            compiled = Compiled(converted(network, card))
+            difference(network, compiled, card)
+            self._network, self._library = compiled, compiled.engine
+        else:
+            self._network = network.to(self._device).to(memory_format=torch.channels_last)
         shape = (1, -1, 1, 1)
         self._mean = torch.tensor(card.inputs.mean, device=self._device).reshape(shape)
         self._std = torch.tensor(card.inputs.std, device=self._device).reshape(shape)
@@ -71,7 +75,7 @@ class TorchPredictor:
         if name == "cuda":
             name = torch.cuda.get_device_name(self._device)
         threads = torch.get_num_threads() if self._device.type == "cpu" else 0
-        return f"torch {torch.__version__} {name} {self._precision} threads {threads}"
+        return f"{self._library} {name} {self._precision} threads {threads}"
 
     def predict(
         self,
@@ -148,16 +152,10 @@ class TorchPredictor:
         return torch.cat([first.narrow(axis, 0, middle), second.narrow(axis, halo, rest)], dim=axis)
 
     def _forward(self, values: torch.Tensor) -> torch.Tensor:
-        arguments = self._card.network.arguments
-        skipped = 0
-        if arguments.get("padding") == "valid":
-            # Valid convolutions answer for the middle only, and take legal sizes only. Those
-            # have one remainder to the stride (12 to 16 for four poolings): without the first
-            # rows and columns, as many as are lacking, the tile is legal.
-            depth = arguments.get("depth", 4)
-            legal = next(legal_inputs(depth=depth if isinstance(depth, int) else 4))
-            skipped = -legal % self._card.network.stride
-            values = values[:, :, skipped:, skipped:]
+        # Valid convolutions answer for the middle only, and take legal sizes only: without the
+        # first rows and columns, as many as are lacking, the tile is legal.
+        skipped = -remainder(self._card) % self._card.network.stride
+        values = values[:, :, skipped:, skipped:]
         rows, cols = values.shape[2:]
         size = self._card.network.size
         if size is not None:
@@ -171,10 +169,10 @@ class TorchPredictor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
             logits = self._network(values).float()
         if size is not None:
-            return logits[:, :, :rows, :cols]  # type: ignore[no-any-return]  # of Any as well
+            return logits[:, :, :rows, :cols]
         margin = (values.shape[2] - logits.shape[2]) // 2
         if not margin:
-            return logits  # type: ignore[no-any-return]  # modules are callables of Any
+            return logits
         return nn.functional.pad(logits, (margin + skipped, margin, margin + skipped, margin))
 
     def _activated(self, logits: torch.Tensor) -> torch.Tensor:

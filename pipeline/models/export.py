@@ -1,0 +1,117 @@
+"""Models in the formats of other engines, checked against torch as they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models.card import ModelCard
+from pipeline.models.checkpoint import KEY, load
+from pipeline.models.openvino import Compiled, converted, difference, library
+from pipeline.models.restore import remainder, restored, trial_sizes
+from pipeline.models.shelf import find
+
+Format = Literal["onnx", "openvino"]
+LARGEST = 65536
+
+
+def export(name: str, *, kind: Format, out: Path) -> dict[str, Any]:
+    """Write a model for another engine and return what was written, for people.
+
+    The input ``pixels`` is ``(1, bands, rows, cols)`` float32, normalised as the card
+    says, rows and columns any multiples of the stride; the output ``logits`` is what
+    torch gives, within `openvino.TOLERANCE`. The card lies in the file's metadata.
+
+    Args:
+        name: Name or file of a model.
+        kind: ``onnx``, or ``openvino``: an .xml with its .bin beside it.
+        out: The file.
+
+    Raises:
+        ConfigError: There is no such model, nothing to export in it, or a library lacks.
+        ModelError: The network cannot be exported, or the export says something else.
+    """
+    path = find(name)
+    if path is None:
+        raise ConfigError(f"model {name!r} has no network: there is nothing to export")
+    suffix = {"onnx": ".onnx", "openvino": ".xml"}[kind]
+    if out.suffix != suffix:
+        raise ConfigError(f"--out {out}: give a file that ends in {suffix}")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
+    card, tensors = load(path)
+    network = restored(card, tensors)
+    made = out.with_name(f".{out.name}.part{suffix}")
+    try:
+        (_write_onnx if kind == "onnx" else _write_openvino)(network, card, made)
+        apart = difference(network, Compiled(made), card)
+        if kind == "openvino":
+            made.with_suffix(".bin").replace(out.with_suffix(".bin"))
+        made.replace(out)
+    finally:
+        for left in (made, made.with_suffix(".bin")):
+            left.unlink(missing_ok=True)
+    return {
+        "model": card.name,
+        "sha256": card.sha256,
+        "format": kind,
+        "file": str(out),
+        "stride": card.network.stride,
+        "reach_px": card.network.reach,
+        "largest_difference": apart,
+    }
+
+
+def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
+    """Write ONNX through torch's exporter, its chatter kept off the terminal.
+
+    Raises:
+        ConfigError: The exporter's libraries lack.
+        ModelError: It cannot export this network.
+    """
+    stride, rest = card.network.stride, remainder(card)
+    axes = None
+    if card.network.size is None:
+        units = (torch.export.Dim(name, min=2, max=LARGEST // stride) for name in ("rows", "cols"))
+        axes = ({axis: stride * unit + rest for axis, unit in zip((2, 3), units, strict=True)},)
+    values = torch.zeros(1, len(card.inputs.bands), *trial_sizes(card)[0])
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                (values,),
+                dynamo=True,
+                dynamic_shapes=axes,
+                input_names=["pixels"],
+                output_names=["logits"],
+                verbose=False,
+            )
+    except ImportError as error:
+        raise ConfigError(f"{error}: pip install 'overtile[cpu]'") from error
+    except Exception as error:
+        raise ModelError(
+            f"network {card.network.architecture!r} cannot be written as ONNX: "
+            f"{' '.join(str(error).split())[:200]}"
+        ) from error
+    if program is None:
+        raise ModelError(f"network {card.network.architecture!r} cannot be written as ONNX")
+    program.model.metadata_props[KEY] = card.model_dump_json()
+    program.save(str(path))
+
+
+def _write_openvino(network: nn.Module, card: ModelCard, path: Path) -> None:
+    model = converted(network, card)
+    model.inputs[0].set_names({"pixels"})
+    model.outputs[0].set_names({"logits"})
+    model.set_rt_info(card.model_dump_json(), [KEY])
+    library().save_model(model, str(path), compress_to_fp16=False)

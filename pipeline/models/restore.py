@@ -1,0 +1,56 @@
+"""From a checkpoint to the network that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from pipeline.errors import ModelError
+from pipeline.models.card import ModelCard
+from pipeline.models.networks import build
+from pipeline.models.networks.classic import legal_inputs
+
+
+def restored(card: ModelCard, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Return the network of a card with its weights in float32, ready to predict.
+
+    Raises:
+        ModelError: The weights do not fit the network that the card names.
+    """
+    network = build(card.network.architecture, card.network.arguments)
+    try:
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        # The first line says only that there are faults; the second names the first of them.
+        fault = " ".join(str(error).split("\n\t", 2)[1:2]) or str(error)
+        fault = " ".join(fault.split())
+        raise ModelError(f"weights of {card.name!r} do not fit its network: {fault}") from error
+    return network.eval()
+
+
+def remainder(card: ModelCard) -> int:
+    """Return what sizes that the network takes leave when divided by its stride.
+
+    0 but for valid convolutions, whose sizes have one remainder: 12 to 16 for four poolings.
+    """
+    arguments = card.network.arguments
+    if arguments.get("padding") != "valid":
+        return 0
+    depth = arguments.get("depth", 4)
+    legal = next(legal_inputs(depth=depth if isinstance(depth, int) else 4))
+    return legal % card.network.stride
+
+
+def trial_sizes(card: ModelCard) -> tuple[tuple[int, int], ...]:
+    """Return small sizes, rows and columns, on which two engines can be compared."""
+    size, stride = card.network.size, card.network.stride
+    if size is not None:
+        return ((size, size),)
+    if remainder(card) or card.network.arguments.get("padding") == "valid":
+        depth = card.network.arguments.get("depth", 4)
+        legal = list(legal_inputs(depth=depth if isinstance(depth, int) else 4))
+        return (legal[0], legal[1]), (legal[2], legal[0])
+    first = max(2, -(-64 // stride)) * stride
+    return (first, first + stride), (first + 3 * stride, first)
