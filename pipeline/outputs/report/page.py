@@ -16,6 +16,7 @@ from pipeline.outputs.atomic import replacing
 _ASSETS = files("pipeline.outputs.report") / "assets"
 _REPORT = ("decode.js", "dom.js", "charts.js", "map.js", "view.js", "tables.js", "report.js")
 _SUMMARY = ("dom.js", "charts.js", "summary.js")
+_REGION = ("dom.js", "charts.js", "region.js")
 
 
 def write_report_page(path: Path, *, title: str, data: Mapping[str, Any]) -> None:
@@ -34,6 +35,15 @@ def write_summary_page(path: Path, *, title: str, data: Mapping[str, Any]) -> No
         ExportError: The file could not be written.
     """
     _write(path, render(title=title, data=data, body="summary.html", scripts=_SUMMARY))
+
+
+def write_region_page(path: Path, *, title: str, data: Mapping[str, Any]) -> None:
+    """Write the report of a region.
+
+    Raises:
+        ExportError: The file could not be written.
+    """
+    _write(path, render(title=title, data=data, body="region.html", scripts=_REGION))
 
 
 def render(*, title: str, data: Mapping[str, Any], body: str, scripts: tuple[str, ...]) -> str:
