@@ -201,7 +201,11 @@ def numbered(
     Raises:
         ConfigError: A value is of no class.
     """
-    class_at = {int(value): number for value, number in _class_at(classes).items()}
+    class_at = {
+        int(value): number
+        for value, number in _class_at(classes).items()
+        if value.removeprefix("-").isdecimal()
+    }
     known = np.ones(values.shape, np.bool_)
     if unknown is not None and unknown not in class_at:
         known = values != unknown
