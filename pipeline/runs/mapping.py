@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.config import Task
 from pipeline.errors import SceneError
 from pipeline.executors.executor import Executor
+from pipeline.models.shelf import card_of
 from pipeline.outputs.atomic import write_faults
 from pipeline.runs.finish import write_outputs
 from pipeline.runs.join import Joiner
@@ -57,6 +58,9 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
     rows: list[dict[str, Any]] = [_failed(error.scene, error, tell) for error in found.failures]
     named = zip(found.refs, unique_names(found.refs), strict=True)
     with holding(request.out), crew_of(request, task) as crew:
+        use = card_of(task.model).terms.use
+        if use:
+            tell(f"model {task.model}: {use}")
         rows.extend(map_scene(request, crew, ref, name, tell) for ref, name in named)
     failed = sum(row["state"] == "failed" or bool(row.get("tiles_failed")) for row in rows)
     return {"out": str(request.out), "scenes": rows, "failed": failed}
