@@ -63,10 +63,16 @@ class Task(Section):
     """Polygons smaller than this are left out; square pixels where there is no place."""
     separate: bool | Separate = True
     """Whether touching objects are taken apart, where the model has a channel for it; or how."""
-    formats: Annotated[tuple[FormatName, ...], Field(min_length=1)] = ("geojson", "parquet")
+    formats: tuple[FormatName, ...] = ("geojson", "parquet")
     """Formats of the polygons, by suffix; COCO alone where a scene has no place on the Earth."""
     edge: Literal["mirror", "replicate", "constant"] | None = None
     """What lies past the scene's edges; the model card's if left out."""
+
+    @model_validator(mode="after")
+    def _formatted(self) -> Task:
+        if not self.formats:
+            raise ValueError("formats: name at least one, such as [geojson]")
+        return self
 
 
 def builtin_tasks() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -94,17 +95,21 @@ def _write(
     crs: str,
     options: dict[str, str],
 ) -> None:
+    ogr = pyogrio()
     try:
-        pyogrio().raw.write_arrow(
-            pa.RecordBatchReader.from_batches(schema, drawn),
-            beside,
-            layer=LAYER,
-            driver=_DRIVERS[path.suffix],
-            geometry_name="geometry",
-            geometry_type="MultiPolygon",
-            crs=crs,
-            **options,
-        )
+        with warnings.catch_warnings():
+            # Of crowded vector tiles, see `pipeline.outputs.pmtiles`: nobody has to act.
+            warnings.filterwarnings("ignore", "At least one tile exceeded", RuntimeWarning)
+            ogr.raw.write_arrow(
+                pa.RecordBatchReader.from_batches(schema, drawn),
+                beside,
+                layer=LAYER,
+                driver=_DRIVERS[path.suffix],
+                geometry_name="geometry",
+                geometry_type="MultiPolygon",
+                crs=crs,
+                **options,
+            )
     except (RuntimeError, ValueError, pa.ArrowException) as error:
         if drawn.fault is not None:
             raise drawn.fault from None

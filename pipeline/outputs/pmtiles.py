@@ -36,8 +36,9 @@ HIGHEST = 85.05
 def write_pmtiles(path: Path, batches: Iterable[Footprints], provenance: Provenance) -> Written:
     """Write polygons as Mapbox vector tiles of the zooms `ZOOMS` in a PMTiles 3 archive.
 
-    Outlines are rounded to a 4096th of a tile; where a tile holds more than 200,000 polygons
-    or 500 kB, GDAL leaves out the smallest. Tiles wait in a file beside it, not in memory.
+    Outlines are rounded to a 4096th of a tile: 0.3 m at zoom 15. Tiles of more than 500 kB,
+    which low zooms of towns are, are rounded more, and lose what is smaller than a step then.
+    Tiles wait in a file beside it, not in memory. (200,000 polygons: 145 s.)
 
     Raises:
         ExportError: The file could not be written, or the scene has no place on the Earth.

@@ -82,6 +82,32 @@ def test_tiles_hold_every_polygon_on_the_map_and_none_beyond_its_end(
         assert set(tiles.columns) == {"mvt_id", "id", "class", "confidence", "geometry"}
 
 
+@pytest.mark.slow
+def test_crowded_tiles_are_coarser_and_the_last_zoom_still_holds_every_polygon(
+    tmp_path: Path,
+) -> None:
+    count = 16_000
+    corner = np.stack(np.divmod(np.arange(count), 127), axis=1) * 1.5e-4
+    turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    ring = np.column_stack([np.cos(turn), np.sin(turn)]) * 6e-5
+    schema = pa.schema([pa.field("id", pa.string()), pa.field("geometry", pa.binary())])
+    rows = pa.record_batch(
+        {
+            "id": [f"{at * 2654435761 % 2**32:08x}" for at in range(count)],
+            "geometry": shapely.to_wkb(np.asarray(shapely.polygons(corner[:, None] + ring))),
+        },
+        schema=schema,
+    )
+    path = tmp_path / "t.pmtiles"
+    pmtiles_layer(path, [rows], schema=schema, title="t", about="a town")
+    assert check_file(path) == []
+    found = {
+        zoom: set(pyogrio().read_dataframe(path, columns=["id"], ZOOM_LEVEL=str(zoom))["id"])
+        for zoom in (10, 15)
+    }
+    assert 0 < len(found[10]) < len(found[15]) == count
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_polygons_make_a_sound_file(
     provenance: Where, utm: Georef, tmp_path: Path, name: FormatName

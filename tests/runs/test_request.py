@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Separate
+from pipeline.config import Separate, load_task
 from pipeline.errors import ConfigError
 from pipeline.runs.request import MapRequest, memory, numbers
 
@@ -79,8 +79,14 @@ def test_formats_of_the_command_line_replace_the_tasks() -> None:
 
 def test_an_unknown_format_is_refused_with_those_there_are() -> None:
     request = MapRequest(scenes=(), out=Path("out"), task="bright", formats=("shp",))
-    with pytest.raises(ConfigError, match=r"formats\.0.*'geojson'.*'pmtiles'"):
+    with pytest.raises(ConfigError, match=r"^formats\.0: [^;]*'geojson'.*'pmtiles'$"):
         _ = request.chosen_task
+
+
+def test_a_task_without_formats_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("name: t\nmodel: threshold\nformats: []\n")
+    with pytest.raises(ConfigError, match="formats: name at least one"):
+        load_task(str(tmp_path / "t.yaml"))
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])
