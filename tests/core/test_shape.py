@@ -19,7 +19,9 @@ from pipeline.core.separate import separate, trace_instances
 from pipeline.core.shape import Rules, clusters, regularised, simplified
 from pipeline.core.shape.corners import corners
 from pipeline.core.shape.direction import directions
-from pipeline.core.shape.likeness import alike, iou
+from pipeline.core.shape.likeness import DOUBT, alike, iou
+from pipeline.core.shape.simplify import soundly_simplified
+from pipeline.core.shape.stray import strays
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
 
@@ -107,17 +109,54 @@ def test_regularised_is_valid_like_before_and_overlaps_nowhere(
     assert all(a.equals(b) for a, b in zip(shapes[~flags], outlines[~flags], strict=True))
 
 
-@settings(deadline=None, max_examples=30)
-@given(seed=seeds)
-def test_what_is_not_regularised_is_the_simplified_one_and_nothing_overlaps(seed: int) -> None:
+@settings(deadline=None, max_examples=40)
+@given(seed=seeds, stray=st.sampled_from([1.5, 5.0]))
+def test_what_is_not_regularised_is_simplified_under_the_same_conditions(
+    seed: int, stray: float
+) -> None:
     outlines = town(seed)
-    kept = simplified(outlines, tolerance=1.5)
-    if overlap(kept) > 0 or not shapely.is_valid(kept).all():
-        return
-    shapes, flags = regularised(outlines, rules=Rules(simplify=1.5))
-    assert all(a.equals(b) for a, b in zip(shapes[~flags], kept[~flags], strict=True))
-    assert overlap(shapes) < 1e-5
+    rules = Rules(simplify=1.5, stray=stray)
+    shapes, flags = regularised(outlines, rules=rules)
     assert shapely.is_valid(shapes).all()
+    assert overlap(shapes) < 1e-5
+    assert (exact_iou(outlines, shapes) >= rules.least_iou - 1e-9).all()
+    assert shapely.get_num_coordinates(shapes[~flags]).sum() <= (
+        shapely.get_num_coordinates(outlines[~flags]).sum()
+    )
+    far = shapely.buffer(outlines, stray + 0.01, quad_segs=32)
+    assert shapely.covers(far, shapes).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=seeds)
+def test_nothing_fixed_is_overlapped(seed: int) -> None:
+    outlines = town(seed)
+    fixed, others = outlines[::3], np.delete(outlines, np.s_[::3])
+    shapes, _ = regularised(others, rules=Rules(simplify=1.5), fixed=fixed)
+    assert overlap(np.concatenate([shapes, fixed])) < 1e-5
+    assert (exact_iou(others, shapes) >= 0.85 - 1e-9).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=seeds)
+def test_what_is_simplified_is_valid_like_before_and_overlaps_nowhere(seed: int) -> None:
+    outlines = town(seed)
+    shapes = soundly_simplified(outlines, rules=Rules(simplify=2))
+    assert shapely.is_valid(shapes).all()
+    assert overlap(shapes) < 1e-5
+    assert (exact_iou(outlines, shapes) >= 0.85 - 1e-9).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=seeds, by=st.floats(0, 6), limit=st.sampled_from([1.0, 2.5, 5.0]))
+def test_what_strays_too_far_is_told(seed: int, by: float, limit: float) -> None:
+    outlines = town(seed)
+    moved = shapely.transform(outlines, lambda c: c + np.array([by, 0]))
+    told = strays(moved, outlines, limit=limit)
+    covered = shapely.covers(shapely.buffer(outlines, limit + 0.01, quad_segs=32), moved)
+    assert covered[~told].all()
+    clearly = shapely.covers(shapely.buffer(outlines, limit - 0.3, quad_segs=32), moved)
+    assert not told[clearly].any()
 
 
 @settings(deadline=None, max_examples=30)
@@ -131,7 +170,10 @@ def test_regularised_twice_or_elsewhere_is_the_same(seed: int, right: int, down:
     shifted, shifted_flags = regularised(moved)
     np.testing.assert_array_equal(flags, shifted_flags)
     back = shapely.transform(shifted, lambda c: c - np.array([right, down]))
-    assert (shapely.hausdorff_distance(back, shapes) < 1e-5).all()
+    away = shapely.hausdorff_distance(back, shapes)
+    # Rounding decides in a few places, between two walls that are equally short.
+    assert away.max(initial=0) < Rules().least_wall
+    assert np.count_nonzero(away > 1e-5) <= 1 + len(away) / 10
 
 
 @settings(deadline=None, max_examples=50)
@@ -184,10 +226,9 @@ def test_a_yard_stays() -> None:
 
 def test_a_round_tank_stays_round() -> None:
     tank = drawn(shapely.Point(40, 40).buffer(9))
-    kept = simplified(one(tank), tolerance=1)
-    shapes, flags = regularised(one(tank), rules=Rules(least_iou=0.95, simplify=1))
+    shapes, flags = regularised(one(tank), rules=Rules(least_iou=0.97, simplify=0.5))
     assert not flags.any()
-    assert shapes[0].equals(kept[0])
+    assert exact_iou(shapes, one(tank))[0] > 0.97
 
 
 def test_a_bay_window_keeps_its_diagonals_if_they_are_allowed() -> None:
@@ -254,7 +295,7 @@ def test_likeness_is_intersection_over_union(one_seed: int, angle: float) -> Non
     turned = np.array([shapely.affinity.rotate(p, angle) for p in outlines], object)
     big = shapely.area(outlines) > 30
     exact = exact_iou(outlines, turned)
-    np.testing.assert_allclose(iou(outlines[big], turned[big]), exact[big], atol=0.02)
+    np.testing.assert_allclose(iou(outlines[big], turned[big]), exact[big], atol=DOUBT)
     clear = abs(exact - 0.8) > 1e-9
     np.testing.assert_array_equal(
         alike(outlines[clear & big], turned[clear & big], least=0.8) >= 0.8,

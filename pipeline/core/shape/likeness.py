@@ -11,7 +11,7 @@ from pipeline.core.compiled import compiled
 from pipeline.core.shape.clusters import Polygons
 from pipeline.core.shape.corners import Float64, Int64
 
-LINES = 4
+LINES = 8
 """Lines a unit of length that areas are measured along: exact for pixels and straight
 walls but where a corner lies between two lines."""
 DOUBT = 0.03

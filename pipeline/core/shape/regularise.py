@@ -4,123 +4,196 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
 from pipeline.core.compiled import compiled
-from pipeline.core.shape.clusters import Polygons, clusters, connected, touching
+from pipeline.core.shape.clusters import Polygons, connected, touching
 from pipeline.core.shape.corners import Float64, Int64
 from pipeline.core.shape.direction import directions
 from pipeline.core.shape.likeness import DOUBT, alike, overlaid
-from pipeline.core.shape.overlaps import apart
-from pipeline.core.shape.simplify import simplified
+from pipeline.core.shape.overlaps import AS_IT_WAS, apart
+from pipeline.core.shape.rules import Rules
+from pipeline.core.shape.stray import strays
 from pipeline.core.shape.walls import straightened
 
 Flags = npt.NDArray[np.bool_]
 
 ALIKE = math.radians(8)
 """Neighbours whose main directions differ by less get one direction."""
+AS_USUAL = Rules()
+FINER = (1.0, 1.4, 2.0, 3.0)
+"""By how much smaller the tolerances are of each attempt."""
+REGULARISED, SIMPLIFIED = 1, 2
+"""Ranks of what is not as it was: the simplified one gives way."""
+NOBODY: Polygons = np.empty(0, object)
 RECTANGULAR = 0.3
 """Least share of the walls that must lie near the main directions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How buildings are regularised; lengths are pixels."""
-
-    tolerance: float = 1.6
-    """How far an outline may stray from a wall, before corners are looked for."""
-    least_wall: float = 3.0
-    """Shorter walls go."""
-    least_diagonal: float = math.inf
-    """Shortest wall that may lie at 45 degrees; infinite for none."""
-    least_iou: float = 0.85
-    """Least intersection over union of a building with its unregularised self."""
-    simplify: float = 0.0
-    """How far those that are not regularised are simplified; 0 leaves them as they are."""
-
-
 def regularised(
-    polygons: Polygons, *, rules: Rules = Rules(), pixel: tuple[float, float] = (1.0, 1.0)
+    polygons: Polygons,
+    *,
+    rules: Rules = AS_USUAL,
+    pixel: tuple[float, float] = (1.0, 1.0),
+    fixed: Polygons = NOBODY,
 ) -> tuple[Polygons, Flags]:
     """Return the polygons with straight walls along and across a main direction.
 
-    Each is valid, overlaps no other one by more than those it was given do, and shares
-    at least ``rules.least_iou`` with its own outline; else it is as it was, or simplified. A
-    polygon's new outline depends on those near it only; where two claim a place, the
-    first has it, so give them in one order, that of their anchors.
+    Each is valid, overlaps no other one by more than those it was given do, shares at
+    least ``rules.least_iou`` with its own outline and reaches at most ``rules.stray``
+    pixels out of it; else it is simplified, under the same conditions, or as it was. A
+    polygon's new outline depends on those near it only, and on those that these depend
+    on; where two claim a place, the first has it, so give them in one order, that of
+    their anchors.
 
     Args:
         polygons: Outlines in pixels, as traced or simplified; the more they follow the
             pixels, the better is known where a wall lies.
         rules: Tolerances.
         pixel: Width and height of a pixel on the ground, so that angles are right there.
+        fixed: What has its final outline already and is not to be overlapped.
 
     Returns:
         The polygons, and True where one is regularised.
     """
-    made = np.array(polygons, object)
-    flags = np.zeros(len(polygons), bool)
     if not len(polygons):
-        return made, flags
-    scale = np.array(pixel) / math.sqrt(pixel[0] * pixel[1])
+        return np.array(polygons, object), np.zeros(0, bool)
+    straight = straightened_each(polygons, rules=rules, pixel=pixel, together=True)
+    made, like = straight.polygons, straight.like
+    ranks = np.where(like > 0, REGULARISED, AS_IT_WAS)
+    left = np.flatnonzero(like == 0)
+    made[left], like[left] = simplified_each(polygons[left], rules=rules)
+    ranks[left[like[left] > 0]] = SIMPLIFIED
+    scale = _scale(pixel)
+    areas = shapely.area(polygons)
+
+    def trimmed(place: int, other: shapely.Polygon) -> shapely.Polygon | None:
+        ways = [shapely.difference(made[place], other)]
+        if ranks[place] == REGULARISED:
+            strip = _strip(made[place], other, straight.angles[place], scale, rules.least_wall)
+            ways.insert(0, shapely.difference(made[place], strip))
+        for shape in ways:
+            if shape.geom_type != "Polygon" or shape.is_empty or not shape.is_valid:
+                continue
+            # Cutting an area off costs no more than it over the union, which is no less
+            # than the outline: an overlay is spared where that is little.
+            lost = (made[place].area - shape.area) / areas[place]
+            least = like[place] - lost
+            if least - DOUBT < rules.least_iou:
+                least = overlaid(np.array([polygons[place]]), np.array([shape]))[0] + DOUBT
+            if least - DOUBT >= rules.least_iou:
+                like[place] = least
+                return cast("shapely.Polygon", shape)
+        return None
+
+    made = np.concatenate([made, fixed])
+    ranks = np.append(ranks, np.full(len(fixed), AS_IT_WAS))
+    apart(np.concatenate([polygons, fixed]), made, ranks, trimmed)
+    return made[: len(polygons)], ranks[: len(polygons)] == REGULARISED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Straight:
+    """Polygons with straight walls, whatever they overlap."""
+
+    polygons: Polygons
+    """The new outlines; the old one where none was found that keeps to the rules."""
+    like: Float64
+    """Intersection over union with the old outline; 0 where none was found."""
+    angles: Float64
+    """The main directions."""
+
+
+def straightened_each(
+    polygons: Polygons, *, rules: Rules, pixel: tuple[float, float], together: bool
+) -> Straight:
+    """Return each polygon with straight walls, whatever it overlaps.
+
+    Args:
+        polygons: Outlines in pixels.
+        rules: Tolerances.
+        pixel: Width and height of a pixel on the ground.
+        together: Whether polygons that touch have one direction where theirs are alike.
+    """
+    made = np.array(polygons, object)
+    like = np.zeros(len(polygons))
+    scale = _scale(pixel)
     coords, rings, parts = _ragged(polygons, scale)
     found = directions(coords, rings, parts, rules.tolerance)
-    angles = _agreed(polygons, found[:, 0])
-    ways = [
-        (rules.tolerance, rules.least_wall, math.inf),
-        # Small or winding ones: followed more closely.
-        (rules.tolerance / 2, rules.least_wall / 1.5, math.inf),
-    ]
+    angles = _agreed(polygons, found[:, 0]) if together else found[:, 0]
+    # Small or winding ones are followed more and more closely.
+    ways = [(rules.tolerance / finer, rules.least_wall / finer**0.6, math.inf) for finer in FINER]
     if rules.least_diagonal < math.inf:
         ways.append((rules.tolerance, rules.least_wall, rules.least_diagonal))
-    like = np.zeros(len(polygons))
     for way in ways:
-        left = np.flatnonzero(~flags & (found[:, 1] >= RECTANGULAR))
+        left = np.flatnonzero((like == 0) & (found[:, 1] >= RECTANGULAR))
         if not len(left):
             break
         shapes = _drawn(polygons[left], angles[left], way, scale)
-        sound = shapely.is_valid(shapes)
-        like[left[sound]] = alike(polygons[left[sound]], shapes[sound], least=rules.least_iou)
-        sound &= like[left] >= rules.least_iou
+        likeness = _likeness(shapes, polygons[left], rules)
+        sound = likeness > 0
         made[left[sound]] = shapes[sound]
-        flags[left[sound]] = True
-
-    areas, whole = shapely.area(polygons), shapely.area(made)
-
-    def fits(place: int, shape: shapely.Polygon) -> bool:
-        # Cutting an area off costs no more than it over the union, which is no less than
-        # the outline: an overlay is spared where that is little.
-        lost = whole[place] - shape.area
-        if like[place] - DOUBT - lost / areas[place] >= rules.least_iou:
-            return True
-        before, after = np.array([polygons[place]]), np.array([shape])
-        return bool(overlaid(before, after)[0] >= rules.least_iou)
-
-    kept = _Kept(polygons, rules.simplify)
-    made[~flags] = kept(np.flatnonzero(~flags))
-    return apart((polygons, made), flags, kept, fits)
+        like[left[sound]] = likeness[sound]
+    return Straight(polygons=made, like=like, angles=angles)
 
 
-class _Kept:
-    """What becomes of polygons that are not regularised, worked out where it is asked for."""
+def simplified_each(polygons: Polygons, *, rules: Rules) -> tuple[Polygons, Float64]:
+    """Return each polygon simplified, whatever it overlaps, and its likeness.
 
-    def __init__(self, polygons: Polygons, tolerance: float) -> None:
-        self._shapes = np.array(polygons, object)
-        self._tolerance = tolerance
-        self._clusters = clusters(polygons)
-        self._left = np.full(len(polygons), tolerance > 0)
+    Source: Douglas and Peucker 1973, as GEOS does it without making a polygon invalid.
+    """
+    made = np.array(polygons, object)
+    like = np.zeros(len(polygons))
+    for finer in FINER if rules.simplify > 0 else ():
+        left = np.flatnonzero(like == 0)
+        shapes = shapely.simplify(polygons[left], rules.simplify / finer)
+        likeness = _likeness(shapes, polygons[left], rules)
+        sound = likeness > 0
+        made[left[sound]] = shapes[sound]
+        like[left[sound]] = likeness[sound]
+    return made, like
 
-    def __call__(self, places: Int64) -> Polygons:
-        """Return the polygons at the places, simplified together with all they touch."""
-        asked = np.isin(self._clusters, self._clusters[places[self._left[places]]])
-        if asked.any():
-            self._shapes[asked] = simplified(self._shapes[asked], tolerance=self._tolerance)
-            self._left[asked] = False
-        shapes: Polygons = self._shapes[places]
-        return shapes
+
+def _likeness(shapes: Polygons, outlines: Polygons, rules: Rules) -> Float64:
+    """Return intersection over union, 0 where a shape does not keep to the rules."""
+    like = np.zeros(len(shapes))
+    sound = shapely.is_valid(shapes) & (shapely.get_num_coordinates(shapes) > 0)
+    like[sound] = alike(outlines[sound], shapes[sound], least=rules.least_iou)
+    like[like < rules.least_iou] = 0
+    sound = like > 0
+    strayed = strays(shapes[sound], outlines[sound], limit=rules.stray)
+    like[np.flatnonzero(sound)[strayed]] = 0
+    return like
+
+
+def _strip(
+    shape: shapely.Polygon, other: shapely.Polygon, angle: float, scale: Float64, least: float
+) -> shapely.Polygon:
+    """Return the rectangle, along the walls of a shape, round what another has of it.
+
+    Cut off instead of the overlap, it leaves right angles behind. It is as much longer
+    as the shortest wall, so that no shorter step is left at its ends.
+    """
+    cos, sin = math.cos(angle), math.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    points = (shapely.get_coordinates(shapely.intersection(shape, other)) * scale) @ turn
+    low, high = points.min(axis=0) - 1e-6, points.max(axis=0) + 1e-6
+    wide, tall = high - low
+    # No rounding decides where both are equal.
+    along = 0 if wide > tall - 1e-6 else 1
+    low[along] -= least
+    high[along] += least
+    corners = shapely.get_coordinates(shapely.box(*low, *high)) @ turn.T
+    return shapely.Polygon(corners / scale)
+
+
+def _scale(pixel: tuple[float, float]) -> Float64:
+    """Return what makes pixels square, of the area that they have."""
+    return np.array(pixel) / math.sqrt(pixel[0] * pixel[1])
 
 
 def _ragged(polygons: Polygons, scale: Float64) -> tuple[Float64, Int64, Int64]:
@@ -153,15 +226,29 @@ def _agreed(polygons: Polygons, angles: Float64) -> Float64:
     if not near.any():
         return angles
     groups = connected(one[near], two[near], len(polygons))
-    # The longer the walls, the surer the direction; right angles are taken out by the 4.
-    weights = shapely.length(polygons) ** 3
-    sums = np.zeros((groups.max() + 1, 2))
-    np.add.at(
-        sums, groups, np.stack([np.cos(4 * angles), np.sin(4 * angles)], 1) * weights[:, None]
-    )
-    common = (np.arctan2(sums[:, 1], sums[:, 0]) / 4)[groups] % (math.pi / 2)
-    off = np.abs((angles - common + math.pi / 4) % (math.pi / 2) - math.pi / 4)
-    agreed: Float64 = np.where(off < ALIKE, common, angles)
+    return _common(angles, groups, shapely.length(polygons))
+
+
+@compiled
+def _common(angles: Float64, groups: Int64, lengths: Float64) -> Float64:
+    """Return the mean angle of each one's group, or its own where that is too far off.
+
+    The longer the walls, the surer the direction; right angles are taken out by the 4.
+    Who is alone keeps the last bit of its angle, which a mean would not.
+    """
+    sums = np.zeros((groups.max() + 1, 3))
+    for place in range(len(angles)):
+        weight = lengths[place] * lengths[place] * lengths[place]
+        sums[groups[place], 0] += weight * math.cos(4 * angles[place])
+        sums[groups[place], 1] += weight * math.sin(4 * angles[place])
+        sums[groups[place], 2] += 1
+    agreed = angles.copy()
+    for place in range(len(angles)):
+        across, along = sums[groups[place], 1], sums[groups[place], 0]
+        common = math.atan2(across, along) / 4 % (math.pi / 2)
+        off = (angles[place] - common + math.pi / 4) % (math.pi / 2) - math.pi / 4
+        if abs(off) < ALIKE and sums[groups[place], 2] > 1:
+            agreed[place] = common
     return agreed
 
 

@@ -3,10 +3,53 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 
 from pipeline.core.shape.clusters import Int64, Polygons, clusters
+from pipeline.core.shape.likeness import alike
 from pipeline.core.shape.noded import noded
+from pipeline.core.shape.overlaps import INSIDE
+from pipeline.core.shape.rules import Rules
+from pipeline.core.shape.stray import strays
+
+Flags = npt.NDArray[np.bool_]
+
+
+def soundly_simplified(polygons: Polygons, *, rules: Rules) -> Polygons:
+    """Return the polygons simplified; none of them invalid, unlike itself or overlapping anew.
+
+    A cluster of touching polygons stays as it was if one of them would be invalid, share
+    less than ``rules.least_iou`` with its outline, reach farther than ``rules.stray`` out
+    of it, or overlap one of another cluster, simplified or not.
+
+    Args:
+        polygons: Valid polygons that do not overlap.
+        rules: Tolerances.
+    """
+    made = simplified(polygons, tolerance=rules.simplify)
+    if rules.simplify <= 0 or not len(made):
+        return made
+    bad = ~shapely.is_valid(made) | (shapely.get_type_id(made) != shapely.GeometryType.POLYGON)
+    bad[~bad] = shapely.is_empty(made[~bad])
+    bad[~bad] = alike(polygons[~bad], made[~bad], least=rules.least_iou) < rules.least_iou
+    bad[~bad] = strays(made[~bad], polygons[~bad], limit=rules.stray)
+    numbers = clusters(polygons)
+    bad[~bad] = _meeting(made[~bad], made[~bad], numbers[~bad])
+    bad |= _meeting(np.where(bad, polygons, made), polygons, numbers)
+    back = np.isin(numbers, numbers[bad])
+    made[back] = polygons[back]
+    return made
+
+
+def _meeting(ones: Polygons, others: Polygons, numbers: Int64) -> Flags:
+    """Tell which of the ones overlap an other of another cluster; each has one of both."""
+    one, two = shapely.STRtree(others).query(ones, predicate="intersects")
+    apart = numbers[one] != numbers[two]
+    one, two = one[apart], two[apart]
+    found = np.zeros(len(ones), bool)
+    found[one[shapely.relate_pattern(ones[one], others[two], INSIDE)]] = True
+    return found
 
 
 def simplified(polygons: Polygons, *, tolerance: float) -> Polygons:

@@ -1,0 +1,227 @@
+"""Polygons shaped while a sweep over the scene completes them.
+
+What a polygon becomes depends on its *cluster*: all that is nearer to it than two new
+outlines could both reach, by any way round. A cluster is shaped once nothing can join
+it any more, so its result does not depend on when that is, nor on tiles::
+
+    swept   |  1 1   2 2 |      1 is shaped now; 2 waits for the polygon w, which waits
+            |    1  2w   |      in the merger for its lower part; 3 waits for what may
+    --------|------------|      yet come close to it
+            |   not yet  |
+
+In a dense town a cluster may go on and on. One wider or higher than ``CELL`` is cut:
+polygons on the lines of a lattice, ``CELL`` pixels apart, are *borders*. A border is
+shaped by itself and then loses what lies in its neighbours' old outlines, or in what
+earlier borders are by themselves; the others, now in clusters smaller than a cell, take
+its new outline as given. So what waits lies
+within ``CELL`` pixels of what is not yet swept or not yet merged, and no cluster that is
+shaped at once is larger than a cell, or one polygon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from pipeline.core.fragments import Fragments
+from pipeline.core.shape.clusters import Int64, Polygons, connected
+from pipeline.core.shape.held import Held
+from pipeline.core.shape.outline import Outline
+
+Flags = npt.NDArray[np.bool_]
+
+CELL = 2048
+"""Largest extent of a cluster that is shaped as a whole, in pixels."""
+FEW = 2048
+"""New polygons for which it is worth looking whether clusters are complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shaped:
+    """Polygons that have their final outline, in reading order of their anchors."""
+
+    fragments: Fragments
+    """As they were merged."""
+    outlines: Polygons
+    """The same as polygons along pixel edges."""
+    polygons: Polygons
+    """Their final outlines, in pixels."""
+    regularised: Flags
+    """True where walls were put at right angles."""
+
+    @classmethod
+    def of(cls, held: Held) -> Shaped:
+        """Return what is final of polygons, all of which are."""
+        return cls(
+            fragments=held.fragments,
+            outlines=held.outlines,
+            polygons=held.polygons,
+            regularised=held.regularised,
+        )
+
+
+class Shaper:
+    """Takes merged polygons in any order; gives them back shaped, each cluster once complete.
+
+    All that ``advance`` returns, taken together and sorted, depends on all that ``add``
+    was given, not on the calls it came in.
+
+    Args:
+        outline: How polygons are shaped.
+        height: Rows of the scene.
+        width: Columns of the scene.
+        cell: Largest extent of a cluster that is shaped as a whole.
+        few: New polygons for which it is worth looking whether clusters are complete.
+    """
+
+    def __init__(
+        self, *, outline: Outline, height: int, width: int, cell: int = CELL, few: int = FEW
+    ) -> None:
+        """Await polygons."""
+        self._outline = outline
+        self._cell = cell
+        self._few = few
+        # No outline leaves the scene: what is around it is fixed.
+        far = outline.gap + 1
+        sides = [
+            (-far, -far, width + far, 0),
+            (-far, height, width + far, height + far),
+            (-far, -far, 0, height + far),
+            (width, -far, width + far, height + far),
+        ]
+        self._outside = np.array([shapely.box(*side) for side in sides], object)
+        self._parts: list[Fragments] = []
+        self._new = 0
+        self._held = Held.of(Fragments.empty())
+
+    @property
+    def waiting(self) -> int:
+        """Polygons in memory."""
+        return self._new + len(self._held)
+
+    def add(self, fragments: Fragments) -> None:
+        """Take complete polygons in: merged, none of them given before."""
+        if len(fragments):
+            self._parts.append(fragments)
+            self._new += len(fragments)
+
+    def advance(self, *, front: float, unmerged: Int64, now: bool = False) -> Shaped:
+        """Return the polygons whose clusters are complete, or none as yet.
+
+        Args:
+            front: All that lies above this row was added or is not yet merged.
+            unmerged: Boxes of what is not yet merged: (n, 4) as x, y, x, y.
+            now: Whether to look even where little has come since the last time.
+        """
+        # Looking costs as much as all that is held, so let that double.
+        if not now and self._new < max(self._few, len(self._held)):
+            return Shaped.of(Held.of(Fragments.empty()))
+        held = self._held.joined(Held.of(Fragments.concatenate(self._parts)))
+        self._parts, self._new = [], 0
+        if not len(held):
+            return Shaped.of(held)
+        near = _neighbours(held.outlines, self._outline.gap)
+        self._settle(held, near, _open(held.outlines, self._outline.gap, front, unmerged))
+        ready = held.final & ~held.given
+        held.given |= ready
+        # A polygon that is given stays known to neighbours that wait.
+        one, two = near
+        needed = ~held.given
+        needed[one[~held.given[two]]] = True
+        self._held = held.take(needed)
+        return Shaped.of(held.take(ready))
+
+    def finish(self) -> Shaped:
+        """Return all that is left, after the last polygon was added."""
+        return self.advance(front=np.inf, unmerged=np.empty((0, 4), np.int64), now=True)
+
+    def _settle(self, held: Held, near: tuple[Int64, Int64], waits: Flags) -> None:
+        """Shape all that can be: whole clusters, borders of large ones, what these enclose."""
+        one, two = near
+        clusters = connected(one, two, len(held))
+        held.large |= self._oversize(held.outlines, clusters)[clusters]
+        held.large = _any(clusters, held.large)
+        border = held.large & self._on_lattice(held.outlines)
+        left = ~held.final
+        self._shape_borders(held, near, border, np.flatnonzero(left & border & ~waits))
+        inner = ~(border[one] | border[two])
+        clusters = connected(one[inner], two[inner], len(held))
+        # Who has a border beside that is not shaped yet waits for it.
+        waits = waits & ~border
+        waits[one[(border & ~held.final)[two]]] = True
+        whole = left & ~border & ~_any(clusters, waits)
+        members = np.flatnonzero(whole)
+        fixed = np.zeros(len(held), bool)
+        fixed[two[whole[one]]] = True
+        made, flags = self._outline.shaped(
+            held.outlines[members],
+            np.concatenate([held.polygons[fixed & border], self._outside]),
+            clusters[members],
+        )
+        held.settle(members, made, flags)
+
+    def _shape_borders(
+        self, held: Held, near: tuple[Int64, Int64], border: Flags, places: Int64
+    ) -> None:
+        """Shape borders: clear of old outlines, and of what earlier borders may become."""
+        one, two = near
+        starts = np.searchsorted(one, np.arange(len(held) + 1))
+        beside = [two[starts[place] : starts[place + 1]] for place in places.tolist()]
+        earlier = [
+            others[border[others] & (others < place)]
+            for place, others in zip(places, beside, strict=True)
+        ]
+        rivals = np.unique(np.concatenate([*earlier, np.empty(0, np.int64)]))
+        claims = self._outline.attempts(held.outlines[rivals])
+        around = []
+        for others, before in zip(beside, earlier, strict=True):
+            known = np.searchsorted(rivals, before)
+            parts = [held.outlines[others], self._outside, *(claim[known] for claim in claims)]
+            around.append(np.concatenate(parts))
+        made, flags = self._outline.alone(held.outlines[places], around)
+        held.settle(places, made, flags)
+
+    def _oversize(self, outlines: Polygons, clusters: Int64) -> Flags:
+        """Tell which clusters are wider or higher than a cell."""
+        boxes = np.full((clusters.max() + 1, 4), np.inf)
+        np.minimum.at(boxes, clusters, shapely.bounds(outlines) * (1, 1, -1, -1))
+        extents = -boxes[:, 2:] - boxes[:, :2]
+        return np.asarray((extents > self._cell).any(axis=1), bool)
+
+    def _on_lattice(self, outlines: Polygons) -> Flags:
+        """Tell which polygons a line of the lattice goes through, or passes closely."""
+        bounds, half = shapely.bounds(outlines), self._outline.gap / 2
+        low = np.floor(np.maximum(bounds[:, :2] - half, 0) / self._cell)
+        high = np.floor((bounds[:, 2:] + half) / self._cell)
+        return np.asarray((low != high).any(axis=1), bool)
+
+
+def _neighbours(outlines: Polygons, gap: float) -> tuple[Int64, Int64]:
+    """Return who is near whom, both ways, sorted; nobody where there is no gap."""
+    if gap == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    one, two = shapely.STRtree(outlines).query(outlines, predicate="dwithin", distance=gap)
+    one, two = one[one != two], two[one != two]
+    order = np.lexsort((two, one))
+    return one[order], two[order]
+
+
+def _open(outlines: Polygons, gap: float, front: float, unmerged: Int64) -> Flags:
+    """Tell which polygons may get neighbours yet."""
+    if gap == 0:
+        return np.zeros(len(outlines), bool)
+    bounds = shapely.bounds(outlines)
+    waits = np.zeros(len(outlines), bool)
+    waits[bounds[:, 3] + gap >= front] = True
+    grown = unmerged + np.array([-gap, -gap, gap, gap])
+    boxes = np.asarray(shapely.box(*grown.T), object)
+    waits[shapely.STRtree(outlines).query(boxes)[1]] = True
+    return waits
+
+
+def _any(clusters: Int64, flags: Flags) -> Flags:
+    """Return for each whether any of its cluster is True."""
+    return np.bincount(clusters, flags, minlength=1)[clusters] > 0
