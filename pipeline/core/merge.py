@@ -47,6 +47,10 @@ class Merger:
         """Polygons kept because a seam of their cluster is open."""
         return self._pool.waiting
 
+    def boxes(self) -> Int64:
+        """Return the boxes of the polygons kept: (waiting, 4) as x, y, x, y."""
+        return self._pool.boxes()
+
     @property
     def room(self) -> int:
         """Places in memory for polygons that wait; it follows ``waiting`` down again."""
