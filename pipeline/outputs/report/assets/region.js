@@ -26,7 +26,8 @@ byId("figures").append(
   numberCard("Scenes mapped", count("done"), `of ${whole(scenes.length)}`),
   numberCard("Scenes failed", count("failed"), count("failed") ? "listed below" : "none"),
   numberCard("Added", changes ? changes.added.count : null, changes ? "since the run before" : "no earlier run to compare with"),
-  numberCard("Removed", changes ? changes.removed.count : null, changes ? "since the run before" : "no earlier run to compare with"));
+  numberCard("Removed", changes ? changes.removed.count : null, changes ? "since the run before" : "no earlier run to compare with"),
+  numberCard("Changed", changes ? changes.changed.count : null, changes ? "of outline or size" : "no earlier run to compare with"));
 
 // The map: one SVG whose view box moves.
 const view = { x: 0, y: 0, width: map.width, height: map.height };
@@ -34,8 +35,11 @@ const svg = draw("svg", { id: "map", class: "region-map", preserveAspectRatio: "
   "aria-label": `Map of ${plural(scenes.length, "scene")}` });
 function look() {
   svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
-  for (const dot of svg.querySelectorAll("circle")) dot.setAttribute("r", (view.width / map.width) * 4);
+  // Dots keep their size on the screen.
+  const pixel = Math.max(view.width / (svg.clientWidth || map.width), view.height / (svg.clientHeight || map.height));
+  for (const dot of svg.querySelectorAll("circle")) dot.setAttribute("r", 3.5 * pixel);
 }
+new ResizeObserver(() => look()).observe(svg);
 function zoom(factor, x = view.x + view.width / 2, y = view.y + view.height / 2) {
   if (view.width * factor > 4 * map.width || view.width * factor < map.width / 500) return;
   view.x = x - (x - view.x) * factor;
@@ -115,7 +119,7 @@ addEventListener("pointermove", (event) => {
 byId("map-note").textContent = map.note;
 
 byId("failures").append(failures.length
-  ? table("", ["scene", "tried", "why"], failures.map((one) => [one.key, plural(one.attempts, "time"), make("span", { class: "wrap" }, one.reason || "n/a")]))
+  ? table("", ["scene", "tried", "why"], failures.map((one) => [make("span", { class: "wrap" }, one.key), plural(one.attempts, "time"), make("span", { class: "wrap" }, one.reason || "n/a")]))
   : make("p", {}, "No scene has failed."));
 
 if (changes) {
@@ -160,5 +164,5 @@ byId("history").append(
   bars("Scenes tried", [{ key: "mapped", kind: "done", name: "mapped" }, { key: "failed", kind: "failed", name: "failed" }], "Mapped, and above them failed."),
   bars("Changes", [{ key: "added", kind: "added", name: "added" }, { key: "removed", kind: "removed", name: "removed", down: true }], "Added upwards, removed downwards."));
 byId("runs").append(table("", ["run", "began", "state", "mapped", "failed", "footprints", "added", "removed", "changed"],
-  runs.slice().reverse().map((run) => [run.run, run.began, run.state, ...["mapped", "failed", "footprints", "added", "removed", "changed"].map((key) => whole(run[key]))])));
+  runs.slice().reverse().map((run) => [run.run, run.began, make("span", { class: "wrap short" }, run.state), ...["mapped", "failed", "footprints", "added", "removed", "changed"].map((key) => whole(run[key]))])));
 document.documentElement.dataset.ready = "yes";
