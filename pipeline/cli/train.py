@@ -26,17 +26,20 @@ def train(
     _log_to_stderr()
     with failing():
         try:
-            from pipeline.training.fit import fit
+            import lightning
+            import torchgeo
         except ModuleNotFoundError as error:
             from pipeline.errors import ConfigError
 
             raise ConfigError(f"{error}; training needs: pip install 'overtile[train]'") from error
-        if show_batch is not None:
-            from pipeline.training.show import show
+        del lightning, torchgeo
+        from pipeline.training.fit import fit, preview
 
-            summary = show(config, out, show_batch)
-        else:
-            summary = fit(config, out, resume=resume)
+        summary = (
+            fit(config, out, resume=resume)
+            if show_batch is None
+            else preview(config, out, show_batch)
+        )
     if summary:
         sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 

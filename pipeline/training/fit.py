@@ -22,6 +22,7 @@ from torch import nn
 from pipeline.errors import ConfigError
 from pipeline.training import network as networks
 from pipeline.training import state as states
+from pipeline.training.batches import draw_batch
 from pipeline.training.callbacks import Advance, Clock, Keeper, Progress, Scorer, note, restore
 from pipeline.training.config import TrainingConfig, read_config
 from pipeline.training.data import Data, read_data
@@ -29,6 +30,7 @@ from pipeline.training.leaks import check_leaks
 from pipeline.training.module import Segmenter
 from pipeline.training.places import Place
 from pipeline.training.ship import card_of, write_model
+from pipeline.training.show_batch import show_batch
 from pipeline.training.validate import Trial, answers, chosen, reported, trials
 
 log = logging.getLogger(__name__)
@@ -89,6 +91,26 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
     if not trainer.is_global_zero:
         return {}
     return finish(run, module)
+
+
+def preview(config_path: Path, out_dir: Path, picture: Path) -> dict[str, Any]:
+    """Draw the first batch as the network will see it; train nothing.
+
+    Args:
+        config_path: YAML, see `TrainingConfig`.
+        out_dir: Keeps made scenes.
+        picture: The PNG to be.
+
+    Raises:
+        ConfigError: Config or data are unusable.
+        SceneError: A scene cannot be trained on.
+        ExportError: The picture cannot be written.
+    """
+    config = read_config(config_path)
+    data = read_data(config, cache=out_dir)
+    names = [known.name for known in config.classes] + ["interior"] * config.targets.interior
+    show_batch(draw_batch(data.train, data.made, config, 0), picture, names=names)
+    return {"picture": str(picture), "crops": config.batch}
 
 
 def _trainer(run: Run, state: dict[str, Any] | None) -> pl.Trainer:
