@@ -66,6 +66,33 @@ def _own(place: str, kit: Kit, *, choices: frozenset[str] = POOLED, **fixed: Any
     return make
 
 
+MOBILE = {
+    "in_channels": 3,
+    "classes": 1,
+    "encoder_depth": 5,
+    "decoder_channels": (256, 128, 64, 32, 16),
+    "encoder_weights": None,
+    "activation": None,
+}
+"""What our own MobileNetV2 U-Net can be told, and what it takes where it is not."""
+
+
+def _smp_unet(**arguments: Any) -> nn.Module:
+    """Return our equal of smp's U-Net where there is one, which spares its imports."""
+    told = {**MOBILE, **arguments}
+    if (
+        told.pop("encoder_name", None) != "mobilenet_v2"
+        or told.keys() != MOBILE.keys()
+        or told["activation"] is not None
+        or told["encoder_depth"] not in (1, 2, 3, 4, 5)
+        or len(told["decoder_channels"]) != told["encoder_depth"]
+    ):
+        return _smp("Unet", **arguments)
+    from pipeline.models.networks.mobile import MobileUNet
+
+    return MobileUNet(told["in_channels"], told["classes"], told["decoder_channels"])
+
+
 def _smp(decoder: str, **arguments: Any) -> nn.Module:
     import segmentation_models_pytorch as smp
 
@@ -109,7 +136,11 @@ NETWORKS: dict[str, Entry] = {
         make=_own("volume:unet_3d", Kit(normalisation="batch", dims=3)), halved=3, dims=3
     ),
     **{
-        name: Entry(make=partial(_smp, decoder), depth="encoder_depth", halved=5)
+        name: Entry(
+            make=_smp_unet if name == "smp_unet" else partial(_smp, decoder),
+            depth="encoder_depth",
+            halved=3 if name == "smp_pspnet" else 5,
+        )
         for name, decoder in DECODERS.items()
     },
 }
