@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.grid import Sampling
+from pipeline.core.separate import Doubt, Separation
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
@@ -28,6 +29,9 @@ CARD = ModelCard(
     inputs=Inputs(bands=("red",), mean=(0.5,), std=(0.2,)),
     outputs=Outputs(classes=(Class(name="building", colour="#e6550d"),)),
     terms=Terms(license="Apache-2.0"),
+)
+SEPARATION = Separation(
+    channel=1, threshold=1, opening=1, reach=1, doubt=Doubt(least=1, doubling=1)
 )
 BLEND = CARD.model_copy(
     update={
@@ -116,6 +120,7 @@ def plan(tmp_path: Path) -> ScenePlan:
         {"bands": (2,)},
         {"stretch": Stretch(low=1, high=2)},
         {"threshold": 3},
+        {"separation": SEPARATION},
         {"edge": "constant"},
         {"engine": "torch 2"},
         {"task": "other"},
@@ -130,6 +135,33 @@ def test_a_tiles_key_is_made_of_all_its_bytes_depend_on(
     other = replace(plan, **change)
     assert other.key(core) != plan.key(core)
     assert (other.digest == plan.digest) == ("engine" in change)
+
+
+def test_separation_that_differs_in_anything_has_another_key(plan: ScenePlan) -> None:
+    core = next(plan.grid.cores())
+    ways = [
+        None,
+        SEPARATION,
+        replace(SEPARATION, threshold=2),
+        replace(SEPARATION, opening=2),
+        replace(SEPARATION, reach=2),
+        replace(SEPARATION, channel=2),
+        replace(SEPARATION, doubt=Doubt(least=2, doubling=1)),
+    ]
+    assert len({replace(plan, separation=way).key(core) for way in ways}) == len(ways)
+
+
+def test_the_halo_grows_by_what_separation_looks_at() -> None:
+    for extra, halo in ((0, 176), (11, 176), (12, 192), (24, 192)):
+        grid = make_grid(
+            CARD,
+            info(900, 900),
+            same(900, 900),
+            tile=None,
+            max_memory=4 * 10**9,
+            extra=extra,
+        )
+        assert grid.halo == halo
 
 
 def test_tiles_of_one_plan_have_different_keys(plan: ScenePlan) -> None:
