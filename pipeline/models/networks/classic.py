@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
 
 from torch import nn
 
 from pipeline.models.networks.kit import Kit, initialise
 from pipeline.models.networks.shape import Decoder, Encoder, Heads, UNet
-
-Padding = Literal["padded", "valid"]
 
 
 def valid_output(size: int, *, depth: int = 4) -> int:
@@ -76,7 +73,7 @@ def classic_unet(
     classes: int = 1,
     width: int = 64,
     depth: int = 4,
-    padding: Padding = "padded",
+    padding: str = "padded",
 ) -> UNet:
     """Return the U-Net of 2015 with He initialisation, as in the paper.
 
@@ -89,7 +86,7 @@ def classic_unet(
         classes: Channels out.
         width: Filters of the first level; each level doubles them.
         depth: Poolings.
-        padding: Whether convolutions keep the size.
+        padding: ``padded`` convolutions keep the size, ``valid`` ones do not.
 
     Raises:
         ValueError: The padding is neither, or does not go with the kit.

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.models.networks.classic import (
-    Padding,
     classic_unet,
     legal_inputs,
     valid_output,
@@ -21,7 +20,7 @@ def _parameters(network: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize("padding", ["padded", "valid"])
-def test_the_papers_network_has_its_31_million_parameters(padding: Padding) -> None:
+def test_the_papers_network_has_its_31_million_parameters(padding: str) -> None:
     with torch.device("meta"):
         network = classic_unet(Kit(), in_channels=1, classes=2, padding=padding)
     assert _parameters(network) == 31_030_658
