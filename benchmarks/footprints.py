@@ -1,9 +1,10 @@
 """Footprints: object F1 of the polygons after each step, on every labelled shared scene.
 
-``python -m benchmarks.footprints [--data DIR] [--model NAME] [PART...]`` maps each scene
-of ``train``, ``val`` and ``test`` whose name holds one of the parts (all without any), as
-`overtile map` does, once for each step, and scores it as `overtile evaluate` does. What is
-tuned is tuned on train and val; test is only reported. A model has seen the train places.
+``python -m benchmarks.footprints [--data DIR] [--model NAME] [--separate YAML] [PART...]``
+maps each scene of ``train``, ``val`` and ``test`` whose name holds one of the parts (all
+without any), as `overtile map` does, once for each step, and scores it as `overtile
+evaluate` does. What is tuned, such as ``--separate "{threshold: 0.6}"``, is tuned on train
+and val; test is only reported. A model has seen the train places.
 """
 
 from __future__ import annotations
@@ -65,13 +66,15 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.footprints")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", default=None)
+    parser.add_argument("--separate", type=yaml.safe_load, default=True)
     parser.add_argument("parts", nargs="*")
     chosen = parser.parse_args(arguments)
+    steps = STEPS | {"separated": {"separate": chosen.separate}}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for split, scene, truth in scenes(chosen.data, chosen.parts):
             row: dict[str, Any] = {"split": split, "scene": scene.stem}
-            for step, changes in STEPS.items():
+            for step, changes in steps.items():
                 task = load_task("buildings").model_dump(mode="json", exclude_none=True) | changes
                 task["model"] = chosen.model or task["model"]
                 path = Path(folder) / f"{step}.yaml"
