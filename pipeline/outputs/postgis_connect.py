@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _CONNECT_S = 10
-_WAIT_S = 60
+WAIT_S = 60
 
 
 @contextmanager
@@ -38,11 +38,11 @@ def transaction(url: str) -> Iterator[Connection[Any]]:
             connect_timeout=_connect_s(url),
             application_name="overtile",
         ) as connection:
-            connection.execute(f"SET LOCAL lock_timeout = '{_WAIT_S}s'")
+            connection.execute(f"SET LOCAL lock_timeout = '{WAIT_S}s'")
             yield connection
     except pg.Error as error:
         told = _without(secrets, " ".join(str(error).split()))
-        reason = f"another writer held it for {_WAIT_S} s" if _waited(error) else told
+        reason = f"another writer held it for {WAIT_S} s" if _waited(error) else told
     else:
         return
     # Outside of the handler: the error of the driver, which may hold the URL, is not chained.

@@ -261,10 +261,6 @@ def test_layers_of_any_columns_are_written_too(tmp_path: Path) -> None:
     assert dict(zip(frame["building_id"], frame["n_obs"], strict=True)) == {"a": 1, "b": 2}
 
 
-def test_pyogrio_is_guarded_and_rasterio_is_left_alone() -> None:
-    assert not {"OGR_VRT", "WFS", "GDALG"} & set(pyogrio().list_drivers())
-
-
 def _cut(path: Path, share: float) -> None:
     raw = path.read_bytes()
     path.write_bytes(raw[: int(len(raw) * share)])

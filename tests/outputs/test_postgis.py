@@ -19,6 +19,7 @@ from pyproj import CRS
 from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
 from pipeline.errors import ConfigError, ExportError
+from pipeline.outputs import postgis_connect
 from pipeline.outputs.checks.postgis import check_layer
 from pipeline.outputs.geoparquet import write_geoparquet
 from pipeline.outputs.postgis import Upserted, upsert, upsert_layer
@@ -206,6 +207,18 @@ def test_two_writers_at_once_take_turns(postgis: str) -> None:
     assert sorted(one.removed for one in done.values()) == [0, 30, 30, 30]
 
 
+def test_a_writer_that_waits_too_long_says_so(
+    postgis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(postgis, {"a": 1})
+    monkeypatch.setattr(postgis_connect, "WAIT_S", 1)
+    with psycopg.connect(postgis) as other:
+        other.execute("LOCK TABLE buildings IN ROW EXCLUSIVE MODE")
+        with pytest.raises(ExportError, match="another writer held it for 1 s; nothing in it"):
+            put(postgis, {"b": 1})
+    assert put(postgis, {"b": 1}).removed == 1
+
+
 def test_readers_see_the_old_rows_until_the_end(postgis: str) -> None:
     put(postgis, {"a": 1}, "r0")
     seen: list[dict[str, tuple[int, str]]] = []
@@ -377,9 +390,11 @@ def test_the_antimeridian_is_cut(postgis: str, tmp_path: Path, provenance: Where
         label=np.ones(1, np.int32),
         confidence=np.ones(1),
         area_m2=np.ones(1),
+        perimeter_m=np.full(1, 4.0),
         touches_scene_edge=np.zeros(1, bool),
         touches_aoi=np.zeros(1, bool),
         touches_failure=np.zeros(1, bool),
+        regularised=np.zeros(1, bool),
         row=np.zeros(1, np.int64),
         col=np.zeros(1, np.int64),
     )
