@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import ModelError
+from pipeline.errors import ConfigError, ModelError
 from pipeline.models.describe import described
+from pipeline.models.engine import TorchPredictor
 from pipeline.models.networks import NETWORKS, build, stride_of
+from pipeline.models.predictor import Stretch
 from tests.models.small import SHELF
 from tests.runs.scenery import blobs, pack, run, write_scene
 
@@ -152,3 +154,23 @@ def test_its_reach_is_honest(name: str) -> None:
     wanted = whole[..., halo : halo + core]
     assert wanted.std() > 0
     torch.testing.assert_close(tile[..., halo : halo + core], wanted, rtol=0, atol=1e-4)
+
+
+def test_a_network_of_one_size_refuses_others(tmp_path: Path) -> None:
+    arguments = _arguments("unetr")
+    network = described("unetr", arguments)
+    card = pack(
+        tmp_path / "m",
+        architecture="unetr",
+        stride=network.stride,
+        arguments=arguments,
+        network=network,
+        context="blend",
+    )
+    predictor = TorchPredictor(card, build("unetr", arguments).state_dict())
+    pixels = np.zeros((3, 80, 64), np.uint8)
+    with pytest.raises(ModelError, match="takes tiles of 64 px, not 80 x 64"):
+        predictor.predict(pixels, np.ones((80, 64), bool), Stretch(low=0, high=255))
+    scene = write_scene(tmp_path / "s.tif", np.zeros((3, 40, 40), np.uint8))
+    with pytest.raises(ConfigError, match="--tile 128: the network takes tiles of 64 px only"):
+        run(scene, tmp_path / "out", model=str(tmp_path / "m"), tile=128)
