@@ -27,7 +27,7 @@ class Fate(IntEnum):
     ALONE = 2
     """The other layer has mapped the place and shows no building there: added or removed."""
     UNSEEN = 3
-    """Less than half of it lies on ground that both layers have mapped."""
+    """Less than half of it lies on ground that both layers have mapped, or it was cut there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,13 @@ class Footing:
     """Area of each on common ground, in square degrees."""
     share: Float64[np.ndarray, " n"]
     """That over its whole area."""
+    cut: Bool[np.ndarray, " n"]
+    """True where the edge of its scene, or a failure, may have cut it."""
+
+    @property
+    def partial(self) -> Bool[np.ndarray, " n"]:
+        """True where so little is known of a footprint that it cannot be said to differ."""
+        return np.asarray((self.share < COVERED - _SLACK) | self.cut)
 
 
 def fates(
@@ -71,7 +78,7 @@ def fates(
     Footprints that show one building are taken together, however many they are: one block
     drawn as three houses is the same ground. Where that differs by more than the tolerance,
     they are paired one to one, best overlap first; pairs within it are the same, and all
-    others have changed.
+    others have changed. Where one of them was seen in part only, they are not judged.
 
     Args:
         pairs: Earlier and later footprints that show one building.
@@ -86,7 +93,7 @@ def fates(
     b = _sums(group, footing.area * ~early)
     shared = _sums(group, np.bincount(pairs.left, pairs.shared, count).astype(np.float64))
     whole = tolerance.holds(a, b, shared)
-    partial = _sums(group, (footing.share < COVERED - _SLACK).astype(np.float64)) > 0
+    partial = _sums(group, footing.partial.astype(np.float64)) > 0
 
     same = whole[group]
     alike = tolerance.holds(footing.area[pairs.left], footing.area[pairs.right], pairs.shared)

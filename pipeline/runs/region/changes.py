@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
-from jaxtyping import Float64, Int64
-from shapely.geometry.base import BaseGeometry
+from jaxtyping import Int64
 
 from pipeline.core.conflate.compare import Fate, Footing, Tolerance, fates
 from pipeline.core.conflate.conflation import z_order
-from pipeline.core.conflate.pairs import Outlines, Pairs, joined, same_building
-from pipeline.core.conflate.sightings import near_part, share_within
+from pipeline.core.conflate.pairs import Pairs, joined, same_building
 from pipeline.errors import ConfigError
 from pipeline.outputs.atomic import write_faults
 from pipeline.outputs.geoparquet import ROWS_PER_GROUP
 from pipeline.outputs.layer import write_layer, write_layer_geojson
+from pipeline.runs.region.ground import common_ground, cut, footing
 from pipeline.runs.region.layer_file import Layer, read_layer
 
-_AT_ONCE = 4096
 _MOMENT = pa.timestamp("ms", tz="UTC")
 SCHEMA = pa.schema(
     [
@@ -71,9 +67,9 @@ class ChangeSummary:
     unchanged_before: Amount
     """The same in the earlier layer."""
     unseen_before: Amount
-    """Footprints of the later layer on ground that was not mapped in the earlier run."""
+    """Footprints of the later layer on ground that the earlier run mapped in part or not at all."""
     unseen_after: Amount
-    """Footprints of the earlier layer on ground that was not mapped in the later run."""
+    """Footprints of the earlier layer on ground that the later run mapped in part or not at all."""
 
 
 def changes(
@@ -100,8 +96,8 @@ def changes(
             raise ConfigError(f"{name} is {value}, and must lie in 0..1")
     layers = read_layer(before), read_layer(after)
     labels = sorted({n for layer in layers for n in layer.table["class"].unique().to_pylist()})
-    ground = _common(*(layer.coverage for layer in layers))
-    (early, early_share), (late, late_share) = (_on(ground, layer, labels) for layer in layers)
+    ground = common_ground(*(layer.coverage for layer in layers))
+    (early, early_share), (late, late_share) = (footing(ground, layer, labels) for layer in layers)
     count = len(early)
     both = joined(early, late)
     there = np.flatnonzero(both.area > 0)
@@ -109,7 +105,12 @@ def changes(
     ids = [one for layer in layers for one in layer.table["building_id"].to_pylist()]
     fate = fates(
         pairs,
-        Footing(before=count, area=both.area, share=np.concatenate([early_share, late_share])),
+        Footing(
+            before=count,
+            area=both.area,
+            share=np.concatenate([early_share, late_share]),
+            cut=cut(layers),
+        ),
         tolerance=Tolerance(iou=iou, area=area),
         precedence=_precedence(pairs, ids),
     )
@@ -119,54 +120,6 @@ def changes(
     write_layer(out / "changes.parquet", _groups(table), schema=SCHEMA, notes={})
     write_layer_geojson(out / "changes.geojson", _groups(table), key="id")
     return _summary(layers, fate)
-
-
-def _common(one: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
-    """Return the area of both; an area itself where they are equal, to the last bit."""
-    if one.equals_exact(other, 0.0):
-        return one
-    # Overlays of a and b, and of b and a, may differ in the last bits.
-    first, second = sorted((one, other), key=lambda shape: shapely.to_wkb(shape))
-    found: BaseGeometry = shapely.intersection(first, second)
-    return found
-
-
-def _on(
-    ground: BaseGeometry, layer: Layer, labels: list[str]
-) -> tuple[Outlines, Float64[np.ndarray, " n"]]:
-    """Return what of each footprint lies on common ground, and the share of it that does."""
-    whole = layer.outlines(labels)
-    share = np.zeros(len(layer))
-    cut: dict[int, BaseGeometry] = {}
-    area, bounds = whole.area.copy(), whole.bounds.copy()
-    for start in range(0, len(layer), _AT_ONCE):
-        rows = np.arange(start, min(start + _AT_ONCE, len(layer)))
-        shapes = whole.load(rows)
-        share[rows] = share_within(shapes, ground)
-        beyond = rows[(share[rows] < 1) & (share[rows] > 0)]
-        if len(beyond):
-            parts = _areas(shapely.intersection(whole.load(beyond), near_part(ground, shapes)))
-            cut.update(zip(beyond.tolist(), parts, strict=True))
-            area[beyond], bounds[beyond] = shapely.area(parts), shapely.bounds(parts)
-    area[share == 0] = 0.0
-
-    def load(rows: Int64[np.ndarray, " k"]) -> Any:
-        found = layer.load(rows)
-        for at, row in enumerate(rows.tolist()):
-            if row in cut:
-                found[at] = cut[row]
-        return found
-
-    return Outlines(bounds=bounds, area=area, label=whole.label, load=load), share
-
-
-def _areas(shapes: Any) -> Any:
-    """Return the areas among the parts of each shape."""
-    found = shapes.copy()
-    for at in np.flatnonzero(shapely.get_type_id(shapes) > shapely.GeometryType.POLYGON).tolist():
-        parts = shapely.get_parts(shapely.get_parts(shapes[at]))
-        found[at] = shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
-    return found
 
 
 def _counted(pairs: Pairs, rows: Int64[np.ndarray, " n"]) -> Pairs:

@@ -142,6 +142,17 @@ def test_a_building_that_one_run_saw_only_a_part_of_has_not_changed(tmp_path: Pa
     assert counts(changes(early, nothing, tmp_path / "3"))["removed"] == 1
 
 
+def test_a_building_that_was_cut_cannot_be_said_to_differ(tmp_path: Path) -> None:
+    whole, part = square(0, 0), box(0, 0, 4, 10)
+    views = [View(key="a", houses=(part,), frame=WORLD, cut=(cut,)) for cut in (True, False)]
+    cut, seen = (built(tmp_path, name, [v]) for name, v in zip("ab", views, strict=True))
+    late = of(tmp_path, "late", [whole])
+    summary = changes(cut, late, tmp_path / "1")
+    assert counts(summary) == NOTHING
+    assert (summary.unseen_before.count, summary.unseen_after.count) == (1, 1)
+    assert counts(changes(seen, late, tmp_path / "2"))["changed"] == 1
+
+
 def test_files_that_are_no_layers_and_tolerances_beyond_one_are_refused(tmp_path: Path) -> None:
     (scene,) = mapped(tmp_path, [View(key="a", houses=(square(0, 0),), frame=WORLD)])
     layer = of(tmp_path, "layer", [square(0, 0)])
