@@ -33,13 +33,14 @@ def train(
 
             raise ConfigError(f"{error}; training needs: pip install 'overtile[train]'") from error
         del lightning, torchgeo
-        from pipeline.training.fit import fit, preview
+        if show_batch is not None:
+            from pipeline.training.show import show
 
-        summary = (
-            fit(config, out, resume=resume)
-            if show_batch is None
-            else preview(config, out, show_batch)
-        )
+            summary = show(config, out, show_batch)
+        else:
+            from pipeline.training.fit import fit
+
+            summary = fit(config, out, resume=resume)
     if summary:
         sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 

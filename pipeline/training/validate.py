@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.core.scores.bootstrap import draws, interval, share, totals
 from pipeline.core.scores.rand import rand_error
 from pipeline.core.scores.salt import salt_scores
 from pipeline.training.batches import normalised
@@ -18,9 +17,6 @@ from pipeline.training.config import ScoreConfig, TrainingConfig
 from pipeline.training.objective import probabilities
 from pipeline.training.places import Level, Place
 from pipeline.training.scores import marked_objects, objects, plain_objects, predict
-
-BLOCKS = 8
-"""A scene is divided into 8 x 8 blocks, which are drawn again for its intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +128,9 @@ def chosen(found: Sequence[Trial], score: ScoreConfig) -> Trial:
 def _trial(
     said: Sequence[Answer], config: TrainingConfig, *, threshold: float, least_px: int
 ) -> Trial:
-    counts = np.array([_pixels(one, threshold, least_px, len(config.classes)) for one in said])
+    counts = np.array([pixels_of(one, threshold, least_px, len(config.classes)) for one in said])
     tp, fp, fn = counts.reshape(-1, 3).sum(axis=0)
-    scores = _scores(said, counts, config, threshold=threshold)
+    scores = scores_of(said, counts, config, threshold=threshold)
     return Trial(
         threshold=threshold,
         least_px=least_px,
@@ -145,13 +141,13 @@ def _trial(
     )
 
 
-def _mask(one: Answer, threshold: float, least_px: int) -> NDArray[np.bool_]:
+def mask_of(one: Answer, threshold: float, least_px: int) -> NDArray[np.bool_]:
     """Return (rows, cols) of the first class."""
     mask = (one.probability[0] >= threshold) & one.level.known
     return mask if mask.sum() >= max(least_px, 1) else np.zeros_like(mask)
 
 
-def _pixels(one: Answer, threshold: float, least_px: int, classes: int) -> list[int]:
+def pixels_of(one: Answer, threshold: float, least_px: int, classes: int) -> list[int]:
     """Return true positives, false positives and false negatives over the classes."""
     kinds = one.level.classes(one.level.instances)
     out = np.zeros(3, np.int64)
@@ -165,7 +161,7 @@ def _pixels(one: Answer, threshold: float, least_px: int, classes: int) -> list[
     return [int(count) for count in out]
 
 
-def _scores(
+def scores_of(
     said: Sequence[Answer],
     counts: NDArray[np.int64],
     config: TrainingConfig,
@@ -182,81 +178,16 @@ def _scores(
     if kind == "pixels":
         return np.asarray(2 * tp / np.maximum(2 * tp + fp + fn, 1.0), np.float64)
     return np.array(
-        [objects(_objects(one, threshold, config.targets.interior), one.level).f1 for one in said]
+        [objects(objects_of(one, threshold, config.targets.interior), one.level).f1 for one in said]
     )
 
 
-def _objects(one: Answer, threshold: float, interior: bool) -> NDArray[np.int32]:  # noqa: FBT001 - of the config
-    mask = _mask(one, threshold, 0)
+def objects_of(one: Answer, threshold: float, interior: bool) -> NDArray[np.int32]:  # noqa: FBT001 - of the config
+    """Return (rows, cols) numbered objects, parted by their interiors where there are some."""
+    mask = mask_of(one, threshold, 0)
     return marked_objects(mask, one.probability[-1]) if interior else plain_objects(mask)
 
 
 def _rand_error(one: Answer, threshold: float) -> float:
     truth = one.level.instances.astype(np.int64)
-    return rand_error(plain_objects(_mask(one, threshold, 0)).astype(np.int64), truth)
-
-
-def reported(
-    said: Sequence[Answer], config: TrainingConfig, best: Trial
-) -> dict[str, dict[str, float | list[float]]]:
-    """Return the figures at the chosen threshold with 95 % intervals: a row a place, or one.
-
-    Images are drawn again for the intervals, of places blocks of 8 x 8 a scene.
-    """
-    threshold, least = best.threshold, best.least_px
-    if config.images is not None:
-        return {"all images": _of_all(said, config, threshold=threshold, least_px=least)}
-    out: dict[str, dict[str, float | list[float]]] = {}
-    for one in said:
-        counts = _block_counts(one, threshold)
-        tp, fp, fn = counts.sum(axis=0)
-        again = totals(counts.astype(np.float64), draws(len(counts)))
-        iou = again[:, 0], again.sum(axis=1)
-        found = objects(plain_objects(_mask(one, threshold, 0)), one.level)
-        row: dict[str, float | list[float]] = {
-            "pixel_iou": round(float(tp / max(tp + fp + fn, 1)), 4),
-            "object_f1": round(found.f1, 4),
-        }
-        if config.targets.interior:
-            apart = objects(_objects(one, threshold, True), one.level)  # noqa: FBT003
-            row["marked_f1"] = round(apart.f1, 4)
-        between = interval(share(*iou))
-        if between is not None:
-            row["pixel_iou_95"] = [round(between.low, 4), round(between.high, 4)]
-        out[one.name] = row
-    return out
-
-
-def _of_all(
-    said: Sequence[Answer], config: TrainingConfig, *, threshold: float, least_px: int
-) -> dict[str, float | list[float]]:
-    counts = np.array([_pixels(one, threshold, least_px, len(config.classes)) for one in said])
-    scores = _scores(said, counts, config, threshold=threshold)
-    again = totals(np.asarray(scores[:, None], np.float64), draws(len(said)))[:, 0] / len(said)
-    tp, fp, fn = counts.sum(axis=0)
-    row: dict[str, float | list[float]] = {
-        config.score.kind: round(float(scores.mean()), 4),
-        "pixel_iou": round(float(tp / max(tp + fp + fn, 1)), 4),
-        "images": len(said),
-    }
-    if config.score.kind == "membranes":
-        known = sum(int(one.level.known.sum()) for one in said)
-        row["pixel_error"] = round(float((fp + fn) / max(known, 1)), 4)
-        row["rand_error"] = round(float(1.0 - scores.mean()), 4)
-    between = interval(again)
-    if between is not None:
-        row[f"{config.score.kind}_95"] = [round(between.low, 4), round(between.high, 4)]
-    return row
-
-
-def _block_counts(one: Answer, threshold: float) -> NDArray[np.int64]:
-    """Return (blocks, 3) true positives, false positives and false negatives."""
-    level, found = one.level, _mask(one, threshold, 0)
-    true = (level.instances > 0) & level.known
-    rows, cols = level.instances.shape
-    of_row, of_col = (np.arange(length) * BLOCKS // length for length in (rows, cols))
-    number = of_row[:, None] * BLOCKS + of_col[None, :]
-    parts = (found & true, found & ~true, ~found & true)
-    return np.stack(
-        [np.bincount(number[part], minlength=BLOCKS * BLOCKS) for part in parts], axis=1
-    )
+    return rand_error(plain_objects(mask_of(one, threshold, 0)).astype(np.int64), truth)

@@ -25,7 +25,8 @@ from pipeline.models.predictor import Stretch
 from pipeline.training import state as states
 from pipeline.training.config import ScheduleConfig, TrainingConfig, read_config
 from pipeline.training.data import read_data
-from pipeline.training.fit import WEIGHTS, fit
+from pipeline.training.finish import WEIGHTS
+from pipeline.training.fit import fit
 from pipeline.training.module import Segmenter, chance_of, rate_at
 from pipeline.training.network import build, unfold_norms
 from pipeline.training.sampler import CropSampler

@@ -1,0 +1,139 @@
+"""What a training step costs, per network: forward, backward, data, and Lightning around it.
+
+``python -m benchmarks.training`` (two minutes); names of networks as arguments choose some.
+Data is one made scene; drawing crops from larger scenes costs the same.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks._report import tell
+from pipeline.scenes.made import settlement
+from pipeline.training.callbacks import Clock
+from pipeline.training.config import TrainingConfig
+from pipeline.training.data import Data
+from pipeline.training.draws import Draws
+from pipeline.training.finish import Run
+from pipeline.training.fit import quiet, trainer_of
+from pipeline.training.module import Segmenter
+from pipeline.training.places import level_of, make_place
+from pipeline.training.sampler import CropSampler, loader
+
+STEPS = 12
+WARM = 3
+"""Steps before the clock starts: compiling, first touches of memory."""
+NETWORKS: dict[str, dict[str, Any]] = {
+    "buildings": {"name": "smp_unet"},
+    "unet 16": {"name": "unet", "width": 16, "depth": 4},
+    "unet 64": {"name": "unet", "width": 64, "depth": 4},
+    "dropout_unet": {"name": "dropout_unet"},
+    "residual_unet": {"name": "residual_unet"},
+    "attention_unet": {"name": "attention_unet", "width": 16},
+    "multires_unet": {"name": "multires_unet"},
+    "resnet18": {
+        "name": "smp_unet",
+        "encoder_name": "resnet18",
+        "encoder_depth": 4,
+        "decoder_channels": [128, 64, 32, 16],
+    },
+}
+
+
+def config_of(network: dict[str, Any], *, steps: int) -> TrainingConfig:
+    """Return the buildings recipe around a network."""
+    return TrainingConfig.model_validate(
+        {
+            "places": [{"name": "made", "scenes": ["made"], "labels": "made"}],
+            "network": network,
+            "schedule": {"steps": steps, "warmup": 0, "decay": 0},
+            "log_every": steps,
+            "save_every": steps + 1,
+        }
+    )
+
+
+def plain(draws: Draws, config: TrainingConfig) -> tuple[float, float]:
+    """Return the seconds and the drawing of steps in a bare loop."""
+    module = Segmenter(config, draws)
+    optimizer = module.configure_optimizers()
+    batches = iter(loader(CropSampler(draws, steps=range(WARM + STEPS))))
+    drawing = began = 0.0
+    for step in range(WARM + STEPS):
+        if step == WARM:
+            began, drawing = time.perf_counter(), 0.0
+        asked = time.perf_counter()
+        batch = next(batches)
+        drawing += time.perf_counter() - asked
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = module.training_step(batch, step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        module.configure_gradient_clipping(optimizer)
+        optimizer.step()
+        module.advance()
+    return (time.perf_counter() - began) / STEPS, drawing / STEPS
+
+
+def driven(draws: Draws, config: TrainingConfig) -> float:
+    """Return the seconds of a step that Lightning drives, the warm ones left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Data(train=tuple(draws.places), made=(), validation=(), test=())
+        run = Run(config=config, data=data, folder=Path(folder), clock=Clock())
+        module = Segmenter(config, draws)
+        with quiet():
+            trainer = trainer_of(run, None)
+            ends = _Ends()
+            trainer.callbacks.append(ends)  # type: ignore[attr-defined]  # a list
+            trainer.fit(module)
+    return (ends.at[-1] - ends.at[WARM - 1]) / STEPS
+
+
+class _Ends(Clock):
+    """When steps ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at: list[float] = []
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Look at the clock."""
+        self.at.append(time.perf_counter())
+
+
+def main() -> None:
+    """Measure and tell."""
+    wanted = sys.argv[1:] or list(NETWORKS)
+    scene = settlement(seed=7, height=768, width=768, pixel_m=0.2)
+    level = level_of(scene.image, scene.instances, pixel_m=0.2, sigma=4.0)
+    place = make_place("made", [level], share=1.0, sigma=4.0)
+    rows = []
+    for name in wanted:
+        config = config_of(NETWORKS[name], steps=WARM + STEPS)
+        draws = Draws(places=[place], made=[], config=config)
+        seconds, drawing = plain(draws, config)
+        around = driven(draws, config)
+        rows.append(
+            {
+                "network": name,
+                "parameters_M": sum(
+                    value.numel() for value in Segmenter(config, draws).network.parameters()
+                )
+                / 1e6,
+                "plain_s": seconds,
+                "lightning_s": around,
+                "lightning_over_plain": around / seconds,
+                "data_share": drawing / seconds,
+            }
+        )
+    tell("training, batch 8 x 256 px", rows)
+
+
+if __name__ == "__main__":
+    main()
