@@ -9,6 +9,7 @@ from pipeline.cli.demo import demo
 from pipeline.cli.evaluate import evaluate
 from pipeline.cli.map import map_
 from pipeline.cli.models import models
+from pipeline.cli.region import region
 from pipeline.cli.train import train
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app.command("evaluate", no_args_is_help=True)(evaluate)
 app.command("check", no_args_is_help=True)(check)
 app.command("demo")(demo)
 app.command("train", no_args_is_help=True)(train)
+app.add_typer(region, name="region", help="Map a region again and again.")
 app.add_typer(models, name="models", help="List models and show their cards.")
 
 

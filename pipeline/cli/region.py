@@ -1,0 +1,87 @@
+"""``overtile region``: places that are mapped again and again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+region = typer.Typer(no_args_is_help=True)
+File = Annotated[Path, typer.Argument(help="The region's YAML file.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(help="Folder that the file's paths start at and stay in; its own if left out."),
+]
+
+
+@region.command("plan")
+def plan(file: File, root: Root = None) -> None:
+    """Say what a run would do; maps nothing and writes nothing."""
+    from pipeline.cli.exits import failing
+    from pipeline.runs.region.clock import utc_now
+    from pipeline.runs.region.plan import plan_summary
+    from pipeline.runs.region.site import open_site
+
+    with failing():
+        summary = plan_summary(open_site(file, root=root), now=utc_now().timestamp())
+    _print(summary)
+    raise typer.Exit(3 if summary["failed"] else 0)
+
+
+@region.command("run")
+def run(file: File, root: Root = None) -> None:
+    """Map what is new or changed, and bring the layer up to date; safe to repeat."""
+    from pipeline.cli.exits import failing, report
+    from pipeline.runs.region.run import run_region
+    from pipeline.runs.region.site import open_site
+
+    with failing():
+        summary = run_region(open_site(file, root=root), tell=report)
+    _print(summary)
+    raise typer.Exit(3 if summary["failed"] or summary["faults"] else 0)
+
+
+@region.command("status")
+def status(
+    file: File,
+    root: Root = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Say how a region stands: scenes, failures, runs, what is mapped."""
+    from pipeline.cli.exits import failing
+    from pipeline.runs.region.clock import utc_now
+    from pipeline.runs.region.site import open_site
+    from pipeline.runs.region.status import lines
+    from pipeline.runs.region.status import status as status_of
+
+    with failing():
+        found = status_of(open_site(file, root=root), now=utc_now())
+    if as_json:
+        _print(found)
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in lines(found))
+
+
+@region.command("changes")
+def changes(
+    file: File,
+    out: Annotated[Path, typer.Option(help="Folder for changes.geojson and changes.parquet.")],
+    before: Annotated[int | None, typer.Option(help="Earlier run; the last but one.")] = None,
+    after: Annotated[int | None, typer.Option(help="Later run; the last.")] = None,
+    root: Root = None,
+) -> None:
+    """Write what changed between the layers of two runs."""
+    from pipeline.cli.exits import failing
+    from pipeline.runs.region.history import changes_between
+    from pipeline.runs.region.site import open_site
+
+    with failing():
+        found = changes_between(open_site(file, root=root), out=out, before=before, after=after)
+    _print(found)
+
+
+def _print(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

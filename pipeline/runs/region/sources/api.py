@@ -1,0 +1,63 @@
+"""Scenes of a STAC API."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.config.region import Api
+from pipeline.errors import SceneError
+from pipeline.runs.region.sources.candidate import Candidate, Listing
+from pipeline.runs.region.sources.items import Wanted
+from pipeline.scenes.names import redacted
+
+_TIMEOUT_S = (10, 60)
+
+
+def list_api(source: Api, *, wanted: Wanted, area: BaseGeometry | None) -> Listing:
+    """Return the wanted scenes that a search finds; an API that fails lists nothing."""
+    import requests
+    from pystac_client import Client
+    from pystac_client.exceptions import APIError
+
+    candidates: list[Candidate] = []
+    faults: list[str] = []
+    try:
+        client = Client.open(source.url, timeout=_TIMEOUT_S)
+        search = client.search(
+            collections=list(source.collections),
+            datetime=source.datetime,
+            bbox=None if area is None else area.bounds,
+            limit=min(250, source.limit + 1),
+            max_items=source.limit + 1,
+        )
+        items = list(search.items_as_dicts())
+    except (APIError, requests.RequestException, ValueError, KeyError, TypeError) as error:
+        told = str(error).partition("\n")[0][:300] or type(error).__name__
+        fault = f"{redacted(source.url)}: the API does not answer as one should ({told})"
+        return Listing(source=wanted.source, faults=(fault,), complete=False)
+    if len(items) > source.limit:
+        fault = f"{redacted(source.url)}: more than {source.limit} items; narrow it, or raise limit"
+        return Listing(source=wanted.source, faults=(fault,), complete=False)
+    for item in items:
+        try:
+            found = wanted.candidate(item, _base(item, source.url))
+        except SceneError as error:
+            faults.append(str(error))
+            continue
+        if found is not None:
+            candidates.append(found)
+    return Listing(source=wanted.source, candidates=tuple(candidates), faults=tuple(faults))
+
+
+def _base(item: Any, url: str) -> str:
+    """Return where an item is, by its own word if that is on the API's own host."""
+    links = item.get("links") if isinstance(item, dict) else None
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, dict) and link.get("rel") == "self":
+            href = str(link.get("href") or "")
+            if urlsplit(href)[:2] == urlsplit(url)[:2]:
+                return href
+    return url

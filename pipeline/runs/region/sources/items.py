@@ -1,0 +1,92 @@
+"""STAC items that a region wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.config.region import Filter, interval
+from pipeline.errors import SceneError
+from pipeline.runs.region.sources.candidate import Candidate
+from pipeline.runs.region.sources.files import local_token
+from pipeline.scenes.location import is_remote
+from pipeline.scenes.stac import scene_of_item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which items of a source become scenes."""
+
+    source: str
+    """Name of the source."""
+    chosen: Filter
+    """Date, cloud, asset."""
+    area: BaseGeometry | None
+    """Area of interest in longitude and latitude."""
+    root: Path
+    """Folder that local scenes lie in."""
+
+    def candidate(self, item: Any, base: str) -> Candidate | None:
+        """Return the scene of an item, or None where it is not wanted.
+
+        Raises:
+            SceneError: It is no item, or its scene may not be read.
+        """
+        try:
+            if not self._meets(item):
+                return None
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise SceneError(base, f"its item is broken ({error})", "mend the item") from error
+        ref = scene_of_item(item, base=base, asset=self.chosen.asset)
+        facts = item.get("properties") or {}
+        angle = facts.get("view:off_nadir")
+        token: str | None
+        if is_remote(ref.href):
+            checksum = dict(ref.options).get("sha256")
+            token = f"sha256:{checksum}" if checksum else None
+        else:
+            if not Path(ref.href).is_relative_to(self.root.resolve()):
+                raise SceneError(base, f"its scene lies outside {self.root}", "give another --root")
+            token = local_token(ref)
+        collection = item.get("collection") or ""
+        return Candidate(
+            scene=f"{self.source}: {collection}/{item['id']}",
+            source=self.source,
+            ref=ref,
+            token=token,
+            off_nadir=float(angle) if isinstance(angle, int | float) else None,
+        )
+
+    def _meets(self, item: Mapping[str, Any]) -> bool:
+        facts = item.get("properties") or {}
+        cloud = facts.get("eo:cloud_cover")
+        limit = self.chosen.max_cloud
+        if limit is not None and cloud is not None and float(cloud) > limit:
+            return False
+        if self.area is not None and item.get("bbox"):
+            sides = [float(side) for side in item["bbox"]]
+            half = len(sides) // 2
+            west, south, east, north = sides[0], sides[1], sides[half], sides[half + 1]
+            parts = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+            if not any(self.area.intersects(box(w, south, e, north)) for w, e in parts):
+                return False
+        return self.chosen.datetime is None or _within(facts, self.chosen.datetime)
+
+
+def _within(facts: Mapping[str, Any], text: str) -> bool:
+    """Return whether an item's time meets an interval; one without any does not."""
+    first = facts.get("datetime") or facts.get("start_datetime")
+    last = facts.get("datetime") or facts.get("end_datetime") or first
+    if first is None:
+        return False
+    begin, end = (datetime.fromisoformat(str(when)) for when in (first, last))
+    if begin.tzinfo is None or end.tzinfo is None:
+        raise ValueError(f"datetime {first!r} has no time zone")
+    after, before = interval(text)
+    return (after is None or end >= after) and (before is None or begin <= before)
