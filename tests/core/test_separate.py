@@ -228,6 +228,28 @@ def test_what_touches_is_complete_at_the_same_time() -> None:
     assert counts == [0, 2]
 
 
+def test_what_is_kept_of_instances_does_not_grow_with_what_was_finished() -> None:
+    # Two houses with a common wall across each second seam between rows of cores.
+    labels = np.zeros((16 * 200, 16), np.uint8)
+    labels.reshape(200, 16, 16)[:, 2:14, 1:15] = 1
+    markers = np.zeros(labels.shape, bool)
+    markers.reshape(200, 16, 16)[:, 4:12, 2:7] = True
+    markers.reshape(200, 16, 16)[:, 4:12, 9:13] = True
+    weights = weights_for(labels)
+    merger = Merger(height=labels.shape[0], width=16, doubt=SURE)
+    found, kept = [], []
+    for row in range(0, labels.shape[0], 8):
+        for col in (0, 8):
+            core = Window(row=row, col=col, height=8, width=8)
+            found.append(merger.add(core, *tile(labels, markers, weights, core, 4)))
+        kept.append(merger.waiting)
+    assert max(kept) == 2
+    assert merger.room < 1000
+    houses = Fragments.concatenate(found)
+    assert len(houses) == 2 * 200
+    assert set(houses.pixels.tolist()) == {12 * 7}
+
+
 @settings(deadline=None)
 @given(scene=scenes(), reach=st.sampled_from([1, 4, 30]))
 def test_instances_fill_the_mask_and_none_holds_two_markers(
