@@ -22,6 +22,7 @@ from pipeline.training.data import Data
 from pipeline.training.draws import Draws
 from pipeline.training.finish import Run
 from pipeline.training.fit import quiet, trainer_of
+from pipeline.training.live.callback import Live
 from pipeline.training.module import Segmenter
 from pipeline.training.places import level_of, make_place
 from pipeline.training.sampler import CropSampler, loader
@@ -85,7 +86,8 @@ def driven(draws: Draws, config: TrainingConfig) -> float:
     """Return the seconds of a step that Lightning drives, the warm ones left out."""
     with tempfile.TemporaryDirectory() as folder:
         data = Data(train=tuple(draws.places), made=(), validation=(), test=())
-        run = Run(config=config, data=data, folder=Path(folder), clock=Clock())
+        live = Live(Path(folder), config)
+        run = Run(config=config, data=data, folder=Path(folder), clock=Clock(), live=live)
         module = Segmenter(config, draws)
         with quiet():
             trainer = trainer_of(run, None)

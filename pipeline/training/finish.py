@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,12 @@ from torch import nn
 
 from pipeline.training import network as networks
 from pipeline.training import state as states
-from pipeline.training.callbacks import Clock, note
+from pipeline.training.callbacks import Clock
 from pipeline.training.config import TrainingConfig
 from pipeline.training.data import Data
 from pipeline.training.figures import reported
+from pipeline.training.live.callback import Live, final_page
 from pipeline.training.module import Segmenter
-from pipeline.training.places import Place
 from pipeline.training.ship import card_of, write_model
 from pipeline.training.validate import Trial, answers, chosen, trials
 
@@ -45,6 +44,8 @@ class Run:
     """Where it writes."""
     clock: Clock
     """How long it took."""
+    live: Live
+    """Shows it."""
 
 
 def averaged(module: Segmenter) -> nn.Module:
@@ -63,8 +64,9 @@ def score_now(run: Run, module: Segmenter) -> None:
     half = run.config.model_copy(
         update={"score": run.config.score.model_copy(update={"thresholds": (0.5,)})}
     )
-    best = chosen(trials(answers(network, run.data.validation, half), half), half.score)
-    note(run.folder, {"kind": "validation", "step": module.step, **asdict(best)})
+    said = answers(network, run.data.validation, half)
+    best = chosen(trials(said, half), half.score)
+    run.live.validated(said, best, step=module.step)
     log.info(
         "validation at step %d: %s %.4f, pixel IoU %.4f at threshold 0.5",
         module.step,
@@ -122,6 +124,7 @@ def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, A
         threshold=0.5, least_px=0, score=math.nan, precision=math.nan, recall=math.nan, iou=math.nan
     )
     scores: dict[str, Any] = {}
+    curve: list[Trial] = []
     if data.validation:
         said = answers(network, data.validation, config)
         curve = trials(said, config)
@@ -138,16 +141,21 @@ def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, A
             run.folder / "thresholds.json",
             json.dumps([asdict(trial) for trial in curve], indent=1).encode(),
         )
-        note(run.folder, {"kind": "validation", "step": config.schedule.steps, **asdict(best)})
+        run.live.validated(said, best, step=config.schedule.steps, done=True)
+        if not data.test:
+            final_page(run.folder, config, said, split="validation", found=best, trials=curve)
     if data.test:
-        scores["test"] = _test_scores(network, data.test, config, best)
+        said = answers(network, data.test, config)
+        scores["test"] = reported(said, config, best)
+        found = trials(said, _at(config, best))[0]
+        final_page(run.folder, config, said, split="test", found=found, trials=curve)
     return best, scores
 
 
-def _test_scores(
-    network: nn.Module, places: Sequence[Place], config: TrainingConfig, best: Trial
-) -> dict[str, Any]:
-    return reported(answers(network, places, config), config, best)
+def _at(config: TrainingConfig, best: Trial) -> TrainingConfig:
+    """Return a config that tries what was chosen, and nothing else."""
+    tried = {"thresholds": (best.threshold,), "least_px": (best.least_px,)}
+    return config.model_copy(update={"score": config.score.model_copy(update=tried)})
 
 
 def _without_paths(value: Any) -> Any:

@@ -20,6 +20,7 @@ from pipeline.training.config import read_config
 from pipeline.training.data import read_data
 from pipeline.training.finish import Run, finish, score_now
 from pipeline.training.leaks import check_leaks
+from pipeline.training.live.callback import Live
 from pipeline.training.module import Segmenter
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
     else:
         restore(module, state)
         log.info("going on after step %d", module.step)
-    run = Run(config=config, data=data, folder=out_dir, clock=Clock())
+    live = Live(out_dir, config)
+    run = Run(config=config, data=data, folder=out_dir, clock=Clock(), live=live)
     with quiet():
         trainer = trainer_of(run, state)
         if module.step < config.schedule.steps:
@@ -76,6 +78,7 @@ def trainer_of(run: Run, state: dict[str, Any] | None) -> pl.Trainer:
         run.clock,
         Progress(run.clock, run.folder, every=config.log_every),
         Keeper(run.clock, run.folder, every=config.save_every, state=state),
+        run.live,
         Scorer(lambda module: score_now(run, module), minutes=config.score_every_minutes),
     )
     if config.device == "cuda" and not torch.cuda.is_available():

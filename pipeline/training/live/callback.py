@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,15 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from pipeline.errors import ExportError
 from pipeline.training.callbacks import note
 from pipeline.training.config import TrainingConfig
 from pipeline.training.live.figures import validation_loss
 from pipeline.training.live.overlay import overlaid, picture_of
 from pipeline.training.live.page import Crops, crops_of, write_live, write_test
 from pipeline.training.validate import Answer, Trial
+
+log = logging.getLogger(__name__)
 
 PICTURES = 4
 """Crops that go to TensorBoard at each validation."""
@@ -36,7 +41,8 @@ class Live(pl.Callback):
         self._logger = trainer.logger
         if trainer.is_global_zero:
             step = int(getattr(pl_module, "step", 0))
-            write_live(self.folder, self.config, None, step=step)
+            with _going_on():
+                write_live(self.folder, self.config, None, step=step)
 
     def validated(
         self,
@@ -53,16 +59,14 @@ class Live(pl.Callback):
             best: Its figures, and the threshold that they were taken at.
             step: Steps taken.
             done: Whether this was the last validation.
-
-        Raises:
-            ExportError: The page could not be written.
         """
         crops = crops_of(said, self.config, threshold=best.threshold)
         figures = asdict(best) | {"loss": validation_loss(crops.parts("fixed"), self.config)}
         note(self.folder, {"kind": "validation", "step": step, **figures})
         if isinstance(self._logger, TensorBoardLogger):
             _to_tensorboard(self._logger.experiment, crops, figures, step)
-        write_live(self.folder, self.config, crops, step=step, done=done)
+        with _going_on():
+            write_live(self.folder, self.config, crops, step=step, done=done)
 
 
 def _to_tensorboard(writer: Any, crops: Crops, figures: dict[str, Any], step: int) -> None:
@@ -88,4 +92,14 @@ def final_page(
 ) -> None:
     """Write ``test.html`` for what was predicted of a split, see `write_test`."""
     crops = crops_of(said, config, threshold=found.threshold)
-    write_test(folder, config, crops, split=split, found=found, trials=trials)
+    with _going_on():
+        write_test(folder, config, crops, split=split, found=found, trials=trials)
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Tell of a page that could not be written: hours of training do not end for it."""
+    try:
+        yield
+    except ExportError as error:
+        log.warning("%s", error)

@@ -19,7 +19,7 @@ def contrasting(images: Sequence[NDArray[np.uint8]], *, count: int = 3) -> list[
     """Return colours as ``#rrggbb``: of 24 vivid ones those that are farthest from all else.
 
     The smallest of their distances in CIELAB is the largest possible, both to each other
-    and to the imagery.
+    and to the imagery. The greenest comes first, the reddest last.
 
     Args:
         images: (rows, cols, 3) each.
@@ -39,8 +39,7 @@ def contrasting(images: Sequence[NDArray[np.uint8]], *, count: int = 3) -> list[
         return float(min(*pairs, *(off[one] for one in chosen)))
 
     best = max(combinations(range(len(vivid)), count), key=worst)
-    # The colour farthest from the imagery comes first.
-    ordered = sorted(best, key=lambda one: -off[one])
+    ordered = sorted(best, key=lambda one: mine[one, 1])
     return ["#" + "".join(f"{round(255 * part):02x}" for part in vivid[one]) for one in ordered]
 
 

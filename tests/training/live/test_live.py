@@ -16,7 +16,9 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from scipy import ndimage
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
 
 from pipeline.training.callbacks import HISTORY, note
 from pipeline.training.config import TrainingConfig

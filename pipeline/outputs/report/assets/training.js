@@ -8,7 +8,7 @@ function stepChart(name, kinds) {
   const all = [...kinds.train, ...kinds.validation], shares = name !== "loss";
   const low = shares ? 0 : Math.min(0, ...all.map((point) => point[1]));
   const high = shares ? 1 : Math.max(low + 1e-6, ...all.map((point) => point[1])) * 1.04;
-  const width = 440, height = 250, pad = { left: 50, right: 12, top: 10, bottom: 40 };
+  const width = 350, height = 220, pad = { left: 40, right: 10, top: 10, bottom: 40 };
   const x = (step) => pad.left + ((width - pad.left - pad.right) * step) / Math.max(1, DATA.steps);
   const y = (value) => pad.top + ((height - pad.top - pad.bottom) * (high - value)) / (high - low);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${NAMES[name]} by step` });
@@ -76,7 +76,7 @@ function fillThreshold() {
     : `The threshold with the best score (${DATA.score}) was taken. `;
   byId("threshold").append(make("h2", {}, "Threshold"),
     make("p", { class: "about" }, `Chosen on validation: ${fixed(found.threshold, 2)}. ${best}`),
-    make("div", { class: "plots" }, plotted("What each threshold gives on validation", thresholdChart(thresholds, found.threshold),
+    make("div", { class: "plots wide" }, plotted("What each threshold gives on validation", thresholdChart(thresholds, found.threshold),
       "Precision in orange, recall in violet, IoU in ochre, the score in blue-green.")));
 }
 
