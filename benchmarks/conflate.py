@@ -117,9 +117,11 @@ def _scene(
         label=np.ones(n, np.int32),
         confidence=rng.random(n),
         area_m2=shapely.area(shapes),
+        perimeter_m=shapely.length(shapes),
         touches_scene_edge=np.zeros(n, bool),
         touches_aoi=np.zeros(n, bool),
         touches_failure=np.zeros(n, bool),
+        regularised=np.zeros(n, bool),
         row=np.arange(n),
         col=np.zeros(n, np.int64),
     )

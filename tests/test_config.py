@@ -52,6 +52,14 @@ def test_there_are_tasks_to_parse() -> None:
         ("values: {percentiles: [1, 101]}", "must rise within 0..100"),
         ("bands: red", "bands: "),
         ("edge: reflect", "edge: .*mirror"),
+        ("shape: {outline: round}", "shape.outline: .*regularised"),
+        ("shape: {tolerance_px: 2}", "shape: .*outline pixels has no tolerance"),
+        (
+            "shape: {outline: simplified, tolerance_px: 2, tolerance_m: 1}",
+            "shape: .*give tolerance_m or tolerance_px, not both",
+        ),
+        ("shape: {min_iou: 0.2}", "shape.min_iou: .*greater than or equal to 0.5"),
+        ("shape: {min_hole_m2: 4}\nmin_area_m2: 3", "min_hole_m2 is 4 and min_area_m2 3"),
     ],
 )
 def test_a_fault_names_its_file_and_field(tmp_path: Path, text: str, message: str) -> None:

@@ -2,7 +2,7 @@
 
 from pipeline.config.region import Region, load_region
 from pipeline.config.section import Section, explained
-from pipeline.config.task import Separate, Task, Values, builtin_tasks, load_task
+from pipeline.config.task import Separate, Shape, Task, Values, builtin_tasks, load_task
 from pipeline.config.yaml import LARGEST, read_yaml
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Region",
     "Section",
     "Separate",
+    "Shape",
     "Task",
     "Values",
     "builtin_tasks",

@@ -46,6 +46,33 @@ class Separate(Section):
     """By which interior probability along the border an object must be twice as large."""
 
 
+class Shape(Section):
+    """What polygons look like in the outputs; the mask stays as it is."""
+
+    outline: Literal["pixels", "simplified", "regularised"] = "pixels"
+    """Along the pixels' edges; with fewer corners, shared walls staying shared; or, for
+    buildings, with walls at right angles where that does them no wrong."""
+    tolerance_m: Annotated[float, Field(gt=0)] | None = None
+    """How far an outline may stray from a straight wall, in metres; a pixel and a bit at least."""
+    tolerance_px: Annotated[float, Field(gt=0, le=64)] | None = None
+    """The same in pixels of the scene; 1.6 where neither is given."""
+    min_iou: Annotated[float, Field(ge=0.5, le=1)] = 0.8
+    """A polygon whose new outline shares less with its pixels keeps to these."""
+    min_hole_m2: Annotated[float, Field(ge=0)] = 0.0
+    """Smaller holes are filled; square pixels where there is no place."""
+
+    @model_validator(mode="after")
+    def _one_tolerance(self) -> Shape:
+        given = [self.tolerance_m, self.tolerance_px]
+        if None not in given:
+            raise ValueError("give tolerance_m or tolerance_px, not both")
+        if self.outline == "pixels" and given != [None, None]:
+            raise ValueError(
+                "outline pixels has no tolerance; leave it out, or say outline: simplified"
+            )
+        return self
+
+
 class Task(Section):
     """What to map and how."""
 
@@ -63,10 +90,22 @@ class Task(Section):
     """Polygons smaller than this are left out; square pixels where there is no place."""
     separate: bool | Separate = True
     """Whether touching objects are taken apart, where the model has a channel for it; or how."""
+    shape: Shape = Shape()
+    """What polygons look like."""
     formats: tuple[FormatName, ...] = ("geojson", "parquet")
     """Formats of the polygons, by suffix; COCO alone where a scene has no place on the Earth."""
     edge: Literal["mirror", "replicate", "constant"] | None = None
     """What lies past the scene's edges; the model card's if left out."""
+
+    @model_validator(mode="after")
+    def _holes_hold_nothing(self) -> Task:
+        # A smaller hole can hold no polygon that is large enough to be kept.
+        if self.shape.min_hole_m2 > self.min_area_m2:
+            raise ValueError(
+                f"shape.min_hole_m2 is {self.shape.min_hole_m2:g} and min_area_m2 "
+                f"{self.min_area_m2:g}: a filled hole could hold a polygon; give at most as much"
+            )
+        return self
 
     @model_validator(mode="after")
     def _formatted(self) -> Task:

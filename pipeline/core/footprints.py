@@ -21,12 +21,16 @@ class Footprints:
     """Mean probability over the polygon's pixels, 0..1."""
     area_m2: Float64[np.ndarray, " n"]
     """Geodesic area; the area in pixels where the scene has no place on the Earth."""
+    perimeter_m: Float64[np.ndarray, " n"]
+    """Geodesic length of all its rings; in pixels where the scene has no place on the Earth."""
     touches_scene_edge: Bool[np.ndarray, " n"]
     """True where the polygon touches the scene's frame and may go on outside it."""
     touches_aoi: Bool[np.ndarray, " n"]
     """True where the polygon crosses the border of the area of interest."""
     touches_failure: Bool[np.ndarray, " n"]
     """True where the polygon borders a tile that could not be predicted."""
+    regularised: Bool[np.ndarray, " n"]
+    """True where its walls were put at right angles."""
     row: Int64[np.ndarray, " n"]
     """Row of its first pixel: polygons are ordered by ``(row, col)``."""
     col: Int64[np.ndarray, " n"]

@@ -93,6 +93,21 @@ class Georef:
         areas within some hundred pixels this is the area on the WGS 84 ellipsoid to a
         millionth. NaN where the position does not lie on the Earth.
         """
+        across, down, turn = self._steps(pixels)
+        return np.asarray(across * down * np.abs(np.sin(turn)))
+
+    def pixel_metric_m2(self, pixels: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 3"]:
+        """Return ``E, F, G``: a step of (dx, dy) pixels is sqrt(E dx2 + 2 F dx dy + G dy2) m.
+
+        Measured like `pixel_area_m2`, and NaN in the same places.
+        """
+        across, down, turn = self._steps(pixels)
+        return np.column_stack([across**2, across * down * np.cos(turn), down**2])
+
+    def _steps(
+        self, pixels: Float64[np.ndarray, "n 2"]
+    ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+        """Return metres of a step along columns, of one along rows, and the angle between."""
         half = 16.0
         lonlat = [
             self.to_lonlat(pixels + np.array(step))
@@ -106,8 +121,8 @@ class Georef:
         # Both directions as seen from the middle: near a pole, north is another one at each end.
         across_to, down_to = WGS84.inv(*middle.T, *right.T)[0], WGS84.inv(*middle.T, *bottom.T)[0]
         turn = np.radians(np.asarray(down_to) - np.asarray(across_to))
-        area = np.asarray(across) * np.asarray(down) * np.abs(np.sin(turn)) / (2 * half) ** 2
-        return np.where(usable, area, np.nan)
+        lost = np.where(usable, 1.0, np.nan)
+        return np.asarray(across) / (2 * half) * lost, np.asarray(down) / (2 * half) * lost, turn
 
     def area_m2(self, polygon: Polygon) -> float:
         """Return the geodesic area of a polygon in pixels, however large; its holes left out."""
@@ -118,6 +133,12 @@ class Georef:
             lon, lat = self.to_lonlat(ring[:, :2]).T
             areas.append(abs(WGS84.polygon_area_perimeter(lon, lat)[0]))
         return float(areas[0] - sum(areas[1:]))
+
+    def perimeter_m(self, polygon: Polygon) -> float:
+        """Return the geodesic length of a polygon's rings, however long."""
+        fine = shapely.segmentize(polygon, 64.0)
+        rings = [np.asarray(ring.coords) for ring in (fine.exterior, *fine.interiors)]
+        return float(sum(WGS84.line_length(*self.to_lonlat(ring[:, :2]).T) for ring in rings))
 
     def scaled(self, *, col_step: float, row_step: float) -> Georef:
         """Return the grid whose pixel is ``col_step`` x ``row_step`` of this one's."""

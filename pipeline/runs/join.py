@@ -3,36 +3,34 @@
 ::
 
     artefacts -> mosaics (two temporary rasters)
-              -> merger  -> footprints -> store, ordered by their first pixel
+              -> merger  -> shaping -> footprints -> store, ordered by their first pixel
 
-Polygons that touch a core's border wait for their neighbours; everything else goes
-straight to disk, so that memory holds the border of the open rows only.
+Polygons that touch a core's border wait to be merged, and those near them to be shaped;
+everything else goes to disk, so that memory holds the border of the open rows only.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Float64, Shaped
+from jaxtyping import Bool, Shaped
 
 from pipeline.core.contact import Joints
 from pipeline.core.footprints import Footprints
 from pipeline.core.fragments import Fragments
 from pipeline.core.merge import Merger
 from pipeline.core.quantise import NODATA, STEPS
+from pipeline.core.shape import Shaped as ShapedPolygons
 from pipeline.core.window import Window
 from pipeline.outputs.mosaic import MosaicWriter, Raster
 from pipeline.outputs.store import FootprintStore
+from pipeline.runs.measures import areas_m2, perimeters_m
 from pipeline.runs.plan import ScenePlan
-
-LARGE = 512.0
-"""Polygons longer than this get their exact geodesic area, pixels; others one of their place."""
-FAR_M = 10_000.0
-"""So do those longer than this on the ground: a pixel of a global grid is not like the next."""
+from pipeline.runs.shaping import Shaping
 
 
 class Joiner:
@@ -47,6 +45,12 @@ class Joiner:
         self._plan = plan
         doubt = None if plan.separation is None else plan.separation.doubt
         self._merger = Merger(height=plan.info.height, width=plan.info.width, doubt=doubt)
+        self._shaping = Shaping(
+            info=plan.info,
+            outline=plan.outline,
+            min_area_m2=plan.min_area_m2,
+            min_hole_m2=plan.min_hole_m2,
+        )
         self._failed: list[Window] = []
         self._unmapped: list[Window] = []
         self._area = None if plan.aoi is None else shapely.from_wkb(plan.aoi)
@@ -78,13 +82,13 @@ class Joiner:
         if "spread" in arrays:
             self.spread += arrays["spread"]
         fragments, joints = Fragments.from_arrays(arrays), Joints.from_arrays(arrays)
-        self._keep(self._merger.add(core, fragments, joints))
+        self._shape(core, self._merger.add(core, fragments, joints))
 
     def skip(self, core: Window, *, failed: bool) -> None:
         """Leave a hole where the next tile could not be predicted, or is not wanted."""
         (self._failed if failed else self._unmapped).append(core)
         self.counts[NODATA] += core.pixels
-        self._keep(self._merger.skip(core))
+        self._shape(core, self._merger.skip(core))
 
     def close(self) -> None:
         """Finish mosaics and polygons.
@@ -92,7 +96,8 @@ class Joiner:
         Raises:
             ExportError: The disk is full, or lost what was written.
         """
-        self._keep(self._merger.finish())
+        self._shaping.add(self._merger.finish())
+        self._keep(self._shaping.finish())
         for writer in self._writers.values():
             writer.close()
 
@@ -104,13 +109,18 @@ class Joiner:
         self.small_mask[rows, cols] = small
         self.thumb[:, rows, cols] = arrays["thumb"]
 
-    def _keep(self, fragments: Fragments) -> None:
-        if len(fragments):
-            self.store.append(self._footprints(fragments))
+    def _shape(self, core: Window, fragments: Fragments) -> None:
+        self._shaping.add(fragments)
+        if core.right == self._plan.info.width:
+            boxes = self._merger.boxes()
+            self._keep(self._shaping.advance(front=core.bottom, unmerged=boxes))
 
-    def _footprints(self, fragments: Fragments) -> Footprints:
-        plan = self._plan
-        shapes = fragments.to_shapely()
+    def _keep(self, shaped: ShapedPolygons) -> None:
+        if len(shaped.fragments):
+            self.store.append(self._footprints(shaped))
+
+    def _footprints(self, shaped: ShapedPolygons) -> Footprints:
+        plan, fragments, shapes = self._plan, shaped.fragments, shaped.polygons
         pixels = fragments.pixels.astype(np.float64)
         touches_aoi = np.zeros(len(shapes), bool)
         if self._area is not None:
@@ -121,10 +131,13 @@ class Joiner:
             geometry=shapes,
             label=fragments.label.astype(np.int32),
             confidence=fragments.weight / (pixels * STEPS),
-            area_m2=areas_m2(shapes, plan),
-            touches_scene_edge=_at_frame(shapes, plan),
+            area_m2=areas_m2(shapes, plan.info),
+            perimeter_m=perimeters_m(shapes, plan.info),
+            # What its pixels touch: an outline may have left them by a little.
+            touches_scene_edge=_at_frame(shaped.outlines, plan),
             touches_aoi=touches_aoi,
-            touches_failure=_at_windows(shapes, self._failed),
+            touches_failure=_at_windows(shaped.outlines, self._failed),
+            regularised=shaped.regularised,
             row=fragments.row.astype(np.int64),
             col=fragments.col.astype(np.int64),
         )
@@ -144,17 +157,15 @@ class Joiner:
         parts, owner = parts[solid], owner[solid]
         found = found.take(owner)
         bounds = np.floor(shapely.bounds(parts)).astype(np.int64).reshape(-1, 4)
+        moved = found.touches_aoi
         return _one_a_place(
-            Footprints(
+            replace(
+                found,
                 geometry=parts,
-                label=found.label,
-                confidence=found.confidence,
-                area_m2=areas_m2(parts, self._plan),
-                touches_scene_edge=found.touches_scene_edge,
-                touches_aoi=found.touches_aoi,
-                touches_failure=found.touches_failure,
-                row=np.where(found.touches_aoi, bounds[:, 1], found.row),
-                col=np.where(found.touches_aoi, bounds[:, 0], found.col),
+                area_m2=areas_m2(parts, self._plan.info),
+                perimeter_m=perimeters_m(parts, self._plan.info),
+                row=np.where(moved, bounds[:, 1], found.row),
+                col=np.where(moved, bounds[:, 0], found.col),
             )
         )
 
@@ -166,23 +177,6 @@ def rasters(plan: ScenePlan) -> dict[str, Raster]:
         "mask": Raster(kind="mask", bands=("class",), provenance=plan.provenance),
         "probability": Raster(kind="probability", bands=names, provenance=plan.provenance),
     }
-
-
-def areas_m2(shapes: Shaped[np.ndarray, " n"], plan: ScenePlan) -> Float64[np.ndarray, " n"]:
-    """Return geodesic areas; pixels where the scene has no place on the Earth."""
-    pixels: Float64[np.ndarray, " n"] = shapely.area(shapes)
-    georef = plan.info.georef
-    if georef is None or not len(shapes):
-        return pixels
-    bounds = shapely.bounds(shapes)
-    middle = (bounds[:, :2] + bounds[:, 2:]) / 2
-    areas = pixels * georef.pixel_area_m2(middle)
-    across, down = georef.ground_size_m(col=plan.info.width / 2, row=plan.info.height / 2)
-    longest = min(LARGE, FAR_M / max(across, down)) if across + down < math.inf else LARGE
-    for index in np.flatnonzero((bounds[:, 2:] - bounds[:, :2]).max(axis=1) > longest).tolist():
-        areas[index] = georef.area_m2(shapes[index])
-    known: Float64[np.ndarray, " n"] = np.nan_to_num(areas)
-    return known
 
 
 def _at_frame(shapes: Shaped[np.ndarray, " n"], plan: ScenePlan) -> Bool[np.ndarray, " n"]:

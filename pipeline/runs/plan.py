@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.core.grid import Sampling, TileGrid
 from pipeline.core.separate import Separation
+from pipeline.core.shape import Outline
 from pipeline.core.tile import Edge
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
@@ -21,6 +22,7 @@ from pipeline.models.predictor import Stretch
 from pipeline.models.shelf import ModelRef
 from pipeline.outputs.formats import FormatName
 from pipeline.outputs.provenance import MapClass, Provenance
+from pipeline.runs.shaping import settings_of
 from pipeline.scenes.scene import SceneInfo, SceneRef
 
 BASE_BYTES = 800 * 10**6
@@ -30,6 +32,8 @@ THREADS = 3
 LARGEST_CORE = 4096
 BLEND_HALO = 128
 THUMB_EDGE = 1600
+_AFTER = {"min_area_m2", "shape", "clip"}
+"""Settings that matter once tiles are put together: artefacts do not depend on them."""
 _LATE = {"min_area_m2", "clip", "formats"}
 
 
@@ -65,6 +69,10 @@ class ScenePlan:
     """How touching objects are taken apart; None: they are not."""
     min_area_m2: float
     """Smaller polygons are left out."""
+    outline: Outline
+    """How the others are shaped."""
+    min_hole_m2: float
+    """Smaller holes are filled."""
     task: str
     """Name of the task."""
     aoi: bytes | None
@@ -93,6 +101,7 @@ class ScenePlan:
             "threshold": self.threshold,
             "separation": None if self.separation is None else asdict(self.separation),
             "min_area_m2": self.min_area_m2,
+            "shape": settings_of(self.outline, min_hole_m2=self.min_hole_m2),
             "aoi": None if self.aoi is None else hashlib.sha256(self.aoi).hexdigest(),
             "clip": self.clip,
             "formats": list(self.formats),

@@ -19,6 +19,7 @@ from pipeline.runs.contract import agree
 from pipeline.runs.plan import BASE_BYTES, ScenePlan, make_grid, tile_bytes
 from pipeline.runs.request import MapRequest
 from pipeline.runs.separation import network_pixels, separation_of
+from pipeline.runs.shaping import outline_of
 from pipeline.scenes.find import find_scenes, unique_names
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.open import open_scene
@@ -96,6 +97,8 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         threshold=quantised_threshold(threshold),
         separation=separation,
         min_area_m2=task.min_area_m2,
+        outline=outline_of(task.shape, info),
+        min_hole_m2=task.shape.min_hole_m2,
         task=task.name,
         aoi=None if request.aoi is None else area_of_interest(request.aoi, info),
         clip=request.clip,

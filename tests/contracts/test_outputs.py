@@ -54,9 +54,11 @@ def _footprints() -> Footprints:
         label=np.ones(count, np.int32),
         confidence=np.linspace(0.5, 1, count),
         area_m2=sizes.prod(axis=0) * 0.09,
+        perimeter_m=sizes.sum(axis=0) * 0.6,
         touches_scene_edge=rows == 0,
         touches_aoi=np.zeros(count, bool),
         touches_failure=np.zeros(count, bool),
+        regularised=np.zeros(count, bool),
         row=rows.astype(np.int64),
         col=cols.astype(np.int64),
     )

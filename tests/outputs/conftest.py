@@ -89,9 +89,11 @@ def footprints_of(polygons: list[Polygon], *, seed: int = 0) -> Footprints:
         label=rng.integers(1, 3, len(shapes)).astype(np.int32),
         confidence=rng.random(len(shapes)),
         area_m2=shapely.area(shapes[order]) * 0.09,
+        perimeter_m=shapely.length(shapes[order]) * 0.3,
         touches_scene_edge=rng.random(len(shapes)) < 0.1,
         touches_aoi=rng.random(len(shapes)) < 0.1,
         touches_failure=rng.random(len(shapes)) < 0.1,
+        regularised=rng.random(len(shapes)) < 0.1,
         row=np.array([int(first[at][0] * 1000) for at in order], np.int64),
         col=np.array([int(first[at][1] * 1000) for at in order], np.int64),
     )

@@ -73,9 +73,11 @@ def _mapped(folder: Path, view: View) -> LayerScene:
         label=np.full(count, view.label, np.int32),
         confidence=np.array(view.sure or [0.5] * count, np.float64),
         area_m2=np.array([house.area for house in view.houses], np.float64),
+        perimeter_m=np.array([house.length for house in view.houses], np.float64),
         touches_scene_edge=np.array(view.cut or [False] * count, bool),
         touches_aoi=np.zeros(count, bool),
         touches_failure=np.zeros(count, bool),
+        regularised=np.zeros(count, bool),
         row=np.arange(count),
         col=np.zeros(count, np.int64),
     )
