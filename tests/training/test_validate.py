@@ -1,0 +1,149 @@
+"""Scores: the threshold that is chosen, and that mapping sees what was scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.scores.salt import salt_scores
+from pipeline.core.tile import cut
+from pipeline.core.window import Window
+from pipeline.models.engine import TorchPredictor
+from pipeline.models.predictor import Stretch
+from pipeline.training.config import ScoreConfig, TrainingConfig, read_config
+from pipeline.training.data import read_data
+from pipeline.training.figures import reported
+from pipeline.training.network import build
+from pipeline.training.places import Level, Place, make_place
+from pipeline.training.ship import card_of
+from pipeline.training.targets import interiors
+from pipeline.training.validate import Answer, Trial, answers, chosen, trials
+
+Curve = list[tuple[float, float]]
+
+
+def _config(**changes: Any) -> TrainingConfig:
+    values = {
+        "classes": [{"name": "salt", "colour": "#3182bd", "values": [255]}],
+        "images": {"folder": "x"},
+        "crop": 32,
+        "network": {"name": "unet", "width": 4, "depth": 2},
+        "targets": {"interior": False, "gap": False, "contact_weight": 0},
+        "schedule": {"steps": 1, "warmup": 0, "decay": 0},
+        "score": {"kind": "salt", "least_px": [0, 5], "flip": True, "thresholds": [0.3, 0.5]},
+        "ship": {"name": "salt", "context": "pad", "pad_to": 32, "bands": ["gray"] * 3},
+    }
+    return TrainingConfig.model_validate(values | changes)
+
+
+def _image(seed: int, *, rows: int = 21, cols: int = 21) -> Place:
+    rng = np.random.default_rng(seed)
+    mask = (rng.random((rows, cols)) < 0.4) if seed % 2 else np.zeros((rows, cols))
+    level = Level(
+        image=rng.integers(0, 256, (3, rows, cols), np.uint8),
+        instances=mask.astype(np.int32),
+        contact=np.zeros((rows, cols), np.uint8),
+        known=np.ones((rows, cols), np.bool_),
+        pixel_m=1.0,
+    )
+    return make_place(f"image {seed}", [level], share=1.0, sigma=0.0, halve=False)
+
+
+def _trial(threshold: float, *, score: float, precision: float) -> Trial:
+    return Trial(
+        threshold=threshold, least_px=0, score=score, precision=precision, recall=0.5, iou=0.5
+    )
+
+
+@given(
+    curve=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=9),
+    demanded=st.none() | st.floats(0.05, 1),
+)
+def test_the_best_of_the_precise_enough_is_chosen_or_the_most_precise(
+    curve: Curve, demanded: float | None
+) -> None:
+    found = [
+        _trial(0.1 * at, score=score, precision=precision)
+        for at, (score, precision) in enumerate(curve)
+    ]
+    best = chosen(found, ScoreConfig(precision=demanded))
+    fit = [trial for trial in found if trial.precision >= (demanded or 0)]
+    if fit:
+        assert best in fit
+        assert best.score == max(trial.score for trial in fit)
+    else:
+        assert best.precision == max(trial.precision for trial in found)
+
+
+def test_mapping_sees_of_an_image_what_was_scored() -> None:
+    config = _config()
+    torch.manual_seed(0)
+    network = build(config).eval()
+    places = [_image(0), _image(1, cols=18)]
+    said = {one.name: one for one in answers(network, places, config)}
+    card = card_of(network, config, threshold=0.5, training={}, scores={})
+    assert (card.context, card.pad_to, card.flip) == ("pad", 32, True)
+    predictor = TorchPredictor(card, network.state_dict())
+    for place in places:
+        image = place.levels[0].image
+        rows, cols = image.shape[1:]
+        top, left = (32 - rows) // 2, (32 - cols) // 2
+
+        def read(window: Window, image: np.ndarray = image) -> tuple[np.ndarray, np.ndarray]:
+            down = slice(window.row, window.row + window.height)
+            across = slice(window.col, window.col + window.width)
+            part = image[:, down, across]
+            return part, np.ones(part.shape[1:], np.bool_)
+
+        square = Window(row=-top, col=-left, height=32, width=32)
+        tile, valid = cut(read, square, height=rows, width=cols, edge="mirror")
+        mapped = predictor.predict(tile, valid, Stretch(low=0, high=255))
+        expected = said[place.name].probability
+        inner = mapped[:, top : top + rows, left : left + cols]
+        np.testing.assert_allclose(inner, expected, atol=1e-5)
+
+
+def test_small_masks_are_dropped_and_empty_images_count() -> None:
+    config = _config()
+    said = []
+    for seed in range(6):
+        level = _image(seed).levels[0]
+        probability = np.zeros((1, 21, 21), np.float32)
+        if seed % 2:
+            probability[0] = level.instances * 0.9
+        probability[0, 0, :3] = 0.4  # a speck of three pixels
+        said.append(Answer(name=f"{seed}", level=level, probability=probability))
+    found = {(trial.threshold, trial.least_px): trial.score for trial in trials(said, config)}
+    assert found[0.5, 0] == found[0.5, 5] == 1.0
+    assert found[0.3, 5] > found[0.3, 0]
+    best = chosen(trials(said, config), config.score)
+    row = reported(said, config, best)["all images"]
+    assert row["salt"] == 1.0
+    assert row["images"] == 6
+
+
+def test_the_salt_score_is_the_challenges() -> None:
+    shared, found, true = np.array([[0.0, 0.0, 6.0], [0.0, 4.0, 8.0], [0.0, 0.0, 8.0]])
+    # Nothing and nothing: 1; something for nothing: 0; an IoU of 0.6 exceeds 0.50 and 0.55.
+    assert salt_scores(shared, found, true) == pytest.approx([1.0, 0.0, 0.2])
+
+
+def test_places_are_scored_level_by_level_with_intervals(small: Path, tmp_path: Path) -> None:
+    config = read_config(small)
+    (place,) = read_data(config, cache=tmp_path).validation
+    level = place.levels[0]
+    inside = (level.instances > 0).astype(np.float32)
+    wide = np.maximum(inside, np.roll(inside, 1, axis=0))  # a row of false positives below each
+    sure = interiors(level.instances, radius=1.5).astype(np.float32)
+    said = [Answer(name="here", level=level, probability=np.stack([wide, sure]))]
+    best = chosen(trials(said, config), config.score)
+    row = reported(said, config, best)["here"]
+    low, high = row["pixel_iou_95"]  # type: ignore[misc]  # a pair
+    assert low <= row["pixel_iou"] <= high  # type: ignore[operator]
+    assert row["marked_f1"] == 1.0
