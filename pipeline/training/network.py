@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import networks
+from pipeline.models.checkpoint import load
+from pipeline.models.networks.pretrained import start_encoder
+from pipeline.models.shelf import find
 from pipeline.training.config import TrainingConfig
 
 
@@ -31,18 +31,20 @@ def build(config: TrainingConfig, *, started: bool = True) -> nn.Module:
 
     Args:
         config: Names it, and says how many channels it gives.
-        started: Whether its encoder is loaded.
+        started: Whether the weights that it starts from are loaded.
 
     Raises:
-        ConfigError: It cannot be built so, or the encoder's weights are missing or of
-            another network.
+        ConfigError: It cannot be built so, or the weights that it starts from are missing or
+            of another network.
     """
     try:
         network = networks.build(config.network.name, arguments(config))
     except ModelError as error:
         raise ConfigError(f"network: {error}") from error
-    if started and config.network.encoder_weights is not None:
-        _load_encoder(network, config.network.encoder_weights)
+    if started and config.network.start is not None:
+        _load_all(network, config.network.start)
+    elif started and config.network.encoder_weights is not None:
+        start_encoder(network, config.network.encoder_weights)
     _keep_strided_in_float32(network)
     return network.to(memory_format=torch.channels_last)
 
@@ -63,12 +65,22 @@ def _in_float32(forward: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
         return forward(image.float())
 
 
-def _load_encoder(network: nn.Module, path: Path) -> None:
+def _load_all(network: nn.Module, name: str) -> None:
+    """Start a network from a model of the same kind, so that it learns only what is new."""
+    path = find(name)
+    if path is None:
+        raise ConfigError(f"network.start: {name!r} has no weights to start from")
     try:
-        state = load_file(path)
-        network.get_submodule("encoder").load_state_dict(dict(state))
-    except (OSError, RuntimeError, AttributeError, SafetensorError) as error:
-        raise ConfigError(f"{path}: cannot start the encoder: {error}") from error
+        card, tensors = load(path)
+        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    except ModelError as error:
+        raise ConfigError(f"network.start: {error}") from error
+    except RuntimeError as error:
+        fault = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"network.start: model {card.name!r} is of another network or has other channels: "
+            f"{fault}; it is {card.network.architecture} with {card.network.arguments}"
+        ) from error
 
 
 @torch.no_grad()

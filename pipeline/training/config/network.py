@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, JsonValue, model_validator
@@ -29,8 +28,10 @@ class NetworkConfig(Section):
     """Name in `pipeline.models.networks`."""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     """What it is built with, apart from the channels that go in and come out."""
-    encoder_weights: Path | None = None
-    """A safetensors file where the encoder starts; random without."""
+    encoder_weights: str | None = None
+    """Where the encoder starts: a safetensors file, or a name of torchgeo's weights."""
+    start: str | None = None
+    """A model of the same network, by name or folder, whose weights all of it starts from."""
     stride: int | None = Field(default=None, ge=1)
     """Total down-sampling; from the arguments where they say their depth."""
 
@@ -53,6 +54,8 @@ class NetworkConfig(Section):
             raise ValueError(
                 f"decoder_channels has {len(decoder)} blocks, encoder_depth is {depth}"
             )
+        if self.start is not None and self.encoder_weights is not None:
+            raise ValueError("a network starts from `start` or from `encoder_weights`, not both")
         return self
 
     @property
