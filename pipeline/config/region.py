@@ -245,7 +245,7 @@ def inside(root: Path, text: str, *, field: str) -> Path:
     Raises:
         ConfigError: It leads out of ``root``.
     """
-    path = Path(os.path.realpath(root / text))
+    path = Path(os.path.realpath(root / text.replace("\0", "")))
     if "\0" in text or not path.is_relative_to(os.path.realpath(root)):
         raise ConfigError(
             f"{field}: {text} leads out of {root}; move it there, or give another --root"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from pipeline.errors import ConfigError, ExportError
@@ -149,6 +149,7 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
 
     Raises:
         ConfigError: It is no ledger, was written by a later version, or nobody answers.
+        ExportError: The disk is full, or the file may not be written.
     """
     engine = _sqlite(out / NAME) if url is None else _postgres(url)
     shown = str(out / NAME) if url is None else engine.url.render_as_string(hide_password=True)
@@ -166,6 +167,8 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
                     connection.execute(text(statement))
                 connection.execute(text("INSERT INTO version VALUES (:v)"), {"v": at + 1})
     except SQLAlchemyError as error:
+        if url is None and isinstance(error, OperationalError):  # no room, no rights
+            raise _failed(error) from error
         raise ConfigError(f"{shown}: cannot be used as a ledger ({_told(error)})") from error
     return Ledger(engine, region)
 
@@ -181,10 +184,14 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise ExportError(
-            f"the ledger could not be read or written: {_told(error)}; free space or start the "
-            "database, then run again"
-        ) from error
+        raise _failed(error) from error
+
+
+def _failed(error: SQLAlchemyError) -> ExportError:
+    return ExportError(
+        f"the ledger could not be read or written: {_told(error)}; free space or start the "
+        "database, then run again"
+    )
 
 
 def _told(error: SQLAlchemyError) -> str:

@@ -126,9 +126,9 @@ def _publish(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict[str,
 
 
 def _in_layer(site: Site, rows: dict[str, SceneRow]) -> list[SceneRow]:
-    """Return the scenes of the layer; of several with the same content the first."""
+    """Return the scenes of the layer; of several with the same content the one known longest."""
     chosen: dict[str, SceneRow] = {}
-    for _, row in sorted(rows.items()):
+    for row in sorted(rows.values(), key=lambda row: (row.first_run or 0, row.scene)):
         if row.folder is None or not polygons_of(site, row).is_file():
             continue
         if row.state == "withdrawn" and site.region.policies.withdrawn == "drop":
