@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "averaged.safetensors"
 """The averaged weights of the last export, in full precision."""
+TOLD_ELSEWHERE = {"ship", "places", "validation", "test"}
+"""Parts of a config that are no part of the recipe in the card."""
 MODEL = "model"
 """Folder of the model in a run's folder: what `overtile map --model` takes."""
 
@@ -92,8 +94,8 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
         "seed": config.seed,
         "batch": config.batch,
         "crop": config.crop,
-        "data": [place.name for place in config.places] or str(config.images and "images"),
-        "recipe": json.loads(config.model_dump_json(exclude={"ship", "places", "validation"})),
+        "data": [place.name for place in config.places],
+        "recipe": json.loads(config.model_dump_json(exclude=TOLD_ELSEWHERE)),
         "least_px": best.least_px,
         "redrawn_crops": module.redrawn,
         "skipped_crops": module.skipped,
