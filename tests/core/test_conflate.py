@@ -20,7 +20,9 @@ from pipeline.core.conflate.pairs import CONTAINED, IOU, Outlines, Pairs, joined
 from pipeline.core.conflate.sightings import UNDATED, gone, share_within, sightings
 from pipeline.core.conflate.unite import pair_one_to_one, unite
 
-SIDES = st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 6)] * 2)
+# Around places where cells of several sizes end.
+PLACES = st.builds(int.__add__, st.sampled_from([-64, 0]), st.integers(-6, 6))
+SIDES = st.tuples(PLACES, PLACES, *[st.integers(1, 6)] * 2)
 BOXES = st.lists(SIDES, max_size=14).map(
     lambda sides: [box(x, y, x + width, y + height) for x, y, width, height in sides]
 )
@@ -60,6 +62,16 @@ def test_pairs_are_those_of_a_plain_loop_whatever_the_cells(
     assert list(zip(found.left.tolist(), found.right.tolist(), strict=True)) == expected
     for left, right, shared in zip(found.left, found.right, found.shared, strict=True):
         assert shared == pytest.approx(shapes[left].intersection(shapes[right]).area)
+
+
+@pytest.mark.parametrize("most", [1, 10, 1000])
+def test_pairs_across_the_borders_of_cells_are_found_once(most: int) -> None:
+    crossing = [box(-4, -4, 2, 2), box(1, 1, 2, 2), box(-3, -3, -2, -2)]
+    apart = [box(x, y, x + 1, y + 1) for x in range(-60, 61, 10) for y in range(-55, 61, 10)]
+    known = outlines([*crossing, *apart])
+    assert (len(list(cells(known.bounds, most=most))) > 4) == (most < 1000)
+    found = same_building(known, cell=most)
+    assert list(zip(found.left.tolist(), found.right.tolist(), strict=True)) == [(0, 1), (0, 2)]
 
 
 @given(shapes=BOXES, most=st.integers(1, 6))
