@@ -1,6 +1,6 @@
 """Footprints: object F1 of the polygons after each step, on every labelled shared scene.
 
-``python -m benchmarks.footprints [--data DIR] [--model NAME] [--separate YAML] [PART...]``
+``python -m benchmarks.footprints [PART...] [--steps STEP...] [--model NAME] [--separate YAML]``
 maps each scene of ``train``, ``val`` and ``test`` whose name holds one of the parts (all
 without any), as `overtile map` does, once for each step, and scores it as `overtile
 evaluate` does. What is tuned, such as ``--separate "{threshold: 0.6}"``, is tuned on train
@@ -26,11 +26,13 @@ from pipeline.runs.request import MapRequest
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "buildings"
 SPLITS = ("train", "val", "test")
-STEPS: dict[str, dict[str, Any]] = {
-    "mask": {"separate": False},
-    "separated": {"separate": True},
+STEPS = {
+    "mask": (False, "pixels"),
+    "separated": (True, "pixels"),
+    "simplified": (True, "simplified"),
+    "regularised": (True, "regularised"),
 }
-"""What each step asks of the task; a later one holds what the earlier ones do."""
+"""Whether touching buildings are taken apart, and the outline; a later step holds the earlier."""
 
 
 def scenes(data: Path, parts: list[str]) -> list[tuple[str, Path, Path]]:
@@ -61,25 +63,33 @@ def _aside(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
+def task_of(step: str, *, model: str | None, separate: Any) -> dict[str, Any]:
+    """Return the built-in task, stopped after a step."""
+    apart, outline = STEPS[step]
+    task = load_task("buildings").model_dump(mode="json", exclude_none=True)
+    shape = {"outline": "pixels"} if outline == "pixels" else task["shape"] | {"outline": outline}
+    changes = {"separate": separate if apart else False, "shape": shape}
+    return task | changes | ({} if model is None else {"model": model})
+
+
 def main(arguments: list[str]) -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(prog="benchmarks.footprints")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", default=None)
     parser.add_argument("--separate", type=yaml.safe_load, default=True)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("parts", nargs="*")
     chosen = parser.parse_args(arguments)
-    steps = STEPS | {"separated": {"separate": chosen.separate}}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for split, scene, truth in scenes(chosen.data, chosen.parts):
             row: dict[str, Any] = {"split": split, "scene": scene.stem}
-            for step, changes in steps.items():
-                task = load_task("buildings").model_dump(mode="json", exclude_none=True) | changes
-                task["model"] = chosen.model or task["model"]
-                path = Path(folder) / f"{step}.yaml"
-                path.write_text(yaml.safe_dump(task), "utf-8")
-                found = scored(scene, truth, path, Path(folder) / step)
+            for step in chosen.steps:
+                task = Path(folder) / f"{step}.yaml"
+                stated = task_of(step, model=chosen.model, separate=chosen.separate)
+                task.write_text(yaml.safe_dump(stated), "utf-8")
+                found = scored(scene, truth, task, Path(folder) / step)
                 row["pixel IoU"] = found["pixel_iou"]["value"]
                 row[f"F1 {step}"] = found["f1"]["value"]
                 row[f"polygons {step}"] = found["polygons"]
