@@ -39,7 +39,7 @@ def counts(summary: ChangeSummary) -> dict[str, int]:
     return {name: getattr(summary, name).count for name in NOTHING}
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(views=towns())
 def test_a_layer_has_not_changed_from_itself(views: list[View]) -> None:
     with TemporaryDirectory() as name:
@@ -53,7 +53,7 @@ def test_a_layer_has_not_changed_from_itself(views: list[View]) -> None:
     assert summary.unchanged.count + summary.unseen_after.count == footprints
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(before=towns(), after=towns(), iou=st.sampled_from([0.0, 0.5, 1.0]))
 def test_changes_are_mirrored_when_the_layers_change_places(
     before: list[View], after: list[View], iou: float
@@ -81,7 +81,7 @@ def test_changes_are_mirrored_when_the_layers_change_places(
     assert kinds == {kind: amount.count for kind, amount in expected.items() if amount.count}
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(shifts=st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=6, max_size=6))
 def test_noise_of_outlines_is_no_change(shifts: list[tuple[float, float]]) -> None:
     houses = [square(30 * at, 0) for at in range(6)]
