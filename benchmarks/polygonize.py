@@ -1,22 +1,35 @@
-"""Tracing and merging beside GDAL's polygonize, on a made town.
+"""Tracing and merging beside GDAL's polygonize, and the whole chain, on a made town.
 
-Run with ``python -m benchmarks.polygonize [--size 8192] [--buildings 40000]``: a
-small table, then one line of JSON.
+``python -m benchmarks.polygonize [--size 8192] [--buildings 40000]`` prints a small table,
+then one line of JSON; with ``--chain 8192 40000`` also what `map` takes from a scene of
+probabilities of that size, as dense with buildings, to finished rasters and regularised
+GeoParquet: processor time of the process tree, its wall-clock time, its peak memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet
+import rasterio
 import rasterio.features
 import shapely.geometry
+from rasterio.transform import from_origin
+from rasterio.windows import Window as RioWindow
 
+from benchmarks._report import peak_memory, tell
 from pipeline.core.fragments import Fragments
 from pipeline.core.merge import Merger
 from pipeline.core.trace import Weights, trace
@@ -75,14 +88,84 @@ def merged(parts: list[tuple[Window, Fragments]], *, size: int) -> list[Fragment
     return [*(merger.add(window, part) for window, part in parts), merger.finish()]
 
 
+TASK = """name: chain
+model: threshold
+threshold: 0.5
+min_area_m2: 4
+shape: {outline: regularised, tolerance_m: 0.5, min_hole_m2: 4}
+formats: [parquet]
+"""
+PATCH = 2048
+
+
+def write_probabilities(path: Path, *, size: int, density: float) -> None:
+    """Write a scene of 0.3 m whose brightness is the probability of a town, patch by patch."""
+    mask = town(size=PATCH, buildings=round(density * PATCH**2))
+    soft = np.where(mask == 1, 215, 30).astype(np.uint8)
+    soft += np.random.default_rng(2).integers(0, 40, soft.shape, np.uint8)
+    profile = {
+        "driver": "GTiff",
+        "height": size,
+        "width": size,
+        "count": 1,
+        "dtype": "uint8",
+        "crs": "EPSG:32645",
+        "transform": from_origin(350_000, 3_060_000, 0.3, 0.3),
+        "tiled": True,
+        "bigtiff": "IF_SAFER",
+    }
+    with rasterio.open(path, "w", **profile) as out:
+        for row in range(0, size, PATCH):
+            for col in range(0, size, PATCH):
+                tall, wide = min(PATCH, size - row), min(PATCH, size - col)
+                out.write(soft[:tall, :wide], 1, window=RioWindow(col, row, wide, tall))
+
+
+def chain(*, size: int, density: float) -> dict[str, Any]:
+    """Return what `map` takes from probabilities to finished outputs."""
+    with tempfile.TemporaryDirectory() as folder:
+        scene, task = Path(folder) / "town.tif", Path(folder) / "chain.yaml"
+        write_probabilities(scene, size=size, density=density)
+        task.write_text(TASK, "utf-8")
+        command = [sys.executable, "-m", "pipeline.cli", "map", str(scene), "--out", folder]
+        command += ["--task", str(task), "--device", "cpu", "--max-memory", "1.5GB"]
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with peak_memory(process.pid) as peak:
+            if process.wait():
+                raise SystemExit("overtile map failed")
+        wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        table = pyarrow.parquet.read_table(Path(folder) / "town" / "polygons.parquet")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "pixels": f"{size} x {size}",
+        "polygons": len(table),
+        "regularised": float(np.mean(table["regularised"].to_numpy())),
+        "cpu_s": cpu,
+        "wall_s": wall,
+        "cores": os.cpu_count(),
+        "peak_gb": peak.bytes / 1e9,
+    }
+
+
 def main() -> None:
-    """Time tracing, merging and GDAL on one town, in one thread."""
+    """Time tracing, merging and GDAL on one town, in one thread; and the whole chain."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=8192)
     parser.add_argument("--buildings", type=int, default=40_000)
     parser.add_argument("--core", type=int, default=1024)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="0: the chain alone")
+    parser.add_argument("--chain", type=int, nargs="*", default=[], help="edges in pixels")
     chosen = parser.parse_args()
+    density = chosen.buildings / chosen.size**2
+    if chosen.repeats:
+        trace_and_merge(chosen)
+    if chosen.chain:
+        tell("chain", [chain(size=size, density=density) for size in chosen.chain])
+
+
+def trace_and_merge(chosen: argparse.Namespace) -> None:
+    """Time tracing, merging and GDAL on one town, in one thread."""
     size, core = chosen.size, chosen.core
     mask = town(size=size, buildings=chosen.buildings)
     weights = np.random.default_rng(1).integers(0, 251, mask.shape, np.uint8)

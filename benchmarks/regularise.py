@@ -1,16 +1,20 @@
-"""Regularising beside buildingregulariser and plain Douglas-Peucker, on made settlements.
+"""Regularising beside buildingregulariser and plain Douglas-Peucker.
 
-Run with ``python -m benchmarks.regularise [--seeds 3] [--size 1024]``: a small table, then
-one line of JSON. Masks are the settlements' roofs, blurred, with the ragged edge of a
-thresholded network, taken apart by markers and traced; the truth is the roofs themselves.
+``python -m benchmarks.regularise SCENE...`` maps scenes with the shipped model, as `map`
+does but along the pixels, and shapes what it finds; the truth is the ``.geojson`` beside
+a scene. Without scenes it takes made settlements: their roofs, blurred, with the ragged
+edge of a thresholded network, taken apart by markers and traced.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import geopandas
@@ -18,41 +22,26 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from buildingregulariser import regularize_geodataframe
-from scipy import ndimage
 
-from pipeline.core.separate import separate, trace_instances
-from pipeline.core.shape import Rules, regularised, simplified
-from pipeline.core.window import Window
-from pipeline.scenes.made import settlement
+from benchmarks._outlines import Outlines, made, mapped
+from benchmarks._report import tell
+from pipeline.config import load_task
+from pipeline.core.shape import Rules, regularised
+from pipeline.core.shape.simplify import soundly_simplified
+from pipeline.runs.shaping import FINEST, rules_of
 
 Polygons = npt.NDArray[Any]
-REACH = 24
-SIMPLE = 1.5
-"""Tolerance of what is simplified only."""
 
 
-def predicted(*, seed: int, size: int, pixel_m: float) -> tuple[Polygons, Polygons]:
-    """Return outlines as a network might draw them, and the roofs each of them is of."""
-    made = settlement(seed=seed, height=size, width=size, pixel_m=pixel_m)
-    rng = np.random.default_rng(seed)
-    noise = ndimage.gaussian_filter(rng.normal(size=(size, size)), 1.5)
-    soft = ndimage.gaussian_filter((made.instances > 0).astype(np.float64), 1.5)
-    mask = (soft + 0.12 * noise / noise.std() > 0.5).astype(np.uint8)
-    inside = ndimage.minimum_filter(made.instances, 5) == ndimage.maximum_filter(made.instances, 5)
-    core = Window(row=0, col=0, height=size, width=size)
-    instances, _ = separate(
-        mask, inside & (made.instances > 0), core=core, scene=mask.shape, reach=REACH
-    )
-    outlines = trace_instances(instances, mask, mask, core=core).to_shapely()
-    outlines = outlines[shapely.area(outlines) >= 40]
-    truth = np.array(made.polygons, object)
+def matched(outlines: Polygons, truth: Polygons) -> npt.NDArray[np.int64]:
+    """Return for each outline the true polygon it is of, -1 where IoU is below a half."""
     one, two = shapely.STRtree(truth).query(outlines, predicate="intersects")
-    shared = shapely.area(shapely.intersection(outlines[one], truth[two]))
+    likeness = iou(outlines[one], truth[two])
     best = np.full(len(outlines), -1)
-    for pair in np.argsort(shared):
-        best[one[pair]] = two[pair]
-    found = best >= 0
-    return outlines[found], truth[best[found]]
+    for pair in np.argsort(likeness):
+        if likeness[pair] >= 0.5:
+            best[one[pair]] = two[pair]
+    return best
 
 
 def iou(one: Polygons, two: Polygons) -> npt.NDArray[np.float64]:
@@ -86,79 +75,109 @@ def overlaps(polygons: Polygons) -> float:
 
 def figures(polygons: Polygons, outlines: Polygons, truth: Polygons) -> dict[str, float]:
     """Return what is said of one way to shape the outlines."""
+    best = matched(outlines, truth)
+    own = iou(polygons, outlines)
     return {
-        "truth_iou": float(iou(polygons, truth).mean()),
-        "own_iou": float(iou(polygons, outlines).mean()),
+        "truth_iou": float(iou(polygons[best >= 0], truth[best[best >= 0]]).mean()),
+        "own_iou": float(own.mean()),
+        "least_own_iou": float(own.min()),
         "vertices": float(shapely.get_num_coordinates(polygons).mean() - 1),
         "right_angles": right_angles(polygons),
-        "overlap": overlaps(polygons),
+        "overlap_px": overlaps(polygons) - overlaps(outlines),
         "invalid": int((~shapely.is_valid(polygons)).sum()),
     }
 
 
-def by_buildingregulariser(outlines: Polygons) -> Polygons:
-    """Return what buildingregulariser makes of the outlines, in one process."""
-    frame = geopandas.GeoDataFrame(geometry=list(outlines), crs="EPSG:32645")
-    shaped = regularize_geodataframe(
-        frame, parallel_threshold=2.0, simplify_tolerance=1.0, allow_circles=False, num_cores=1
-    )
-    return np.asarray(shaped.geometry.to_numpy(), object)
+def by_buildingregulariser(outlines: Polygons, *, tolerance: float) -> Polygons:
+    """Return what buildingregulariser makes of the outlines, in one process.
+
+    Args:
+        outlines: In the units of the tolerance, as its other lengths are for metres.
+        tolerance: How far it simplifies before it turns walls.
+    """
+    numbers = {"number": range(len(outlines))}
+    frame = geopandas.GeoDataFrame(numbers, geometry=list(outlines), crs="EPSG:32645")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shaped = regularize_geodataframe(
+            frame,
+            parallel_threshold=2.0,
+            simplify_tolerance=tolerance,
+            allow_circles=False,
+            num_cores=1,
+        )
+    # It takes some of them to pieces: the largest one stands for the building.
+    pieces = shaped.assign(area=shaped.area).sort_values(["number", "area"])
+    largest = pieces.drop_duplicates("number", keep="last").set_index("number")
+    made = np.array(outlines, object)
+    made[largest.index.to_numpy()] = largest.geometry.to_numpy()
+    return made
+
+
+def compared(name: str, found: Outlines) -> list[dict[str, Any]]:
+    """Return a row of figures for each way to shape the outlines."""
+    outlines, truth, pixel_m = found.outlines, found.truth, found.pixel_m
+    metres = load_task("buildings").shape.tolerance_m or 0.5
+    tolerance = max(FINEST, metres / pixel_m)
+    rules = rules_of(tolerance, least_iou=load_task("buildings").shape.min_iou)
+    flags: list[float] = []
+
+    def ours() -> Polygons:
+        shapes, regular = regularised(outlines, rules=rules)
+        flags[:] = [float(regular.mean())]
+        return shapes
+
+    def theirs(tolerance_m: float) -> Polygons:
+        ground = shapely.transform(outlines, lambda coords: coords * pixel_m)
+        shaped = by_buildingregulariser(ground, tolerance=tolerance_m)
+        return shapely.transform(shaped, lambda coords: coords / pixel_m)
+
+    ways: dict[str, Callable[[], Polygons]] = {
+        "traced": lambda: outlines,
+        f"Douglas-Peucker {metres:g} m": lambda: shapely.simplify(outlines, metres / pixel_m),
+        "simplified": lambda: soundly_simplified(
+            outlines, rules=Rules(simplify=tolerance, stray=2 * tolerance, least_iou=0.8)
+        ),
+        f"buildingregulariser {metres:g} m": lambda: theirs(metres),
+        "buildingregulariser 1 m": lambda: theirs(1.0),
+        "regularised": ours,
+    }
+    rows = []
+    for way, call in ways.items():
+        # Once for what is compiled on its first use; the second time counts, of this
+        # process alone: what else runs on the machine does not.
+        call() if way == "regularised" else None
+        start = time.process_time()
+        shaped = call()
+        seconds = time.process_time() - start
+        rows.append(
+            {"scene": name, "way": way, "n": len(outlines), "cpu_s": seconds}
+            | figures(shaped, outlines, truth)
+            | ({"regularised": flags[0]} if way == "regularised" else {})
+        )
+    return rows
 
 
 def main() -> None:
     """Shape the same outlines in each way; tell time, likeness, vertices and overlaps."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--pixel", type=float, default=0.3)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("scenes", nargs="*", type=Path, help="with NAME.geojson beside them")
+    parser.add_argument("--crop", type=int, default=4096)
+    parser.add_argument("--seeds", type=int, default=2, help="made settlements, without scenes")
     chosen = parser.parse_args()
-    scenes = [
-        predicted(seed=seed, size=chosen.size, pixel_m=chosen.pixel) for seed in range(chosen.seeds)
-    ]
-    # Side by side, so that all is one call and scenes do not overlap.
-    apart = [(0.0, 2.0 * chosen.size * number) for number in range(len(scenes))]
-
-    def together(which: int) -> Polygons:
-        moved = []
-        for scene, by in zip(scenes, apart, strict=True):
-            coords = shapely.get_coordinates(scene[which]) + by
-            moved.append(shapely.set_coordinates(scene[which].copy(), coords))
-        return np.concatenate(moved)
-
-    outlines, truth = together(0), together(1)
-    flags = regularised(outlines)[1]
-    ways: dict[str, Callable[[], Polygons]] = {
-        "traced": lambda: outlines,
-        "Douglas-Peucker": lambda: shapely.simplify(outlines, 1.0),
-        "simplified": lambda: simplified(outlines, tolerance=SIMPLE),
-        "buildingregulariser": lambda: by_buildingregulariser(outlines),
-        "regularised": lambda: regularised(outlines, rules=Rules(simplify=SIMPLE))[0],
-    }
-    print(f"{len(outlines)} buildings, {flags.mean():.3f} of them regularised")
-    table: dict[str, dict[str, float]] = {}
-    for name, way in ways.items():
-        times = []
-        for _ in range(1 if name == "buildingregulariser" else chosen.repeats):
-            # Of this one process: what else runs on the machine does not count.
-            start = time.process_time()
-            shaped = way()
-            times.append(time.process_time() - start)
-        table[name] = {"seconds": min(times), **figures(shaped, outlines, truth)}
-        print(f"{name:<20}", *(f"{key} {value:.4g}" for key, value in table[name].items()))
-    ratio = table["buildingregulariser"]["seconds"] / table["regularised"]["seconds"]
-    print(f"regularised: {ratio:.1f} times buildingregulariser's speed")
-    print(
-        json.dumps(
-            {
-                "benchmark": "regularise",
-                "buildings": len(outlines),
-                "share_regularised": float(flags.mean()),
-                "speed_over_buildingregulariser": ratio,
-                **table,
-            }
-        )
-    )
+    rows: list[dict[str, Any]] = []
+    for scene in chosen.scenes:
+        with tempfile.TemporaryDirectory() as folder:
+            found = mapped(scene, crop=chosen.crop, folder=Path(folder))
+        rows += compared(scene.stem, found)
+    for seed in range(0 if chosen.scenes else chosen.seeds):
+        rows += compared(f"made {seed}", made(seed=seed, size=1024, pixel_m=0.3))
+    ways = list(dict.fromkeys(row["way"] for row in rows))
+    keys = ["cpu_s", "truth_iou", "own_iou", "vertices", "right_angles", "overlap_px", "invalid"]
+    for way in ways if len(rows) > len(ways) else []:
+        same = [row for row in rows if row["way"] == way]
+        rows.append({"scene": "mean", "way": way} | {k: fmean(r[k] for r in same) for k in keys})
+    tell("regularise", rows)
 
 
 if __name__ == "__main__":

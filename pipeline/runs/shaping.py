@@ -54,14 +54,19 @@ def outline_of(shape: Shape, info: SceneInfo) -> Outline:
         # What is simplified strays no farther than that, give or take.
         rules = Rules(least_iou=shape.min_iou, simplify=tolerance, stray=2 * tolerance)
     else:
-        rules = Rules(
-            tolerance=tolerance,
-            least_wall=2 * tolerance,
-            least_iou=shape.min_iou,
-            stray=max(5.0, 3 * tolerance),
-            simplify=0.9 * tolerance,
-        )
+        rules = rules_of(tolerance, least_iou=shape.min_iou)
     return Outline(kind=shape.outline, rules=rules, pixel=pixel)
+
+
+def rules_of(tolerance: float, *, least_iou: float) -> Rules:
+    """Return how buildings are regularised: the other lengths follow from the tolerance."""
+    return Rules(
+        tolerance=tolerance,
+        least_wall=2 * tolerance,
+        least_iou=least_iou,
+        stray=max(5.0, 3 * tolerance),
+        simplify=0.9 * tolerance,
+    )
 
 
 def settings_of(outline: Outline, *, min_hole_m2: float) -> dict[str, Any]:
