@@ -92,7 +92,7 @@ def _publish(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict[str,
         [
             policies.overlap,
             list(site.region.outputs),
-            [[row.scene, row.key, row.state, row.off_nadir] for row in rows],
+            [[row.scene, row.key, row.last_run, row.off_nadir] for row in rows],
         ]
     )
     before = ledger.published()

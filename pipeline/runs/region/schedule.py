@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
@@ -33,8 +33,15 @@ def trigger(schedule: Schedule) -> CronTrigger:
 
 
 def next_run(schedule: Schedule, now: datetime) -> datetime | None:
-    """Return the first moment of a schedule after ``now``; None where there is none."""
-    found: datetime | None = trigger(schedule).get_next_fire_time(now, now)
+    """Return the first moment of a schedule after ``now``; None where there is none.
+
+    An hour that comes twice, when clocks are set back, counts once unless the schedule runs
+    every hour anyway; one that is skipped moves by as much as the clocks do.
+    """
+    moments = trigger(schedule)
+    found: datetime | None = moments.get_next_fire_time(now, now)
+    while found is not None and found.fold and "*" not in schedule.cron.split(" ")[1]:
+        found = moments.get_next_fire_time(found, found + timedelta(seconds=1))
     return found
 
 

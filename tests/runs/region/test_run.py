@@ -259,7 +259,7 @@ def test_a_full_disk_leaves_the_last_layer_and_the_next_run_goes_on(tmp_path: Pa
     file = town(tmp_path)
     go(file)
     for at in range(3):
-        cut(tmp_path / "scenes", "n", ground(at), row=at, col=at, when=f"2024030{at + 1}")
+        cut(tmp_path / "scenes", "n", ground(at + 1), row=at, col=at, when=f"2024030{at + 1}")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
     try:
