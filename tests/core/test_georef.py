@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -96,6 +97,27 @@ def test_a_polygons_area_is_the_ellipsoids_without_its_holes(name: str) -> None:
     assert georef.area_m2(polygon) == pytest.approx(_true_area(georef, polygon), rel=1e-6)
     assert georef.area_m2(Polygon(polygon.exterior)) == pytest.approx(
         georef.area_m2(polygon) + georef.area_m2(Polygon(hole)), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_polygons_perimeter_is_that_of_all_its_rings_by_either_way(name: str) -> None:
+    georef = _place(name)
+    hole = [(40, 40), (40, 80), (90, 80), (90, 40)]
+    polygon = Polygon([(0, 0), (120, 20), (100, 110), (-10, 90)], [hole])
+    found = georef.perimeter_m(polygon)
+    assert found == pytest.approx(
+        georef.perimeter_m(Polygon(polygon.exterior)) + georef.perimeter_m(Polygon(hole)), rel=1e-9
+    )
+    e, f, g = georef.pixel_metric_m2(np.array([[50.0, 50.0]]))[0]
+    steps = np.concatenate(
+        [np.diff(r.coords, axis=0) for r in (polygon.exterior, *polygon.interiors)]
+    )
+    dx, dy = steps.T
+    by_metric = np.sqrt(e * dx * dx + 2 * f * dx * dy + g * dy * dy).sum()
+    assert by_metric == pytest.approx(found, rel=2e-4)
+    assert math.sqrt(e * g - f * f) == pytest.approx(
+        georef.pixel_area_m2(np.array([[50.0, 50.0]]))[0], rel=1e-9
     )
 
 
