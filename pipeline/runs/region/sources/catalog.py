@@ -15,7 +15,8 @@ from pipeline.config.region import Catalog, inside
 from pipeline.errors import SceneError
 from pipeline.runs.region.sources.candidate import Candidate, Listing
 from pipeline.runs.region.sources.items import Wanted
-from pipeline.scenes.location import is_remote, open_bytes
+from pipeline.scenes import gdal
+from pipeline.scenes.location import gdal_path, is_remote, open_bytes
 from pipeline.scenes.names import redacted
 from pipeline.scenes.stac import MAX_ITEM_BYTES, allowed_href
 
@@ -98,6 +99,8 @@ def _no_catalogue(base: str) -> SceneError:
 def _read(href: str) -> Entry:
     shown = redacted(href)
     try:
+        if is_remote(href):  # a process that lives long would go on with what it read before
+            gdal.library().VSICurlPartialClearCache(gdal_path(href).encode())
         data = open_bytes(href)
         try:
             if data.size > MAX_ITEM_BYTES:
