@@ -31,7 +31,7 @@ def test_inputs_targets_and_weights_stand_in_a_row_a_crop() -> None:
 
     def at(row: int, column: int, y: float, x: float) -> np.ndarray:
         top, left = HEAD + row * (cell + GAP), LEFT + column * (cell + GAP)
-        return picture[top + int(y * cell), left + int(x * cell)]
+        return np.asarray(picture[top + int(y * cell), left + int(x * cell)])
 
     for row in range(2):
         assert np.ptp(at(row, 0, 0.7, 0.7)) == 0
