@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -66,8 +67,13 @@ def card_of(name: str) -> ModelCard:
     return CARD if path is None else read_card(path)
 
 
-def chosen_device(device: Device) -> str:
+def chosen_device(device: Device, *, large: bool = False) -> str:
     """Return ``cpu``, ``cuda`` or ``openvino``.
+
+    Args:
+        device: What is asked for. ``auto``: CUDA where there is a device, else OpenVINO
+            where it is installed and there is much to do, else torch on the CPU.
+        large: There is much to do.
 
     Raises:
         ConfigError: CUDA or OpenVINO is asked for and not there.
@@ -84,7 +90,9 @@ def chosen_device(device: Device) -> str:
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
         raise ConfigError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
-    return "cuda" if there else "cpu"
+    if there:
+        return "cuda"
+    return "openvino" if large and find_spec("openvino") is not None else "cpu"
 
 
 _loading = threading.Lock()

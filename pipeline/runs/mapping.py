@@ -99,7 +99,9 @@ def map_scene(
     try:
         planned = plan_scene(request, crew.task, ref, name)
         refuse_another(target, planned)
-        plan = planned.ready(crew.engine(planned.card), request.out / WORK / name)
+        seen = planned.draft.grid.sampling
+        engine = crew.engine(planned.card, pixels=seen.net_height * seen.net_width)
+        plan = planned.ready(engine, request.out / WORK / name)
         for note in planned.notes:
             tell(f"{name}: {note}")
         for warning in planned.warnings:

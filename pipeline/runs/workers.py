@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.config import Task
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, ModelError
 from pipeline.executors.executor import Executor
 from pipeline.executors.serial import Serial
 from pipeline.models.card import ModelCard
@@ -16,6 +16,9 @@ from pipeline.runs.plan import THREADS, versions
 from pipeline.runs.request import MapRequest
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.scene import SceneRef
+
+LARGE = 20_000_000
+"""Pixels from which OpenVINO pays: it loads 8 s longer and takes a third of torch's time."""
 
 
 class Crew:
@@ -26,7 +29,7 @@ class Crew:
         self.task = task
         self._request = request
         self._executor: Executor | None = None
-        self._engines: dict[str, tuple[str, str]] = {}
+        self._engines: dict[tuple[str, bool], tuple[str, str]] = {}
         self._proved = False
 
     @property
@@ -37,21 +40,28 @@ class Crew:
             ConfigError: There is no such executor, or nobody answers.
         """
         if self._executor is None:
-            self._executor = _executor(self._request.executor)
+            self._executor = _executor(self._request.executor, self._request.tile_timeout_s)
         return self._executor
 
-    def engine(self, card: ModelCard) -> tuple[str, str]:
+    def engine(self, card: ModelCard, *, pixels: int) -> tuple[str, str]:
         """Return device and engine of the workers, all alike; loads the model in each.
+
+        Args:
+            card: The model's.
+            pixels: What the network will see of the scene, halos aside; with many of
+                them an engine that takes longer to load is worth it.
 
         Raises:
             ConfigError: They differ, so that results would depend on who did which tile.
             ModelError: The model cannot be loaded.
         """
-        if card.sha256 not in self._engines:
+        wanted = (card.sha256, pixels >= LARGE)
+        if wanted not in self._engines:
             name = self.task.model
             if Path(name).is_file():
                 name = str(Path(name).absolute())
-            ask = partial(_engine, ModelRef(name=name, sha256=card.sha256), self._request.device)
+            ref = ModelRef(name=name, sha256=card.sha256)
+            ask = partial(_engine, ref, self._request.device, large=wanted[1])
             engines = set(self.executor.everywhere(ask))
             if len(engines) != 1:
                 told = "; ".join(sorted(engine for _, engine in engines))
@@ -59,8 +69,8 @@ class Crew:
                     f"the workers are not alike ({told}); results would depend on who did what: "
                     "start them alike, or choose --device cpu"
                 )
-            self._engines[card.sha256] = engines.pop()
-        return self._engines[card.sha256]
+            self._engines[wanted] = engines.pop()
+        return self._engines[wanted]
 
     def prove(self, out: Path, scene: SceneRef) -> None:
         """Prove that all workers have this version, and see the output folder.
@@ -90,23 +100,31 @@ class Crew:
             self._executor.close()
 
 
-def _executor(name: str) -> Executor:
+def _executor(name: str, timeout_s: float) -> Executor:
     if name == "serial":
         return Serial()
     if name == "local":
         from pipeline.executors.dask import Dask
 
-        return Dask.local(threads=THREADS)
+        return Dask.local(threads=THREADS, timeout_s=timeout_s)
     if "://" in name:
         from pipeline.executors.dask import Dask
 
-        return Dask.connect(name, setup=install_guard)
+        return Dask.connect(name, setup=install_guard, timeout_s=timeout_s)
     raise ConfigError(f"--executor {name!r} is none of serial, local, tcp://HOST:PORT")
 
 
-def _engine(ref: ModelRef, device: Device) -> tuple[str, str]:
-    where = "cpu" if ref.name == "threshold" else chosen_device(device)
-    return where, load_predictor(ref, device=where).engine
+def _engine(ref: ModelRef, device: Device, *, large: bool) -> tuple[str, str]:
+    if ref.name == "threshold":
+        return "cpu", load_predictor(ref, device="cpu").engine
+    where = chosen_device(device, large=large)
+    try:
+        return where, load_predictor(ref, device=where).engine
+    except ModelError:
+        # Not every network can be compiled; torch runs them all.
+        if where != "openvino" or device == "openvino":
+            raise
+    return "cpu", load_predictor(ref, device="cpu").engine
 
 
 def _fitness(probe: str, scene: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -59,5 +60,6 @@ def test_cuda_where_there_is_none_is_refused() -> None:
         assert chosen_device("auto") == chosen_device("cuda") == "cuda"
         return
     assert chosen_device("auto") == "cpu"
+    assert chosen_device("auto", large=True) == ("openvino" if find_spec("openvino") else "cpu")
     with pytest.raises(ConfigError, match="no CUDA device"):
         chosen_device("cuda")

@@ -202,7 +202,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
     crew = Crew(request, request.chosen_task)
     (ref,) = find_scenes(request.scenes).refs
     planned = plan_scene(request, request.chosen_task, ref, "s")
-    ready = planned.ready(crew.engine(planned.card), tmp_path / ".work" / "s")
+    ready = planned.ready(crew.engine(planned.card, pixels=0), tmp_path / ".work" / "s")
     crew.close()
     ready = replace(ready, grid=plan.grid)
     for index, core in list(enumerate(ready.grid.cores()))[::3]:
