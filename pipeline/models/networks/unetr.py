@@ -152,7 +152,7 @@ def unetr(
     width: int = 16,
     transformer: dict[str, int] | None = None,
 ) -> UNet:
-    """Return UNETR; 87,579,889 parameters for 128 px, three channels in and one out.
+    """Return UNETR; 87,561,457 parameters for 128 px, three channels in and one out.
 
     Source of the count: MONAI 1.6.1, ``UNETR(spatial_dims=2, img_size=128)``, the authors' own.
 
