@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,13 @@ Root = Annotated[
     Path | None,
     typer.Option(help="Folder that the file's paths start at and stay in; its own if left out."),
 ]
+
+
+class Kind(StrEnum):
+    """Who keeps the clock."""
+
+    SYSTEMD = "systemd"
+    CRON = "cron"
 
 
 @region.command("plan")
@@ -81,6 +89,39 @@ def changes(
     with failing():
         found = changes_between(open_site(file, root=root), out=out, before=before, after=after)
     _print(found)
+
+
+@region.command("units")
+def units(
+    file: File,
+    root: Root = None,
+    kind: Annotated[Kind, typer.Option(help="A systemd service and timer, or crontab lines.")] = (
+        Kind.SYSTEMD
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that the systemd files are written to.")
+    ] = None,
+) -> None:
+    """Print what makes systemd or cron run a region on its schedule."""
+    from pipeline.cli.exits import failing
+    from pipeline.config import load_region
+    from pipeline.errors import ConfigError
+    from pipeline.runs.region.clock import utc_now
+    from pipeline.runs.region.units import command_of, crontab, write_units
+    from pipeline.runs.region.units import units as units_of
+
+    with failing():
+        found, command = load_region(file), command_of(file, root=root)
+        if kind is Kind.CRON:
+            if out is not None:
+                raise ConfigError("--out is for --kind systemd; add the lines with `crontab -e`")
+            sys.stdout.write(crontab(found, command, now=utc_now()))
+            return
+        made = units_of(found, command, now=utc_now())
+        if out is None:
+            sys.stdout.write("\n".join(f"# {name}\n{text}" for name, text in made.items()))
+        else:
+            sys.stdout.writelines(f"{path}\n" for path in write_units(made, out))
 
 
 def _print(value: dict[str, Any]) -> None:
