@@ -22,6 +22,9 @@ def map_(  # noqa: PLR0913 - the options of a command
     tile: Annotated[
         int | None, typer.Option(min=1, help="Tile edge, halo included, in pixels.")
     ] = None,
+    tile_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds a tile may take; then it is tried elsewhere.")
+    ] = 1800,
     max_memory: Annotated[str, typer.Option(help="Memory of the process.")] = "4GB",
     datetime: Annotated[str | None, typer.Option(help="When the scenes were taken.")] = None,
     dry_run: Annotated[  # noqa: FBT002 - a flag
@@ -68,6 +71,7 @@ def map_(  # noqa: PLR0913 - the options of a command
             executor=executor,
             device=device,  # type: ignore[arg-type]  # checked above
             tile=tile,
+            tile_timeout_s=tile_timeout,
             max_memory=memory(max_memory),
             aoi=aoi,
             clip=clip,

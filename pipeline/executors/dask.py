@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from distributed import Client, Future, LocalCluster, WorkerPlugin, as_completed
+from distributed import Client, LocalCluster, WorkerPlugin
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.executors.executor import Executor, Job, Result
+from pipeline.executors.flights import Flights
 
 LOOPBACK = "127.0.0.1:0"
 """Any free port that only this machine reaches; Dask's own default is every interface."""
 AHEAD = 2
 """Jobs a thread has waiting beside the one under way."""
+ATTEMPTS = 2
+"""How often a job is begun that takes longer than it may."""
+RESTART_S = 30
+"""How long a worker may take to start again, or a new one to join."""
 
 
 class Setup(WorkerPlugin):
@@ -35,17 +39,35 @@ class Dask:
     """Carries out jobs on a Dask cluster, a few ahead for each thread.
 
     A worker that dies loses nothing: its jobs are given to others, and what it had
-    written already is found there.
+    written already is found there. One that hangs is left out (its nanny, if it has one,
+    starts it again), and what it was at is tried once more elsewhere.
     """
 
-    def __init__(self, client: Client, *, cluster: LocalCluster | None = None) -> None:
-        """Use a client; ``cluster`` is closed with it."""
+    def __init__(
+        self,
+        client: Client,
+        *,
+        cluster: LocalCluster | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Use a client.
+
+        Args:
+            client: Of the cluster.
+            cluster: Of our own, closed with the client.
+            timeout_s: How long a job may take from when a worker begins it.
+        """
         self._client = client
         self._cluster = cluster
+        self._timeout_s = timeout_s
+        self._left: set[str] = set()
 
     @classmethod
-    def local(cls, *, threads: int) -> Dask:
-        """Return an executor on threads of this process; Dask's status pages are on loopback."""
+    def local(cls, *, threads: int, timeout_s: float | None = None) -> Dask:
+        """Return an executor on threads of this process; Dask's status pages are on loopback.
+
+        A thread that hangs cannot be ended: new ones take its place.
+        """
         logging.getLogger("distributed").setLevel(logging.ERROR)
         cluster = LocalCluster(
             n_workers=1,
@@ -56,29 +78,37 @@ class Dask:
             worker_dashboard_address=LOOPBACK,
             memory_limit=0,
         )
-        return cls(Client(cluster), cluster=cluster)
+        return cls(Client(cluster), cluster=cluster, timeout_s=timeout_s)
 
     @classmethod
-    def connect(cls, address: str, *, setup: Callable[[], None], timeout_s: float = 20) -> Dask:
+    def connect(
+        cls,
+        address: str,
+        *,
+        setup: Callable[[], None],
+        connect_s: float = 20,
+        timeout_s: float | None = None,
+    ) -> Dask:
         """Return an executor on an existing cluster.
 
         Args:
             address: The scheduler's, such as ``tcp://host:8786``.
             setup: Run once in every worker before its first job.
-            timeout_s: How long to wait for the scheduler and its first worker.
+            connect_s: How long to wait for the scheduler and its first worker.
+            timeout_s: How long a job may take from when a worker begins it.
 
         Raises:
             ConfigError: Nobody answers there, or no worker joins.
         """
         try:
-            client = Client(address, timeout=timeout_s)
+            client = Client(address, timeout=connect_s)
         except (OSError, ValueError, TimeoutError) as error:
             raise ConfigError(
                 f"--executor {address}: no Dask scheduler answers there ({error}); "
                 "start one with `dask scheduler`, or use --executor local"
             ) from error
         try:
-            client.wait_for_workers(1, timeout=timeout_s)
+            client.wait_for_workers(1, timeout=connect_s)
         except TimeoutError as error:
             client.close()
             raise ConfigError(
@@ -86,36 +116,78 @@ class Dask:
                 f"start some with `dask worker {address}`"
             ) from error
         client.register_plugin(Setup(setup))
-        return cls(client)
+        return cls(client, timeout_s=timeout_s)
 
     def run(
         self, task: Callable[[Job], Result], jobs: Iterable[Job]
     ) -> Iterator[tuple[Job, Result | Exception]]:
         """Yield each job with its result or error, as they end."""
         waiting = iter(jobs)
-        jobs_of: dict[Future[Any], Job] = {}
-        ended = as_completed()
+        with Flights(self._client, task) as flights:
+            while True:
+                while len(flights) < self._room():
+                    job = next(waiting, _NONE)
+                    if job is _NONE:
+                        break
+                    flights.begin(job, workers=self._fit())
+                if not len(flights):
+                    return
+                yield from flights.ended()
+                if self._timeout_s is not None:
+                    yield from self._overdue(flights, self._timeout_s)
 
-        def submit() -> bool:
-            for job in waiting:
-                future = self._client.submit(_attempt, task, job, pure=False)
-                jobs_of[future] = job
-                ended.add(future)
-                return True
-            return False
+    def _overdue(
+        self, flights: Flights[Job, Result], timeout_s: float
+    ) -> Iterator[tuple[Job, Exception]]:
+        """Begin again elsewhere what takes too long; yield what did so too often.
 
+        Raises:
+            PipelineError: No worker is left.
+        """
+        overdue = flights.overdue(timeout_s)
+        hanging = {flight.worker for flight in overdue}
+        if not hanging:
+            return
+        given_up = [flight for flight in overdue if flight.attempt >= ATTEMPTS]
+        again = [flight for flight in flights.at(hanging) if flight not in given_up]
+        flights.drop([*given_up, *again])
+        for worker in sorted(hanging):
+            self._leave(worker)
+        for flight in again:
+            late = flight in overdue
+            flights.begin(flight.job, workers=self._fit(), attempt=flight.attempt + late)
+        for flight in given_up:
+            told = f"no end after {timeout_s:g} s, tried {ATTEMPTS} times; see --tile-timeout"
+            yield flight.job, PipelineError(told)
+
+    def _leave(self, worker: str) -> None:
+        """Give no more jobs to a worker; have another in its place if possible."""
+        self._left.add(worker)
+        if self._cluster is not None:
+            count = len(self._cluster.workers) + 1
+            self._cluster.scale(count)
+            self._client.wait_for_workers(count, timeout=RESTART_S)
+            return
         try:
-            while len(jobs_of) < self._room() and submit():
-                pass
-            for future in ended:
-                job = jobs_of.pop(future)
-                error = future.exception()
-                outcome: Result | Exception = future.result() if error is None else _plain(error)
-                while len(jobs_of) < self._room() and submit():
-                    pass
-                yield job, outcome
-        finally:
-            self._client.cancel(list(jobs_of), force=True)
+            self._client.restart_workers([worker], timeout=RESTART_S, raise_for_error=False)
+        except (ValueError, OSError, TimeoutError):
+            return  # it has no nanny, or is gone
+
+    def _fit(self) -> list[str] | None:
+        """Return the workers that take jobs; None for all.
+
+        Raises:
+            PipelineError: There is none.
+        """
+        if not self._left:
+            return None
+        fit = sorted(set(self._client.scheduler_info(n_workers=-1)["workers"]) - self._left)
+        if not fit:
+            raise PipelineError(
+                f"all {len(self._left)} workers hang; start others (`dask worker` with its nanny "
+                "starts again by itself), then run the same command again"
+            )
+        return fit
 
     def everywhere(self, task: Callable[[], Result]) -> list[Result]:
         """Return what a task gives in each worker."""
@@ -128,22 +200,14 @@ class Dask:
             self._cluster.close()
 
     def _room(self) -> int:
-        threads = sum(self._client.nthreads().values()) if self._cluster is None else 0
-        if self._cluster is not None:
-            threads = sum(worker.state.nthreads for worker in self._cluster.workers.values())
+        if self._cluster is None:
+            counts = self._client.nthreads()
+        else:
+            counts = {w.address: w.state.nthreads for w in self._cluster.workers.values()}
+        threads = sum(count for worker, count in counts.items() if worker not in self._left)
         return max(1, threads) * (1 + AHEAD)
 
 
-def _attempt(task: Callable[[Job], Result], job: Job) -> Result | Exception:
-    # An error that is returned is not logged by the worker as its own failure.
-    try:
-        return task(job)
-    except Exception as error:  # noqa: BLE001 - whatever a task raises is its outcome
-        return error
-
-
-def _plain(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else RuntimeError(repr(error))
-
+_NONE = object()
 
 _: type[Executor] = Dask

@@ -33,6 +33,8 @@ class MapRequest:
     """``serial``, ``local``, or the address of a Dask scheduler."""
     device: Device = "auto"
     """Where the network runs."""
+    tile_timeout_s: float = 1800.0
+    """How long a tile may take before it is tried elsewhere; not with ``serial``."""
     tile: int | None = None
     """Edge of a tile with its halo, in pixels; None follows from memory."""
     max_memory: int = 4 * 10**9

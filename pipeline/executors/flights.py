@@ -1,0 +1,116 @@
+"""Jobs under way on a Dask cluster: who does which since when, and what has ended."""
+
+from __future__ import annotations
+
+import queue
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from distributed import Client, Future, get_worker
+
+from pipeline.executors.executor import Job, Result
+
+LOOK_S = 1.0
+"""How long nothing may end before it is looked what takes too long."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Flight(Generic[Job]):
+    """One attempt at a job."""
+
+    job: Job
+    """What is done."""
+    attempt: int
+    """The first is 1."""
+    future: Future[Any]
+    """Dask's."""
+    worker: str = ""
+    """Who began it; nobody yet if empty."""
+    since: float = 0.0
+    """When that was heard of, on our own clock."""
+
+
+class Flights(Generic[Job, Result]):
+    """Jobs that were given out and have not come back."""
+
+    def __init__(self, client: Client, task: Callable[[Job], Result]) -> None:
+        """Give out jobs of one task through a client."""
+        self._client = client
+        self._task = task
+        self._topic = f"overtile-{uuid.uuid4().hex}"
+        self._flights: dict[str, Flight[Job]] = {}
+        self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        # Workers tell the scheduler that they begin, and the scheduler tells us.
+        client.subscribe_topic(self._topic, self._began)
+
+    def __len__(self) -> int:
+        """Return how many jobs are under way or waiting."""
+        return len(self._flights)
+
+    def begin(self, job: Job, *, workers: list[str] | None, attempt: int = 1) -> None:
+        """Give a job out, to one of ``workers`` if they are named."""
+        future = self._client.submit(
+            _attempt, self._task, job, self._topic, pure=False, workers=workers
+        )
+        self._flights[future.key] = Flight(job=job, attempt=attempt, future=future)
+        future.add_done_callback(self._ended.put)
+
+    def ended(self) -> Iterator[tuple[Job, Result | Exception]]:
+        """Wait a little; yield what ended, with its result or error."""
+        try:
+            future = self._ended.get(timeout=LOOK_S)
+        except queue.Empty:
+            return
+        flight = self._flights.pop(future.key, None)
+        if flight is None:
+            return  # given up before
+        error = future.exception()
+        outcome: Result | Exception = future.result() if error is None else _plain(error)
+        yield flight.job, outcome
+
+    def overdue(self, timeout_s: float) -> list[Flight[Job]]:
+        """Return the attempts that were begun longer ago than that."""
+        before = time.monotonic() - timeout_s
+        return [f for f in self._flights.values() if f.worker and f.since < before]
+
+    def at(self, workers: Iterable[str]) -> list[Flight[Job]]:
+        """Return what workers have begun, and what waits for them."""
+        theirs = self._client.processing(workers=list(workers))
+        keys = {key for found in theirs.values() for key in found}
+        return [flight for key, flight in self._flights.items() if key in keys]
+
+    def drop(self, flights: Iterable[Flight[Job]]) -> None:
+        """Wait for these no more."""
+        dropped = [self._flights.pop(flight.future.key) for flight in flights]
+        self._client.cancel([flight.future for flight in dropped], force=True)
+
+    def __enter__(self) -> Flights[Job, Result]:
+        """Return this."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take back what has not ended."""
+        self.drop(list(self._flights.values()))
+        self._client.unsubscribe_topic(self._topic)
+
+    def _began(self, event: tuple[float, dict[str, str]]) -> None:
+        flight = self._flights.get(event[1]["key"])
+        if flight is not None:
+            flight.worker, flight.since = event[1]["worker"], time.monotonic()
+
+
+def _attempt(task: Callable[[Job], Result], job: Job, topic: str) -> Result | Exception:
+    worker = get_worker()
+    worker.log_event(topic, {"key": worker.get_current_task(), "worker": worker.address})
+    # An error that is returned is not logged by the worker as its own failure.
+    try:
+        return task(job)
+    except Exception as error:  # noqa: BLE001 - whatever a task raises is its outcome
+        return error
+
+
+def _plain(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))
