@@ -25,8 +25,9 @@ def failing() -> Iterator[None]:
 
 
 def report(line: str) -> None:
-    """Write a line for people to standard error."""
-    sys.stderr.write(f"{line}\n")
+    """Write a line for people to standard error; what a terminal would obey is spelled out."""
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    sys.stderr.write(f"{shown}\n")
     sys.stderr.flush()
 
 

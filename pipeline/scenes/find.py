@@ -75,11 +75,15 @@ def _places(argument: str, failures: list[SceneError]) -> Iterator[str]:
     if "://" in argument:
         scheme = argument.partition("://")[0]
         raise ConfigError(f"{scheme}:// is not read; use a path or an http, https, s3 or gs URL")
-    path = Path(argument).expanduser().absolute()
-    if path.is_dir():
+    try:
+        path = Path(argument).expanduser().absolute()
+        folder, there = path.is_dir(), path.exists() or path.is_symlink()
+    except (OSError, RuntimeError) as error:  # too long a name, nobody's home
+        raise ConfigError(f"{argument[:100]} cannot be looked up: {error.args[-1]}") from error
+    if folder:
         yield from _in_folder(path, failures)
-    elif path.exists() or path.is_symlink():
-        yield str(path.resolve())
+    elif there:
+        yield from _regular(path, failures)
     elif any(sign in argument for sign in "*?["):
         pattern = str(path.relative_to(path.anchor))
         files = [match for match in Path(path.anchor).glob(pattern) if match.is_file()]
@@ -102,17 +106,31 @@ def _in_folder(folder: Path, failures: list[SceneError]) -> Iterator[str]:
         kinds = ", ".join(_SUFFIXES)
         raise ConfigError(f"{folder} holds no scene ({kinds}); name the files, or use a glob")
     for path in paths:
+        if path.is_dir():
+            continue
+        for real in map(Path, _regular(path, failures)):
+            if real.is_relative_to(root):
+                yield str(real)
+                continue
+            reason = f"it is a link to {real}, outside its folder"
+            failures.append(SceneError(str(path), reason, "name it itself"))
+
+
+def _regular(path: Path, failures: list[SceneError]) -> Iterator[str]:
+    """Yield the file that a path leads to, unless reading it might never end."""
+    shown = str(path).encode("utf-8", "backslashreplace").decode()
+    if shown != str(path):
+        failures.append(SceneError(shown, "its name is no UTF-8", "give it another name"))
+        return
+    try:
         real = path.resolve()
-        if real.is_dir():
-            continue
-        if not real.is_relative_to(root):
-            failures.append(
-                SceneError(
-                    str(path), f"it is a link to {real}, outside its folder", "name it itself"
-                )
-            )
-            continue
-        yield str(real)
+    except (OSError, RuntimeError):
+        failures.append(SceneError(str(path), "it is a link to itself", "name a file"))
+        return
+    if real.exists() and not real.is_file():
+        failures.append(SceneError(str(path), "it is no regular file", "name a file"))
+        return
+    yield str(real)
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
