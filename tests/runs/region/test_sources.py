@@ -41,38 +41,46 @@ class _Server(SimpleHTTPRequestHandler):
         else:
             super().do_GET()
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._api(urlsplit(self.path).path, {})
-
-    def _api(self, path: str, query: dict[str, list[str]]) -> None:  # noqa: ARG002 - any
+    def _api(self, path: str, query: dict[str, list[str]]) -> None:
         here = f"http://{self.headers['Host']}/api"
-        found: dict[str, Any] = {
-            "type": "Catalog",
-            "id": "small",
-            "description": "small",
-            "stac_version": "1.0.0",
-            "conformsTo": [
-                "https://api.stacspec.org/v1.0.0/core",
-                "https://api.stacspec.org/v1.0.0/item-search",
-            ],
-            "links": [
-                {"rel": "self", "href": here},
-                *(
-                    {"rel": "search", "href": f"{here}/search", "method": method}
-                    for method in ("GET", "POST")
-                ),
-            ],
-        }
+        found = landing(f"{here}/search") | {"links": [search_link(f"{here}/search")]}
         if path.endswith("/search"):
+            wanted = query["collections"][0].split(",")
             items = json.loads((Path(self.directory) / "items.json").read_text())
-            found = {"type": "FeatureCollection", "features": items, "links": []}
+            items = [one for one in items if one["collection"] in wanted]
+            first = int(query.get("first", ["0"])[0])
+            more = {"rel": "next", "href": f"{here}/search?collections=x&first={first + 2}"}
+            found = {
+                "type": "FeatureCollection",
+                "features": items[first : first + 2],
+                "links": [more] if first + 2 < len(items) else [],
+            }
         body = json.dumps(found).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         SimpleHTTPRequestHandler.end_headers(self)
         self.wfile.write(body)
+
+
+def search_link(href: str) -> dict[str, str]:
+    """Return the link to an API's search."""
+    return {"rel": "search", "href": href, "type": "application/geo+json", "method": "GET"}
+
+
+def landing(search: str) -> dict[str, Any]:
+    """Return the landing page of an API."""
+    return {
+        "type": "Catalog",
+        "id": "small",
+        "description": "small",
+        "stac_version": "1.0.0",
+        "conformsTo": [
+            "https://api.stacspec.org/v1.0.0/core",
+            "https://api.stacspec.org/v1.0.0/item-search",
+        ],
+        "links": [search_link(search)],
+    }
 
 
 @pytest.fixture
@@ -242,3 +250,78 @@ def test_a_scene_listed_twice_is_one(tmp_path: Path) -> None:
     )
     file.write_text(text)
     assert plan_summary(site_of(file), now=0)["counts"] == {"map": 2}
+
+
+def test_a_catalogue_on_a_server_that_stops_answering_is_not_empty(
+    tmp_path: Path, served: tuple[Path, str]
+) -> None:
+    folder, url = served
+    catalogue(folder, [item("a", "a.tif"), item("b", "b.tif")])
+    source = f"{{type: catalog, href: '{url}/catalog.json'}}"
+    assert names(listed(tmp_path, source)) == ["a", "b"]
+    (folder / "part" / "1.json").unlink()
+    found = listed(tmp_path, source)
+    assert names(found) == ["a"]
+    assert not found.complete
+    assert "404" in found.faults[0]
+
+
+def test_an_api_is_searched_page_by_page(tmp_path: Path, served: tuple[Path, str]) -> None:
+    folder, url = served
+    hrefs = [f"{url}/a.tif", "file:///etc/passwd", "/etc/passwd", f"{url}/d.tif", f"{url}/e.tif"]
+    items = [item(name, href) for name, href in zip("abcde", hrefs, strict=True)]
+    items = [one | {"collection": "y" if one["id"] == "d" else "x"} for one in items]
+    items[4]["properties"]["datetime"] = "2020-01-01T00:00:00Z"
+    (folder / "items.json").write_text(json.dumps(items))
+    source = f"{{type: api, url: '{url}/api', collections: [x], datetime: 2024-01-01/..}}"
+    found = listed(tmp_path, source, shapely.box(85, 27, 86, 28))
+    # A path without a server is one on the API's own.
+    assert names(found) == ["a", "c"]
+    assert found.candidates[1].ref.href == f"{url}/etc/passwd"
+    assert len(found.faults) == 1
+    assert found.complete
+    assert names(listed(tmp_path, source.replace("[x]", "[z]"))) == []
+    many = listed(tmp_path, source.replace("collections", "limit: 2, collections"))
+    assert (many.candidates, many.complete) == ((), False)
+    assert "more than 2 items" in many.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("page", "search"),
+    [
+        ("<html>", {}),
+        ("[]", {}),
+        ("{}", {}),
+        (json.dumps(landing("search.json") | {"conformsTo": []}), {}),
+        (json.dumps(landing("/gone")), {}),
+        (json.dumps(landing("file:///etc/passwd")), {}),
+        (json.dumps(landing("https://127.0.0.2/search")), {}),
+        (json.dumps(landing("search.json")), []),
+        (json.dumps(landing("search.json")), {"features": 5}),
+        (json.dumps(landing("search.json")), {"features": [{}], "links": [{}]}),
+    ],
+)
+def test_an_api_that_does_not_answer_as_one_lists_nothing_and_takes_nothing_away(
+    tmp_path: Path, served: tuple[Path, str], page: str, search: Any
+) -> None:
+    folder, url = served
+    (folder / "landing.json").write_text(page)
+    (folder / "search.json").write_text(json.dumps(search))
+    found = listed(tmp_path, f"{{type: api, url: '{url}/landing.json', collections: [x]}}")
+    assert (found.candidates, found.complete) == ((), False)
+    assert "does not answer as one should" in found.faults[0]
+
+
+def test_broken_items_of_an_api_stop_nothing(tmp_path: Path, served: tuple[Path, str]) -> None:
+    folder, url = served
+    (folder / "landing.json").write_text(json.dumps(landing("search.json")))
+    features = {"features": [[], {}, 7, item("a", "a.tif")]}
+    (folder / "search.json").write_text(json.dumps(features))
+    found = listed(tmp_path, f"{{type: api, url: '{url}/landing.json', collections: [x]}}")
+    assert (names(found), len(found.faults), found.complete) == (["a"], 3, True)
+
+
+def test_an_api_that_nobody_serves_is_told_and_takes_nothing_away(tmp_path: Path) -> None:
+    gone = listed(tmp_path, "{type: api, url: 'http://127.0.0.1:1/api', collections: [x]}")
+    assert not gone.complete
+    assert "does not answer" in gone.faults[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from pipeline.errors import SceneError
 from pipeline.runs.region.sources.candidate import Candidate, Listing
 from pipeline.runs.region.sources.items import Wanted
 from pipeline.scenes.names import redacted
+from pipeline.scenes.stac import allowed_href
 
 _TIMEOUT_S = (10, 60)
 
@@ -19,22 +21,20 @@ _TIMEOUT_S = (10, 60)
 def list_api(source: Api, *, wanted: Wanted, area: BaseGeometry | None) -> Listing:
     """Return the wanted scenes that a search finds; an API that fails lists nothing."""
     import requests
-    from pystac_client import Client
+    from pystac.errors import STACError, STACTypeError
+    from pystac_client.errors import ClientTypeError
     from pystac_client.exceptions import APIError
+    from pystac_client.warnings import PystacClientWarning
 
     candidates: list[Candidate] = []
     faults: list[str] = []
     try:
-        client = Client.open(source.url, timeout=_TIMEOUT_S)
-        search = client.search(
-            collections=list(source.collections),
-            datetime=source.datetime,
-            bbox=None if area is None else area.bounds,
-            limit=min(250, source.limit + 1),
-            max_items=source.limit + 1,
-        )
-        items = list(search.items_as_dicts())
-    except (APIError, requests.RequestException, ValueError, KeyError, TypeError) as error:
+        items = _search(source, area)
+    except (
+        *(APIError, requests.RequestException, PystacClientWarning),
+        *(ClientTypeError, STACError, STACTypeError),
+        *(SceneError, ValueError, KeyError, TypeError, AttributeError),  # of another shape
+    ) as error:
         told = str(error).partition("\n")[0][:300] or type(error).__name__
         fault = f"{redacted(source.url)}: the API does not answer as one should ({told})"
         return Listing(source=wanted.source, faults=(fault,), complete=False)
@@ -50,6 +50,33 @@ def list_api(source: Api, *, wanted: Wanted, area: BaseGeometry | None) -> Listi
         if found is not None:
             candidates.append(found)
     return Listing(source=wanted.source, candidates=tuple(candidates), faults=tuple(faults))
+
+
+def _search(source: Api, area: BaseGeometry | None) -> list[Any]:
+    """Return what a search finds, one item more than the limit at most."""
+    from pystac_client import Client
+    from pystac_client.warnings import PystacClientWarning
+    from requests import Request
+
+    def allowed(request: Request) -> None:
+        # Also where links lead, page by page.
+        allowed_href(str(request.url), base=source.url)
+
+    with warnings.catch_warnings():
+        # Of servers that name no search link, which is then at the place that the standard says.
+        warnings.simplefilter("ignore", PystacClientWarning)
+        client = Client.open(source.url, timeout=_TIMEOUT_S, request_modifier=allowed)
+        search = client.search(
+            method="GET",  # every API has it, POST is optional
+            collections=list(source.collections),
+            datetime=source.datetime,
+            bbox=None if area is None else area.bounds,
+            limit=min(250, source.limit + 1),
+            max_items=source.limit + 1,
+        )
+        # The library would read the search from a file, if the API said so.
+        allowed_href(search.url, base=source.url)
+        return list(search.items_as_dicts())
 
 
 def _base(item: Any, url: str) -> str:
