@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pipeline.runs.region.changes import ChangeSummary
 _WIDTH = 1000.0
 _MOST_CHANGES = 4000
 _MOST_FAILURES = 500
+_MOST_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class ReportScene:
     key: str
     """Its name."""
     state: str
-    """``done``, ``failed``, ``waiting``, or another word."""
+    """``done``, ``failed``, ``partial`` (tiles failed), ``waiting``, or another word."""
     area: bytes | None = None
     """What it mapped, or its frame, as WKB in longitude and latitude."""
     datetime: str | None = None
@@ -63,6 +64,8 @@ class ReportRun:
     """Footprints removed since the run before."""
     changed: int | None = None
     """Footprints changed since the run before."""
+    faults: tuple[str, ...] = ()
+    """What was wrong with the sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +112,11 @@ def write_region_report(
     shapes = [_shape(scene.area) for scene in scenes]
     points = _changes(changes)
     plane = _Plane(shapely.union_all([shapely.box(*s.bounds) for s in shapes if not s.is_empty]))
-    failures = [scene for scene in scenes if scene.state == "failed"]
-    notes = []
+    failures = [scene for scene in scenes if scene.state in ("failed", "partial")]
+    faults = runs[-1].faults if runs else ()
+    notes = list(faults[:_MOST_FAULTS])
+    if len(faults) > _MOST_FAULTS:
+        notes.append(f"{len(faults)} faults of the sources; {_MOST_FAULTS} of them are listed.")
     if len(failures) > _MOST_FAILURES:
         notes.append(f"{len(failures)} scenes failed; {_MOST_FAILURES} of them are listed.")
     write_region_page(
@@ -142,7 +148,7 @@ def write_region_report(
                 {"key": scene.key, "attempts": scene.attempts, "reason": scene.reason}
                 for scene in failures[:_MOST_FAILURES]
             ],
-            "runs": [asdict(run) for run in runs],
+            "runs": [asdict(replace(run, faults=())) for run in runs],
             "changes": None if changes is None else _told(changes),
         },
     )

@@ -18,6 +18,7 @@ from pipeline.runs.region.clock import Clock, utc_now
 from pipeline.runs.region.layer import LayerScene, build_layer
 from pipeline.runs.region.ledger import Ledger, open_ledger
 from pipeline.runs.region.lock import Prove, holding_folder, holding_region, me
+from pipeline.runs.region.page import write_page
 from pipeline.runs.region.plan import RegionPlan, plan_region
 from pipeline.runs.region.publish import publish, retain, run_folder
 from pipeline.runs.region.records import RunRow, SceneRow
@@ -51,8 +52,10 @@ def run_region(site: Site, *, tell: Tell, clock: Clock = utc_now) -> dict[str, A
         prove = stack.enter_context(holding_region(ledger, holder=me(began)))
         run = ledger.begin(holder=me(began), now=began.timestamp())
         if site.area is not None:
-            _write_area(site)
-        return _run(site, ledger, run, prove=prove, clock=clock, tell=tell)
+            write_area(site)
+        summary = _run(site, ledger, run, prove=prove, clock=clock, tell=tell)
+        page = write_page(site, ledger, now=clock())
+        return summary | {"report": str(page)}
 
 
 def _run(
@@ -205,7 +208,7 @@ def _tidy(site: Site, ledger: Ledger) -> None:
     clear_away(site, ledger.scenes())
 
 
-def _write_area(site: Site) -> None:
+def write_area(site: Site) -> None:
     """Write the area of interest where workers find it, unless it stands there."""
     path = site.out / "aoi.geojson"
     feature = {

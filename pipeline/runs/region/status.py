@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.runs.region.ledger import NAME, open_ledger
+from pipeline.runs.region.page import NAME as PAGE
 from pipeline.runs.region.records import RunRow, SceneRow
 from pipeline.runs.region.schedule import next_run
 from pipeline.runs.region.site import Site
@@ -20,7 +21,8 @@ def status(site: Site, *, now: datetime) -> dict[str, Any]:
     Returns:
         ``scenes`` (count by state), ``failures`` (scene, attempts, reason), ``last`` and
         ``running`` (run, or None), ``next`` (by the schedule, or None), ``mpx`` and ``km2``
-        mapped (each scene by itself, overlaps twice), ``runs`` (the last ten, newest first).
+        mapped (each scene by itself, overlaps twice), ``runs`` (the last ten, newest first),
+        ``report`` (the page of the last run, or None).
 
     Raises:
         ConfigError: The ledger cannot be used.
@@ -36,7 +38,7 @@ def status(site: Site, *, now: datetime) -> dict[str, Any]:
             ledger.close()
     mapped = [row for row in scenes.values() if row.folder is not None]
     ended = [run for run in runs if run.state != "running"]
-    schedule = site.region.schedule
+    schedule, page = site.region.schedule, site.out / PAGE
     coming = None if schedule is None else next_run(schedule, now)
     return {
         "region": site.region.name,
@@ -52,6 +54,7 @@ def status(site: Site, *, now: datetime) -> dict[str, Any]:
         "mpx": round(sum(row.pixels or 0 for row in mapped) / 1e6, 3),
         "km2": round(sum(row.km2 or 0.0 for row in mapped), 6),
         "runs": [_told(run) for run in reversed(runs[-10:])],
+        "report": str(page) if page.is_file() else None,
     }
 
 
@@ -65,6 +68,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         run = found[name]
         yield f"{name:9} {_line(run) if run else '-'}"
     yield f"next      {found['next'] or '- (no schedule)'}"
+    yield f"report    {found['report'] or '-'}"
     if found["failures"]:
         yield "failures"
     for one in found["failures"]:
