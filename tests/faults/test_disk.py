@@ -1,0 +1,146 @@
+"""A disk that is full, or may not be written to: nothing half-written, and it goes on later."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.outputs.check import CHECKS, check_file
+from pipeline.runs.publish import standing
+from tests.forked import Ended, Limits, map_arguments, overtile
+from tests.runs.scenery import blobs, contents, run, write_scene
+
+pytestmark = pytest.mark.slow
+
+FORMATS = ("geojson", "parquet", "gpkg", "fgb")
+NOBODY = 65534
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("scene")
+    return write_scene(place / "s.tif", blobs(4, height=200, width=260)[None])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, scene: Path) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("undisturbed")
+    run(scene, out, tile=64, formats=FORMATS)
+    return contents(out / "s")
+
+
+def attempt(place: Path, scene: Path, out: Path, limits: Limits | None = None) -> Ended:
+    asked = [part for name in FORMATS for part in ("--format", name)]
+    return overtile(place, *map_arguments(scene, out, *asked), limits=limits)
+
+
+def check_stopped(ended: Ended, out: Path) -> str:
+    """Check that a run stopped in words and left nothing under a final name; return the file."""
+    assert ended.code == 1, ended.said
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.said
+    # GDAL may have words of its own when it closes what it cannot write.
+    (told,) = [line for line in ended.said.splitlines() if line.startswith("error: ")]
+    assert "free space or grant rights" in told
+    assert not (out / "s").exists()
+    assert not list(out.rglob("*.part"))
+    file = re.match(r"error: (/\S+?):? (could not|cannot) be written", told)
+    assert file is not None, told
+    return kind(Path(file[1]))
+
+
+def kind(path: Path) -> str:
+    """Return what a file is: its suffixes, or whose folder it is."""
+    return ".".join(path.name.split(".")[1:]) or "folder"
+
+
+def check_whole(out: Path, undisturbed: dict[str, bytes]) -> None:
+    """Check that results are those of an undisturbed run, and vouch for each other."""
+    assert contents(out / "s") == undisturbed
+    manifest = standing(out / "s")
+    assert manifest is not None
+    assert manifest["tiles_failed"] == []
+    faults = [
+        fault
+        for path in (out / "s").iterdir()
+        if path.suffix in CHECKS
+        for fault in check_file(path)
+    ]
+    assert faults == []
+    assert not (out / ".work").exists()
+
+
+@contextmanager
+def small_disk(place: Path, size: int) -> Iterator[Path]:
+    """Mount a disk of so many bytes; skip where that is not allowed."""
+    place.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    if os.geteuid() or shutil.which("mount") is None:
+        pytest.skip("only root may mount a small disk")
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_stops_the_run_wherever_it_fills_up(
+    tmp_path: Path, scene: Path, undisturbed: dict[str, bytes]
+) -> None:
+    stopped: list[str] = []
+    for size in (8, 24, 160, 240, 320, 500, 660, 820):
+        with small_disk(tmp_path / f"disk{size}", size * 1024) as disk:
+            ended = attempt(tmp_path, scene, disk / "out")
+            stopped.append(check_stopped(ended, disk / "out") if ended.code else "none")
+            subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+            again = attempt(tmp_path, scene, disk / "out")
+            assert again.code == 0, again.said
+            check_whole(disk / "out", undisturbed)
+    assert len(set(stopped)) >= 3
+
+
+def test_a_file_that_may_not_grow_stops_the_run_whichever_it_is(
+    tmp_path: Path, scene: Path, undisturbed: dict[str, bytes]
+) -> None:
+    stopped: list[str] = []
+    for limit in (2_000, 12_000, 50_000, 100_000, 200_000):
+        out = tmp_path / f"out{limit}"
+        ended = attempt(tmp_path, scene, out, Limits(file_bytes=limit))
+        stopped.append(check_stopped(ended, out) if ended.code else "none")
+        again = attempt(tmp_path, scene, out)
+        assert again.code == 0, again.said
+        check_whole(out, undisturbed)
+    assert len(set(stopped)) >= 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a process as somebody else")
+def test_a_folder_that_may_not_be_written_to_is_refused_in_words(scene: Path) -> None:
+    # Not below pytest's folder, which is closed to everybody else.
+    with tempfile.TemporaryDirectory() as kept:
+        place = Path(kept)
+        place.chmod(0o755)
+        theirs = shutil.copy(scene, place / "s.tif")
+        out = place / "out"
+        out.mkdir()
+        ended = attempt(place, theirs, out, Limits(user=NOBODY))
+        assert ended.code == 2, ended.said
+        assert f"error: --out {out}: cannot be written to (Permission denied)" in ended.said
+        assert "Traceback" not in ended.said
+        assert list(out.iterdir()) == []
+        # A folder that can be read only inside one that can be written to.
+        out.chmod(0o777)
+        (out / ".work").mkdir(mode=0o755)
+        ended = attempt(place, theirs, out, Limits(user=NOBODY))
+        assert ended.code == 1, ended.said
+        assert "Permission denied; free space or grant rights" in ended.said
+        assert not (out / "s").exists()
