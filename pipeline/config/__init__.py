@@ -2,11 +2,22 @@
 
 from pipeline.config.region import Region, load_region
 from pipeline.config.section import Section, explained
-from pipeline.config.task import Separate, Shape, Task, Values, builtin_tasks, load_task
+from pipeline.config.task import (
+    Guide,
+    Refine,
+    Separate,
+    Shape,
+    Task,
+    Values,
+    builtin_tasks,
+    load_task,
+)
 from pipeline.config.yaml import LARGEST, read_yaml
 
 __all__ = [
     "LARGEST",
+    "Guide",
+    "Refine",
     "Region",
     "Section",
     "Separate",

@@ -46,6 +46,34 @@ class Separate(Section):
     """By which interior probability along the border an object must be twice as large."""
 
 
+class Guide(Section):
+    """How probabilities follow the edges of the image: the guided filter."""
+
+    radius_px: Annotated[int, Field(ge=1, le=32)] | None = None
+    """What the filter's square reaches to every side, in pixels of the scene."""
+    radius_m: Annotated[float, Field(gt=0)] | None = None
+    """The same in metres; at least a pixel, at most 32."""
+    eps: Annotated[float, Field(ge=1e-6, le=1)] = 1e-3
+    """Variance of the brightness, 0 black and 1 white, from which an edge is followed."""
+
+    @model_validator(mode="after")
+    def _one_radius(self) -> Guide:
+        if (self.radius_px is None) == (self.radius_m is None):
+            raise ValueError("give radius_px or radius_m, one of them")
+        return self
+
+
+class Refine(Section):
+    """What is done to probabilities and mask before polygons are traced; nothing if not said."""
+
+    guided: Guide | None = None
+    """Probabilities follow the edges of the image."""
+    opening_px: Annotated[int, Field(ge=0, le=16)] = 0
+    """Parts of the mask that hold no disk of this radius go, in pixels of the scene."""
+    closing_px: Annotated[int, Field(ge=0, le=16)] = 0
+    """Then gaps that hold no disk of this radius are filled, in pixels of the scene."""
+
+
 class Shape(Section):
     """What polygons look like in the outputs; the mask stays as it is."""
 
@@ -90,6 +118,8 @@ class Task(Section):
     """Polygons smaller than this are left out; square pixels where there is no place."""
     separate: bool | Separate = True
     """Whether touching objects are taken apart, where the model has a channel for it; or how."""
+    refine: Refine = Refine()
+    """What is done to probabilities and mask before polygons are traced."""
     shape: Shape = Shape()
     """What polygons look like."""
     formats: tuple[FormatName, ...] = ("geojson", "parquet")

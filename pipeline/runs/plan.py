@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.grid import Sampling, TileGrid
+from pipeline.core.refine import Refinement
 from pipeline.core.separate import Separation
 from pipeline.core.shape import Outline
 from pipeline.core.tile import Edge
@@ -65,6 +66,8 @@ class ScenePlan:
     """What lies past the scene's edges."""
     threshold: int
     """Quantised probability from which a pixel belongs to a class."""
+    refinement: Refinement | None
+    """What is done to probabilities and mask; None: nothing."""
     separation: Separation | None
     """How touching objects are taken apart; None: they are not."""
     min_area_m2: float
@@ -87,7 +90,9 @@ class ScenePlan:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the outputs, apart from how they are computed."""
-        return {
+        # Plans without refinement keep the digest that they had before there was any.
+        refinement = {} if self.refinement is None else {"refinement": asdict(self.refinement)}
+        return refinement | {
             "scene": self.info.fingerprint,
             "size": [self.info.height, self.info.width],
             "options": [list(option) for option in self.scene.options],
@@ -126,9 +131,13 @@ class ScenePlan:
         )
 
     def around(self, core: Window) -> Window:
-        """Return the pixels that a core's polygons depend on: more than the core to separate."""
-        margin = 0 if self.separation is None else self.separation.margin
-        return core.grown(margin).clipped(height=self.info.height, width=self.info.width)
+        """Return the pixels that a core's outputs depend on: `settled` and more, to refine."""
+        margin = 0 if self.refinement is None else self.refinement.margin
+        return self._clipped(self.settled(core).grown(margin))
+
+    def settled(self, core: Window) -> Window:
+        """Return the pixels on whose labels a core's polygons depend: more, to separate."""
+        return self._clipped(core.grown(0 if self.separation is None else self.separation.margin))
 
     @property
     def provenance(self) -> Provenance:
@@ -161,6 +170,9 @@ class ScenePlan:
     def final(self) -> Path:
         """Folder in which the outputs are put together before they appear."""
         return Path(self.work) / "final"
+
+    def _clipped(self, window: Window) -> Window:
+        return window.clipped(height=self.info.height, width=self.info.width)
 
 
 @cache

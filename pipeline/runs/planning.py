@@ -17,6 +17,7 @@ from pipeline.outputs.formats import FORMATS
 from pipeline.runs.aoi import area_of_interest
 from pipeline.runs.contract import agree
 from pipeline.runs.plan import BASE_BYTES, ScenePlan, make_grid, tile_bytes
+from pipeline.runs.refinement import refinement_of, refuse_narrow
 from pipeline.runs.request import MapRequest
 from pipeline.runs.separation import network_pixels, separation_of
 from pipeline.runs.shaping import outline_of
@@ -73,14 +74,18 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
     finally:
         scene.close()
     separation = separation_of(card, task, info, contract.sampling)
+    refinement = refinement_of(task, info)
+    extra = sum(network_pixels(how, contract.sampling) for how in (separation, refinement))
     grid = make_grid(
         card,
         info,
         contract.sampling,
         tile=request.tile,
         max_memory=request.max_memory,
-        extra=network_pixels(separation, contract.sampling),
+        extra=extra,
     )
+    if refinement is not None:
+        refuse_narrow(card, grid, extra=extra)
     threshold = card.outputs.threshold if task.threshold is None else task.threshold
     draft = ScenePlan(
         name=name,
@@ -95,6 +100,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         grid=grid,
         edge=task.edge or card.edge,
         threshold=quantised_threshold(threshold),
+        refinement=refinement,
         separation=separation,
         min_area_m2=task.min_area_m2,
         outline=outline_of(task.shape, info),
@@ -161,6 +167,7 @@ def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
         "tiles": len(grid),
         "core_px": grid.core,
         "halo_px": grid.halo,
+        "refinement_px": None if plan.refinement is None else plan.refinement.margin,
         "separation_px": None if plan.separation is None else plan.separation.margin,
         "tile_pixels_over_scene_pixels": round(ratio, 4),
         "bytes_to_read": int(info.stored_bytes * max(1.0, float(source_ratio))),

@@ -7,6 +7,7 @@ import math
 from pipeline.config import Separate, Task
 from pipeline.core.grid import Sampling
 from pipeline.core.quantise import STEPS, quantised_threshold
+from pipeline.core.refine import Refinement
 from pipeline.core.separate import Doubt, Separation
 from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
@@ -48,31 +49,31 @@ def separation_of(
         opening=max(1, round(options.opening * scale)),
         reach=math.ceil(card_says.growth * scale),
         doubt=Doubt(
-            least=_either(options.least_m2, card_says.least_m2) / _pixel_m2(info),
+            least=_either(options.least_m2, card_says.least_m2) / pixel_m2(info),
             doubling=_either(options.doubling, card_says.doubling) * STEPS,
         ),
     )
 
 
-def network_pixels(separation: Separation | None, sampling: Sampling) -> int:
-    """Return the network's pixels around a core on which its instances depend."""
-    if separation is None:
+def network_pixels(how: Separation | Refinement | None, sampling: Sampling) -> int:
+    """Return the network's pixels around a core that separating or refining it looks at."""
+    if how is None:
         return 0
     rows, cols = sampling.net_height / sampling.height, sampling.net_width / sampling.width
-    return math.ceil(separation.margin * max(rows, cols) - 1e-9)
+    return math.ceil(how.margin * max(rows, cols) - 1e-9)
 
 
-def _either(stated: float | None, otherwise: float) -> float:
-    return otherwise if stated is None else stated
-
-
-def _pixel_m2(info: SceneInfo) -> float:
+def pixel_m2(info: SceneInfo) -> float:
     """Return the area of the scene's pixels in its middle; 1 where it has no place."""
     if info.georef is None:
         return 1.0
     across, down = info.georef.ground_size_m(col=info.width / 2, row=info.height / 2)
     area = across * down
     return area if math.isfinite(area) and area > 0 else 1.0
+
+
+def _either(stated: float | None, otherwise: float) -> float:
+    return otherwise if stated is None else stated
 
 
 def _scene_pixels(sampling: Sampling) -> float:

@@ -1,4 +1,4 @@
-"""One tile, one task: read, predict, cut, quantise, separate, trace, write; a record returns.
+"""One tile, one task: read, predict, cut, quantise, refine, separate, trace, write.
 
 Tasks share nothing, so they run on threads, processes or machines alike, in any order
 and more than once.
@@ -20,12 +20,14 @@ from pipeline.core.contact import joints_of
 from pipeline.core.fragments import Fragments
 from pipeline.core.markers import markers_of
 from pipeline.core.quantise import NODATA, classified, quantised
+from pipeline.core.refine import tidied
 from pipeline.core.separate import context, separate, trace_instances
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
 from pipeline.runs.artefact import read_artefact, write_artefact
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.predict import Clock, blend, predicted, raw, thumb_of
+from pipeline.runs.refinement import guided
 from pipeline.scenes.guard import install_guard
 
 
@@ -80,6 +82,11 @@ def map_tile(job: TileJob) -> TileRecord:
     else:
         seen = predicted(plan, job.core, clock, wanted=plan.around(job.core))
         probability, thumb = quantised(seen.chances, seen.valid), seen.thumb
+        # Refining takes about as much as this gives back.
+        del seen
+    if plan.refinement is not None:
+        probability = guided(plan, plan.around(job.core), probability)
+        clock.lap("refine")
     arrays = _finished(job, probability) | more
     arrays["thumb"] = thumb_of(plan, job.core) if thumb is None else thumb
     clock.lap("trace")
@@ -112,8 +119,13 @@ def _finished(
     """
     plan, core = job.plan, job.core
     classes = len(plan.card.outputs.classes)
-    rows, cols = core.within(plan.around(core))
     labels = classified(probability[:classes], threshold=plan.threshold)
+    how, settled = plan.refinement, plan.settled(core)
+    if how is not None:
+        labels = tidied(labels, classes=classes, opening=how.opening, closing=how.closing)
+    rows, cols = settled.within(plan.around(core))
+    probability, labels = probability[:, rows, cols], labels[rows, cols]
+    rows, cols = core.within(settled)
     fragments, joints = _traced(plan, core, probability, labels)
     own, mask = probability[:classes, rows, cols], labels[rows, cols]
     outside = _outside(job)
@@ -131,7 +143,7 @@ def _traced(
     labels: UInt8[np.ndarray, "rows cols"],
 ) -> tuple[Fragments, dict[str, np.ndarray]]:
     """Return a core's polygons; where objects are separated, its joints as well."""
-    around = plan.around(core)
+    around = plan.settled(core)
     rows, cols = core.within(around)
     own = labels[rows, cols]
     weights = probability[: len(plan.card.outputs.classes), rows, cols].max(axis=0)
