@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from distributed import Client, LocalCluster, WorkerPlugin
 
@@ -149,7 +150,7 @@ class Dask:
         if not hanging:
             return
         given_up = [flight for flight in overdue if flight.attempt >= ATTEMPTS]
-        again = [flight for flight in flights.at(hanging) if flight not in given_up]
+        again = [flight for flight in flights.stuck(hanging) if flight not in given_up]
         flights.drop([*given_up, *again])
         for worker in sorted(hanging):
             self._leave(worker)
@@ -197,7 +198,9 @@ class Dask:
         """Leave the cluster; a cluster of our own ends."""
         self._client.close()
         if self._cluster is not None:
-            self._cluster.close()
+            # Threads that hang are not waited for; the process ends without them.
+            with suppress(TimeoutError):
+                self._cluster.close(timeout=2 if self._left else None)
 
     def _room(self) -> int:
         if self._cluster is None:

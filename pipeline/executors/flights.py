@@ -76,11 +76,13 @@ class Flights(Generic[Job, Result]):
         before = time.monotonic() - timeout_s
         return [f for f in self._flights.values() if f.worker and f.since < before]
 
-    def at(self, workers: Iterable[str]) -> list[Flight[Job]]:
-        """Return what workers have begun, and what waits for them."""
-        theirs = self._client.processing(workers=list(workers))
-        keys = {key for found in theirs.values() for key in found}
-        return [flight for key, flight in self._flights.items() if key in keys]
+    def stuck(self, workers: Iterable[str]) -> list[Flight[Job]]:
+        """Return what these workers have begun, and what nobody has: it may wait for them.
+
+        A scheduler takes a thread for free as soon as its job is taken back.
+        """
+        named = {"", *workers}
+        return [flight for flight in self._flights.values() if flight.worker in named]
 
     def drop(self, flights: Iterable[Flight[Job]]) -> None:
         """Wait for these no more."""
