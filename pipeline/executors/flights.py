@@ -41,7 +41,7 @@ class Flights(Generic[Job, Result]):
         self._client = client
         self._task = task
         self._topic = f"overtile-{uuid.uuid4().hex}"
-        self._flights: dict[str, Flight[Job]] = {}
+        self._flights: dict[Any, Flight[Job]] = {}
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         # Workers tell the scheduler that they begin, and the scheduler tells us.
         client.subscribe_topic(self._topic, self._began)
