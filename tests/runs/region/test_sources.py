@@ -170,7 +170,7 @@ def test_a_catalogue_is_read_along_its_links_and_broken_items_stop_nothing(tmp_p
     ],
 )
 def test_dates_and_clouds_choose_items(tmp_path: Path, chosen: str, expected: list[str]) -> None:
-    facts = {
+    facts: dict[str, dict[str, Any]] = {
         "clear": {"eo:cloud_cover": 20},
         "cloudy": {"eo:cloud_cover": 20.1},
         "old": {"datetime": "2020-01-01T00:00:00Z"},
