@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
@@ -39,9 +39,14 @@ def next_run(schedule: Schedule, now: datetime) -> datetime | None:
     every hour anyway; one that is skipped moves by as much as the clocks do.
     """
     moments = trigger(schedule)
-    found: datetime | None = moments.get_next_fire_time(now, now)
-    while found is not None and found.fold and "*" not in schedule.cron.split(" ")[1]:
-        found = moments.get_next_fire_time(found, found + timedelta(seconds=1))
+    found: datetime | None = now
+    while found is not None:
+        # In UTC: in the hour that comes twice, moments of two zones never compare as equal,
+        # and the library would give the same one again.
+        after = found.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
+        found = moments.get_next_fire_time(None, after)
+        if found is None or not found.fold or "*" in schedule.cron.split(" ")[1]:
+            break
     return found
 
 

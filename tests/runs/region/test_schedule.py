@@ -53,6 +53,16 @@ def test_an_hour_that_daylight_saving_skips_or_repeats_runs_once_that_day() -> N
         assert len(set(days)) == 3
 
 
+@given(minutes=st.integers(0, 6 * 60), cron=st.sampled_from(["30 2 * * *", "*/7 * * * *"]))
+def test_the_next_run_comes_later_also_while_clocks_change(minutes: int, cron: str) -> None:
+    schedule = Schedule(cron=cron, timezone="Europe/Berlin")
+    for day in (datetime(2024, 3, 30, 22, tzinfo=UTC), datetime(2024, 10, 26, 22, tzinfo=UTC)):
+        now = day + timedelta(minutes=minutes)
+        found = next_run(schedule, now)
+        assert found is not None
+        assert found.astimezone(UTC) > now
+
+
 def test_a_line_that_is_no_cron_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"schedule\.cron '61 0"):
         next_run(Schedule(cron="61 0 * * *"), NOW)
