@@ -4,6 +4,7 @@ PYTHON ?=
 # An interpreter of version 3.11 to set up with, where it is not on the path.
 OUT ?= out
 ARGS ?=
+REGIONS ?= configs/regions
 BENCH ?= $(basename $(notdir $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))))
 
 VENV := .venv
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.setup
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo map test quick check lint types layers format bench wheel clean
+.PHONY: help setup demo map region schedule test quick check lint types layers format bench wheel clean
 MAKEFLAGS += --no-print-directory
 
 help: ## List these tasks
@@ -30,11 +31,26 @@ map: ## Map your own: make map SCENE=path.tif [OUT=out] [ARGS='--task ...']
 	@$(BIN)/overtile map "$$SCENE" --out "$$OUT" $(ARGS)
 export SCENE OUT
 
+region: ## Map what is new in a region, now: make region REGION=town/region.yaml
+	@test -n "$$REGION" || { \
+	  echo "make region: which one? For example: make region REGION=town/region.yaml" >&2; exit 2; }
+	@$(MAKE) setup
+	@$(BIN)/overtile region run "$$REGION" $(ARGS)
+export REGION
+
+schedule: $(STAMP) ## Map regions on their schedules: make schedule [REGIONS=configs/regions]
+	@$(BIN)/overtile region serve "$$REGIONS" $(ARGS)
+export REGIONS
+
 test: $(STAMP) ## Run all tests
 	@$(BIN)/pytest -q --durations=10 $(ARGS)
 
 quick: $(STAMP) ## Run the tests that are not slow
 	@$(BIN)/pytest -q -m "not slow" $(ARGS)
+
+fuzz: $(STAMP) ## Feed changed bytes to every reader, guided by coverage: SECONDS_EACH=300
+	@for name in scene config checkpoint truth; do echo "== $$name"; \
+	  $(BIN)/python -m tests.fuzz $$name $${SECONDS_EACH:-300} out/fuzz || exit 1; done
 
 check: lint types layers ## Lint, check types and import layers
 

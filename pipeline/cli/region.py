@@ -124,5 +124,26 @@ def units(
             sys.stdout.writelines(f"{path}\n" for path in write_units(made, out))
 
 
+@region.command("serve")
+def serve(
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of regions, or region files; configs/regions if left out."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="Of the status page on 127.0.0.1; 0: any.", min=0, max=65535)
+    ] = 8790,
+    at_once: Annotated[int, typer.Option(help="Regions mapped side by side.", min=1)] = 1,
+) -> None:
+    """Run regions on their schedules until stopped, and show how they stand."""
+    from pipeline.cli.exits import failing, report
+    from pipeline.runs.region.serve.serve import serve as serve_all
+    from pipeline.runs.region.serve.served import served
+
+    with failing():
+        found = served(places or [Path("configs/regions")])
+        serve_all(found, port=port, at_once=at_once, tell=report)
+
+
 def _print(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,69 @@
+"""Which regions are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import load_region
+from pipeline.config.region import Schedule
+from pipeline.errors import ConfigError
+from pipeline.runs.region.schedule import trigger
+
+EXAMPLE = "example.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A region's file, and when it is due."""
+
+    file: Path
+    """The YAML file."""
+    name: str
+    """The region's name; the file's path where it cannot be read."""
+    schedule: Schedule | None = None
+    """When it is mapped; None: not by itself."""
+    fault: str | None = None
+    """Why it cannot be served."""
+
+
+def served(places: Sequence[Path]) -> tuple[Served, ...]:
+    """Return the regions of files and folders, by path.
+
+    Of a folder: ``*.yaml`` in it, and ``region.yaml`` in the folders below; not
+    ``example.yaml``, which is there to be copied. A file that cannot be read has a
+    ``fault``, and the others are served.
+
+    Raises:
+        ConfigError: No region with a schedule is among them.
+    """
+    files = sorted({file.resolve() for place in places for file in _files(place)})
+    found = tuple(_one(file) for file in files)
+    if not any(one.schedule for one in found):
+        shown = ", ".join(str(place) for place in places)
+        faults = "".join(f"; {one.fault}" for one in found if one.fault)
+        raise ConfigError(
+            f"{shown}: no region with a schedule among {len(found)} region files; "
+            f"add for example schedule: {{cron: '30 2 * * 1', timezone: UTC}}{faults}"
+        )
+    return found
+
+
+def _files(place: Path) -> Iterable[Path]:
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise ConfigError(f"{place}: there is no such file or folder of regions")
+    inside = [*place.glob("*.yaml"), *place.glob("*.yml"), *place.glob("*/region.yaml")]
+    return [file for file in inside if file.name != EXAMPLE and file.is_file()]
+
+
+def _one(file: Path) -> Served:
+    try:
+        region = load_region(file)
+        if region.schedule is not None:
+            trigger(region.schedule)
+    except ConfigError as error:
+        return Served(file=file, name=str(file), fault=str(error))
+    return Served(file=file, name=region.name, schedule=region.schedule)

@@ -1,0 +1,172 @@
+"""``overtile region serve``: a real process that runs what is due, shows it, and stops."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.runs.region.ledger import open_ledger
+from pipeline.runs.region.serve.children import Children, Outcome
+from pipeline.runs.region.serve.http import serving_page
+from pipeline.runs.region.serve.page import page, standing
+from pipeline.runs.region.serve.served import served
+from tests.runs.region.places import Clock, town
+
+HOURLY = "schedule: {cron: '0 * * * *'}\n"
+HAYWIRE = "<script>alert('&')</script>"
+
+
+def _get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", path, headers={"Host": f"{host}:{port}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+@contextmanager
+def _server(*places: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    command = [sys.executable, "-Pm", "pipeline.cli.__main__", "region", "serve"]
+    process = subprocess.Popen(
+        [*command, *map(str, places), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    with process:
+        try:
+            assert process.stderr is not None
+            told = next(line for line in process.stderr if "status at" in line)
+            yield process, int(told.rpartition(":")[2].strip().strip("/"))
+        finally:
+            process.kill()
+
+
+def _until(port: int, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    for _ in range(600):
+        row: dict[str, Any] = json.loads(_get(port, "/status.json")[1])[0]
+        if wanted(row):
+            return row
+        time.sleep(0.25)
+    raise TimeoutError(str(row))
+
+
+def _overdue(file: Path) -> None:
+    """Note a run of long ago, so that an hourly region is due at once."""
+    ledger = open_ledger(file.parent / "out", region="town")
+    ledger.begin(holder="before", now=datetime(2024, 1, 1, tzinfo=UTC).timestamp())
+    ledger.close()
+
+
+@pytest.mark.slow
+def test_what_is_due_is_run_and_shown_and_sigterm_ends_it(tmp_path: Path) -> None:
+    file = town(tmp_path / "town", scenes=1, text=HOURLY)
+    (file.parent / "out").mkdir()
+    _overdue(file)
+    with _server(tmp_path) as (process, port):
+        row = _until(port, lambda row: row.get("here", {}).get("code") is not None)
+        assert (row["here"]["code"], row["scenes"]) == (0, {"done": 1})
+        assert row["last"]["state"] == "done"
+        status, html = _get(port, "/")
+        assert status == 200
+        assert "1 done" in html
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    with pytest.raises(OSError, match="refused"):
+        _get(port, "/")
+
+
+@pytest.mark.slow
+def test_a_run_under_way_is_stopped_and_goes_on_at_the_next_start(tmp_path: Path) -> None:
+    file = town(tmp_path, scenes=2, text=HOURLY)
+    (tmp_path / "out").mkdir()
+    _overdue(file)
+    with _server(file) as (process, port):
+        _until(port, lambda row: bool(row.get("here")))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    with _server(file) as (process, port):
+        row = _until(port, lambda row: row.get("here", {}).get("code") is not None)
+        assert (row["here"]["code"], row["scenes"]) == (0, {"done": 2})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_folders_are_searched_and_the_example_is_left_out(tmp_path: Path) -> None:
+    town(tmp_path / "a", scenes=1, text=HOURLY)
+    town(tmp_path, scenes=1, text=HOURLY)
+    (tmp_path / "region.yaml").rename(tmp_path / "b.yaml")
+    (tmp_path / "example.yaml").write_text((tmp_path / "b.yaml").read_text())
+    (tmp_path / "c.yaml").write_text("name: [")
+    found = served([tmp_path])
+    assert [one.file.name for one in found] == ["region.yaml", "b.yaml", "c.yaml"]
+    assert [one.fault is None for one in found] == [True, True, False]
+    # By itself the example is served as any other.
+    assert len(served([tmp_path / "example.yaml"])) == 1
+
+
+def test_nothing_to_serve_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file or folder"):
+        served([tmp_path / "nothing"])
+    with pytest.raises(ConfigError, match="no region with a schedule among 0"):
+        served([tmp_path])
+    file = town(tmp_path, scenes=1, text="schedule: {cron: '61 * * * *'}\n")
+    with pytest.raises(ConfigError, match=r"among 1 region files.*schedule\.cron '61"):
+        served([file])
+
+
+def test_the_page_escapes_what_came_from_files(tmp_path: Path) -> None:
+    folder = tmp_path / HAYWIRE.replace("/", "_")
+    good, bad = town(folder / "a", scenes=1, text=HOURLY), folder / "b.yaml"
+    bad.write_text(f"name: '{HAYWIRE}'\n".replace("alert('&')", "alert(1)"))
+    outcome = Outcome(began=0.0, code=2, line=HAYWIRE)
+    regions = served([folder])
+    now = Clock()()
+    rows = standing(regions, {good.resolve(): outcome}, now=now)
+    rows[0]["failures"] = [{"scene": HAYWIRE, "attempts": 2, "reason": HAYWIRE}] * 60
+    html = page(rows, now=now)
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert "and 10 more" in html
+    assert "name: " in str(rows[1]["fault"])
+
+
+def test_the_page_is_for_this_machine_alone() -> None:
+    with serving_page(0, rows=list, html=lambda _: "page") as port:
+        assert _get(port, "/") == (200, "page")
+        assert _get(port, "/status.json") == (200, "[]\n")
+        assert _get(port, "/", host="evil.example")[0] == 403
+        assert _get(port, "/../etc/passwd")[0] == 404
+        with (
+            pytest.raises(ConfigError, match=f"--port {port}: cannot be used"),
+            serving_page(port, rows=list, html=str),
+        ):
+            pass
+
+
+def test_a_region_whose_file_went_wrong_ends_alone_and_nothing_starts_after_the_end(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    children = Children(clock=Clock(), tell=told.append)
+    file = tmp_path / "gone.yaml"
+    children.run(file, "gone")
+    assert children.outcomes()[file].code == 2
+    assert str(file) in children.outcomes()[file].line
+    assert told[-1] == "gone: ended with code 2"
+    children.stop(within_s=1)
+    children.run(file, "gone")
+    assert told[-1] == "gone: ended with code 2"
+    assert len(told) == 3
