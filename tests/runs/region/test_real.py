@@ -58,7 +58,10 @@ def _block(picture: Path, *, grown: int = 0) -> BaseGeometry:
         away = file.window_transform(Window(first, first, side, side))
         move = Transformer.from_crs(file.crs, "OGC:CRS84", always_xy=True)
     box = shapely.box(*array_bounds(side, side, away))
-    return shapely.transform(box, lambda p: np.column_stack(move.transform(p[:, 0], p[:, 1])))
+    placed: BaseGeometry = shapely.transform(
+        box, lambda points: np.column_stack(move.transform(points[:, 0], points[:, 1]))
+    )
+    return placed
 
 
 def _ids(folder: Path) -> list[str]:
