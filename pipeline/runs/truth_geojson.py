@@ -83,7 +83,10 @@ def read_geojson(path: Path, *, wanted: tuple[str, ...]) -> GeoJson:
     for row, feature in enumerate(features):
         try:
             shapes[row] = _shape(feature.get("geometry"), repairs)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (
+            *(TypeError, ValueError, KeyError, AttributeError),
+            *(IndexError, OverflowError, RecursionError),
+        ) as error:
             raise ConfigError(
                 f"{path}: the geometry of feature {row + 1} is not GeoJSON ({error}); repair it"
             ) from error
