@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.runs.truth import read_objects
 
-NESTED = '{"type":"GeometryCollection","geometries":[' * 300 + "]}" * 300
+NESTED = '{"type":"GeometryCollection","geometries":[' * 50 + "]}" * 50
 
 
 @pytest.mark.parametrize(
