@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 
 from distributed import Client, LocalCluster, WorkerPlugin
 
@@ -127,10 +128,10 @@ class Dask:
         with Flights(self._client, task) as flights:
             while True:
                 while len(flights) < self._room():
-                    job = next(waiting, _NONE)
-                    if job is _NONE:
+                    following = list(islice(waiting, 1))
+                    if not following:
                         break
-                    flights.begin(job, workers=self._fit())
+                    flights.begin(following[0], workers=self._fit())
                 if not len(flights):
                     return
                 yield from flights.ended()
@@ -207,10 +208,8 @@ class Dask:
             counts = self._client.nthreads()
         else:
             counts = {w.address: w.state.nthreads for w in self._cluster.workers.values()}
-        threads = sum(count for worker, count in counts.items() if worker not in self._left)
+        threads: int = sum(count for worker, count in counts.items() if worker not in self._left)
         return max(1, threads) * (1 + AHEAD)
 
-
-_NONE = object()
 
 _: type[Executor] = Dask

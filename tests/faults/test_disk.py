@@ -129,7 +129,7 @@ def test_a_folder_that_may_not_be_written_to_is_refused_in_words(scene: Path) ->
     with tempfile.TemporaryDirectory() as kept:
         place = Path(kept)
         place.chmod(0o755)
-        theirs = shutil.copy(scene, place / "s.tif")
+        theirs = Path(shutil.copy(scene, place / "s.tif"))
         out = place / "out"
         out.mkdir()
         ended = attempt(place, theirs, out, Limits(user=NOBODY))

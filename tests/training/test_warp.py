@@ -77,6 +77,7 @@ def test_pixel_sizes_stay_in_their_range_and_find_a_fine_enough_level() -> None:
     assert [round(level.pixel_m, 3) for level in place.levels] == [0.1, 0.2, 0.4]
     rng = np.random.default_rng(5)
     config = AugmentConfig()
+    assert config.pixel_m is not None
     drawn = [draw_pixel_m(config, rng) for _ in range(300)]
     assert min(drawn) >= config.pixel_m[0]
     assert max(drawn) <= config.pixel_m[1]

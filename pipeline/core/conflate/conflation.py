@@ -110,7 +110,7 @@ def z_order(bounds: Float64[np.ndarray, "n 4"]) -> Int64[np.ndarray, " n"]:
     """
     middle = (bounds[:, :2] + bounds[:, 2:]) / 2
     steps = np.clip((middle + 180.0) / 360.0 * 2**31, 0, 2**31 - 1).astype(np.int64)
-    return _spread(steps[:, 0]) | (_spread(steps[:, 1]) << 1)
+    return np.asarray(_spread(steps[:, 0]) | (_spread(steps[:, 1]) << 1), np.int64)
 
 
 def _spread(values: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
