@@ -198,9 +198,10 @@ def check_polygons(folder: Path, mask: np.ndarray, georef: Georef) -> None:
     assert (table["area_m2"] > 0).all()
     drawn = shapely.transform(table.geometry.to_crs(georef.crs).to_numpy(), georef.to_pixels)
     inside = rasterize([(polygon, 1) for polygon in drawn], out_shape=mask.shape) == 1
-    # Corners that were cut or filled when outlines were simplified.
-    assert (inside & (mask != 1)).sum() <= 0.1 * inside.sum()
-    assert not (inside & (mask == 255)).any()
+    # An outline A shares IoU >= 0.8 with its pixels B: |A - B| <= 0.2 |A + B| <= 0.25 |A|.
+    assert (inside & (mask != 1)).sum() <= 0.25 * inside.sum()
+    # A straightened wall may cross a corner of what is not known, no more.
+    assert (inside & (mask == 255)).sum() <= 0.05 * inside.sum()
     exact = np.array([georef.area_m2(polygon) for polygon in drawn[:100]])
     np.testing.assert_allclose(table["area_m2"][:100], exact, rtol=0.001, atol=0.02)
 
