@@ -65,7 +65,8 @@ class Sweep:
         if isinstance(outcome, ModelError | ExportError | ConfigError):
             raise outcome
         reason = str(outcome) if isinstance(outcome, PipelineError) else repr(outcome)
-        self.failures[job.index] = reason
+        # Where tiles are blended a tile has two passes: the first that fails is the cause.
+        self.failures.setdefault(job.index, reason)
         self.log.append({"tile": job.index, "failed": reason})
 
     def take(self, job: TileJob, outcome: TileRecord | Exception) -> None:

@@ -46,9 +46,13 @@ class Entry:
     """2 for pictures, 3 for volumes."""
     size: int | None = None
     """Side of the only pictures it takes, where its argument ``size`` does not say another."""
+    patch: int | None = None
+    """Down-sampling of a network that cuts patches, whatever its depth."""
 
     def stride(self, arguments: Mapping[str, Any]) -> int:
         """Return the total down-sampling that the arguments give."""
+        if self.patch is not None:
+            return self.patch
         return int(2 ** int(arguments.get(self.depth, self.halved)))
 
 
@@ -140,6 +144,8 @@ NETWORKS: dict[str, Entry] = {
             make=_smp_unet if name == "smp_unet" else partial(_smp, decoder),
             depth="encoder_depth",
             halved=3 if name == "smp_pspnet" else 5,
+            # Patches of 16 px, and their features halved once more.
+            patch=32 if name == "smp_dpt" else None,
         )
         for name, decoder in DECODERS.items()
     },
