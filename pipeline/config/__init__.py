@@ -1,7 +1,7 @@
 """What configurations may say: parsed once, at the edge, into frozen sections."""
 
 from pipeline.config.region import Region, load_region
-from pipeline.config.section import Section, explained
+from pipeline.config.section import Section, explained, read_section
 from pipeline.config.task import (
     Guide,
     Refine,
@@ -28,5 +28,6 @@ __all__ = [
     "explained",
     "load_region",
     "load_task",
+    "read_section",
     "read_yaml",
 ]

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pipeline.config.section import Section, explained
-from pipeline.config.yaml import read_yaml
+from pipeline.config.section import Section, read_section
 from pipeline.errors import ConfigError
 
 _CRON = re.compile(r"[0-9A-Za-z*,/-]+( [0-9A-Za-z*,/-]+){4}")
@@ -230,13 +229,7 @@ def load_region(path: Path) -> Region:
     Raises:
         ConfigError: It cannot be read or has a fault; says which field.
     """
-    found = read_yaml(path)
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: must be fields and values, such as `name: town`")
-    try:
-        return Region.model_validate(found, strict=False)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explained(error, Region)}") from error
+    return read_section(path, Region, example="name: town")
 
 
 def inside(root: Path, text: str, *, field: str) -> Path:

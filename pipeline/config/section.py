@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.config.yaml import read_yaml
+from pipeline.errors import ConfigError
+
+_Read = TypeVar("_Read", bound=BaseModel)
 
 
 class Section(BaseModel):
@@ -13,6 +20,26 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, strict=True
     )
+
+
+def read_section(path: Path, section: type[_Read], *, example: str) -> _Read:
+    """Return what a YAML file describes.
+
+    Args:
+        path: The file.
+        section: What it must describe.
+        example: A field with a value, for whoever wrote something else.
+
+    Raises:
+        ConfigError: It cannot be read or has a fault; says which field.
+    """
+    found = read_yaml(path)
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: must be fields and values, such as `{example}`")
+    try:
+        return section.model_validate(found, strict=False)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explained(error, section)}") from error
 
 
 def explained(error: ValidationError, section: type[BaseModel]) -> str:

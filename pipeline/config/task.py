@@ -6,10 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.config.section import Section, explained
-from pipeline.config.yaml import read_yaml
+from pipeline.config.section import Section, read_section
 from pipeline.errors import ConfigError
 from pipeline.outputs.formats import FormatName
 
@@ -164,10 +163,4 @@ def load_task(name: str) -> Task:
             raise ConfigError(
                 f"no task is called {name!r} and there is no such file; built-in tasks: {known}"
             )
-    found = read_yaml(path)
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: must be fields and values, such as `name: buildings`")
-    try:
-        return Task.model_validate(found, strict=False)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explained(error, Task)}") from error
+    return read_section(path, Task, example="name: buildings")

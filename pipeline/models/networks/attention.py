@@ -8,12 +8,14 @@ exact.
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.networks.classic import two_convolutions
-from pipeline.models.networks.kit import Kit, initialise
-from pipeline.models.networks.shape import Decoder, Encoder, Heads, UNet
+from pipeline.models.networks.classic import doubling_unet
+from pipeline.models.networks.kit import Kit
+from pipeline.models.networks.shape import UNet
 
 
 class Gate(nn.Module):
@@ -49,21 +51,11 @@ def attention_unet(
         width: Filters of the first level; each level doubles them.
         depth: Poolings.
     """
-    filters = [width * 2**level for level in range(depth + 1)]
-    pairs = list(zip(filters[:0:-1], filters[-2::-1], strict=True))
-    encoder = Encoder(
-        [
-            two_convolutions(kit, before, after)
-            for before, after in zip([in_channels, *filters[:-1]], filters, strict=True)
-        ],
-        [kit.pool(channels) for channels in filters[:-1]],
+    return doubling_unet(
+        kit,
+        in_channels=in_channels,
+        classes=classes,
+        width=width,
+        depth=depth,
+        gate=partial(Gate, kit),
     )
-    decoder = Decoder(
-        [kit.up(low, high) for low, high in pairs],
-        [two_convolutions(kit, 2 * high, high) for _, high in pairs],
-        Heads(kit, [high for _, high in pairs], classes),
-        gates=[Gate(kit, high, low) for low, high in pairs],
-    )
-    network = UNet(encoder, decoder)
-    initialise(network)
-    return network

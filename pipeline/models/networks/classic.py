@@ -7,7 +7,7 @@ output is smaller than its input (572 -> 388); ``padded`` keeps the size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from torch import nn
@@ -94,6 +94,28 @@ def classic_unet(
     if padding not in ("padded", "valid"):
         raise ValueError(f"padding {padding!r} is none of padded, valid")
     kit = replace(kit, valid=padding == "valid")
+    return doubling_unet(kit, in_channels=in_channels, classes=classes, width=width, depth=depth)
+
+
+def doubling_unet(
+    kit: Kit,
+    *,
+    in_channels: int,
+    classes: int,
+    width: int,
+    depth: int,
+    gate: Callable[[int, int], nn.Module] | None = None,
+) -> UNet:
+    """Return a U-Net of two convolutions a level, its filters doubling from level to level.
+
+    Args:
+        kit: Kinds of layers.
+        in_channels: Bands.
+        classes: Channels out.
+        width: Filters of the first level.
+        depth: Poolings.
+        gate: What weighs a skip, from its filters and those of the level below; none without.
+    """
     filters = [width * 2**level for level in range(depth + 1)]
     pairs = list(zip(filters[:0:-1], filters[-2::-1], strict=True))
     encoder = Encoder(
@@ -107,6 +129,7 @@ def classic_unet(
         [kit.up(low, high) for low, high in pairs],
         [two_convolutions(kit, 2 * high, high) for _, high in pairs],
         Heads(kit, [high for _, high in pairs], classes),
+        gates=None if gate is None else [gate(high, low) for low, high in pairs],
     )
     network = UNet(encoder, decoder)
     initialise(network)

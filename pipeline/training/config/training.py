@@ -6,10 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.config import explained, read_yaml
-from pipeline.errors import ConfigError
+from pipeline.config import read_section
 from pipeline.models.card import Section
 from pipeline.training.config.augment import AugmentConfig
 from pipeline.training.config.data import (
@@ -125,10 +124,4 @@ def read_config(path: Path) -> TrainingConfig:
     Raises:
         ConfigError: The file cannot be read, or a key is unknown or out of range.
     """
-    found = read_yaml(path)
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: must be fields and values, such as `seed: 1`")
-    try:
-        return TrainingConfig.model_validate(found)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explained(error, TrainingConfig)}") from error
+    return read_section(path, TrainingConfig, example="seed: 1")
