@@ -106,7 +106,7 @@ class Schedule(Section):
     """When the region is mapped."""
 
     cron: str
-    """Minute, hour, day, month, weekday (0 or 7: Sunday), as crontab has it."""
+    """Minute, hour, day, month, weekday (0 or 7: Sunday); day, weekday or both are ``*``."""
     timezone: str = "UTC"
     """By the clocks of this place, such as ``Asia/Kathmandu``."""
 
@@ -114,6 +114,12 @@ class Schedule(Section):
     def _known(self) -> Schedule:
         if not _CRON.fullmatch(self.cron):
             raise ValueError(f"cron {self.cron!r} must be five fields, such as '30 2 * * 1'")
+        _, _, day, _, weekday = self.cron.split(" ")
+        if "*" not in (day, weekday):
+            raise ValueError(
+                f"cron {self.cron!r} has both a day and a weekday: crontab takes either, others "
+                "both at once; write * for one of the two"
+            )
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:

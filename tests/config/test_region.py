@@ -48,6 +48,8 @@ def test_the_schema_for_editors_is_current() -> None:
         ("sources: [{type: catalog, href: c.json, datetime: 2024-05-01/2024-01-01}]\n", "ends"),
         ("sources: [{type: catalog, href: c.json, max_cloud: 101}]\n", "max_cloud"),
         ("schedule: {cron: '* * *'}\n", "five fields"),
+        ("schedule: {cron: '0 0 1 * 1'}\n", "write \\* for one of the two"),
+        ("schedule: {cron: '0 0 */2 * 1-5'}\n", "both a day and a weekday"),
         ("schedule: {cron: '0 0 * * *', timezone: Mars/North}\n", "Mars/North"),
         ("schedule: {cron: '0 0 * * *', timezone: ../../etc/passwd}\n", "unknown"),
         ("sinks: [{type: postgis, url_env: 'a b', table: t}]\n", "url_env"),

@@ -175,11 +175,6 @@ def _values(schedule: Schedule) -> dict[str, list[int]]:
                 for at in moments
                 if field.get_next_value(at) == field.get_value(at)
             ]
-    if len(found["day"]) < 31 and len(found["day_of_week"]) < 7:
-        raise ConfigError(
-            f"schedule.cron {schedule.cron!r}: crontab takes day or weekday, others day and "
-            "weekday; leave one of the two *"
-        )
     return found
 
 

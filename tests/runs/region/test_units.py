@@ -136,7 +136,6 @@ def test_the_command_of_a_crontab_reaches_the_program_as_it_is() -> None:
     ("schedule", "message"),
     [
         (None, "has no schedule; add for example"),
-        (Schedule(cron="0 0 1 * 1"), "crontab takes day or weekday"),
         (Schedule(cron="0 0 last * *"), "only `overtile region serve` knows 'last'"),
         (Schedule(cron="0 0 30 2 *"), "that day never comes"),
         (Schedule(cron="0 99 * * *"), "schedule.cron '0 99"),
