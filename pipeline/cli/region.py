@@ -40,16 +40,25 @@ def plan(file: File, root: Root = None) -> None:
 
 
 @region.command("run")
-def run(file: File, root: Root = None) -> None:
+def run(
+    file: File,
+    root: Root = None,
+    scene: Annotated[
+        list[str] | None,
+        typer.Option(help="Map only this scene; may be repeated. The layer follows with a run."),
+    ] = None,
+) -> None:
     """Map what is new or changed, and bring the layer up to date; safe to repeat."""
     from pipeline.cli.exits import failing, report
+    from pipeline.runs.region.chosen import map_chosen
     from pipeline.runs.region.run import run_region
     from pipeline.runs.region.site import open_site
 
     with failing():
-        summary = run_region(open_site(file, root=root), tell=report)
+        site = open_site(file, root=root)
+        summary = map_chosen(site, scene, tell=report) if scene else run_region(site, tell=report)
     _print(summary)
-    raise typer.Exit(3 if summary["failed"] or summary["faults"] else 0)
+    raise typer.Exit(3 if summary["failed"] or summary.get("faults") else 0)
 
 
 @region.command("status")

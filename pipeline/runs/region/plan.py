@@ -116,7 +116,9 @@ def plan_summary(site: Site, *, now: float) -> dict[str, Any]:
         "region": site.region.name,
         "counts": dict(sorted(counts.items())),
         "scenes": [
-            {"scene": t.candidate.scene, "state": t.state, "why": t.why} for t in plan.todos
+            {"scene": t.candidate.scene, "state": t.state, "why": t.why}
+            | {"key": t.row.wanted, "attempts": t.row.attempts}
+            for t in plan.todos
         ],
         "withdrawn": [row.scene for row in plan.withdrawn],
         "faults": list(plan.faults),
