@@ -11,13 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.grid import Sampling, TileGrid
+from pipeline.core.grid import TileGrid
 from pipeline.core.refine import Refinement
 from pipeline.core.separate import Separation
 from pipeline.core.shape import Outline
 from pipeline.core.tile import Edge
 from pipeline.core.window import Window
-from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
 from pipeline.models.shelf import ModelRef
@@ -26,12 +25,6 @@ from pipeline.outputs.provenance import MapClass, Provenance
 from pipeline.runs.shaping import settings_of
 from pipeline.scenes.scene import SceneInfo, SceneRef
 
-BASE_BYTES = 800 * 10**6
-"""Memory of the process itself, its libraries and GDAL's cache; measured."""
-THREADS = 3
-"""Tiles under way at once in one process: one is predicted, others read, trace, write."""
-LARGEST_CORE = 4096
-BLEND_HALO = 128
 THUMB_EDGE = 1600
 _AFTER = {"min_area_m2", "shape", "clip"}
 """Settings that matter once tiles are put together: artefacts do not depend on them."""
@@ -190,87 +183,3 @@ def _digest(value: Any) -> str:
 def _rgb(colour: str) -> tuple[int, int, int]:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return red, green, blue
-
-
-def tile_bytes(card: ModelCard, info: SceneInfo, pixels: int, *, bands: int) -> float:
-    """Return the memory that tiles of ``pixels`` take: one predicted, others under way."""
-    import numpy as np
-
-    outputs = card.outputs
-    waiting = bands * np.dtype(info.dtype).itemsize + 8 * outputs.channels + 4
-    # Growing and tracing instances takes 13 to 17 more, measured on a dense town; a tile that
-    # is predicted meanwhile does not.
-    growing = 17 if outputs.separating else 0
-    return pixels * (card.bytes_per_pixel + THREADS * waiting + (THREADS - 1) * growing)
-
-
-def make_grid(
-    card: ModelCard,
-    info: SceneInfo,
-    sampling: Sampling,
-    *,
-    tile: int | None,
-    max_memory: int,
-    extra: int = 0,
-) -> TileGrid:
-    """Return the tile grid: the largest cores that memory allows, or of the size asked for.
-
-    Args:
-        card: The model's, for reach, stride and memory.
-        info: The scene's.
-        sampling: The scene's grid and the network's.
-        tile: Edge of a tile with its halo, in network pixels; None chooses.
-        max_memory: Bytes for the whole process.
-        extra: Network pixels around a core that are needed beyond it, see `network_pixels`.
-
-    Raises:
-        ConfigError: The tile is too small for the halo, or memory for any tile.
-    """
-    stride, reach = card.network.stride, card.network.reach
-    if card.context == "pad" and max(sampling.net_height, sampling.net_width) <= card.pad_to:
-        edge = _up(max(info.height, info.width), stride)
-        return TileGrid(sampling=sampling, core=edge, halo=0, stride=stride, pad_to=card.pad_to)
-    halo = _up(BLEND_HALO if reach is None else reach + extra, stride)
-    if card.network.size is not None:
-        halo, tile = _fixed(card.network.size, tile, stride=stride, whole=sampling.identity)
-    scale = math.sqrt(sampling.height * sampling.width / (sampling.net_height * sampling.net_width))
-    if tile is not None:
-        inner = (tile - 2 * halo) // stride * stride
-        if inner < max(stride, 2 * halo if reach is None else 1):
-            least = 2 * halo + max(stride, 2 * halo if reach is None else 1)
-            raise ConfigError(
-                f"--tile {tile} leaves no room for a halo of {halo} px on every side, which model "
-                f"{card.name!r} needs; give at least {least}"
-            )
-    else:
-        per_pixel = tile_bytes(card, info, 1, bands=len(card.inputs.bands))
-        edge = math.isqrt(max(0, int((max_memory - BASE_BYTES) / per_pixel)))
-        inner = min((edge - 2 * halo) // stride * stride, _up(LARGEST_CORE, stride))
-        if inner < max(stride, 64):
-            need = BASE_BYTES + per_pixel * (2 * halo + max(stride, 64)) ** 2
-            raise ConfigError(
-                f"--max-memory {max_memory / 1e9:.1f} GB is too little for model {card.name!r}; "
-                f"it needs {need / 1e9:.1f} GB"
-            )
-    core = max(stride, int(inner * scale) // stride * stride)
-    core = min(core, _up(max(info.height, info.width), stride))
-    return TileGrid(sampling=sampling, core=core, halo=halo, stride=stride)
-
-
-def _fixed(size: int, tile: int | None, *, stride: int, whole: bool) -> tuple[int, int]:
-    """Return halo and tile where the network takes tiles of one ``size`` only.
-
-    Half of a tile is core, a quarter on every side halo; a resampled scene's box is up to
-    two strides larger than its core, for which there must be room.
-
-    Raises:
-        ConfigError: Another size is asked for.
-    """
-    if tile not in (None, size):
-        raise ConfigError(f"--tile {tile}: the network takes tiles of {size} px only; leave it out")
-    room = size if whole else size - 2 * stride
-    return room // 4 // stride * stride, room
-
-
-def _up(length: int, multiple: int) -> int:
-    return -(-length // multiple) * multiple

@@ -16,11 +16,12 @@ from pipeline.models.shelf import ModelRef, card_of
 from pipeline.outputs.formats import FORMATS
 from pipeline.runs.aoi import area_of_interest
 from pipeline.runs.contract import agree
-from pipeline.runs.plan import BASE_BYTES, ScenePlan, make_grid, tile_bytes
+from pipeline.runs.plan import ScenePlan
 from pipeline.runs.refinement import refinement_of, refuse_narrow
 from pipeline.runs.request import MapRequest
 from pipeline.runs.separation import network_pixels, separation_of
 from pipeline.runs.shaping import outline_of
+from pipeline.runs.tiling import BASE_BYTES, make_grid, pixel_bytes
 from pipeline.scenes.find import find_scenes, unique_names
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.open import open_scene
@@ -78,9 +79,9 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
     extra = sum(network_pixels(how, contract.sampling) for how in (separation, refinement))
     grid = make_grid(
         card,
-        info,
         contract.sampling,
         tile=request.tile,
+        per_pixel=pixel_bytes(card, info, bands=len(contract.bands)),
         max_memory=request.max_memory,
         extra=extra,
     )
@@ -145,7 +146,7 @@ def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
     info, grid = plan.info, plan.grid
     ratio = grid.tile_pixels / (info.height * info.width)
     largest = max(grid.tile(core).pixels for core in grid.cores())
-    peak = BASE_BYTES + tile_bytes(plan.card, info, largest, bands=len(plan.bands))
+    peak = BASE_BYTES + largest * pixel_bytes(plan.card, info, bands=len(plan.bands))
     complaints = list(planned.warnings)
     if peak > request.max_memory:
         complaints.append(f"--tile {request.tile} takes more than --max-memory")

@@ -12,8 +12,9 @@ from pipeline.executors.executor import Executor
 from pipeline.executors.serial import Serial
 from pipeline.models.card import ModelCard
 from pipeline.models.shelf import Device, ModelRef, chosen_device, load_predictor
-from pipeline.runs.plan import THREADS, versions
+from pipeline.runs.plan import versions
 from pipeline.runs.request import MapRequest
+from pipeline.runs.tiling import THREADS
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.scene import SceneRef
 

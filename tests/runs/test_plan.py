@@ -1,4 +1,4 @@
-"""A plan: keys of all that bytes depend on, and grids that memory allows."""
+"""A plan: keys of all that bytes depend on."""
 
 from __future__ import annotations
 
@@ -7,103 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.core.grid import Sampling
 from pipeline.core.separate import Doubt, Separation
-from pipeline.core.window import Window
-from pipeline.errors import ConfigError
-from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
 from pipeline.models.predictor import Stretch
-from pipeline.runs.plan import BASE_BYTES, ScenePlan, make_grid, tile_bytes
+from pipeline.runs.plan import ScenePlan
 from pipeline.runs.planning import dry_run, plan_scene
 from pipeline.runs.request import MapRequest
+from pipeline.runs.tiling import BASE_BYTES
 from pipeline.scenes.find import find_scenes
-from pipeline.scenes.scene import Band, SceneInfo
 from tests.runs.scenery import blobs, write_scene
 
-CARD = ModelCard(
-    name="m",
-    network=Network(architecture="unet", stride=16, reach=165),
-    inputs=Inputs(bands=("red",), mean=(0.5,), std=(0.2,)),
-    outputs=Outputs(classes=(Class(name="building", colour="#e6550d"),)),
-    terms=Terms(license="Apache-2.0"),
-)
 SEPARATION = Separation(
     channel=1, threshold=1, opening=1, reach=1, doubt=Doubt(least=1, doubling=1)
 )
-BLEND = CARD.model_copy(
-    update={
-        "context": "blend",
-        "network": Network(architecture="unet", stride=16, reach=None),
-    }
-)
-PAD = CARD.model_copy(update={"context": "pad", "pad_to": 128})
-
-
-def info(height: int, width: int) -> SceneInfo:
-    return SceneInfo(
-        name="s",
-        source="s.tif",
-        height=height,
-        width=width,
-        bands=(Band(index=1, name="red", colour="red"),),
-        dtype="uint8",
-        georef=None,
-        fingerprint="f",
-    )
-
-
-def same(height: int, width: int) -> Sampling:
-    return Sampling(height=height, width=width, net_height=height, net_width=width)
-
-
-@given(
-    height=st.integers(1, 40_000),
-    width=st.integers(1, 40_000),
-    memory=st.integers(2 * 10**9, 64 * 10**9),
-)
-def test_tiles_fit_into_memory_and_partition_the_scene(
-    height: int, width: int, memory: int
-) -> None:
-    grid = make_grid(CARD, info(height, width), same(height, width), tile=None, max_memory=memory)
-    cores = list(grid.cores())
-    assert sum(core.pixels for core in cores) == height * width
-    assert len(cores) == len(grid)
-    assert grid.halo == 176
-    largest = max(grid.tile(core).pixels for core in cores)
-    assert BASE_BYTES + tile_bytes(CARD, info(height, width), largest, bands=1) <= memory
-
-
-@pytest.mark.parametrize("tile", [1, 352, 367])
-def test_a_tile_without_room_for_its_halo_is_refused_with_the_least_that_works(tile: int) -> None:
-    with pytest.raises(ConfigError, match=r"halo of 176 px.*give at least 368"):
-        make_grid(CARD, info(900, 900), same(900, 900), tile=tile, max_memory=4 * 10**9)
-    grid = make_grid(CARD, info(900, 900), same(900, 900), tile=368, max_memory=4 * 10**9)
-    assert grid.core == 16
-
-
-def test_blended_tiles_overlap_their_neighbours_alone() -> None:
-    with pytest.raises(ConfigError, match="give at least 512"):
-        make_grid(BLEND, info(900, 900), same(900, 900), tile=511, max_memory=4 * 10**9)
-    grid = make_grid(BLEND, info(900, 900), same(900, 900), tile=512, max_memory=4 * 10**9)
-    assert grid.core == 256
-    assert grid.halo == 128
-
-
-def test_too_little_memory_is_refused_with_what_is_needed() -> None:
-    with pytest.raises(ConfigError, match=r"--max-memory 0\.5 GB is too little.* needs 0\.9 GB"):
-        make_grid(CARD, info(900, 900), same(900, 900), tile=None, max_memory=5 * 10**8)
-
-
-def test_small_images_are_padded_as_in_training() -> None:
-    grid = make_grid(PAD, info(101, 101), same(101, 101), tile=None, max_memory=4 * 10**9)
-    (core,) = grid.cores()
-    assert (core.height, core.width) == (101, 101)
-    assert grid.tile(core) == Window(row=-13, col=-13, height=128, width=128)
-    large = make_grid(PAD, info(500, 500), same(500, 500), tile=None, max_memory=4 * 10**9)
-    assert large.pad_to == 0
 
 
 @pytest.fixture
@@ -149,19 +65,6 @@ def test_separation_that_differs_in_anything_has_another_key(plan: ScenePlan) ->
         replace(SEPARATION, doubt=Doubt(least=2, doubling=1)),
     ]
     assert len({replace(plan, separation=way).key(core) for way in ways}) == len(ways)
-
-
-def test_the_halo_grows_by_what_separation_looks_at() -> None:
-    for extra, halo in ((0, 176), (11, 176), (12, 192), (24, 192)):
-        grid = make_grid(
-            CARD,
-            info(900, 900),
-            same(900, 900),
-            tile=None,
-            max_memory=4 * 10**9,
-            extra=extra,
-        )
-        assert grid.halo == halo
 
 
 def test_tiles_of_one_plan_have_different_keys(plan: ScenePlan) -> None:

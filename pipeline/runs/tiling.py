@@ -1,0 +1,100 @@
+"""How large a scene's tiles are: what memory allows, or what is asked for."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pipeline.core.grid import Sampling, TileGrid
+from pipeline.errors import ConfigError
+from pipeline.models.card import ModelCard
+from pipeline.scenes.scene import SceneInfo
+
+BASE_BYTES = 800 * 10**6
+"""Memory of the process itself, its libraries and GDAL's cache; measured."""
+THREADS = 3
+"""Tiles under way at once in one process: one is predicted, others read, trace, write."""
+LARGEST_CORE = 4096
+BLEND_HALO = 128
+
+
+def pixel_bytes(card: ModelCard, info: SceneInfo, *, bands: int) -> float:
+    """Return the memory that a pixel of the tiles takes: one predicted, others under way."""
+    outputs = card.outputs
+    waiting = bands * np.dtype(info.dtype).itemsize + 8 * outputs.channels + 4
+    # Growing and tracing instances takes 13 to 17 more, measured on a dense town; a tile that
+    # is predicted meanwhile does not.
+    growing = 17 if outputs.separating else 0
+    return card.bytes_per_pixel + THREADS * waiting + (THREADS - 1) * growing
+
+
+def make_grid(
+    card: ModelCard,
+    sampling: Sampling,
+    *,
+    tile: int | None,
+    per_pixel: float,
+    max_memory: int,
+    extra: int = 0,
+) -> TileGrid:
+    """Return the tile grid: the largest cores that memory allows, or of the size asked for.
+
+    Args:
+        card: The model's, for reach and stride.
+        sampling: The scene's grid and the network's.
+        tile: Edge of a tile with its halo, in network pixels; None chooses.
+        per_pixel: Bytes that a pixel of a tile takes, see `pixel_bytes`.
+        max_memory: Bytes for the whole process.
+        extra: Network pixels around a core that are needed beyond it, see `network_pixels`.
+
+    Raises:
+        ConfigError: The tile is too small for the halo, or memory for any tile.
+    """
+    stride, reach = card.network.stride, card.network.reach
+    if card.context == "pad" and max(sampling.net_height, sampling.net_width) <= card.pad_to:
+        edge = _up(max(sampling.height, sampling.width), stride)
+        return TileGrid(sampling=sampling, core=edge, halo=0, stride=stride, pad_to=card.pad_to)
+    halo = _up(BLEND_HALO if reach is None else reach + extra, stride)
+    if card.network.size is not None:
+        halo, tile = _fixed(card.network.size, tile, stride=stride, whole=sampling.identity)
+    scale = math.sqrt(sampling.height * sampling.width / (sampling.net_height * sampling.net_width))
+    if tile is not None:
+        inner = (tile - 2 * halo) // stride * stride
+        if inner < max(stride, 2 * halo if reach is None else 1):
+            least = 2 * halo + max(stride, 2 * halo if reach is None else 1)
+            raise ConfigError(
+                f"--tile {tile} leaves no room for a halo of {halo} px on every side, which model "
+                f"{card.name!r} needs; give at least {least}"
+            )
+    else:
+        edge = math.isqrt(max(0, int((max_memory - BASE_BYTES) / per_pixel)))
+        inner = min((edge - 2 * halo) // stride * stride, _up(LARGEST_CORE, stride))
+        if inner < max(stride, 64):
+            need = BASE_BYTES + per_pixel * (2 * halo + max(stride, 64)) ** 2
+            raise ConfigError(
+                f"--max-memory {max_memory / 1e9:.1f} GB is too little for model {card.name!r}; "
+                f"it needs {need / 1e9:.1f} GB"
+            )
+    core = max(stride, int(inner * scale) // stride * stride)
+    core = min(core, _up(max(sampling.height, sampling.width), stride))
+    return TileGrid(sampling=sampling, core=core, halo=halo, stride=stride)
+
+
+def _fixed(size: int, tile: int | None, *, stride: int, whole: bool) -> tuple[int, int]:
+    """Return halo and tile where the network takes tiles of one ``size`` only.
+
+    Half of a tile is core, a quarter on every side halo; a resampled scene's box is up to
+    two strides larger than its core, for which there must be room.
+
+    Raises:
+        ConfigError: Another size is asked for.
+    """
+    if tile not in (None, size):
+        raise ConfigError(f"--tile {tile}: the network takes tiles of {size} px only; leave it out")
+    room = size if whole else size - 2 * stride
+    return room // 4 // stride * stride, room
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
