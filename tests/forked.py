@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -93,8 +94,9 @@ class Started:
         return False
 
     def send(self, number: int) -> None:
-        """Send a signal."""
-        os.kill(self.pid, number)
+        """Send a signal, unless it has just ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
 
 def overtile(place: Path, *arguments: str, limits: Limits | None = None) -> Ended:

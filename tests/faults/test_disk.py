@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.outputs.check import CHECKS, check_file
-from pipeline.runs.publish import standing
+from tests.faults.watched import check_whole
 from tests.forked import Ended, Limits, map_arguments, overtile
 from tests.runs.scenery import blobs, contents, run, write_scene
 
@@ -60,22 +59,6 @@ def check_stopped(ended: Ended, out: Path) -> str:
 def kind(path: Path) -> str:
     """Return what a file is: its suffixes, or whose folder it is."""
     return ".".join(path.name.split(".")[1:]) or "folder"
-
-
-def check_whole(out: Path, undisturbed: dict[str, bytes]) -> None:
-    """Check that results are those of an undisturbed run, and vouch for each other."""
-    assert contents(out / "s") == undisturbed
-    manifest = standing(out / "s")
-    assert manifest is not None
-    assert manifest["tiles_failed"] == []
-    faults = [
-        fault
-        for path in (out / "s").iterdir()
-        if path.suffix in CHECKS
-        for fault in check_file(path)
-    ]
-    assert faults == []
-    assert not (out / ".work").exists()
 
 
 @contextmanager

@@ -1,37 +1,22 @@
-"""Interrupted, a run ends in words, and goes on to the same bytes."""
+"""Interrupted or killed, a run goes on to the same bytes."""
 
 from __future__ import annotations
 
+import random
+import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.forked import Limits, Started, map_arguments, overtile
-from tests.runs.scenery import blobs, contents, run, write_scene
+from tests.faults.watched import check_results, check_whole, started, tiles
+from tests.forked import map_arguments, overtile
+from tests.runs.scenery import contents
 
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("scene")
-    return write_scene(place / "s.tif", blobs(4, height=300, width=400)[None])
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, scene: Path) -> dict[str, bytes]:
-    out = tmp_path_factory.mktemp("undisturbed")
-    run(scene, out, tile=64)
-    return contents(out / "s")
-
-
-def tiles(out: Path) -> int:
-    return len(list((out / ".work" / "s" / "tiles").glob("*.tile")))
-
-
-def started(place: Path, scene: Path, out: Path, *more: str) -> Started:
-    return Started(place, map_arguments(scene, out, *more), Limits())
+KILLS = 12
 
 
 @pytest.mark.parametrize("executor", ["serial", "local"])
@@ -55,3 +40,32 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert contents(out / "s") == undisturbed
     log = (out / "s" / "log.jsonl").read_text("utf-8")
     assert log.count('"reused": true') == there
+
+
+def test_killed_at_any_instant_nothing_is_lost(
+    tmp_path: Path, scene: Path, undisturbed: dict[str, bytes]
+) -> None:
+    rng = random.Random(20)
+    out = tmp_path / "out"
+    began = time.monotonic()
+    assert overtile(tmp_path, *map_arguments(scene, out)).code == 0
+    took = time.monotonic() - began
+    shutil.rmtree(out)
+    kills = 0
+    for _ in range(5 * KILLS):
+        command = started(tmp_path, scene, out)
+        due = time.monotonic() + rng.uniform(0, 0.7 * took)
+        if command.wait_until(lambda due=due: time.monotonic() >= due):  # type: ignore[misc]
+            command.send(signal.SIGKILL)
+        ended = command.wait()
+        assert ended.code in {0, -signal.SIGKILL}, ended.said
+        kills += ended.code != 0
+        if kills == KILLS:
+            break
+        if (out / "s").exists():
+            # Results appear whole, however soon the kill came after that.
+            check_results(out, undisturbed)
+            shutil.rmtree(out)
+    assert kills == KILLS
+    assert overtile(tmp_path, *map_arguments(scene, out)).code == 0
+    check_whole(out, undisturbed)
