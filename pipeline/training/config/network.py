@@ -48,7 +48,12 @@ class NetworkConfig(Section):
         return {**own, "arguments": arguments}
 
     @model_validator(mode="after")
-    def _one_block_a_halving(self) -> NetworkConfig:
+    def _parts_agree(self) -> NetworkConfig:
+        from pipeline.models.networks import NETWORKS  # torch: for reading a training alone
+
+        if self.name not in NETWORKS:
+            known = ", ".join(sorted(NETWORKS))
+            raise ValueError(f"no network is called {self.name!r}; there are {known}")
         depth, decoder = (self.arguments.get(key) for key in ("encoder_depth", "decoder_channels"))
         if isinstance(decoder, list | tuple) and depth is not None and len(decoder) != depth:
             raise ValueError(
@@ -63,6 +68,6 @@ class NetworkConfig(Section):
         """Total down-sampling: what sizes of crops and tiles are multiples of."""
         if self.stride is not None:
             return self.stride
-        from pipeline.models.networks import stride_of  # torch: not for reading a file
+        from pipeline.models.networks import stride_of
 
         return stride_of(self.name, self.arguments)

@@ -102,6 +102,11 @@ class TrainingConfig(Section):
             raise ValueError(f"two classes have one name: {', '.join(names)}")
         if len(self.classes) > 1 and any(not known.values for known in self.classes):
             raise ValueError("each of several classes needs `values`: how labels name it")
+        if len(self.loss.class_weights) not in (0, len(self.classes)):
+            raise ValueError(
+                f"loss.class_weights has {len(self.loss.class_weights)} numbers for "
+                f"{len(self.classes)} classes: give one a class, or none"
+            )
         if self.loss.finish_steps > self.schedule.steps:
             raise ValueError(f"loss.finish_steps exceed the {self.schedule.steps} steps")
         return self

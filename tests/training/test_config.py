@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import ConfigError
+from pipeline.training.config import read_config
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "training").glob("*.yaml"))
+WHOLE: dict[str, Any] = {
+    "places": [{"name": "p", "scenes": ["p.tif"], "labels": "p.geojson"}],
+    "schedule": {"steps": 10, "warmup": 1, "decay": 2},
+}
+TWO = [
+    {"name": "a", "colour": "#ff0000", "values": [1]},
+    {"name": "b", "colour": "#00ff00", "values": [2]},
+]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_training_that_comes_along_is_read(path: Path) -> None:
+    config = read_config(path)
+    assert config.schedule.steps > 0
+    assert bool(config.places) != (config.images is not None)
+
+
+def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path) -> None:
+    def digest(**changes: Any) -> str:
+        path = tmp_path / "c.yaml"
+        path.write_text(yaml.safe_dump(WHOLE | changes), "utf-8")
+        return read_config(path).digest()
+
+    assert digest() == digest(log_every=3, threads=1, save_every=7)
+    assert len({digest(), digest(seed=5), digest(batch=4), digest(loss={"name": "dice"})}) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"places": []}, "give `places` or `images`"),
+        (
+            {
+                "places": [],
+                "images": {"folder": "d"},
+                "made": {"share": 0.5, "first_seed": 1000, "count": 1, "size": 256},
+            },
+            "`images` are split by fold",
+        ),
+        ({"crop": 100}, "crop 100 is no multiple of the network's stride"),
+        ({"network": {"name": "smp_dpt"}, "crop": 208}, "stride 32"),
+        ({"batch": 3, "devices": 2}, "a batch of 3 cannot be shared by 2 devices"),
+        ({"classes": [TWO[0], TWO[1] | {"name": "a"}]}, "two classes have one name: a, a"),
+        ({"classes": [TWO[0], {"name": "b", "colour": "#00ff00"}]}, "needs `values`"),
+        ({"classes": TWO, "loss": {"class_weights": [1]}}, "1 numbers for 2 classes"),
+        ({"loss": {"finish": "lovasz", "finish_steps": 11}}, "finish_steps exceed the 10 steps"),
+        ({"schedule": {"steps": 2, "warmup": 2, "decay": 2}}, "warmup \\+ decay exceed"),
+        ({"network": {"encoder_depth": 3, "decoder_channels": [8]}}, "decoder_channels has 1"),
+        ({"network": {"name": "nonet"}}, "no network is called 'nonet'"),
+        ({"ship": {"pad_to": 128}}, "pad_to goes with context 'pad'"),
+        ({"augment": {"pixel_m": [2, 1]}}, "small to large"),
+        (
+            {"places": [WHOLE["places"][0] | {"within": [0.5, 0, 0.4, 1]}]},
+            "block .* is empty",
+        ),
+        (
+            {"places": [], "images": {"folder": "d", "folds": 3, "fold": 3}},
+            "fold 3 of 3: folds count from 0",
+        ),
+        (
+            {"places": [], "images": {"folder": "d", "fold": 1, "test_fold": 1}},
+            "fold 1 is held out twice",
+        ),
+        ({"bathc": 4}, "bathc"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_when_the_file_is_read(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(WHOLE | changes), "utf-8")
+    with pytest.raises(ConfigError, match=said) as refused:
+        read_config(path)
+    assert str(path) in str(refused.value)
