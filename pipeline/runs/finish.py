@@ -81,7 +81,7 @@ def write_outputs(
 
 def view(plan: ScenePlan, joiner: Joiner) -> View:
     """Return the scene made small, and the polygons over it."""
-    batch = next(iter(joiner.store.batches(MOST_DRAWN)), None)
+    batch = next(iter(joiner.polygons.store.batches(MOST_DRAWN)), None)
     shapes = np.zeros(0, object) if batch is None else batch.geometry
     labels = np.zeros(0, np.int32) if batch is None else batch.label
     scale = 1 / plan.thumb_step
@@ -101,7 +101,7 @@ def _polygons(plan: ScenePlan, joiner: Joiner) -> Written:
     if plan.info.georef is None:
         writers = {"polygons.coco.json": write_coco}
     written = [
-        write(plan.final / name, joiner.store.batches(BATCH), plan.provenance)
+        write(plan.final / name, joiner.polygons.store.batches(BATCH), plan.provenance)
         for name, write in writers.items()
     ]
     # Web Mercator ends before the poles, and degrees have seven decimals.

@@ -3,65 +3,38 @@
 ::
 
     artefacts -> mosaics (two temporary rasters)
-              -> merger  -> shaping -> footprints -> store, ordered by their first pixel
-
-Polygons that touch a core's border wait to be merged, and those near them to be shaped;
-everything else goes to disk, so that memory holds the border of the open rows only.
+              -> polygons, see there
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import shapely
-from jaxtyping import Bool, Shaped
 
-from pipeline.core.contact import Joints
-from pipeline.core.footprints import Footprints
-from pipeline.core.fragments import Fragments
-from pipeline.core.merge import Merger
-from pipeline.core.quantise import NODATA, STEPS
-from pipeline.core.shape import Shaped as ShapedPolygons
+from pipeline.core.quantise import NODATA
 from pipeline.core.window import Window
 from pipeline.outputs.mosaic import MosaicWriter, Raster
-from pipeline.outputs.store import FootprintStore
-from pipeline.runs.measures import areas_m2, perimeters_m
 from pipeline.runs.plan import ScenePlan
-from pipeline.runs.shaping import Shaping
+from pipeline.runs.polygons import Polygons
 
 
 class Joiner:
     """Takes tiles in the order of the grid; missing ones leave a hole that is marked."""
 
     def __init__(self, plan: ScenePlan, folder: Path) -> None:
-        """Open mosaics and store in ``folder``.
+        """Open mosaics and polygons in ``folder``.
 
         Raises:
             ExportError: They cannot be made.
         """
         self._plan = plan
-        doubt = None if plan.separation is None else plan.separation.doubt
-        self._merger = Merger(height=plan.info.height, width=plan.info.width, doubt=doubt)
-        self._shaping = Shaping(
-            info=plan.info,
-            outline=plan.outline,
-            min_area_m2=plan.min_area_m2,
-            min_hole_m2=plan.min_hole_m2,
-        )
-        self._failed: list[Window] = []
-        self._unmapped: list[Window] = []
-        self._area = None if plan.aoi is None else shapely.from_wkb(plan.aoi)
-        if self._area is not None:
-            shapely.prepare(self._area)
         self.rasters = rasters(plan)
         self._writers = {
             kind: MosaicWriter(folder / f"{kind}.mosaic.tif", raster)
             for kind, raster in self.rasters.items()
         }
-        self.store = FootprintStore(folder / "polygons.sqlite")
+        self.polygons = Polygons(plan, folder)
         step = plan.thumb_step
         rows, cols = -(-plan.info.height // step), -(-plan.info.width // step)
         self.thumb = np.zeros((3, rows, cols), np.uint8)
@@ -81,14 +54,12 @@ class Joiner:
         self.counts += np.bincount(arrays["mask"].ravel(), minlength=256)
         if "spread" in arrays:
             self.spread += arrays["spread"]
-        fragments, joints = Fragments.from_arrays(arrays), Joints.from_arrays(arrays)
-        self._shape(core, self._merger.add(core, fragments, joints))
+        self.polygons.add(core, arrays)
 
     def skip(self, core: Window, *, failed: bool) -> None:
         """Leave a hole where the next tile could not be predicted, or is not wanted."""
-        (self._failed if failed else self._unmapped).append(core)
         self.counts[NODATA] += core.pixels
-        self._shape(core, self._merger.skip(core))
+        self.polygons.skip(core, failed=failed)
 
     def close(self) -> None:
         """Finish mosaics and polygons.
@@ -96,8 +67,7 @@ class Joiner:
         Raises:
             ExportError: The disk is full, or lost what was written.
         """
-        self._shaping.add(self._merger.finish())
-        self._keep(self._shaping.finish())
+        self.polygons.close()
         for writer in self._writers.values():
             writer.close()
 
@@ -109,66 +79,6 @@ class Joiner:
         self.small_mask[rows, cols] = small
         self.thumb[:, rows, cols] = arrays["thumb"]
 
-    def _shape(self, core: Window, fragments: Fragments) -> None:
-        self._shaping.add(fragments)
-        if core.right == self._plan.info.width:
-            boxes = self._merger.boxes()
-            self._keep(self._shaping.advance(front=core.bottom, unmerged=boxes))
-
-    def _keep(self, shaped: ShapedPolygons) -> None:
-        if len(shaped.fragments):
-            self.store.append(self._footprints(shaped))
-
-    def _footprints(self, shaped: ShapedPolygons) -> Footprints:
-        plan, fragments, shapes = self._plan, shaped.fragments, shaped.polygons
-        pixels = fragments.pixels.astype(np.float64)
-        touches_aoi = np.zeros(len(shapes), bool)
-        if self._area is not None:
-            touches_aoi = shapely.intersects(self._area, shapes) & ~shapely.contains_properly(
-                self._area, shapes
-            )
-        found = Footprints(
-            geometry=shapes,
-            label=fragments.label.astype(np.int32),
-            confidence=fragments.weight / (pixels * STEPS),
-            area_m2=areas_m2(shapes, plan.info),
-            perimeter_m=perimeters_m(shapes, plan.info),
-            # What its pixels touch: an outline may have left them by a little.
-            touches_scene_edge=_at_frame(shaped.outlines, plan),
-            touches_aoi=touches_aoi,
-            touches_failure=_at_windows(shaped.outlines, self._failed),
-            regularised=shaped.regularised,
-            row=fragments.row.astype(np.int64),
-            col=fragments.col.astype(np.int64),
-        )
-        if self._area is not None:
-            found = self._inside(found)
-        return found.take(found.area_m2 >= plan.min_area_m2)
-
-    def _inside(self, found: Footprints) -> Footprints:
-        """Return the polygons that meet the area of interest, whole or cut."""
-        found = found.take(shapely.intersects(self._area, found.geometry))
-        if not self._plan.clip or not found.touches_aoi.any():
-            return found
-        cut = found.geometry.copy()
-        cut[found.touches_aoi] = shapely.intersection(self._area, cut[found.touches_aoi])
-        parts, owner = shapely.get_parts(cut, return_index=True)
-        solid = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)
-        parts, owner = parts[solid], owner[solid]
-        found = found.take(owner)
-        bounds = np.floor(shapely.bounds(parts)).astype(np.int64).reshape(-1, 4)
-        moved = found.touches_aoi
-        return _one_a_place(
-            replace(
-                found,
-                geometry=parts,
-                area_m2=areas_m2(parts, self._plan.info),
-                perimeter_m=perimeters_m(parts, self._plan.info),
-                row=np.where(moved, bounds[:, 1], found.row),
-                col=np.where(moved, bounds[:, 0], found.col),
-            )
-        )
-
 
 def rasters(plan: ScenePlan) -> dict[str, Raster]:
     """Return what the two rasters of a scene show."""
@@ -177,27 +87,3 @@ def rasters(plan: ScenePlan) -> dict[str, Raster]:
         "mask": Raster(kind="mask", bands=("class",), provenance=plan.provenance),
         "probability": Raster(kind="probability", bands=names, provenance=plan.provenance),
     }
-
-
-def _at_frame(shapes: Shaped[np.ndarray, " n"], plan: ScenePlan) -> Bool[np.ndarray, " n"]:
-    left, top, right, bottom = shapely.bounds(shapes).T
-    inside = (left > 0) & (top > 0) & (right < plan.info.width) & (bottom < plan.info.height)
-    return np.asarray(~inside)
-
-
-def _at_windows(
-    shapes: Shaped[np.ndarray, " n"], windows: Iterable[Window]
-) -> Bool[np.ndarray, " n"]:
-    found = np.zeros(len(shapes), bool)
-    for window in windows:
-        box = shapely.box(window.col, window.row, window.right, window.bottom)
-        found |= shapely.intersects(box, shapes)
-    return found
-
-
-def _one_a_place(found: Footprints) -> Footprints:
-    """Keep the largest of the parts that begin in the same pixel: slivers of one cut."""
-    order = np.lexsort((-found.area_m2, found.col, found.row))
-    found = found.take(order)
-    again = (np.diff(found.row) == 0) & (np.diff(found.col) == 0)
-    return found.take(np.concatenate([[True], ~again]) if len(found) else order)

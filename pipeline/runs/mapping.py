@@ -179,7 +179,7 @@ def _run(
         manifest = write_outputs(
             plan, sweep.joiner, failures=sweep.failures, warnings=warnings, scratch=scratch
         )
-        sweep.joiner.store.close()
+        sweep.joiner.polygons.store.close()
         ended = time.monotonic()
         summary = {
             "stage": "scene",
