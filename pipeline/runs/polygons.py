@@ -61,6 +61,9 @@ class Polygons:
         Raises:
             ExportError: The disk is full.
         """
+        if "unknown" in arrays:
+            unknown = np.unpackbits(arrays["unknown"], axis=1, count=core.width)
+            self._shaping.note(core, unknown.astype(bool))
         fragments, joints = Fragments.from_arrays(arrays), Joints.from_arrays(arrays)
         self._shape(core, self._merger.add(core, fragments, joints))
 
@@ -68,6 +71,7 @@ class Polygons:
         """Leave a hole where the next tile could not be predicted, or is not wanted."""
         if failed:
             self._failed.append(core)
+            self._shaping.note(core, np.ones((core.height, core.width), bool))
         self._shape(core, self._merger.skip(core))
 
     def close(self) -> None:

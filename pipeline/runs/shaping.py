@@ -14,11 +14,13 @@ import math
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from pipeline.config import Shape
 from pipeline.core.fragments import Fragments, Int64
 from pipeline.core.shape import Outline, Rules, Shaped, Shaper
 from pipeline.core.shape.holes import holes, without_rings
+from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.runs.measures import areas_m2
 from pipeline.scenes.scene import SceneInfo
@@ -101,6 +103,10 @@ class Shaping:
             areas = areas_m2(fragments.to_shapely(), self._info)
             fragments = fragments.take(areas >= self._min_area_m2)
         self._shaper.add(self._filled(fragments))
+
+    def note(self, window: Window, unknown: Bool[np.ndarray, "rows cols"]) -> None:
+        """Let no outline come to cover pixels without data; see `Shaper`."""
+        self._shaper.note(window, unknown)
 
     def advance(self, *, front: int, unmerged: Int64) -> Shaped:
         """Return the polygons that have their final outline by now; see `Shaper`."""

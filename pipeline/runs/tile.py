@@ -128,12 +128,16 @@ def _finished(
     rows, cols = core.within(settled)
     fragments, joints = _traced(plan, core, probability, labels)
     own, mask = probability[:classes, rows, cols], labels[rows, cols]
+    unknown, more = mask == NODATA, {}
+    if unknown.any():
+        # Outlines keep off what the camera did not see, not off what nobody asked for.
+        more["unknown"] = np.packbits(unknown, axis=1)
     outside = _outside(job)
     if outside is not None:
         own, mask = own.copy(), mask.copy()
         mask[outside] = NODATA
         own[:, outside] = NODATA
-    return {"mask": mask, "probability": own, **fragments.to_arrays(), **joints}
+    return {"mask": mask, "probability": own, **fragments.to_arrays(), **joints, **more}
 
 
 def _traced(

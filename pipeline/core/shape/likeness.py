@@ -29,7 +29,7 @@ def iou(one: Polygons, two: Polygons) -> Float64:
     """
     if not len(one):
         return np.empty(0)
-    return _alike(*_ragged(one), *_ragged(two))
+    return _alike(*ragged(one), *ragged(two))
 
 
 def alike(one: Polygons, two: Polygons, *, least: float) -> Float64:
@@ -48,8 +48,8 @@ def overlaid(one: Polygons, two: Polygons) -> Float64:
     return exact
 
 
-def _ragged(polygons: Polygons) -> tuple[Float64, Int64]:
-    """Return coordinates, and offsets of the polygons' rings: (polygons + 1, ...)."""
+def ragged(polygons: Polygons) -> tuple[Float64, Int64]:
+    """Return vertices as x, y and 1 where a ring ends, and the polygons' offsets into them."""
     _, coords, (rings, parts) = shapely.to_ragged_array(polygons)
     starts = rings[parts].astype(np.int64)
     # Where a ring ends and the next one begins there is no edge.
@@ -70,8 +70,8 @@ def _alike(one: Float64, ones: Int64, two: Float64, twos: Int64) -> Float64:
         high = max(first[:, 1].max(), second[:, 1].max())
         base = math.floor(low)
         lines = math.ceil((high - base) * LINES)
-        starts, places = _crossings(first, base, lines)
-        starts2, places2 = _crossings(second, base, lines)
+        starts, places = crossings(first, base, lines, LINES)
+        starts2, places2 = crossings(second, base, lines, LINES)
         both = alone = 0.0
         for line in range(lines):
             a, b = starts[line], starts2[line]
@@ -94,10 +94,10 @@ def _alike(one: Float64, ones: Int64, two: Float64, twos: Int64) -> Float64:
 
 
 @compiled
-def _crossings(rings: Float64, base: float, lines: int) -> tuple[Int64, Float64]:
+def crossings(rings: Float64, base: float, lines: int, fine: int) -> tuple[Int64, Float64]:
     """Return where the edges cross each line, from left to right, and each line's first place.
 
-    Line ``k`` lies at ``base + (k + 0.5) / LINES``.
+    Line ``k`` lies at ``base + (k + 0.5) / fine``. Rings are as ``ragged`` returns them.
     """
     starts = np.zeros(lines + 1, np.int64)
     for sweep in range(2):
@@ -109,8 +109,8 @@ def _crossings(rings: Float64, base: float, lines: int) -> tuple[Int64, Float64]
         for vertex in range(len(rings) - 1):
             if rings[vertex, 2]:
                 continue
-            x0, y0 = rings[vertex, 0], (rings[vertex, 1] - base) * LINES - 0.5
-            x1, y1 = rings[vertex + 1, 0], (rings[vertex + 1, 1] - base) * LINES - 0.5
+            x0, y0 = rings[vertex, 0], (rings[vertex, 1] - base) * fine - 0.5
+            x1, y1 = rings[vertex + 1, 0], (rings[vertex + 1, 1] - base) * fine - 0.5
             if y0 > y1:
                 x0, y0, x1, y1 = x1, y1, x0, y0
             for line in range(math.ceil(y0), math.ceil(y1)):

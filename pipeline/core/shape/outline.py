@@ -17,6 +17,7 @@ from pipeline.core.shape.overlaps import INSIDE
 from pipeline.core.shape.regularise import regularised, simplified_each, straightened_each
 from pipeline.core.shape.rules import Rules
 from pipeline.core.shape.simplify import soundly_simplified
+from pipeline.core.shape.unknown import Unknown
 
 Flags = npt.NDArray[np.bool_]
 Kind = Literal["pixels", "simplified", "regularised"]
@@ -39,36 +40,43 @@ class Outline:
         return 0.0 if self.kind == "pixels" else self.rules.gap
 
     def shaped(
-        self, outlines: Polygons, fixed: Polygons, clusters: Int64
+        self, outlines: Polygons, fixed: Polygons, clusters: Int64, unknown: Unknown
     ) -> tuple[Polygons, Flags]:
         """Return the outlines shaped, all of each cluster together, and which are regularised.
 
-        Nothing is invalid, below ``least_iou`` or overlaps anew, ``fixed`` included.
+        Nothing is invalid, below ``least_iou`` or overlaps anew, ``fixed`` included, and
+        nothing comes to cover what is unknown.
 
         Args:
             outlines: Along pixel edges, in reading order of their anchors.
             fixed: Final outlines of others, which overlap none of ``outlines``.
             clusters: A number for all that may have a say in each other's shape.
+            unknown: Pixels without data.
         """
         if self.kind == "pixels" or not len(outlines):
             return outlines, np.zeros(len(outlines), bool)
         if self.kind == "regularised":
-            return regularised(outlines, rules=self.rules, pixel=self.pixel, fixed=fixed)
-        made = soundly_simplified(outlines, rules=self.rules)
+            return regularised(
+                outlines, rules=self.rules, pixel=self.pixel, fixed=fixed, unknown=unknown
+            )
+        made = soundly_simplified(outlines, rules=self.rules, unknown=unknown)
         short = np.isin(clusters, clusters[self._trimmed(made, outlines, fixed)])
         # Rare, and only beside what is fixed: pixels overlap nothing.
         made[short] = outlines[short]
         return made, np.zeros(len(made), bool)
 
-    def alone(self, outlines: Polygons, around: list[Polygons]) -> tuple[Polygons, Flags]:
+    def alone(
+        self, outlines: Polygons, around: list[Polygons], unknown: Unknown
+    ) -> tuple[Polygons, Flags]:
         """Return each outline shaped by itself, less what lies in those around it.
 
         Args:
             outlines: Along pixel edges.
             around: For each, what it must not overlap; none of it overlaps the outline.
+            unknown: Pixels without data.
         """
         made, flags = np.array(outlines, object), np.zeros(len(outlines), bool)
-        for number, shapes in enumerate(self.attempts(outlines)):
+        for number, shapes in enumerate(self.attempts(outlines, unknown)):
             for place, others in enumerate(around):
                 if shapes[place] is None or made[place] is not outlines[place]:
                     continue
@@ -78,16 +86,16 @@ class Outline:
                     flags[place] = number == 0 and self.kind == "regularised"
         return made, flags
 
-    def attempts(self, outlines: Polygons) -> list[Polygons]:
+    def attempts(self, outlines: Polygons, unknown: Unknown) -> list[Polygons]:
         """Return what may be tried on each outline by itself, best first; None for nothing."""
         found: list[tuple[Polygons, Float64]] = []
         if self.kind == "regularised" and len(outlines):
             straight = straightened_each(
-                outlines, rules=self.rules, pixel=self.pixel, together=False
+                outlines, rules=self.rules, pixel=self.pixel, together=False, unknown=unknown
             )
             found.append((straight.polygons, straight.like))
         if self.kind != "pixels" and len(outlines):
-            found.append(simplified_each(outlines, rules=self.rules))
+            found.append(simplified_each(outlines, rules=self.rules, unknown=unknown))
         for shapes, like in found:
             shapes[like == 0] = None
         return [shapes for shapes, _ in found]

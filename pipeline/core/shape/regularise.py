@@ -18,6 +18,7 @@ from pipeline.core.shape.likeness import DOUBT, alike, overlaid
 from pipeline.core.shape.overlaps import AS_IT_WAS, apart
 from pipeline.core.shape.rules import Rules
 from pipeline.core.shape.stray import strays
+from pipeline.core.shape.unknown import Unknown
 from pipeline.core.shape.walls import straightened
 
 Flags = npt.NDArray[np.bool_]
@@ -40,15 +41,16 @@ def regularised(
     rules: Rules = AS_USUAL,
     pixel: tuple[float, float] = (1.0, 1.0),
     fixed: Polygons = NOBODY,
+    unknown: Unknown | None = None,
 ) -> tuple[Polygons, Flags]:
     """Return the polygons with straight walls along and across a main direction.
 
     Each is valid, overlaps no other one by more than those it was given do, shares at
-    least ``rules.least_iou`` with its own outline and reaches at most ``rules.stray``
-    pixels out of it; else it is simplified, under the same conditions, or as it was. A
-    polygon's new outline depends on those near it only, and on those that these depend
-    on; where two claim a place, the first has it, so give them in one order, that of
-    their anchors.
+    least ``rules.least_iou`` with its own outline, reaches at most ``rules.stray`` pixels
+    out of it and comes to cover nothing unknown; else it is simplified, under the same
+    conditions, or as it was. A polygon's new outline depends on those near it only, and
+    on those that these depend on; where two claim a place, the first has it, so give
+    them in one order, that of their anchors.
 
     Args:
         polygons: Outlines in pixels, as traced or simplified; the more they follow the
@@ -56,17 +58,19 @@ def regularised(
         rules: Tolerances.
         pixel: Width and height of a pixel on the ground, so that angles are right there.
         fixed: What has its final outline already and is not to be overlapped.
+        unknown: Pixels that no polygon may come to cover.
 
     Returns:
         The polygons, and True where one is regularised.
     """
     if not len(polygons):
         return np.array(polygons, object), np.zeros(0, bool)
-    straight = straightened_each(polygons, rules=rules, pixel=pixel, together=True)
+    unknown = Unknown() if unknown is None else unknown
+    straight = straightened_each(polygons, rules=rules, pixel=pixel, together=True, unknown=unknown)
     made, like = straight.polygons, straight.like
     ranks = np.where(like > 0, REGULARISED, AS_IT_WAS)
     left = np.flatnonzero(like == 0)
-    made[left], like[left] = simplified_each(polygons[left], rules=rules)
+    made[left], like[left] = simplified_each(polygons[left], rules=rules, unknown=unknown)
     ranks[left[like[left] > 0]] = SIMPLIFIED
     scale = _scale(pixel)
     areas = shapely.area(polygons)
@@ -109,7 +113,12 @@ class Straight:
 
 
 def straightened_each(
-    polygons: Polygons, *, rules: Rules, pixel: tuple[float, float], together: bool
+    polygons: Polygons,
+    *,
+    rules: Rules,
+    pixel: tuple[float, float],
+    together: bool,
+    unknown: Unknown,
 ) -> Straight:
     """Return each polygon with straight walls, whatever it overlaps.
 
@@ -118,6 +127,7 @@ def straightened_each(
         rules: Tolerances.
         pixel: Width and height of a pixel on the ground.
         together: Whether polygons that touch have one direction where theirs are alike.
+        unknown: Pixels that no polygon may come to cover.
     """
     made = np.array(polygons, object)
     like = np.zeros(len(polygons))
@@ -134,14 +144,16 @@ def straightened_each(
         if not len(left):
             break
         shapes = _drawn(polygons[left], angles[left], way, scale)
-        likeness = _likeness(shapes, polygons[left], rules)
+        likeness = _likeness(shapes, polygons[left], rules, unknown)
         sound = likeness > 0
         made[left[sound]] = shapes[sound]
         like[left[sound]] = likeness[sound]
     return Straight(polygons=made, like=like, angles=angles)
 
 
-def simplified_each(polygons: Polygons, *, rules: Rules) -> tuple[Polygons, Float64]:
+def simplified_each(
+    polygons: Polygons, *, rules: Rules, unknown: Unknown
+) -> tuple[Polygons, Float64]:
     """Return each polygon simplified, whatever it overlaps, and its likeness.
 
     Source: Douglas and Peucker 1973, as GEOS does it without making a polygon invalid.
@@ -151,14 +163,14 @@ def simplified_each(polygons: Polygons, *, rules: Rules) -> tuple[Polygons, Floa
     for finer in FINER if rules.simplify > 0 else ():
         left = np.flatnonzero(like == 0)
         shapes = shapely.simplify(polygons[left], rules.simplify / finer)
-        likeness = _likeness(shapes, polygons[left], rules)
+        likeness = _likeness(shapes, polygons[left], rules, unknown)
         sound = likeness > 0
         made[left[sound]] = shapes[sound]
         like[left[sound]] = likeness[sound]
     return made, like
 
 
-def _likeness(shapes: Polygons, outlines: Polygons, rules: Rules) -> Float64:
+def _likeness(shapes: Polygons, outlines: Polygons, rules: Rules, unknown: Unknown) -> Float64:
     """Return intersection over union, 0 where a shape does not keep to the rules."""
     like = np.zeros(len(shapes))
     sound = shapely.is_valid(shapes) & (shapely.get_num_coordinates(shapes) > 0)
@@ -167,6 +179,8 @@ def _likeness(shapes: Polygons, outlines: Polygons, rules: Rules) -> Float64:
     sound = like > 0
     strayed = strays(shapes[sound], outlines[sound], limit=rules.stray)
     like[np.flatnonzero(sound)[strayed]] = 0
+    sound = np.flatnonzero(like > 0)
+    like[sound[unknown.covered(shapes[sound], outlines[sound])]] = 0
     return like
 
 

@@ -12,20 +12,25 @@ from pipeline.core.shape.noded import noded
 from pipeline.core.shape.overlaps import INSIDE
 from pipeline.core.shape.rules import Rules
 from pipeline.core.shape.stray import strays
+from pipeline.core.shape.unknown import Unknown
 
 Flags = npt.NDArray[np.bool_]
 
 
-def soundly_simplified(polygons: Polygons, *, rules: Rules) -> Polygons:
+def soundly_simplified(
+    polygons: Polygons, *, rules: Rules, unknown: Unknown | None = None
+) -> Polygons:
     """Return the polygons simplified; none of them invalid, unlike itself or overlapping anew.
 
     A cluster of touching polygons stays as it was if one of them would be invalid, share
     less than ``rules.least_iou`` with its outline, reach farther than ``rules.stray`` out
-    of it, or overlap one of another cluster, simplified or not.
+    of it, come to cover an unknown pixel, or overlap one of another cluster, simplified or
+    not.
 
     Args:
         polygons: Valid polygons that do not overlap.
         rules: Tolerances.
+        unknown: Pixels that no polygon may come to cover.
     """
     made = simplified(polygons, tolerance=rules.simplify)
     if rules.simplify <= 0 or not len(made):
@@ -34,6 +39,8 @@ def soundly_simplified(polygons: Polygons, *, rules: Rules) -> Polygons:
     bad[~bad] = shapely.is_empty(made[~bad])
     bad[~bad] = alike(polygons[~bad], made[~bad], least=rules.least_iou) < rules.least_iou
     bad[~bad] = strays(made[~bad], polygons[~bad], limit=rules.stray)
+    if unknown is not None:
+        bad[~bad] = unknown.covered(made[~bad], polygons[~bad])
     numbers = clusters(polygons)
     bad[~bad] = _meeting(made[~bad], made[~bad], numbers[~bad])
     bad |= _meeting(np.where(bad, polygons, made), polygons, numbers)

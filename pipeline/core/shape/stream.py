@@ -30,6 +30,8 @@ from pipeline.core.fragments import Fragments
 from pipeline.core.shape.clusters import Int64, Polygons, connected
 from pipeline.core.shape.held import Held
 from pipeline.core.shape.outline import Outline
+from pipeline.core.shape.unknown import Unknown
+from pipeline.core.window import Window
 
 Flags = npt.NDArray[np.bool_]
 
@@ -96,6 +98,7 @@ class Shaper:
         self._parts: list[Fragments] = []
         self._new = 0
         self._held = Held.of(Fragments.empty())
+        self._unknown = Unknown()
 
     @property
     def waiting(self) -> int:
@@ -107,6 +110,14 @@ class Shaper:
         if len(fragments):
             self._parts.append(fragments)
             self._new += len(fragments)
+
+    def note(self, window: Window, unknown: Flags) -> None:
+        """Let no outline come to cover unknown pixels of a window, (rows, cols).
+
+        Tell it before `advance` is told that the sweep has passed the window.
+        """
+        if self._outline.kind != "pixels":
+            self._unknown.add(window, unknown)
 
     def advance(self, *, front: float, unmerged: Int64, now: bool = False) -> Shaped:
         """Return the polygons whose clusters are complete, or none as yet.
@@ -122,6 +133,7 @@ class Shaper:
         held = self._held.joined(Held.of(Fragments.concatenate(self._parts)))
         self._parts, self._new = [], 0
         if not len(held):
+            self._forget(held, front, unmerged)
             return Shaped.of(held)
         near = _neighbours(held.outlines, self._outline.gap)
         self._settle(held, near, _open(held.outlines, self._outline.gap, front, unmerged))
@@ -132,11 +144,17 @@ class Shaper:
         needed = ~held.given
         needed[one[~held.given[two]]] = True
         self._held = held.take(needed)
+        self._forget(self._held, front, unmerged)
         return Shaped.of(held.take(ready))
 
     def finish(self) -> Shaped:
         """Return all that is left, after the last polygon was added."""
         return self.advance(front=np.inf, unmerged=np.empty((0, 4), np.int64), now=True)
+
+    def _forget(self, held: Held, front: float, unmerged: Int64) -> None:
+        """Forget unknown pixels that no outline can reach any more."""
+        tops = [unmerged[:, 1], shapely.bounds(held.outlines)[:, 1], [front]]
+        self._unknown.forget(above=np.concatenate(tops).min() - self._outline.gap)
 
     def _settle(self, held: Held, near: tuple[Int64, Int64], waits: Flags) -> None:
         """Shape all that can be: whole clusters, borders of large ones, what these enclose."""
@@ -146,7 +164,10 @@ class Shaper:
         held.large = _any(clusters, held.large)
         border = held.large & self._on_lattice(held.outlines)
         left = ~held.final
-        self._shape_borders(held, near, border, np.flatnonzero(left & border & ~waits))
+        # What an earlier border may become is known once all around it is.
+        early = ~waits
+        early[one[(border & waits)[two]]] = False
+        self._shape_borders(held, near, border, np.flatnonzero(left & border & early))
         inner = ~(border[one] | border[two])
         clusters = connected(one[inner], two[inner], len(held))
         # Who has a border beside that is not shaped yet waits for it.
@@ -160,6 +181,7 @@ class Shaper:
             held.outlines[members],
             np.concatenate([held.polygons[fixed & border], self._outside]),
             clusters[members],
+            self._unknown,
         )
         held.settle(members, made, flags)
 
@@ -175,13 +197,13 @@ class Shaper:
             for place, others in zip(places, beside, strict=True)
         ]
         rivals = np.unique(np.concatenate([*earlier, np.empty(0, np.int64)]))
-        claims = self._outline.attempts(held.outlines[rivals])
+        claims = self._outline.attempts(held.outlines[rivals], self._unknown)
         around = []
         for others, before in zip(beside, earlier, strict=True):
             known = np.searchsorted(rivals, before)
             parts = [held.outlines[others], self._outside, *(claim[known] for claim in claims)]
             around.append(np.concatenate(parts))
-        made, flags = self._outline.alone(held.outlines[places], around)
+        made, flags = self._outline.alone(held.outlines[places], around, self._unknown)
         held.settle(places, made, flags)
 
     def _oversize(self, outlines: Polygons, clusters: Int64) -> Flags:
