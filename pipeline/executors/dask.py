@@ -12,6 +12,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.executors.executor import Executor, Job, Result
 from pipeline.executors.flights import Flights
+from pipeline.executors.tls import security_for
 
 LOOPBACK = "127.0.0.1:0"
 """Any free port that only this machine reaches; Dask's own default is every interface."""
@@ -94,20 +95,22 @@ class Dask:
         """Return an executor on an existing cluster.
 
         Args:
-            address: The scheduler's, such as ``tcp://host:8786``.
+            address: The scheduler's, such as ``tcp://host:8786`` or ``tls://host:8786``.
             setup: Run once in every worker before its first job.
             connect_s: How long to wait for the scheduler and its first worker.
             timeout_s: How long a job may take from when a worker begins it.
 
         Raises:
-            ConfigError: Nobody answers there, or no worker joins.
+            ConfigError: Nobody answers there, no worker joins, or a certificate is refused.
         """
+        security = security_for(address)
         try:
-            client = Client(address, timeout=connect_s)
+            client = Client(address, timeout=connect_s, security=security)
         except (OSError, ValueError, TimeoutError) as error:
             raise ConfigError(
                 f"--executor {address}: no Dask scheduler answers there ({error}); "
-                "start one with `dask scheduler`, or use --executor local"
+                "start one with `dask scheduler` (one that speaks TLS is at tls://...), "
+                "or use --executor local"
             ) from error
         try:
             client.wait_for_workers(1, timeout=connect_s)
