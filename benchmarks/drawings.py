@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks._outlines import Outlines, Polygons, mapped
 from pipeline.config import load_task
 from pipeline.core.shape import Outline, Rules
+from pipeline.core.shape.unknown import Unknown
 from pipeline.runs.shaping import FINEST, rules_of
 
 PANEL = 560
@@ -41,10 +42,10 @@ def shaped(found: Outlines) -> dict[str, Polygons]:
     return {
         "along the pixels": found.outlines,
         "simplified": Outline(kind="simplified", rules=rules["simplified"]).shaped(
-            found.outlines, nobody, clusters
+            found.outlines, nobody, clusters, Unknown()
         )[0],
         "regularised": Outline(kind="regularised", rules=rules["regularised"]).shaped(
-            found.outlines, nobody, clusters
+            found.outlines, nobody, clusters, Unknown()
         )[0],
     }
 

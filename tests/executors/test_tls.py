@@ -110,7 +110,15 @@ def test_a_scene_mapped_over_tls_has_the_bytes_of_a_serial_run(
     given = settings(cluster.certificates).items()
     variables = {f"DASK_{k.upper().replace('.', '__').replace('-', '_')}": v for k, v in given}
     for name, executor in (("serial", "serial"), ("tls", cluster.address)):
-        command = [sys.executable, "-m", "pipeline.cli", "map", scene, "--out", tmp_path / name]
+        command = [
+            sys.executable,
+            "-m",
+            "pipeline.cli",
+            "map",
+            str(scene),
+            "--out",
+            str(tmp_path / name),
+        ]
         subprocess.run(
             [*command, "--task", "bright", "--executor", executor, "--device", "cpu"],
             env=QUIET | variables, check=True, capture_output=True, timeout=600,

@@ -179,8 +179,8 @@ def _likeness(shapes: Polygons, outlines: Polygons, rules: Rules, unknown: Unkno
     sound = like > 0
     strayed = strays(shapes[sound], outlines[sound], limit=rules.stray)
     like[np.flatnonzero(sound)[strayed]] = 0
-    sound = np.flatnonzero(like > 0)
-    like[sound[unknown.covered(shapes[sound], outlines[sound])]] = 0
+    left = np.flatnonzero(like > 0)
+    like[left[unknown.covered(shapes[left], outlines[left])]] = 0
     return like
 
 

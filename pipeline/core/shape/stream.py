@@ -153,8 +153,8 @@ class Shaper:
 
     def _forget(self, held: Held, front: float, unmerged: Int64) -> None:
         """Forget unknown pixels that no outline can reach any more."""
-        tops = [unmerged[:, 1], shapely.bounds(held.outlines)[:, 1], [front]]
-        self._unknown.forget(above=np.concatenate(tops).min() - self._outline.gap)
+        tops = np.concatenate([unmerged[:, 1], shapely.bounds(held.outlines)[:, 1]])
+        self._unknown.forget(above=tops.min(initial=front) - self._outline.gap)
 
     def _settle(self, held: Held, near: tuple[Int64, Int64], waits: Flags) -> None:
         """Shape all that can be: whole clusters, borders of large ones, what these enclose."""
