@@ -120,7 +120,8 @@ def test_a_scene_mapped_over_tls_has_the_bytes_of_a_serial_run(
             str(tmp_path / name),
         ]
         subprocess.run(
-            [*command, "--task", "bright", "--executor", executor, "--device", "cpu"],
+            [*command, "--out", str(tmp_path / name), "--task", "bright", "--device", "cpu",
+             "--executor", executor],
             env=QUIET | variables, check=True, capture_output=True, timeout=600,
         )  # fmt: skip
     assert contents(tmp_path / "tls" / "scene") == contents(tmp_path / "serial" / "scene")
