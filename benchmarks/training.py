@@ -25,6 +25,7 @@ from pipeline.training.fit import quiet, trainer_of
 from pipeline.training.live.callback import Live
 from pipeline.training.module import Segmenter
 from pipeline.training.places import level_of, make_place
+from pipeline.training.precision import precision_of
 from pipeline.training.sampler import CropSampler, loader
 
 STEPS = 12
@@ -54,6 +55,7 @@ def config_of(network: dict[str, Any], *, steps: int) -> TrainingConfig:
             "places": [{"name": "made", "scenes": ["made"], "labels": "made"}],
             "network": network,
             "schedule": {"steps": steps, "warmup": 0, "decay": 0},
+            "device": "cpu",
             "log_every": steps,
             "save_every": steps + 1,
         }
@@ -66,13 +68,14 @@ def plain(draws: Draws, config: TrainingConfig) -> tuple[float, float]:
     optimizer = module.configure_optimizers()
     batches = iter(loader(CropSampler(draws, steps=range(WARM + STEPS))))
     drawing = began = 0.0
+    half = precision_of(config, cuda=False) == "bf16-mixed"
     for step in range(WARM + STEPS):
         if step == WARM:
             began, drawing = time.perf_counter(), 0.0
         asked = time.perf_counter()
         batch = next(batches)
         drawing += time.perf_counter() - asked
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = module.training_step(batch, step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -22,6 +22,7 @@ from pipeline.training.finish import Run, finish, score_now
 from pipeline.training.leaks import check_leaks
 from pipeline.training.live.callback import Live
 from pipeline.training.module import Segmenter
+from pipeline.training.precision import precision_of
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +84,13 @@ def trainer_of(run: Run, state: dict[str, Any] | None) -> pl.Trainer:
     )
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device: cuda: torch sees no CUDA device here; use cpu or auto")
-    kinds = {"auto": "gpu" if torch.cuda.is_available() else "cpu", "cpu": "cpu", "cuda": "gpu"}
+    cuda = torch.cuda.is_available() and config.device != "cpu"
     return pl.Trainer(
-        accelerator=kinds[config.device],
+        accelerator="gpu" if cuda else "cpu",
         devices=config.devices,
         strategy="ddp" if config.devices > 1 else "auto",
         sync_batchnorm=config.devices > 1,
-        precision="bf16-mixed" if config.bfloat16 else "32-true",
+        precision=precision_of(config, cuda=cuda),
         max_epochs=1,
         callbacks=list(callbacks),
         logger=TensorBoardLogger(run.folder, name="", version="tensorboard"),

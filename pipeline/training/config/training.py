@@ -67,7 +67,8 @@ class TrainingConfig(Section):
     ship: ShipConfig = ShipConfig()
     """What the card of the model says."""
     bfloat16: bool = True
-    """Multiply in bfloat16: twice as fast on processors with AMX; sums stay float32."""
+    """Multiply in bfloat16 where the device is made for it: GPUs, and processors with AMX, which
+    it makes twice as fast; sums stay float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What computes."""
     devices: int = Field(default=1, ge=1)
