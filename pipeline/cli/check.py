@@ -13,7 +13,7 @@ import typer
 def check(
     files: Annotated[list[Path], typer.Argument(help="Outputs, or folders of outputs.")],
 ) -> None:
-    """Validate outputs: COG, GeoJSON, GeoParquet, FlatGeobuf, GeoPackage, PMTiles, COCO, STAC."""
+    """Validate outputs: COG, GeoJSON, GeoParquet, FlatGeobuf, GeoPackage, PMTiles, STAC, SEG-Y."""
     from pipeline.outputs.check import CHECKS, check_file
 
     missing = [str(file) for file in files if not file.exists()]

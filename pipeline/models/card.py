@@ -30,6 +30,8 @@ class Network(Section):
     """Side of the only square tiles that it takes; None: any multiples of the stride."""
     reach: int | None = Field(ge=0)
     """How far in pixels the network looks, its receptive field's radius; None: everywhere."""
+    dims: Literal[2, 3] = 2
+    """2: it sees pictures; 3: volumes, inline, crossline and sample."""
 
 
 class Inputs(Section):
@@ -162,4 +164,8 @@ class ModelCard(Section):
             raise ValueError("pad_to goes with context 'pad'")
         if self.pad_to % self.network.stride:
             raise ValueError("pad_to must be a multiple of the stride")
+        if self.network.dims == 3 and (self.context != "exact" or self.flip):
+            raise ValueError("networks of volumes are exact, and do not flip")
+        if self.network.dims == 3 and self.outputs.separating:
+            raise ValueError("volumes have no separating channels: nothing is traced in them")
         return self

@@ -28,6 +28,7 @@ def described(name: str, arguments: Mapping[str, Any], *, limit: int = 640) -> N
         architecture=name,
         arguments=dict(arguments),
         stride=stride,
+        dims=2 if entry.dims == 2 else 3,
         size=None if entry.size is None else arguments.get("size", entry.size),
         reach=reach(build(name, arguments), in_channels=channels, stride=stride, limit=limit),
     )

@@ -44,7 +44,7 @@ class TorchPredictor:
         """
         network = restored(card, tensors)
         if any(isinstance(module, nn.Conv3d) for module in network.modules()):
-            raise ModelError(f"model {card.name!r} sees volumes, not pictures: it maps no scenes")
+            raise ModelError(f"model {card.name!r} sees volumes, not pictures")
         self._card = card
         self._device = torch.device("cpu" if device == "openvino" else device)
         self._library = f"torch {torch.__version__}"

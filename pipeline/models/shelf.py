@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import ModelCard
 from pipeline.models.checkpoint import load, read_card
 from pipeline.models.predictor import Predictor
 from pipeline.models.threshold import CARD, Threshold
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipeline.models.volume import VolumePredictor
 
 SHIPPED = Path(__file__).parent / "shipped"
 Device = Literal["auto", "cpu", "cuda", "openvino"]
@@ -108,6 +113,37 @@ def load_predictor(ref: ModelRef, *, device: str) -> Predictor:
         return _loaded(ref, device)
 
 
+def load_volume_predictor(ref: ModelRef, *, device: str) -> VolumePredictor:
+    """Return a model of volumes ready to predict; the same object for the same arguments.
+
+    Raises:
+        ModelError: It cannot be loaded, or is not the one that was planned with.
+    """
+    with _loading:
+        return _loaded_volume(ref, device)
+
+
+@lru_cache(maxsize=1)
+def _loaded_volume(ref: ModelRef, device: str) -> VolumePredictor:
+    from pipeline.models.volume import VolumePredictor
+
+    path = find(ref.name)
+    if path is None:
+        raise ModelError(f"model {ref.name!r} sees no volumes")
+    card, tensors = _planned(path, ref)
+    return VolumePredictor(card, tensors, device=device)
+
+
+def _planned(path: Path, ref: ModelRef) -> tuple[ModelCard, dict[str, Tensor]]:
+    card, tensors = load(path)
+    if card.sha256 != ref.sha256:
+        raise ModelError(
+            f"{path}: another model than the plan was made with "
+            f"(sha256 {card.sha256[:12]}..., planned {ref.sha256[:12]}...)"
+        )
+    return card, tensors
+
+
 @lru_cache(maxsize=2)
 def _loaded(ref: ModelRef, device: str) -> Predictor:
     path = find(ref.name)
@@ -115,12 +151,7 @@ def _loaded(ref: ModelRef, device: str) -> Predictor:
         return Threshold()
     from pipeline.models.engine import TorchPredictor
 
-    card, tensors = load(path)
-    if card.sha256 != ref.sha256:
-        raise ModelError(
-            f"{path}: another model than the plan was made with "
-            f"(sha256 {card.sha256[:12]}..., planned {ref.sha256[:12]}...)"
-        )
+    card, tensors = _planned(path, ref)
     precision: Literal["float32", "bfloat16"] = "float32"
     if device == "cuda":
         import torch

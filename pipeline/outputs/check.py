@@ -16,6 +16,7 @@ from pipeline.outputs.checks.geopackage import check_geopackage
 from pipeline.outputs.checks.geoparquet import check_geoparquet
 from pipeline.outputs.checks.json_stream import members, parse
 from pipeline.outputs.checks.pmtiles import check_pmtiles
+from pipeline.outputs.checks.segy import check_segy
 from pipeline.outputs.checks.stac import check_stac
 
 
@@ -81,5 +82,6 @@ CHECKS: dict[str, Callable[[Path], list[str]]] = {
     ".json": _check_json,
     ".jsonl": _check_json_lines,
     ".png": _check_png,
+    ".sgy": check_segy,
 }
 """The check of each format, by suffix."""

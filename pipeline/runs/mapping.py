@@ -25,6 +25,7 @@ from pipeline.runs.publish import manifest_of, publish, standing
 from pipeline.runs.request import MapRequest
 from pipeline.runs.sweep import Sweep
 from pipeline.runs.tile import TileRecord, map_tile, predict_tile
+from pipeline.runs.volume.mapping import map_volume, volumes_of
 from pipeline.runs.workers import Crew
 from pipeline.scenes.find import find_scenes, unique_names
 from pipeline.scenes.guard import install_guard
@@ -56,12 +57,20 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
     task = request.chosen_task
     found = find_scenes(request.scenes, dict(request.scene_options))
     rows: list[dict[str, Any]] = [_failed(error.scene, error, tell) for error in found.failures]
-    named = zip(found.refs, unique_names(found.refs), strict=True)
+    card = card_of(task.model)
     with holding(request.out), crew_of(request, task) as crew:
-        use = card_of(task.model).terms.use
-        if use:
-            tell(f"model {task.model}: {use}")
-        rows.extend(map_scene(request, crew, ref, name, tell) for ref, name in named)
+        if card.terms.use:
+            tell(f"model {task.model}: {card.terms.use}")
+        if card.network.dims == 3:
+            volumes, others = volumes_of(found.refs)
+            rows.extend(_failed(error.scene, error, tell) for error in others)
+            rows.extend(
+                map_volume(request, crew, path, name, work=request.out / WORK / name, tell=tell)
+                for name, path in volumes.items()
+            )
+        else:
+            named = zip(found.refs, unique_names(found.refs), strict=True)
+            rows.extend(map_scene(request, crew, ref, name, tell) for ref, name in named)
     failed = sum(row["state"] == "failed" or bool(row.get("tiles_failed")) for row in rows)
     return {"out": str(request.out), "scenes": rows, "failed": failed}
 
@@ -188,7 +197,7 @@ def _run(
             "mpx_per_s": round(progress.mpx_per_s, 3),
             "device_busy": round(sweep.predict_s / max(1e-9, predicted - began), 3),
         }
-        publish(plan, target, [*sweep.log, summary])
+        publish(plan.final, target, [*sweep.log, summary])
         busy = f"device busy {summary['device_busy']:.0%} of the tiles' time"
         progress.stage(f"done in {ended - began:.1f} s, {busy}, {target}")
     if not sweep.failures:

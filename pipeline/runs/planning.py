@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,16 +130,27 @@ def dry_run(request: MapRequest) -> dict[str, Any]:
     rows: list[dict[str, Any]] = [
         {"scene": error.scene, "state": "refused", "reason": str(error)} for error in found.failures
     ]
-    for ref, name in zip(found.refs, unique_names(found.refs), strict=True):
-        try:
-            rows.append(_costs(plan_scene(request, task, ref, name), request))
-        except SceneError as error:
-            rows.append({"scene": ref.href, "state": "refused", "reason": str(error)})
+    if card.network.dims == 3:
+        from pipeline.runs.volume.mapping import dry_rows
+
+        rows.extend(dry_rows(request, task, found.refs))
+    else:
+        rows.extend(_dry_rows(request, task, found.refs))
     return {
         "model": {"name": card.name, "reach_px": card.network.reach, "context": card.context},
         "scenes": rows,
         "failed": sum(row["state"] == "refused" for row in rows),
     }
+
+
+def _dry_rows(
+    request: MapRequest, task: Task, refs: tuple[SceneRef, ...]
+) -> Iterator[dict[str, Any]]:
+    for ref, name in zip(refs, unique_names(refs), strict=True):
+        try:
+            yield _costs(plan_scene(request, task, ref, name), request)
+        except SceneError as error:
+            yield {"scene": ref.href, "state": "refused", "reason": str(error)}
 
 
 def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from pipeline.scenes.open import open_scene
 from pipeline.scenes.resample import Resampled
 from pipeline.scenes.scene import Scene
 
-_device = threading.Lock()
+device_lock = threading.Lock()
+"""Held while a forward pass runs: one at a time in a process."""
 _open = threading.local()
 
 
@@ -211,7 +212,7 @@ def _forward(
     # Channels beyond these would be interpolated and quantised for nobody.
     channels = len(outputs.classes) + (0 if plan.separation is None else len(outputs.separating))
     if valid.any():
-        with _device:
+        with device_lock:
             clock.lap("wait")
             chances = predictor.predict(pixels, valid, plan.stretch)[:channels]
     else:

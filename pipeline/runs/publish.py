@@ -11,31 +11,35 @@ from typing import Any
 
 from pipeline.outputs.assets import KINDS
 from pipeline.outputs.atomic import write_faults
-from pipeline.runs.plan import ScenePlan
 
 MANIFEST = "run.json"
 ITEM = "item.json"
 
 
-def publish(plan: ScenePlan, target: Path, log: list[dict[str, Any]]) -> None:
+def publish(final: Path, target: Path, log: list[dict[str, Any]]) -> None:
     """Make the outputs appear under their own name, all at once.
 
     What others put beside earlier outputs stays there.
+
+    Args:
+        final: Folder in which they were put together; its own is on the disk of ``target``.
+        target: Folder to be.
+        log: What becomes ``log.jsonl``.
 
     Raises:
         ExportError: The folder could not be renamed.
     """
     with write_faults(target):
         lines = "".join(json.dumps(entry) + "\n" for entry in log)
-        (plan.final / "log.jsonl").write_text(lines, "utf-8")
-        old = Path(plan.work) / "replaced"
+        (final / "log.jsonl").write_text(lines, "utf-8")
+        old = final.with_name("replaced")
         if old.exists() and not target.exists():
             old.rename(target)  # an earlier run was killed between the two renames below
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
-            _carry_over(target, plan.final)
+            _carry_over(target, final)
             target.rename(old)
-        plan.final.rename(target)
+        final.rename(target)
         handle = os.open(target.parent, os.O_RDONLY)
         os.fsync(handle)
         os.close(handle)
@@ -45,19 +49,23 @@ def publish(plan: ScenePlan, target: Path, log: list[dict[str, Any]]) -> None:
 def standing(target: Path) -> dict[str, Any] | None:
     """Return the manifest of outputs that are there, whole and unchanged; else None."""
     manifest = manifest_of(target)
-    if manifest is None:
+    if manifest is None or not vouched(target, manifest):
         return None
-    for name, known in manifest.get("outputs", {}).items():
-        path = target / name
-        if not path.is_file() or sha256(path) != known["sha256"]:
-            return None
     item = _read_json(target / ITEM)
     try:
         run = item["assets"].pop("run")
-        vouched = run["file:checksum"].endswith(sha256(target / MANIFEST))
+        known = run["file:checksum"].endswith(sha256(target / MANIFEST))
     except (KeyError, TypeError, AttributeError):
         return None
-    return manifest if vouched and json_digest(item) == manifest.get("item") else None
+    return manifest if known and json_digest(item) == manifest.get("item") else None
+
+
+def vouched(target: Path, manifest: dict[str, Any]) -> bool:
+    """Return whether all outputs that a manifest names are there, as it knows them."""
+    return all(
+        (target / name).is_file() and sha256(target / name) == known["sha256"]
+        for name, known in manifest.get("outputs", {}).items()
+    )
 
 
 def manifest_of(target: Path) -> dict[str, Any] | None:
@@ -73,8 +81,9 @@ def sha256(path: Path) -> str:
 
 def _carry_over(target: Path, final: Path) -> None:
     """Copy what is no output of a run from an earlier folder into the new one."""
+    outputs = {*KINDS, ITEM, "log.jsonl", *(manifest_of(target) or {}).get("outputs", {})}
     for path in sorted(target.iterdir()):
-        if path.name in KINDS or path.name in {ITEM, "log.jsonl"}:
+        if path.name in outputs:
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, final / path.name, symlinks=True)

@@ -11,7 +11,13 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.executors.executor import Executor
 from pipeline.executors.serial import Serial
 from pipeline.models.card import ModelCard
-from pipeline.models.shelf import Device, ModelRef, chosen_device, load_predictor
+from pipeline.models.shelf import (
+    Device,
+    ModelRef,
+    chosen_device,
+    load_predictor,
+    load_volume_predictor,
+)
 from pipeline.runs.plan import versions
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import THREADS
@@ -62,7 +68,8 @@ class Crew:
             if Path(name).is_file():
                 name = str(Path(name).absolute())
             ref = ModelRef(name=name, sha256=card.sha256)
-            ask = partial(_engine, ref, self._request.device, large=wanted[1])
+            how = partial(_engine, large=wanted[1]) if card.network.dims == 2 else _volume_engine
+            ask = partial(how, ref, self._request.device)
             engines = set(self.executor.everywhere(ask))
             if len(engines) != 1:
                 told = "; ".join(sorted(engine for _, engine in engines))
@@ -126,6 +133,13 @@ def _engine(ref: ModelRef, device: Device, *, large: bool) -> tuple[str, str]:
         if where != "openvino" or device == "openvino":
             raise
     return "cpu", load_predictor(ref, device="cpu").engine
+
+
+def _volume_engine(ref: ModelRef, device: Device) -> tuple[str, str]:
+    where = chosen_device(device)
+    if where == "openvino":
+        raise ConfigError("--device openvino: volumes are predicted with torch; use cpu or cuda")
+    return where, load_volume_predictor(ref, device=where).engine
 
 
 def _fitness(probe: str, scene: str) -> str:

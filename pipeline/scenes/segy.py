@@ -40,7 +40,7 @@ def slices(path: str, direction: str = "inline") -> tuple[SceneRef, ...]:
         SceneError: It is no SEG-Y file, or not sorted into inlines and crosslines.
     """
     stem = Path(path).stem
-    with _opened(path, direction) as file:
+    with opened(path, direction) as file:
         numbers = _numbers(file, direction)
     return tuple(
         SceneRef(
@@ -71,7 +71,7 @@ class SegyScene:
         """
         chosen = dict(ref.options)
         direction, number = chosen.get("direction", "inline"), int(chosen.get("number", "0"))
-        with _opened(ref.href, direction) as file:
+        with opened(ref.href, direction) as file:
             numbers = _numbers(file, direction)
             if number not in numbers:
                 raise SceneError(
@@ -140,7 +140,12 @@ def _check_size(path: str) -> None:
 
 
 @contextmanager
-def _opened(path: str, direction: str) -> Iterator[SegyFile]:
+def opened(path: str, direction: str) -> Iterator[SegyFile]:
+    """Lend a volume, opened for slices of a direction.
+
+    Raises:
+        SceneError: It is no SEG-Y file, cut off, or not sorted so that it has such slices.
+    """
     if direction not in DIRECTIONS:
         raise SceneError(path, f"'{direction}' is no direction", f"choose one of {DIRECTIONS}")
     _check_size(path)

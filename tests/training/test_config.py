@@ -59,6 +59,7 @@ def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path)
         ({"schedule": {"steps": 2, "warmup": 2, "decay": 2}}, "warmup \\+ decay exceed"),
         ({"network": {"encoder_depth": 3, "decoder_channels": [8]}}, "decoder_channels has 1"),
         ({"network": {"name": "nonet"}}, "no network is called 'nonet'"),
+        ({"network": {"name": "unet_3d"}}, "unet_3d sees volumes"),
         ({"ship": {"pad_to": 128}}, "pad_to goes with context 'pad'"),
         ({"augment": {"pixel_m": [2, 1]}}, "small to large"),
         (

@@ -54,6 +54,11 @@ class NetworkConfig(Section):
         if self.name not in NETWORKS:
             known = ", ".join(sorted(NETWORKS))
             raise ValueError(f"no network is called {self.name!r}; there are {known}")
+        if NETWORKS[self.name].dims == 3:
+            raise ValueError(
+                f"{self.name} sees volumes, and a training cuts crops from pictures; train it from "
+                "Python and pack it with pipeline.models.checkpoint.save"
+            )
         depth, decoder = (self.arguments.get(key) for key in ("encoder_depth", "decoder_channels"))
         if isinstance(decoder, list | tuple) and depth is not None and len(decoder) != depth:
             raise ValueError(
