@@ -2,17 +2,21 @@
 
 ``python -m benchmarks.footprints [PART...] [--steps STEP...] [--model NAME] [--separate YAML]``
 maps each scene of ``train``, ``val`` and ``test`` whose name holds one of the parts (all
-without any), as `overtile map` does, once for each step, and scores it as `overtile
-evaluate` does. What is tuned, such as ``--separate "{threshold: 0.6}"``, is tuned on train
-and val; test is only reported. A model has seen the train places.
+without any), as `overtile map` does, once for each step (tiles that two steps have in
+common are predicted once), and scores it as `overtile evaluate` does. What is tuned, such
+as ``--separate "{threshold: 0.6}"``, is tuned on train and val; test is only reported. A
+model has seen the train places. The labels of ``noisy`` ones are wrong, so that with
+``--noisy`` their polygons are counted and never scored.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +24,64 @@ import yaml
 
 from benchmarks._report import tell
 from pipeline.config import load_task
+from pipeline.executors.executor import Job, Result
+from pipeline.executors.serial import Serial
 from pipeline.runs.evaluate import Options, evaluate_scene
-from pipeline.runs.mapping import map_scenes
+from pipeline.runs.mapping import map_scene
 from pipeline.runs.request import MapRequest
+from pipeline.runs.tile import TileJob
+from pipeline.runs.workers import Crew
+from pipeline.scenes.find import find_scenes, unique_names
+from pipeline.scenes.guard import install_guard
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "buildings"
 SPLITS = ("train", "val", "test")
 STEPS = {
     "mask": (False, "pixels"),
     "separated": (True, "pixels"),
+    "subpixel": (True, "subpixel"),
     "simplified": (True, "simplified"),
     "regularised": (True, "regularised"),
 }
-"""Whether touching buildings are taken apart, and the outline; a later step holds the earlier."""
+"""Whether touching buildings are taken apart, and the outline."""
+USUAL = ["mask", "separated", "simplified", "regularised"]
 
 
-def scenes(data: Path, parts: list[str]) -> list[tuple[str, Path, Path]]:
+class Keeping:
+    """Carries tasks out one by one, and keeps artefacts of tiles for other runs."""
+
+    def __init__(self, kept: Path) -> None:
+        """Keep them in a folder."""
+        self._kept = kept
+        self._serial = Serial()
+
+    def run(
+        self, task: Callable[[Job], Result], jobs: Iterable[Job]
+    ) -> Iterator[tuple[Job, Result | Exception]]:
+        """Do as `Serial` does; what is there already is put where a task looks for it."""
+        for given in jobs:
+            if not isinstance(given, TileJob):
+                raise TypeError(f"{given} is no tile")
+            name = f"{given.plan.key(given.core)}.tile"
+            kept, wanted = self._kept / name, given.plan.tiles / name
+            if kept.is_file():
+                shutil.copyfile(kept, wanted)
+            yield from self._serial.run(task, [given])
+            if wanted.is_file():
+                shutil.copyfile(wanted, kept)
+
+    def everywhere(self, task: Callable[[], Result]) -> list[Result]:
+        """Do it here."""
+        return self._serial.everywhere(task)
+
+    def close(self) -> None:
+        """Have nothing to give back."""
+
+
+def scenes(data: Path, parts: list[str], splits: tuple[str, ...]) -> list[tuple[str, Path, Path]]:
     """Return split, scene and truth of each labelled scene that is wanted."""
     found = []
-    for split in SPLITS:
+    for split in splits:
         for scene in sorted((data / split).glob("*.tif")):
             truth = scene.with_name(scene.stem.split("_z")[0] + ".geojson")
             if truth.is_file() and (not parts or any(part in scene.stem for part in parts)):
@@ -46,17 +89,27 @@ def scenes(data: Path, parts: list[str]) -> list[tuple[str, Path, Path]]:
     return found
 
 
-def scored(scene: Path, truth: Path, task: Path, out: Path) -> dict[str, Any]:
-    """Map a scene and return the headline of its report."""
-    request = MapRequest(scenes=(str(scene),), out=out, task=str(task))
-    (row,) = map_scenes(request, tell=_aside)["scenes"]
+def mapped(request: MapRequest, kept: Path) -> dict[str, Any]:
+    """Map a scene and return the row of it."""
+    install_guard()
+    found = find_scenes(request.scenes, {})
+    task = request.chosen_task
+    crew = Crew(request, task)
+    crew._executor = Keeping(kept)  # Tiles are the same for steps that only shape.
+    return map_scene(request, crew, found.refs[0], unique_names(found.refs)[0], _aside)
+
+
+def figures(scene: Path, truth: Path | None, request: MapRequest, kept: Path) -> dict[str, Any]:
+    """Map a scene and return the headline of its report; without truth its polygons alone."""
+    row = mapped(request, kept)
     if row["state"] != "done":
         raise SystemExit(f"{scene}: {row.get('reason', row['state'])}")
+    told = {"polygons": row["polygons"]}
+    if truth is None:
+        return told
     folder = Path(row["folder"])
-    options = Options(scene=scene)
-    report = evaluate_scene(folder, truth, out=folder, options=options).report
-    manifest = json.loads((folder / "run.json").read_text("utf-8"))
-    return {**report["headline"], "polygons": manifest["polygons"]["written"]}
+    report = evaluate_scene(folder, truth, out=folder, options=Options(scene=scene)).report
+    return {**report["headline"], **told}
 
 
 def _aside(line: str) -> None:
@@ -67,7 +120,9 @@ def task_of(step: str, *, model: str | None, separate: Any) -> dict[str, Any]:
     """Return the built-in task, stopped after a step."""
     apart, outline = STEPS[step]
     task = load_task("buildings").model_dump(mode="json", exclude_none=True)
-    shape = {"outline": "pixels"} if outline == "pixels" else task["shape"] | {"outline": outline}
+    shape = {"outline": outline, "min_hole_m2": task["shape"]["min_hole_m2"]}
+    if outline in ("simplified", "regularised"):
+        shape |= task["shape"] | {"outline": outline}
     changes = {"separate": separate if apart else False, "shape": shape}
     return task | changes | ({} if model is None else {"model": model})
 
@@ -78,22 +133,35 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", default=None)
     parser.add_argument("--separate", type=yaml.safe_load, default=True)
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=USUAL)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--noisy", action="store_true", help="count polygons of noisy places")
     parser.add_argument("parts", nargs="*")
     chosen = parser.parse_args(arguments)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for split, scene, truth in scenes(chosen.data, chosen.parts):
-            row: dict[str, Any] = {"split": split, "scene": scene.stem}
+    splits = ("noisy",) if chosen.noisy else SPLITS
+    for split, scene, truth in scenes(chosen.data, chosen.parts, splits):
+        row: dict[str, Any] = {"split": split, "scene": scene.stem}
+        with tempfile.TemporaryDirectory() as folder:
+            kept = Path(folder) / "kept"
+            kept.mkdir()
             for step in chosen.steps:
                 task = Path(folder) / f"{step}.yaml"
                 stated = task_of(step, model=chosen.model, separate=chosen.separate)
                 task.write_text(yaml.safe_dump(stated), "utf-8")
-                found = scored(scene, truth, task, Path(folder) / step)
-                row["pixel IoU"] = found["pixel_iou"]["value"]
-                row[f"F1 {step}"] = found["f1"]["value"]
+                request = MapRequest(
+                    scenes=(str(scene),),
+                    out=Path(folder) / step,
+                    task=str(task),
+                    device=chosen.device,
+                )
+                found = figures(scene, None if chosen.noisy else truth, request, kept)
+                if not chosen.noisy:
+                    row["pixel IoU"] = found["pixel_iou"]["value"]
+                    row[f"F1 {step}"] = found["f1"]["value"]
                 row[f"polygons {step}"] = found["polygons"]
-            rows.append(row)
+        rows.append(row)
+        _aside(json.dumps(row))
     tell("footprints", rows)
 
 

@@ -76,9 +76,10 @@ class Refine(Section):
 class Shape(Section):
     """What polygons look like in the outputs; the mask stays as it is."""
 
-    outline: Literal["pixels", "simplified", "regularised"] = "pixels"
-    """Along the pixels' edges; with fewer corners, shared walls staying shared; or, for
-    buildings, with walls at right angles where that does them no wrong."""
+    outline: Literal["pixels", "subpixel", "simplified", "regularised"] = "pixels"
+    """Along the pixels' edges; through the places between pixels where the probability crosses
+    the threshold; with fewer corners, shared walls staying shared; or, for buildings, with
+    walls at right angles where that does them no wrong."""
     tolerance_m: Annotated[float, Field(gt=0)] | None = None
     """How far an outline may stray from a straight wall, in metres; a pixel and a bit at least."""
     tolerance_px: Annotated[float, Field(gt=0, le=64)] | None = None
@@ -93,9 +94,9 @@ class Shape(Section):
         given = [self.tolerance_m, self.tolerance_px]
         if None not in given:
             raise ValueError("give tolerance_m or tolerance_px, not both")
-        if self.outline == "pixels" and given != [None, None]:
+        if self.outline in ("pixels", "subpixel") and given != [None, None]:
             raise ValueError(
-                "outline pixels has no tolerance; leave it out, or say outline: simplified"
+                f"outline {self.outline} has no tolerance; leave it out, or say outline: simplified"
             )
         return self
 

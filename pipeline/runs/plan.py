@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.core.grid import TileGrid
 from pipeline.core.refine import Refinement
+from pipeline.core.rim import MARGIN
 from pipeline.core.separate import Separation
 from pipeline.core.shape import Outline
 from pipeline.core.tile import Edge
@@ -26,9 +27,8 @@ from pipeline.runs.shaping import settings_of
 from pipeline.scenes.scene import SceneInfo, SceneRef
 
 THUMB_EDGE = 1600
-_AFTER = {"min_area_m2", "shape", "clip"}
+_AFTER = {"min_area_m2", "shape", "clip", "formats"}
 """Settings that matter once tiles are put together: artefacts do not depend on them."""
-_LATE = {"min_area_m2", "clip", "formats"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,8 @@ class ScenePlan:
         """Return the name of a tile's artefact: a digest of all that its bytes depend on."""
         return _digest(
             {
-                **{k: v for k, v in self.settings.items() if k not in _LATE},
+                **{k: v for k, v in self.settings.items() if k not in _AFTER},
+                "rim": self.outline.kind == "subpixel",
                 "kind": kind,
                 "core": asdict(core),
                 "tile": asdict(self.grid.tile(core)),
@@ -130,7 +131,7 @@ class ScenePlan:
 
     def settled(self, core: Window) -> Window:
         """Return the pixels on whose labels a core's polygons depend: more, to separate."""
-        return self._clipped(core.grown(0 if self.separation is None else self.separation.margin))
+        return self._clipped(core.grown(settled_margin(self.separation, self.outline)))
 
     @property
     def provenance(self) -> Provenance:
@@ -166,6 +167,12 @@ class ScenePlan:
 
     def _clipped(self, window: Window) -> Window:
         return window.clipped(height=self.info.height, width=self.info.width)
+
+
+def settled_margin(separation: Separation | None, outline: Outline) -> int:
+    """Return how many pixels around a core have a say in its polygons, once they have labels."""
+    least = MARGIN if outline.kind == "subpixel" else 0
+    return least if separation is None else max(separation.margin, least)
 
 
 @cache

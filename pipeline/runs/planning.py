@@ -17,7 +17,7 @@ from pipeline.models.shelf import ModelRef, card_of
 from pipeline.outputs.formats import FORMATS
 from pipeline.runs.aoi import area_of_interest
 from pipeline.runs.contract import agree
-from pipeline.runs.plan import ScenePlan
+from pipeline.runs.plan import ScenePlan, settled_margin
 from pipeline.runs.refinement import refinement_of, refuse_narrow
 from pipeline.runs.request import MapRequest
 from pipeline.runs.separation import network_pixels, separation_of
@@ -77,7 +77,9 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         scene.close()
     separation = separation_of(card, task, info, contract.sampling)
     refinement = refinement_of(task, info)
-    extra = sum(network_pixels(how, contract.sampling) for how in (separation, refinement))
+    outline = outline_of(task.shape, info)
+    margins = settled_margin(separation, outline), 0 if refinement is None else refinement.margin
+    extra = sum(network_pixels(margin, contract.sampling) for margin in margins)
     grid = make_grid(
         card,
         contract.sampling,
@@ -105,7 +107,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         refinement=refinement,
         separation=separation,
         min_area_m2=task.min_area_m2,
-        outline=outline_of(task.shape, info),
+        outline=outline,
         min_hole_m2=task.shape.min_hole_m2,
         task=task.name,
         aoi=None if request.aoi is None else area_of_interest(request.aoi, info),

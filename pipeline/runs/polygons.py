@@ -23,6 +23,7 @@ from pipeline.core.footprints import Footprints
 from pipeline.core.fragments import Fragments
 from pipeline.core.merge import Merger
 from pipeline.core.quantise import STEPS
+from pipeline.core.rim import Rim
 from pipeline.core.shape import Shaped as ShapedPolygons
 from pipeline.core.window import Window
 from pipeline.outputs.store import FootprintStore
@@ -64,6 +65,9 @@ class Polygons:
         if "unknown" in arrays:
             unknown = np.unpackbits(arrays["unknown"], axis=1, count=core.width)
             self._shaping.note(core, unknown.astype(bool))
+        rim = Rim.from_arrays(arrays)
+        if rim is not None:
+            self._shaping.shift(core, rim)
         fragments, joints = Fragments.from_arrays(arrays), Joints.from_arrays(arrays)
         self._shape(core, self._merger.add(core, fragments, joints))
 

@@ -7,7 +7,6 @@ import math
 from pipeline.config import Separate, Task
 from pipeline.core.grid import Sampling
 from pipeline.core.quantise import STEPS, quantised_threshold
-from pipeline.core.refine import Refinement
 from pipeline.core.separate import Doubt, Separation
 from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
@@ -55,12 +54,10 @@ def separation_of(
     )
 
 
-def network_pixels(how: Separation | Refinement | None, sampling: Sampling) -> int:
-    """Return the network's pixels around a core that separating or refining it looks at."""
-    if how is None:
-        return 0
+def network_pixels(margin: int, sampling: Sampling) -> int:
+    """Return the network's pixels around a core that hold so many of the scene's."""
     rows, cols = sampling.net_height / sampling.height, sampling.net_width / sampling.width
-    return math.ceil(how.margin * max(rows, cols) - 1e-9)
+    return math.ceil(margin * max(rows, cols) - 1e-9)
 
 
 def pixel_m2(info: SceneInfo) -> float:

@@ -18,6 +18,7 @@ from jaxtyping import Bool
 
 from pipeline.config import Shape
 from pipeline.core.fragments import Fragments, Int64
+from pipeline.core.rim import Rim
 from pipeline.core.shape import Outline, Rules, Shaped, Shaper
 from pipeline.core.shape.holes import holes, without_rings
 from pipeline.core.window import Window
@@ -76,6 +77,12 @@ def settings_of(outline: Outline, *, min_hole_m2: float) -> dict[str, Any]:
     if outline.kind == "pixels":
         return {"outline": outline.kind, "min_hole_m2": min_hole_m2}
     rules = outline.rules
+    if outline.kind == "subpixel":
+        return {
+            "outline": outline.kind,
+            "min_iou": rules.least_iou,
+            "min_hole_m2": min_hole_m2,
+        }
     return {
         "outline": outline.kind,
         "tolerance": rules.simplify if outline.kind == "simplified" else rules.tolerance,
@@ -107,6 +114,10 @@ class Shaping:
     def note(self, window: Window, unknown: Bool[np.ndarray, "rows cols"]) -> None:
         """Let no outline come to cover pixels without data; see `Shaper`."""
         self._shaper.note(window, unknown)
+
+    def shift(self, core: Window, rim: Rim) -> None:
+        """Take in where the surface crosses its level beside a core's pixel edges."""
+        self._shaper.shift(core, rim)
 
     def advance(self, *, front: int, unmerged: Int64) -> Shaped:
         """Return the polygons that have their final outline by now; see `Shaper`."""

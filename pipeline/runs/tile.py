@@ -21,6 +21,7 @@ from pipeline.core.fragments import Fragments
 from pipeline.core.markers import markers_of
 from pipeline.core.quantise import NODATA, classified, quantised
 from pipeline.core.refine import tidied
+from pipeline.core.rim import rim_of
 from pipeline.core.separate import context, separate, trace_instances
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
@@ -128,10 +129,16 @@ def _finished(
     rows, cols = core.within(settled)
     fragments, joints = _traced(plan, core, probability, labels)
     own, mask = probability[:classes, rows, cols], labels[rows, cols]
-    unknown, more = mask == NODATA, {}
+    more: dict[str, np.ndarray] = {}
+    unknown = mask == NODATA
     if unknown.any():
         # Outlines keep off what the camera did not see, not off what nobody asked for.
         more["unknown"] = np.packbits(unknown, axis=1)
+    if plan.outline.kind == "subpixel":
+        rim = rim_of(
+            probability[:classes], labels, core=core, seen=settled, threshold=plan.threshold
+        )
+        more |= rim.to_arrays()
     outside = _outside(job)
     if outside is not None:
         own, mask = own.copy(), mask.copy()

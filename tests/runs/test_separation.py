@@ -328,7 +328,7 @@ def test_the_halo_holds_what_separation_looks_at(sampling: Any) -> None:
     info = plan_info(sampling)
     how = separation_of(card, Task(name="t", model="m"), info, sampling)
     assert how is not None
-    extra = network_pixels(how, sampling)
+    extra = network_pixels(how.margin, sampling)
     core = Window(
         row=sampling.height // 3,
         col=sampling.width // 2,

@@ -63,7 +63,7 @@ def scene(tmp_path: Path) -> Path:
     return write_scene(tmp_path / "town.tif", town()[None])
 
 
-@pytest.mark.parametrize("outline", ["pixels", "simplified", "regularised"])
+@pytest.mark.parametrize("outline", ["pixels", "subpixel", "simplified", "regularised"])
 def test_tiles_do_not_matter_and_all_files_are_sound(
     scene: Path, tmp_path: Path, outline: str
 ) -> None:

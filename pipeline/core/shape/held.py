@@ -80,5 +80,29 @@ class Held:
         self.final[places] = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shaped:
+    """Polygons that have their final outline, in reading order of their anchors."""
+
+    fragments: Fragments
+    """As they were merged."""
+    outlines: Polygons
+    """The same as polygons along pixel edges."""
+    polygons: Polygons
+    """Their final outlines, in pixels."""
+    regularised: Flags
+    """True where walls were put at right angles."""
+
+    @classmethod
+    def of(cls, held: Held) -> Shaped:
+        """Return what is final of polygons, all of which are."""
+        return cls(
+            fragments=held.fragments,
+            outlines=held.outlines,
+            polygons=held.polygons,
+            regularised=held.regularised,
+        )
+
+
 def _columns() -> list[str]:
     return [field.name for field in fields(Held) if field.name != "fragments"]

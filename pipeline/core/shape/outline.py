@@ -1,4 +1,4 @@
-"""How outlines become what a map shows: along pixels, simplified, at right angles."""
+"""How outlines become what a map shows: along pixels or between, simplified, at right angles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from pipeline.core.shape.simplify import soundly_simplified
 from pipeline.core.shape.unknown import Unknown
 
 Flags = npt.NDArray[np.bool_]
-Kind = Literal["pixels", "simplified", "regularised"]
+Kind = Literal["pixels", "subpixel", "simplified", "regularised"]
+TOUCHING = 0.5
+"""A gap that only outlines that touch keep to: others are a pixel apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,8 @@ class Outline:
     """How the outlines of a scene's polygons are shaped."""
 
     kind: Kind
-    """Along the pixels' edges, with fewer vertices, or with walls at right angles."""
+    """Along the pixels' edges, where the probability surface crosses its level (see
+    `subpixel`), with fewer vertices, or with walls at right angles."""
     rules: Rules
     """Tolerances; what is not regularised is simplified by ``rules.simplify``."""
     pixel: tuple[float, float] = (1.0, 1.0)
@@ -37,7 +40,9 @@ class Outline:
     @property
     def gap(self) -> float:
         """How near two outlines may be to have a say in each other's shape."""
-        return 0.0 if self.kind == "pixels" else self.rules.gap
+        if self.kind in ("pixels", "subpixel"):
+            return 0.0 if self.kind == "pixels" else TOUCHING
+        return self.rules.gap
 
     def shaped(
         self, outlines: Polygons, fixed: Polygons, clusters: Int64, unknown: Unknown

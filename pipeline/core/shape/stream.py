@@ -20,16 +20,17 @@ shaped at once is larger than a cell, or one polygon.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import shapely
 
 from pipeline.core.fragments import Fragments
+from pipeline.core.rim import Rim
 from pipeline.core.shape.clusters import Int64, Polygons, connected
-from pipeline.core.shape.held import Held
+from pipeline.core.shape.held import Held, Shaped
+from pipeline.core.shape.near import any_of, neighbours, opened
 from pipeline.core.shape.outline import Outline
+from pipeline.core.shape.subpixel import Rims, subpixel
 from pipeline.core.shape.unknown import Unknown
 from pipeline.core.window import Window
 
@@ -39,30 +40,6 @@ CELL = 2048
 """Largest extent of a cluster that is shaped as a whole, in pixels."""
 FEW = 2048
 """New polygons for which it is worth looking whether clusters are complete."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Shaped:
-    """Polygons that have their final outline, in reading order of their anchors."""
-
-    fragments: Fragments
-    """As they were merged."""
-    outlines: Polygons
-    """The same as polygons along pixel edges."""
-    polygons: Polygons
-    """Their final outlines, in pixels."""
-    regularised: Flags
-    """True where walls were put at right angles."""
-
-    @classmethod
-    def of(cls, held: Held) -> Shaped:
-        """Return what is final of polygons, all of which are."""
-        return cls(
-            fragments=held.fragments,
-            outlines=held.outlines,
-            polygons=held.polygons,
-            regularised=held.regularised,
-        )
 
 
 class Shaper:
@@ -84,6 +61,7 @@ class Shaper:
     ) -> None:
         """Await polygons."""
         self._outline = outline
+        self._size = height, width
         self._cell = cell
         self._few = few
         # No outline leaves the scene: what is around it is fixed.
@@ -99,6 +77,7 @@ class Shaper:
         self._new = 0
         self._held = Held.of(Fragments.empty())
         self._unknown = Unknown()
+        self._rims = Rims()
 
     @property
     def waiting(self) -> int:
@@ -116,8 +95,16 @@ class Shaper:
 
         Tell it before `advance` is told that the sweep has passed the window.
         """
-        if self._outline.kind != "pixels":
+        if self._outline.kind not in ("pixels", "subpixel"):
             self._unknown.add(window, unknown)
+
+    def shift(self, window: Window, rim: Rim) -> None:
+        """Take in how far a core's pixel edges lie from where the surface crosses its level.
+
+        Tell it before `advance` is told that the sweep has passed the window.
+        """
+        if self._outline.kind == "subpixel":
+            self._rims.add(window, rim)
 
     def advance(self, *, front: float, unmerged: Int64, now: bool = False) -> Shaped:
         """Return the polygons whose clusters are complete, or none as yet.
@@ -135,8 +122,12 @@ class Shaper:
         if not len(held):
             self._forget(held, front, unmerged)
             return Shaped.of(held)
-        near = _neighbours(held.outlines, self._outline.gap)
-        self._settle(held, near, _open(held.outlines, self._outline.gap, front, unmerged))
+        near = neighbours(held.outlines, self._outline.gap)
+        waits = opened(held.outlines, self._outline.gap, front, unmerged)
+        if self._outline.kind == "subpixel":
+            self._settle_each(held, near, waits)
+        else:
+            self._settle(held, near, waits)
         ready = held.final & ~held.given
         held.given |= ready
         # A polygon that is given stays known to neighbours that wait.
@@ -152,16 +143,33 @@ class Shaper:
         return self.advance(front=np.inf, unmerged=np.empty((0, 4), np.int64), now=True)
 
     def _forget(self, held: Held, front: float, unmerged: Int64) -> None:
-        """Forget unknown pixels that no outline can reach any more."""
+        """Forget unknown pixels and shifts that no outline can reach any more."""
         tops = np.concatenate([unmerged[:, 1], shapely.bounds(held.outlines)[:, 1]])
-        self._unknown.forget(above=tops.min(initial=front) - self._outline.gap)
+        above = tops.min(initial=front) - self._outline.gap
+        self._unknown.forget(above=above)
+        self._rims.forget(above=above)
+
+    def _settle_each(self, held: Held, near: tuple[Int64, Int64], waits: Flags) -> None:
+        """Draw through the surface what has all that touches it, however large its cluster."""
+        one, two = near
+        ready = ~held.final & ~waits
+        concerned = ready.copy()
+        concerned[two[ready[one]]] = True
+        members, places = np.flatnonzero(concerned), np.flatnonzero(ready)
+        made = subpixel(
+            held.outlines[members],
+            self._rims,
+            size=self._size,
+            least_iou=self._outline.rules.least_iou,
+        )
+        held.settle(places, made[ready[members]], np.zeros(len(places), bool))
 
     def _settle(self, held: Held, near: tuple[Int64, Int64], waits: Flags) -> None:
         """Shape all that can be: whole clusters, borders of large ones, what these enclose."""
         one, two = near
         clusters = connected(one, two, len(held))
         held.large |= self._oversize(held.outlines, clusters)[clusters]
-        held.large = _any(clusters, held.large)
+        held.large = any_of(clusters, held.large)
         border = held.large & self._on_lattice(held.outlines)
         left = ~held.final
         # What an earlier border may become is known once all around it is.
@@ -173,7 +181,7 @@ class Shaper:
         # Who has a border beside that is not shaped yet waits for it.
         waits = waits & ~border
         waits[one[(border & ~held.final)[two]]] = True
-        whole = left & ~border & ~_any(clusters, waits)
+        whole = left & ~border & ~any_of(clusters, waits)
         members = np.flatnonzero(whole)
         fixed = np.zeros(len(held), bool)
         fixed[two[whole[one]]] = True
@@ -219,31 +227,3 @@ class Shaper:
         low = np.floor(np.maximum(bounds[:, :2] - half, 0) / self._cell)
         high = np.floor((bounds[:, 2:] + half) / self._cell)
         return np.asarray((low != high).any(axis=1), bool)
-
-
-def _neighbours(outlines: Polygons, gap: float) -> tuple[Int64, Int64]:
-    """Return who is near whom, both ways, sorted; nobody where there is no gap."""
-    if gap == 0:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    one, two = shapely.STRtree(outlines).query(outlines, predicate="dwithin", distance=gap)
-    one, two = one[one != two], two[one != two]
-    order = np.lexsort((two, one))
-    return one[order], two[order]
-
-
-def _open(outlines: Polygons, gap: float, front: float, unmerged: Int64) -> Flags:
-    """Tell which polygons may get neighbours yet."""
-    if gap == 0:
-        return np.zeros(len(outlines), bool)
-    bounds = shapely.bounds(outlines)
-    waits = np.zeros(len(outlines), bool)
-    waits[bounds[:, 3] + gap >= front] = True
-    grown = unmerged + np.array([-gap, -gap, gap, gap])
-    boxes = np.asarray(shapely.box(*grown.T), object)
-    waits[shapely.STRtree(outlines).query(boxes)[1]] = True
-    return waits
-
-
-def _any(clusters: Int64, flags: Flags) -> Flags:
-    """Return for each whether any of its cluster is True."""
-    return np.bincount(clusters, flags, minlength=1)[clusters] > 0
