@@ -1,0 +1,102 @@
+# shellcheck shell=bash
+# cluster.sh, read by ssh.sh and slurm.sh: a Dask cluster over TLS that lives as long as one command.
+# Its certificates are made for it alone; their key is on no command line.
+#   BIN              folder of Overtile's programs, the same on all machines (.venv/bin here)
+#   PORT             the scheduler's; any free one if left out. A region's file must name it:
+#                    compute: {executor: "tls://127.0.0.1:PORT"}
+#   THREADS          that read, trace and write, in each worker (3)
+#   OMP_NUM_THREADS  of a forward pass (2)
+#   WAIT_S           how long workers may take to join (300)
+BIN=${BIN:-$ROOT/.venv/bin}
+THREADS=${THREADS:-3}
+WAIT_S=${WAIT_S:-300}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+TLS=DASK_DISTRIBUTED__COMM__TLS
+
+if [ ! -x "$BIN/overtile" ]; then
+  echo "${0##*/}: BIN=$BIN holds no overtile; make setup, or name the folder that does" >&2
+  exit 2
+fi
+
+private=$(mktemp -d)
+mkfifo "$private/life"
+# This script alone holds it open for writing: however it ends, its readers come to know.
+exec {life}<>"$private/life"
+
+# companion COMMAND...: in the background, ended with this script, even by SIGKILL.
+companion() {
+  (
+    exec {life}>&-
+    setsid "$@" </dev/null &
+    child=$!
+    (cat "$private/life"; kill -- "-$child") &
+    wait "$child"
+  ) >>"$private/log" 2>&1 &
+}
+
+failed() {
+  tail -n 20 "$private/log" >&2
+  echo "${0##*/}: $1" >&2
+  exit 1
+}
+
+finish() {
+  exec {life}>&-
+  wait
+}
+
+# begin ADDRESS PORT: a scheduler at this address of this machine (port 0: any); sets $scheduler.
+begin() {
+  (exec {life}>&-; cat "$private/life"; sleep 1; rm -rf "$private") >/dev/null 2>&1 &
+  trap finish EXIT
+  "$ROOT/workflows/certificates.sh" "$private/tls" 30
+  rm "$private/tls/ca.key"
+  export "${TLS}__CA_FILE=$private/tls/ca.pem"
+  local role
+  for role in SCHEDULER CLIENT; do
+    export "${TLS}__${role}__CERT=$private/tls/node.pem" \
+      "${TLS}__${role}__KEY=$private/tls/node.key"
+  done
+  companion "$BIN/dask" scheduler --host "$1" --port "$2" --protocol tls --no-dashboard \
+    --scheduler-file "$private/scheduler.json"
+  local began=$SECONDS companion=$!
+  while [ ! -s "$private/scheduler.json" ]; do
+    if ! kill -0 "$companion" 2>/dev/null || ((SECONDS - began > WAIT_S)); then
+      failed "no scheduler came up at $1:$2"
+    fi
+    sleep 0.2
+  done
+  scheduler=$("$BIN/python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["address"])' \
+    "$private/scheduler.json")
+}
+
+# credentials: assignments of what a worker proves itself with, as text instead of files.
+credentials() {
+  printf "%s=%q\n" "${TLS}__CA_FILE" "$(<"$private/tls/ca.pem")" \
+    "${TLS}__WORKER__CERT" "$(<"$private/tls/node.pem")" \
+    "${TLS}__WORKER__KEY" "$(<"$private/tls/node.key")" OMP_NUM_THREADS "$OMP_NUM_THREADS"
+}
+
+# run COUNT ARGUMENTS...: `overtile ARGUMENTS` once so many workers have joined, to its end.
+run() {
+  local count=$1
+  shift
+  "$BIN/python" - "$scheduler" "$count" "$WAIT_S" 2>>"$private/log" <<'PY' ||
+import sys
+from distributed import Client
+address, count, wait_s = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with Client(address, timeout=wait_s) as client:
+    client.wait_for_workers(count, timeout=wait_s)
+PY
+    failed "not all of $count workers joined within $WAIT_S s; above is what they said last"
+  if [ "${1:-}" = map ]; then
+    set -- "$@" --executor "$scheduler"
+  fi
+  "$BIN/overtile" "$@" &
+  local overtile=$!
+  trap 'kill -TERM "$overtile" 2>/dev/null' INT TERM
+  while kill -0 "$overtile" 2>/dev/null; do
+    wait "$overtile" && code=0 || code=$?
+  done
+  exit "$code"
+}
