@@ -61,7 +61,7 @@ begin() {
     --scheduler-file "$private/scheduler.json"
   local began=$SECONDS companion=$!
   while [ ! -s "$private/scheduler.json" ]; do
-    if ! kill -0 "$companion" 2>/dev/null || ((SECONDS - began > WAIT_S)); then
+    if ! kill -0 "$companion" 2>/dev/null || ((SECONDS - began > 300)); then
       failed "no scheduler came up at $1:$2"
     fi
     sleep 0.2
@@ -81,18 +81,21 @@ credentials() {
 run() {
   local count=$1
   shift
-  "$BIN/python" - "$scheduler" "$count" "$WAIT_S" 2>>"$private/log" <<'PY' ||
+  "$BIN/python" - "$scheduler" "$count" "$WAIT_S" {life}>&- 2>>"$private/log" <<'PY' ||
 import sys
 from distributed import Client
 address, count, wait_s = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-with Client(address, timeout=wait_s) as client:
-    client.wait_for_workers(count, timeout=wait_s)
+try:
+    with Client(address, timeout=wait_s) as client:
+        client.wait_for_workers(count, timeout=wait_s)
+except OSError:  # TimeoutError is one
+    sys.exit(1)
 PY
-    failed "not all of $count workers joined within $WAIT_S s; above is what they said last"
+    failed "after $WAIT_S s not all workers ($count) had joined; above is what they said last"
   if [ "${1:-}" = map ]; then
     set -- "$@" --executor "$scheduler"
   fi
-  "$BIN/overtile" "$@" &
+  "$BIN/overtile" "$@" {life}>&- &
   local overtile=$!
   trap 'kill -TERM "$overtile" 2>/dev/null' INT TERM
   while kill -0 "$overtile" 2>/dev/null; do

@@ -27,7 +27,8 @@ def environment(name: str) -> Path:
         return folder / "bin"
     _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
     python = ("--python", str(folder / "bin" / "python"))
-    _uv("pip", "install", "--quiet", *python, "--require-hashes", "-r", str(needs))
+    all_told = ("--no-deps", "--require-hashes", "-r", str(needs))
+    _uv("pip", "install", "--quiet", *python, *all_told)
     (folder / "done").touch()
     return folder / "bin"
 
