@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-import rasterio.features
 import shapely
 from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.georef import Georef
+from pipeline.core.trace import trace
 from pipeline.errors import SceneError
 
 NODATA = 255
@@ -59,8 +59,12 @@ def coverage(mask: Path) -> Coverage:
     if valid.all():
         area: BaseGeometry = shapely.box(0, 0, shape[1], shape[0])
     else:
-        found = rasterio.features.shapes(valid.astype(np.uint8), mask=valid, connectivity=4)
-        area = shapely.union_all([shapely.geometry.shape(one) for one, _ in found])
+        # Not GDAL's: that needs a driver which the guard of untrusted scenes takes away.
+        found = trace(valid.astype(np.uint8), np.zeros(shape, np.uint8))
+        corners = found.coords.astype(np.float64)
+        offsets = (found.ring_offsets, found.polygon_offsets)
+        parts = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, offsets)
+        area = shapely.union_all(parts)
     # Straight edges of the scene bend on the Earth: 64 pieces a side.
     area = shapely.segmentize(area, max(shape) / 64)
     placed = shapely.transform(area, lambda points: georef.to_lonlat(points * scale))

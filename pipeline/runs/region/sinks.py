@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pipeline.outputs.layer import LONLAT, write_layer, write_layer_geojson
 from pipeline.outputs.pmtiles import HIGHEST, pmtiles_layer
 from pipeline.outputs.stac_collection import write_collection
 from pipeline.runs.region.layer_file import SCHEMA, Layer, read_layer
+from pipeline.scenes.names import short_hash, slug
 
 CELL_DEGREES = 0.25
 """Side of the squares that the partitioned layer is cut into: 28 km at the equator."""
@@ -44,7 +45,7 @@ def write_sinks(
         geojson     footprints.geojson
         flatgeobuf  footprints.fgb
         pmtiles     footprints.pmtiles
-        stac        stac/collection.json, stac/<key>/<key>.json
+        stac        stac/collection.json, stac/<item>/<item>.json (`item_name`)
 
     Args:
         layer: As `build_layer` writes it.
@@ -89,10 +90,20 @@ def write_sinks(
             out / "stac",
             name=region,
             description=f"Scenes of {region} and what was mapped in them",
-            items=items or {},
+            items={item_name(key): path for key, path in (items or {}).items()},
             files=[layer, *files],
         )
     return written
+
+
+def item_name(scene: str) -> str:
+    """Return the id of a scene's STAC item, which is also the name of its folder.
+
+    A scene's name is a path, a URL or an item of a catalogue: its last part says most to
+    people, and a hash of the whole keeps two apart.
+    """
+    plain = slug(scene)
+    return plain if plain == scene else f"{slug(PurePath(scene).stem)}_{short_hash(scene)}"
 
 
 def partitioned(layer: Layer, out: Path) -> Path:

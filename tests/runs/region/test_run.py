@@ -18,10 +18,12 @@ from pipeline.runs.region.ledger import open_ledger
 from pipeline.runs.region.plan import plan_summary
 from pipeline.runs.region.records import SceneRow
 from pipeline.runs.region.run import run_region
+from pipeline.runs.region.sinks import item_name
 from pipeline.runs.region.site import open_site
 from pipeline.runs.region.status import lines, status
 from tests.postgres import Server
-from tests.runs.region.places import Clock, cut, go, ground, site_of, town
+from tests.runs.region.places import SIDE, Clock, cut, go, ground, site_of, town
+from tests.runs.scenery import write_scene
 
 
 def rows(file: Path) -> dict[str, SceneRow]:
@@ -64,6 +66,27 @@ def test_a_region_runs_on_its_schedule_and_says_what_was_changed(tmp_path: Path)
     assert max(layers[1]["n_obs"].to_pylist()) > 1
     for name in ("layer.parquet", "footprints.geojson"):
         assert check_file(Path(second["folder"]) / name) == []
+
+
+def test_a_region_has_every_output_that_its_file_names_also_of_scenes_with_collars(
+    tmp_path: Path,
+) -> None:
+    file = town(tmp_path, scenes=1)
+    pixels = ground()[None, :SIDE, :SIDE].copy()
+    pixels[:, :, :9] = 255
+    write_scene(tmp_path / "scenes" / "collar.tif", pixels, nodata=255)
+    wanted = "[geoparquet, geojson, flatgeobuf, pmtiles, stac]"
+    file.write_text(file.read_text().replace("[geojson]", wanted))
+    folder = Path(go(file)["folder"])
+    made = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".arrow"]
+    assert {path.suffix for path in made} == {".parquet", ".geojson", ".fgb", ".pmtiles", ".json"}
+    assert [told for path in made for told in check_file(path)] == []
+    assert sorted(path.name for path in (folder / "stac").iterdir() if path.is_dir()) == [
+        item_name("scenes/collar.tif"),
+        item_name("scenes/s0_20240101.tif"),
+    ]
+    covered = rows(file)["scenes/collar.tif"].km2
+    assert covered == pytest.approx(48 * 39 * 0.09 / 1e6, rel=0.01)
 
 
 def test_running_twice_costs_nothing_and_changes_nothing(tmp_path: Path) -> None:

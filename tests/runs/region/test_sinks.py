@@ -22,7 +22,7 @@ from pipeline.outputs.provenance import MapClass, Provenance
 from pipeline.outputs.stac import write_item
 from pipeline.runs.region.layer import LayerScene, build_layer
 from pipeline.runs.region.layer_file import SCHEMA
-from pipeline.runs.region.sinks import SINKS, cell_name, write_sinks
+from pipeline.runs.region.sinks import SINKS, cell_name, item_name, write_sinks
 from tests.runs.region.towns import View, mapped, square
 
 WORLD = box(-50, -50, 250, 30_050)
@@ -125,6 +125,18 @@ def test_a_catalogue_leads_from_the_region_to_every_scenes_files(
     assert check_file(path) == []
     (path.parent / "b" / "b.json").unlink()
     assert check_file(path) == ["link item: there is no file ./b/b.json"]
+
+
+def test_scenes_whose_names_are_paths_or_urls_have_an_item_each(
+    layer: Path, tmp_path: Path
+) -> None:
+    names = ["x/a.tif", "y/a.tif", "https://host/a.tif", "catalog c.json: /a", "../../a", "a"]
+    assert len({item_name(name).casefold() for name in names}) == len(names)
+    items = {name: item(tmp_path / "mapped", str(at), None) for at, name in enumerate(names)}
+    path = write_sinks(layer, tmp_path / "run", names=["stac"], region="towns", items=items)["stac"]
+    assert check_file(path) == []
+    found = [one.parent.parent for one in path.parent.rglob("*.json") if one != path]
+    assert found == [path.parent] * len(names)
 
 
 def test_an_empty_layer_has_every_form(tmp_path: Path) -> None:
