@@ -80,6 +80,12 @@ def _bands(info: SceneInfo, card: ModelCard, task: Task) -> tuple[tuple[int, ...
             )
         return tuple(_named(info, band, have) for band in task.bands), []
     if wanted == ("any",):
+        if info.bands[0].colour == "palette":
+            raise SceneError(
+                info.source,
+                "its values are places in a colour table, and no brightness",
+                "convert it (gdal_translate -expand rgb), or take them as they are with --bands 1",
+            )
         return (info.bands[0].index,), []
     unsuited = sorted({band.colour for band in info.bands} & UNSUITED)
     by_colour = {band.colour: band.index for band in reversed(info.bands)}

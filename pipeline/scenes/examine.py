@@ -15,7 +15,7 @@ from pipeline.scenes.location import is_remote
 from pipeline.scenes.names import redacted, slug, stem
 from pipeline.scenes.placing import Claims, place
 from pipeline.scenes.scene import Band, SceneInfo, SceneRef
-from pipeline.scenes.validity import fits
+from pipeline.scenes.validity import fits, is_number
 
 _AGAIN = "fetch or export it again"
 _UNUSABLE = frozenset({4, 5, 8, 9, 10, 32803, 32844, 32845})
@@ -122,11 +122,18 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: s
         ),
         block=page.block,
         stored_bytes=page.stored_bytes,
-        nodata=None if source.nodata is None else float(source.nodata),
+        nodata=_nodata(source, page),
         warnings=tuple(warnings),
         bits=page.bits,
         sparse=page.sparse,
     )
+
+
+def _nodata(source: DatasetReader, page: tiff.Page) -> float | None:
+    # GDAL reads what is no number as 0.
+    if source.nodata is None or (page.nodata and not is_number(page.nodata)):
+        return None
+    return float(source.nodata)
 
 
 def _pixel_doubts(
@@ -140,7 +147,9 @@ def _pixel_doubts(
         doubts.append(f"it has alpha and nodata {nodata:g}; alpha decides where it is valid")
     elif has_mask(source) and nodata is not None:
         doubts.append(f"it has a mask and nodata {nodata:g}; the mask decides where it is valid")
-    if page.nodata and (nodata is None or not fits(nodata, source.dtypes[0])):
+    if page.nodata and not is_number(page.nodata):
+        doubts.append(f"its nodata {page.nodata!r} is no number; it is not used")
+    elif page.nodata and (nodata is None or not fits(nodata, source.dtypes[0])):
         doubts.append(f"its nodata {page.nodata} does not fit {source.dtypes[0]}; it is not used")
     if page.photometric == 0:
         doubts.append("its gray is stored inverted: 0 is white")
@@ -161,7 +170,7 @@ def _pixel_doubts(
 
 def _ignored_sidecars(path: str, source: DatasetReader) -> list[str]:
     doubts = []
-    if Path(path + ".msk").exists() and path + ".msk" not in source.files:
+    if Path(path + ".msk").exists() and not has_mask(source):
         doubts.append("the .msk file beside it is not a mask of it, and is ignored")
     aside = Path(path + ".aux.xml")
     if aside.is_file():

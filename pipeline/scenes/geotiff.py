@@ -17,6 +17,7 @@ from rasterio.windows import Window as RasterWindow
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes import validity
+from pipeline.scenes.beside import check_mask
 from pipeline.scenes.examine import examine, has_mask, split_alpha
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.header import examine_bytes
@@ -76,9 +77,8 @@ class GeoTiffScene:
         """Open and examine a GeoTIFF.
 
         Args:
-            ref: Of kind ``geotiff``. Options: ``crs`` (assumed where the file names
-                none), ``georef=none`` (pixel coordinates), ``datetime``, ``name``,
-                ``max_pixels``.
+            ref: Of kind ``geotiff``. Options: ``crs`` (assumed where it names none),
+                ``georef=none`` (pixel coordinates), ``datetime``, ``name``, ``max_pixels``.
             known: What an earlier opening found, to spare examining it again.
 
         Raises:
@@ -86,8 +86,10 @@ class GeoTiffScene:
         """
         install_guard()
         self._ref, self._shown = ref, redacted(ref.href)
-        # Taken before the file is opened: should it change in between, the check at
-        # the end of a run finds another digest.
+        if known is None and not is_remote(ref.href):
+            # Refused before all of its bytes are read, if it can be.
+            check_mask(ref.href, examine_bytes(ref).scene)
+        # Taken before it is opened: should it change, a run's last check finds another digest.
         digest = known.fingerprint if known else content_digest(ref.href)
         info = known or _remembered(ref, digest)
         layout = None if info else examine_bytes(ref)

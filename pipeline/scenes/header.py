@@ -8,13 +8,15 @@ from pipeline.errors import SceneError
 from pipeline.scenes import tiff
 from pipeline.scenes.blocks import check_blocks
 from pipeline.scenes.directory import BrokenTiffError
-from pipeline.scenes.location import Bytes, open_bytes
+from pipeline.scenes.location import TIFF_MAGIC, Bytes, open_bytes
 from pipeline.scenes.names import redacted
 from pipeline.scenes.scene import SceneRef
 
 MAX_PIXELS = 2**34
 MAX_BANDS = 256
 MAX_BLOCK_BYTES = 128 * 2**20
+MAX_SLACK_BYTES = 2**30
+"""A file may hold this much, and seven times its images, that belongs to none of them."""
 _AGAIN = "fetch or export it again"
 _LOOKS_LIKE: Mapping[bytes, str] = {
     b"<VRTDataset": "a virtual raster (VRT)",
@@ -37,7 +39,6 @@ _LOOKS_LIKE: Mapping[bytes, str] = {
     b"CDF": "a NetCDF file",
     b"NITF": "a NITF file",
 }
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def examine_bytes(ref: SceneRef) -> tiff.Layout:
@@ -54,6 +55,7 @@ def examine_bytes(ref: SceneRef) -> tiff.Layout:
         _check_limits(name, layout.scene, ref)
         for page in layout.pages:
             check_blocks(page, data.size)
+        _check_size(name, layout, data.size)
     except BrokenTiffError as error:
         raise SceneError(name, f"it is not a whole TIFF: {error}", _AGAIN) from error
     except OSError as error:
@@ -67,7 +69,7 @@ def _check_magic(name: str, data: Bytes) -> None:
     if data.size == 0:
         raise SceneError(name, "it is empty (0 bytes)", "wait for its upload to end, or " + _AGAIN)
     head = data.read(0, 256)
-    if head[:4] in _MAGIC:
+    if head[:4] in TIFF_MAGIC:
         return
     if data.size < 8:
         raise SceneError(name, f"it ends after {data.size} bytes", _AGAIN)
@@ -75,6 +77,17 @@ def _check_magic(name: str, data: Bytes) -> None:
     kind = next((what for start, what in _LOOKS_LIKE.items() if text.startswith(start)), "")
     seen = f"it looks like {kind}" if kind else f"it starts with the bytes {head[:8].hex(' ')}"
     raise SceneError(name, f"it is not a TIFF; {seen}", "name a GeoTIFF, or convert it to one")
+
+
+def _check_size(name: str, layout: tiff.Layout, size: int) -> None:
+    """Refuse a small image before terabytes of holes, all of which would be digested."""
+    stored = sum(page.stored_bytes for page in layout.pages)
+    if len(layout.pages) < tiff.MAX_PAGES and size > MAX_SLACK_BYTES + 8 * stored:
+        raise SceneError(
+            name,
+            f"it takes {size / 1e9:.1f} GB, of which its images hold {stored / 1e9:.3f} GB",
+            "copy it, so that only they are left (gdal_translate)",
+        )
 
 
 def _check_limits(name: str, page: tiff.Page, ref: SceneRef) -> None:

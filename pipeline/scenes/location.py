@@ -23,6 +23,9 @@ _REMOTE = {
 }
 _WORLD_FILES = (".tfw", ".tifw", ".wld")
 """Suffixes of the files beside a scene that can place it, by GDAL's naming."""
+_LOOKED_AT = 64 * 2**10
+"""Bytes of a world file that anybody reads; it holds six numbers."""
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 FETCH = "check that it is there and may be read"
 
@@ -120,6 +123,13 @@ def _digest(path: str, size: int, mtime_ns: int, inode: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _beside_digest(path: str) -> str:
+    """Return the digest of a file beside a scene; of its start, unless it is a TIFF."""
+    with Path(path).open("rb") as file:
+        head = file.read(_LOOKED_AT)
+    return _local_digest(path) if head[:4] in TIFF_MAGIC else hashlib.sha256(head).hexdigest()
+
+
 def _local_digest(path: str) -> str:
     status = _regular(path)
     return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
@@ -152,7 +162,7 @@ def content_digest(href: str) -> str:
         facts = (answer.get("etag", ""), size, answer.get("last-modified", ""))
         return "http:" + hashlib.sha256("\n".join(facts).encode()).hexdigest()
     try:
-        digests = [_local_digest(path), *map(_local_digest, _sidecars(path))]
+        digests = [_local_digest(path), *map(_beside_digest, _sidecars(path))]
     except OSError as error:
         raise SceneError(href, (error.strerror or str(error)).lower(), FETCH) from error
     if len(digests) == 1:

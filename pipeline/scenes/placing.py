@@ -18,6 +18,9 @@ EARTH_RADIUS_M = 6_378_137.0
 GCP_TOLERANCE = 0.5
 """Control points may miss an affine grid by this many pixels."""
 
+FARTHEST_DEGREES = 12.0
+"""A zone of a transverse Mercator system is 3 to 6 degrees wide: nobody maps so far off it."""
+
 _FROM_SPACE = ("Geostationary", "Orthographic", "Vertical Perspective")
 _NO_GEOREF = "or map it in pixels (--crs none) with a task that needs no georeference"
 
@@ -133,6 +136,8 @@ def _from_gcps(scene: str, claims: Claims) -> tuple[float, float, float, float, 
     pixels = np.column_stack([points[:, :2], np.ones(len(points))])
     reason = f"it is placed by {len(points)} ground control points, "
     way_out = f"warp it first (gdalwarp -tps), {_NO_GEOREF}"
+    if not np.isfinite(points).all():
+        raise SceneError(scene, reason + "not all of which are numbers", way_out)
     # Centred, so that map coordinates of millions lose no digits.
     centre = points[:, 2:].mean(axis=0)
     solution, _, rank, _ = np.linalg.lstsq(pixels, points[:, 2:] - centre, rcond=None)
@@ -170,8 +175,16 @@ def _on_earth(scene: str, georef: Georef, claims: Claims) -> tuple[str, ...]:
     known = np.isfinite(lonlat).all(axis=1)
     if not known.any():
         raise SceneError(scene, f"no pixel of it lies on the Earth in '{crs.name}'", way_out)
-    # Seen from space the Earth is a disc: corners off it are what such a grid has.
     operation = crs.coordinate_operation
+    if operation is not None and operation.method_name.startswith("Transverse Mercator"):
+        origin = {param.name: param.value for param in operation.params}
+        meridian = origin.get("Longitude of natural origin", math.nan)
+        off = abs((lonlat[known, 0].mean() - meridian + 180) % 360 - 180)
+        if off > FARTHEST_DEGREES:
+            return (
+                f"it lies {off:.0f} degrees from the meridian of '{crs.name}': is that its zone?",
+            )
+    # Seen from space the Earth is a disc: corners off it are what such a grid has.
     if known.all() or (operation is not None and operation.method_name.startswith(_FROM_SPACE)):
         return ()
     return (f"{np.count_nonzero(~known)} of {len(known)} places looked at are off the Earth",)

@@ -12,6 +12,7 @@ scene would.
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -45,6 +46,11 @@ def equals(
         near = np.isclose(pixels, value, rtol=4 * np.finfo(np.float32).eps, atol=0)
         return np.asarray(near)
     return np.asarray(pixels == nodata)
+
+
+def is_number(text: str) -> bool:
+    """Return whether a nodata tag starts as a number does; C libraries write NaN in many ways."""
+    return re.match(r"\s*[+-]?(\d|\.\d|nan|inf|1\.#)", text, re.IGNORECASE) is not None
 
 
 def fits(nodata: float, dtype: str) -> bool:

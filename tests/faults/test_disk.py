@@ -5,29 +5,31 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.faults.watched import check_whole
-from tests.forked import Ended, Limits, map_arguments, overtile
+from tests.faults.watched import check_whole, tiles
+from tests.forked import Ended, Limits, Started, map_arguments
 from tests.runs.scenery import blobs, contents, run, write_scene
 
 pytestmark = pytest.mark.slow
 
 FORMATS = ("geojson", "parquet", "gpkg", "fgb")
 NOBODY = 65534
+LARGE = 64 * 2**20
 
 
 @pytest.fixture(scope="module", params=["many polygons", "no polygons"])
 def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scene whose polygons are its largest output, and one whose rasters are."""
     share = 0.4 if request.param == "many polygons" else 0.0
-    pixels = blobs(4, height=200, width=260, share=share)
+    pixels = blobs(4, height=130, width=190, share=share)
     if not share:
         pixels = pixels // 3
     return write_scene(tmp_path_factory.mktemp("scene") / "s.tif", pixels[None])
@@ -40,9 +42,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, scene: Path) -> dict[s
     return contents(out / "s")
 
 
-def attempt(place: Path, scene: Path, out: Path, limits: Limits | None = None) -> Ended:
+def started(place: Path, scene: Path, out: Path, limits: Limits | None = None) -> Started:
     asked = [part for name in FORMATS for part in ("--format", name)]
-    return overtile(place, *map_arguments(scene, out, *asked), limits=limits)
+    return Started(place, map_arguments(scene, out, *asked), limits or Limits())
+
+
+def attempt(place: Path, scene: Path, out: Path, limits: Limits | None = None) -> Ended:
+    return started(place, scene, out, limits).wait()
 
 
 def check_stopped(ended: Ended, out: Path) -> str:
@@ -81,38 +87,63 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def owed(undisturbed: dict[str, bytes]) -> str:
-    """Return which of a scene's outputs is the largest, and so must not have fitted once."""
-    return kind(Path(max(undisturbed, key=lambda name: len(undisturbed[name]))))
+def resize(disk: Path, size: int) -> None:
+    """Give a disk another size; at least what it holds."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+
+def used(disk: Path) -> int:
+    """Return how many bytes a disk holds."""
+    found = os.statvfs(disk)
+    return (found.f_blocks - found.f_bfree) * found.f_frsize
+
+
+MOMENTS: dict[str, Callable[[Path], bool]] = {
+    "the first tiles are there": lambda out: tiles(out) >= 3,
+    "all tiles are there": lambda out: tiles(out) == 12,
+    "outputs are begun": lambda out: (out / ".work/s/final").exists(),
+    "polygons are half-way": lambda out: bool([*out.glob(".work/s/final/*polygons.fgb*")]),
+}
+"""When the disk is full, and what must not have been written in full then."""
+HURT = {
+    "the first tiles are there": {"tile"},
+    "all tiles are there": {"mosaic.tif", "sqlite"},
+    "outputs are begun": {"tif", "geojson", "parquet", "fgb", "gpkg", "qml", "folder"},
+    "polygons are half-way": {"tif", "fgb", "gpkg", "qml", "png", "folder"},
+}
 
 
 def test_a_disk_that_is_full_again_and_again_stops_the_run_wherever_it_fills_up(
     tmp_path: Path, scene: Path, undisturbed: dict[str, bytes]
 ) -> None:
-    stopped: list[str] = []
-    size = 8 * 1024
-    with small_disk(tmp_path / "disk", size) as disk:
+    stopped: set[str] = set()
+    with small_disk(tmp_path / "disk", LARGE) as disk:
         out = disk / "out"
-        while (ended := attempt(tmp_path, scene, out)).code:
-            stopped.append(check_stopped(ended, out))
-            size = int(size * 1.25)
-            assert size < 64 * 2**20
-            subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+        for moment, due in MOMENTS.items():
+            command = started(tmp_path, scene, out)
+            assert command.wait_until(lambda due=due: due(out)), moment  # type: ignore[misc]
+            # Held while the disk shrinks, so that not a byte more is written in between.
+            command.send(signal.SIGSTOP)
+            resize(disk, used(disk) + 4096)
+            command.send(signal.SIGCONT)
+            file = check_stopped(command.wait(), out)
+            assert file in HURT[moment]
+            stopped.add(file)
+            resize(disk, LARGE)
+        assert attempt(tmp_path, scene, out).code == 0
         check_whole(out, undisturbed)
-    assert {"tile", "mosaic.tif", owed(undisturbed)} <= set(stopped)
+    assert len(stopped) >= 3
 
 
 def test_files_that_may_not_grow_stop_the_run_whichever_it_is(
     tmp_path: Path, scene: Path, undisturbed: dict[str, bytes]
 ) -> None:
-    stopped: list[str] = []
-    limit, out = 2_000, tmp_path / "out"
-    while (ended := attempt(tmp_path, scene, out, Limits(file_bytes=limit))).code:
-        stopped.append(check_stopped(ended, out))
-        limit = int(limit * 1.5)
-        assert limit < 64 * 2**20
+    out = tmp_path / "out"
+    for limit, hurt in ((2_000, {"tile"}), (100_000, {"mosaic.tif", "sqlite"})):
+        ended = attempt(tmp_path, scene, out, Limits(file_bytes=limit))
+        assert check_stopped(ended, out) in hurt
+    assert attempt(tmp_path, scene, out, Limits(file_bytes=LARGE)).code == 0
     check_whole(out, undisturbed)
-    assert len(set(stopped)) >= 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a process as somebody else")

@@ -84,6 +84,14 @@ def test_bands_are_found_by_description(tmp_path: Path) -> None:
     scene.close()
 
 
+def test_places_in_a_colour_table_are_no_brightness_unless_asked_for() -> None:
+    anything = CARD.model_copy(update={"inputs": Inputs(bands=("any",), mean=(0.0,), std=(1.0,))})
+    with pytest.raises(SceneError, match=r"places in a colour table.*--bands 1"):
+        of(bands=("palette",), card=anything)
+    asked = Task(name="t", model="m", bands=(1,))
+    assert of(bands=("palette",), card=anything, task=asked).bands == (1,)
+
+
 def test_alpha_is_no_band(tmp_path: Path) -> None:
     path = write_scene(
         tmp_path / "s.tif", np.full((4, 30, 30), 200, np.uint8), photometric="RGB", alpha="YES"

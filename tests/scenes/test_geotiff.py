@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,31 @@ def test_control_points_that_bend_are_refused(geotiff: Callable[..., Path]) -> N
     with rasterio.open(path, "r+") as file:
         file.gcps = (_points(0.001), "EPSG:32633")
     assert "miss an affine grid" in refused(path).reason
+
+
+def test_control_points_that_are_no_numbers_are_refused(geotiff: Callable[..., Path]) -> None:
+    path = geotiff(RGB, crs=None, transform=Affine.identity())
+    points = [*_points(0), GroundControlPoint(row=1, col=1, x=float("nan"), y=0)]
+    with rasterio.open(path, "r+") as file:
+        file.gcps = (points, "EPSG:32633")
+    assert "not all of which are numbers" in refused(path).reason
+
+
+def test_a_scene_far_from_its_zone_is_mapped_with_a_doubt(geotiff: Callable[..., Path]) -> None:
+    far = geotiff(RGB, transform=Affine(0.5, 0, 3_500_000, 0, -0.5, 5_500_000))
+    (doubt,) = opened(far).info.warnings
+    assert re.fullmatch(r"it lies \d+ degrees from the meridian of .*: is that its zone\?", doubt)
+    near = geotiff(RGB, name="near.tif", transform=Affine(0.5, 0, 900_000, 0, -0.5, 5_500_000))
+    assert opened(near).info.warnings == ()
+
+
+def test_nodata_that_is_no_number_is_told_and_not_used(geotiff: Callable[..., Path]) -> None:
+    path = geotiff(np.where(RGB > 90, RGB, 0).astype(np.uint8), nodata=255)
+    path.write_bytes(path.read_bytes().replace(b"255\0", b"n/a\0"))
+    scene = opened(path)
+    assert scene.info.nodata is None
+    assert scene.info.warnings == ("its nodata 'n/a' is no number; it is not used",)
+    assert read_all(scene)[1].all()
 
 
 def test_bands_are_named_and_alpha_is_not_one_of_them(geotiff: Callable[..., Path]) -> None:

@@ -1,0 +1,59 @@
+"""What lies beside a scene and says where it is valid: looked at before GDAL does.
+
+GDAL opens whatever is called ``SCENE.msk``, waits for ever if that is a pipe, and takes all
+of a scene as valid, without a word, if that was cut off.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import SceneError
+from pipeline.scenes import tiff
+from pipeline.scenes.blocks import check_blocks
+from pipeline.scenes.directory import BrokenTiffError
+from pipeline.scenes.location import TIFF_MAGIC, open_bytes
+
+_WAY_OUT = "fetch or export it again, or remove it"
+
+
+def check_mask(path: str, page: tiff.Page) -> None:
+    """Prove that the mask beside a local scene, if there is one, can be one.
+
+    What is no TIFF is none, and is left alone.
+
+    Args:
+        path: The scene.
+        page: Its image.
+
+    Raises:
+        SceneError: It is a pipe or a device, is cut off, or is of another size.
+    """
+    beside = Path(path + ".msk")
+    if beside.exists() and not beside.is_file() and not beside.is_dir():
+        raise SceneError(path, f"{beside.name} beside it is no regular file", "remove that")
+    if not beside.is_file():
+        return
+    data = open_bytes(str(beside))
+    try:
+        if data.read(0, 4) not in TIFF_MAGIC:
+            return
+        layout = tiff.read_layout(data.read, data.size)
+        for mask in layout.pages:
+            check_blocks(mask, data.size)
+    except BrokenTiffError as error:
+        reason = f"the mask beside it, {beside.name}, is not a whole TIFF: {error}"
+        raise SceneError(path, reason, _WAY_OUT) from error
+    except OSError as error:
+        reason = f"the mask beside it, {beside.name}, cannot be read ({error.strerror})"
+        raise SceneError(path, reason, _WAY_OUT) from error
+    finally:
+        data.close()
+    own, theirs = (page.height, page.width), (layout.scene.height, layout.scene.width)
+    if own != theirs:
+        raise SceneError(
+            path,
+            f"the mask beside it, {beside.name}, has {theirs[0]} x {theirs[1]} pixels; "
+            f"the scene has {own[0]} x {own[1]}",
+            _WAY_OUT,
+        )
