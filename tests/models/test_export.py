@@ -114,7 +114,7 @@ def test_openvino_predicts_what_torch_predicts(network: Network) -> None:
     assert "float32" in fast.engine
 
 
-def test_a_model_of_volumes_maps_no_scenes() -> None:
+def test_a_model_of_volumes_predicts_no_pictures() -> None:
     network = described("unet_3d", {"in_channels": 2, **SHELF["unet_3d"]}, limit=48)
     card = card_for(network)
     assert network.reach is not None
