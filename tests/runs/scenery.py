@@ -16,6 +16,7 @@ from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Ter
 from pipeline.models.checkpoint import save
 from pipeline.models.networks import build
 from pipeline.models.reach import reach
+from pipeline.outputs.check import CHECKS, check_file
 from pipeline.runs.mapping import map_scenes
 from pipeline.runs.request import MapRequest
 
@@ -57,11 +58,24 @@ def write_scene(path: Path, pixels: np.ndarray, **profile: Any) -> Path:
 
 
 def run(scene: Path | tuple[Path, ...], out: Path, **settings: Any) -> dict[str, Any]:
-    """Map scenes with the threshold model, serially unless ``settings`` say otherwise."""
+    """Map scenes with the threshold model, serially unless ``settings`` say otherwise.
+
+    Every output of every test that does is held against its format.
+    """
     scenes = scene if isinstance(scene, tuple) else (scene,)
     chosen: dict[str, Any] = {"task": "bright", "executor": "serial", "device": "cpu"} | settings
     request = MapRequest(scenes=tuple(map(str, scenes)), out=out, **chosen)
-    return map_scenes(request, tell=lambda _: None)
+    summary = map_scenes(request, tell=lambda _: None)
+    for row in summary["scenes"]:
+        if row["state"] == "done":
+            assert not faults(Path(row["folder"]))
+    return summary
+
+
+def faults(folder: Path) -> dict[str, list[str]]:
+    """Return what `overtile check` says of a scene's outputs, where it says anything."""
+    found = {path.name: check_file(path) for path in folder.iterdir() if path.suffix in CHECKS}
+    return {name: told for name, told in found.items() if told}
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 
 from pipeline.config import Shape
 from pipeline.core.trace import trace
+from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.outputs.check import check_file
+from pipeline.runs.planning import plan_scene
+from pipeline.runs.request import MapRequest
 from pipeline.runs.shaping import FINEST, Shaping, outline_of
+from pipeline.scenes.find import find_scenes
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneInfo, SceneRef
 from tests.runs.scenery import NORTH_UP, UTM, run, write_scene
@@ -169,3 +173,32 @@ def test_the_mask_is_not_shaped(scene: Path, tmp_path: Path) -> None:
         assert file.crs == UTM
         assert file.transform == NORTH_UP
         assert ((file.read(1) == 1) == (town() > 128)).mean() > 0.999
+
+
+def test_what_touches_the_scenes_edge_says_so_though_its_outline_leaves_it(
+    tmp_path: Path,
+) -> None:
+    pixels = np.full((1, 60, 60), 20, np.uint8)
+    pixels[0, 20:40, 0:20] = 230
+    # A single row touches; the wall that is drawn through it does not.
+    pixels[0, 20:39, 0] = 20
+    pixels[0, 20:40, 40:59] = 230
+    scene = write_scene(tmp_path / "edge.tif", pixels)
+    task = task_of(tmp_path, "{outline: regularised}")
+    assert run(scene, tmp_path / "out", task=task)["failed"] == 0
+    frame = geopandas.read_parquet(tmp_path / "out/edge/polygons.parquet")
+    assert frame["touches_scene_edge"].tolist() == [True, False]
+    assert frame["regularised"].all()
+    assert frame.bounds["minx"].min() > NORTH_UP.c
+
+
+def test_tiles_are_kept_for_other_shapes_but_for_those_that_need_more_of_them(
+    scene: Path, tmp_path: Path
+) -> None:
+    core = Window(row=0, col=0, height=64, width=64)
+    keys = []
+    for shape in ("{}", "{outline: regularised}", "{min_iou: 0.9}", "{outline: subpixel}"):
+        request = MapRequest(scenes=(str(scene),), out=tmp_path, task=task_of(tmp_path, shape))
+        ref = find_scenes(request.scenes, {}).refs[0]
+        keys.append(plan_scene(request, request.chosen_task, ref, "s").draft.key(core))
+    assert keys[0] == keys[1] == keys[2] != keys[3]
