@@ -87,6 +87,10 @@ def drawing(found: Outlines, *, side_m: float) -> Image.Image:
     middles = shapely.get_coordinates(shapely.centroid(found.outlines))
     near = np.abs(middles[:, None] - middles[None]).max(axis=2) < side / 2
     middle = middles[int(near.sum(axis=1).argmax())]
+    # Nothing is known past the crop.
+    bounds = shapely.bounds(found.outlines)
+    low, high = bounds[:, :2].min(axis=0) + side / 2, bounds[:, 2:].max(axis=0) - side / 2
+    middle = np.clip(middle, low, np.maximum(low, high))
     box = (*(middle - side / 2).tolist(), *(middle + side / 2).tolist())
     panels = [
         panel(shapes, found.truth, box=box, title=title) for title, shapes in shaped(found).items()
@@ -102,13 +106,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dense", type=Path)
     parser.add_argument("rural", type=Path)
-    parser.add_argument("--crop", type=int, default=2048)
+    parser.add_argument("--crop", type=int, default=1100)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/figures"))
     chosen = parser.parse_args()
     for name, scene, side_m in (("dense", chosen.dense, 70), ("rural", chosen.rural, 90)):
         with tempfile.TemporaryDirectory() as folder:
             found = mapped(scene, crop=chosen.crop, folder=Path(folder))
-        sheet = drawing(found, side_m=side_m).quantize(64)
+        sheet = drawing(found, side_m=side_m).quantize(32)
         sheet.save(chosen.out / f"polygons_{name}.png", optimize=True)
         print(chosen.out / f"polygons_{name}.png")
 
