@@ -61,11 +61,13 @@ def _challenge(compared: Compared, matched: Matched, pixels: Overlaps) -> Table:
     width = compared.frame.grid.width
     mine = cut(compared.mine.runs, size=CHIP, width=width)
     truth = cut(compared.truth.runs, size=CHIP, width=width)
-    pairs = chip_overlaps(pixels, mine, truth)
-    confidence = np.zeros(0) if matched.confidence is None else matched.confidence[mine.parent]
-    keep = kept(mine.chip, confidence, most=MOST)
+    # Of equally sure predictions those of the chip before come first, as in COCO's tools.
+    order = np.lexsort((mine.parent, mine.chip))
+    pairs, parent = chip_overlaps(pixels, mine, truth).reordered(order), mine.parent[order]
+    confidence = np.zeros(0) if matched.confidence is None else matched.confidence[parent]
+    keep = kept(mine.chip[order], confidence, most=MOST)
     late = Ignored(
-        predicted=matched.ignored.predicted[mine.parent] | ~keep,
+        predicted=matched.ignored.predicted[parent] | ~keep,
         truth=matched.ignored.truth[truth.parent],
     )
     # Predictions beyond the most that count on a chip must not take a truth either.

@@ -60,6 +60,20 @@ class Overlaps:
             truth_area=self.predicted_area,
         )
 
+    def reordered(self, order: Int64[np.ndarray, " predictions"]) -> Overlaps:
+        """Return the same pairs with the predictions in another order."""
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        moved = place[self.predicted]
+        rows = np.lexsort((self.truth, moved))
+        return Overlaps(
+            predicted=moved[rows],
+            truth=self.truth[rows],
+            shared=self.shared[rows],
+            predicted_area=self.predicted_area[order],
+            truth_area=self.truth_area,
+        )
+
     def starts(self) -> Int64[np.ndarray, " ends"]:
         """Return where each prediction's pairs begin, and the number of pairs at the end."""
         rows = np.arange(len(self.predicted_area) + 1)
