@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.core.scores.pixels import class_scores, foreground_scores
 from pipeline.errors import ConfigError
 from pipeline.runs.evaluate_coco import coco_table, salt_table
+from pipeline.runs.evaluate_doubts import about_offset
 from pipeline.runs.evaluate_figures import Table, figure, number, pixel_row
 from pipeline.runs.evaluate_inputs import Predicted, digest, grid_at, open_predicted
 from pipeline.runs.evaluate_intervals import Draws, draw
@@ -105,6 +106,8 @@ def truth_for(predicted: Predicted, truth: Path) -> Path:
     ]
     if len(found) == 1:
         return found[0]
+    if truth.suffix.lower() == ".gdb":
+        raise ConfigError(f"{truth}: it is a file geodatabase; export its layer as GeoPackage")
     what = "no file" if not found else f"{len(found)} files"
     raise ConfigError(f"{truth} holds {what} called {predicted.name}; name the truth file itself")
 
@@ -137,7 +140,7 @@ def _report(
         "schema": SCHEMA,
         "scene": compared.predicted.name,
         "inputs": {},
-        "notes": list(compared.notes),
+        "notes": [*compared.notes, *_offset(compared, matched)],
         "plane": {
             "unit": frame.unit,
             "height_px": frame.grid.height,
@@ -163,6 +166,11 @@ def _report(
         "pixels": {"all": every, "by_class": pixels},
         "made": compared.predicted.manifest,
     }
+
+
+def _offset(compared: Compared, matched: Matched) -> list[str]:
+    mine, truth = compared.mine.plane, compared.truth.plane
+    return about_offset(mine, truth, matched.pairs, compared.frame)
 
 
 def _headline(matched: Matched, coco: Table, every: Table, drawn: Draws | None) -> Table:

@@ -73,11 +73,10 @@ def make_frame(predicted: Objects, truth: Objects, grid: Grid | None) -> Frame:
     grid = grid or truth.grid
     if grid is None and predicted.crs is not None and truth.crs is not None:
         grid = made_up_grid([predicted, truth])
-    if grid is None or (grid.georef is None and truth.crs is not None):
-        raise ConfigError(
-            f"{truth.source}: it has a place on the Earth, but {predicted.source} has none; "
-            "give truth in pixels (COCO JSON or a PNG mask)"
-        )
+    if grid is None or grid.georef is None:
+        _check_pixels(predicted, truth)
+    if grid is None:
+        raise ConfigError(f"{predicted.source}: its pixels are not known; name the image, --scene")
     if grid.georef is None:
         return Frame(crs=None, grid=grid, step_m=None)
     if truth.crs is None and truth.grid and _size(truth.grid) != _size(grid):
@@ -93,6 +92,29 @@ def make_frame(predicted: Objects, truth: Objects, grid: Grid | None) -> Frame:
         grid=grid,
         step_m=float(np.sqrt(across * down)),
     )
+
+
+def _check_pixels(predicted: Objects, truth: Objects) -> None:
+    """Refuse what has a place on the Earth where nothing tells which pixels that is.
+
+    Raises:
+        ConfigError: One of the two, or both, is not in pixels.
+    """
+    if predicted.crs is not None and truth.crs is not None:
+        raise ConfigError(
+            f"{predicted.source} and {truth.source} have a place on the Earth, but the scene has "
+            "none; name georeferenced imagery with --scene"
+        )
+    if truth.crs is not None:
+        raise ConfigError(
+            f"{truth.source}: it has a place on the Earth, but {predicted.source} has none; "
+            "give truth in pixels (COCO JSON or a PNG mask)"
+        )
+    if predicted.crs is not None:
+        raise ConfigError(
+            f"{truth.source}: it is in pixels, but {predicted.source} has a place on the Earth; "
+            "say with --scene which image's pixels they are"
+        )
 
 
 def moved(polygons: Shaped[np.ndarray, " n"], source: CRS, target: CRS) -> Shaped[np.ndarray, " n"]:

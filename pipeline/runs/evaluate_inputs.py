@@ -8,16 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.core.grid import balanced
-from pipeline.core.quantise import STEPS
-from pipeline.core.trace import trace
-from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.runs.truth import Grid, Objects, read_objects
-from pipeline.runs.truth_geojson import Json, load_json
-from pipeline.runs.truth_labels import is_raster, open_labels, read_block, read_labels
+from pipeline.runs.truth_geojson import load_json
+from pipeline.runs.truth_labels import is_raster, open_labels, read_labels
 
 POLYGONS = ("polygons.parquet", "polygons.geojson", "polygons.coco.json")
 """Where a run's polygons are, the most exact first."""
@@ -141,29 +136,15 @@ def _from_folder(folder: Path) -> Predicted:
 
 def _from_mask(mask: Path, *, name: str, probability: Path | None = None) -> Predicted:
     """Return the connected areas of a mask, as sure as the mean of their probability."""
-    objects = read_labels(mask)
-    grid = objects.grid
-    if grid is not None and probability is not None and objects.crs is None and len(objects):
-        objects = replace(objects, confidence=_mean_probability(mask, probability, grid))
+    objects = read_labels(mask, probability=probability)
     return Predicted(
-        name=name, source=mask, objects=objects, grid=grid, mask=mask, probability=probability
+        name=name,
+        source=mask,
+        objects=objects,
+        grid=objects.grid,
+        mask=mask,
+        probability=probability,
     )
-
-
-def _mean_probability(mask: Path, probability: Path, grid: Grid) -> Json:
-    layers = []
-    for path in (mask, probability):
-        scene = open_labels(path)
-        try:
-            whole = Window(row=0, col=0, height=grid.height, width=grid.width)
-            layers.append(read_block(scene, whole))
-        finally:
-            scene.close()
-    labels, levels = layers
-    labels[labels == 255] = 0
-    levels[levels == 255] = 0
-    found = trace(labels, levels)
-    return found.weight / np.maximum(found.pixels, 1) / STEPS
 
 
 def grid_at(path: Path) -> Grid:

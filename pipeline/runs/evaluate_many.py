@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,18 @@ def evaluate_many(
         SceneError: The only prediction cannot be read.
         ExportError: A report cannot be written.
     """
+    fresh = not out.exists()
     _prepare(out)
+    try:
+        return _evaluated(predicted, truth, out, options)
+    finally:
+        # Of what failed from the start nothing is left behind.
+        if fresh:
+            with suppress(OSError):
+                out.rmdir()
+
+
+def _evaluated(predicted: Sequence[Path], truth: Path, out: Path, options: Options) -> Summary:
     failed: list[str] = []
     entries = _entries(predicted, truth, options, failed)
     if len(entries) == 1 and not failed:

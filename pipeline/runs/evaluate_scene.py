@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 
 from pipeline.core.scores.spans import Runs, rasterize
 from pipeline.errors import ConfigError
+from pipeline.runs.evaluate_doubts import about_outside, check_coverage, labelled
 from pipeline.runs.evaluate_frame import Frame, make_frame
 from pipeline.runs.evaluate_inputs import Predicted
 from pipeline.runs.truth import Objects, without_repeats
@@ -90,11 +91,13 @@ def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compar
     mine, other = _framed(predicted.objects, frame), _framed(clean, frame)
     if mine.outside:
         notes.append(f"{several(mine.outside, 'prediction')} outside the scene left out")
-    notes += _about_outside(clean, other, frame)
-    area = None if aoi is None else _area(aoi, frame)
+    notes += about_outside(clean, other.outside, len(other.pixels), frame)
+    covered, about = labelled(truth, frame)
+    notes += about
+    area = covered if aoi is None else _area(aoi, frame, covered)
     unknown = None if truth.unknown is None else frame.to_pixels(truth.unknown, truth.crs)
     if aoi is None and truth.grid is None and not frame.grid.made_up:
-        _check_coverage(mine.pixels, other.pixels, frame)
+        check_coverage(mine.pixels, other.pixels, frame)
     classes, label_mine, label_truth = _classes(mine.objects, other.objects)
     return Compared(
         predicted=predicted,
@@ -150,58 +153,22 @@ def _framed(objects: Objects, frame: Frame) -> _Framed:
     )
 
 
-def _about_outside(truth: Objects, framed: _Framed, frame: Frame) -> list[str]:
-    """Return what to say of truth that lies outside the scene."""
-    if not framed.outside:
-        return []
-    if len(framed.pixels):
-        return [f"truth: {several(framed.outside, 'polygon')} outside the scene left out"]
-    note = f"no truth inside the scene: {several(framed.outside, 'true polygon')}, all elsewhere"
-    if truth.crs is not None and truth.crs.is_geographic:
-
-        def exchanged(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
-            return points[:, ::-1]
-
-        turned = replace(truth, polygon=shapely.transform(truth.polygon, exchanged))
-        if len(_framed(turned, frame).pixels):
-            note += "; with longitude and latitude exchanged they would lie in it"
-    return [note]
-
-
-def _area(aoi: Objects, frame: Frame) -> Shaped[np.ndarray, " areas"]:
+def _area(
+    aoi: Objects, frame: Frame, covered: Shaped[np.ndarray, " areas"] | None
+) -> Shaped[np.ndarray, " areas"]:
+    """Return the area of interest in pixels, where truth covers it."""
     if not len(aoi):
         raise ConfigError(f"{aoi.source}: the area of interest is empty; give a polygon")
     if aoi.crs is None and frame.crs is not None:
         raise ConfigError(f"{aoi.source}: it has no CRS; give one with a CRS")
     joined = shapely.union_all(frame.to_pixels(aoi.polygon, aoi.crs))
     scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
-    parts = shapely.get_parts(shapely.intersection(joined, scene))
+    known = scene if covered is None else shapely.union_all(covered)
+    parts = shapely.get_parts(shapely.intersection(joined, known))
     parts = parts[shapely.get_type_id(parts) == 3]
     if not len(parts):
         raise ConfigError(f"{aoi.source}: the area of interest lies outside the scene")
     return np.asarray(parts, object)
-
-
-def _check_coverage(
-    mine: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"], frame: Frame
-) -> None:
-    """Refuse truth that seems to cover a part of the scene only.
-
-    Raises:
-        ConfigError: It covers under a third of the scene, and most predictions are elsewhere.
-    """
-    if len(truth) < 5 or len(mine) < 20:
-        return
-    margin = min(100, 0.05 * min(frame.grid.width, frame.grid.height))
-    corners = shapely.multipoints(shapely.bounds(truth).reshape(-1, 2))
-    hull = shapely.buffer(shapely.convex_hull(corners), margin)
-    share = float(shapely.area(hull)) / (frame.grid.width * frame.grid.height)
-    away = 1 - shapely.intersects(hull, mine).mean()
-    if share < 1 / 3 and away > 0.5:
-        raise ConfigError(
-            f"truth lies in {share:.0%} of the scene, and {away:.0%} of the predictions are "
-            "elsewhere; say with --aoi which area is labelled"
-        )
 
 
 def _side(framed: _Framed, frame: Frame, aoi: Shaped[np.ndarray, " areas"] | None) -> Side:

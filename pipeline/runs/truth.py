@@ -134,11 +134,13 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
     good = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)
     parts, part_of = parts[good], part_of[good]
     lost = len(rows) - len(np.unique(part_of))
-    more = len(part_of) - len(np.unique(part_of))
+    many = np.bincount(part_of)
+    many = many[many > 1]
     if lost:
         notes.append(f"{several(lost, 'empty or flat polygon')} left out")
-    if more:
-        notes.append(f"polygons of several parts split into {more} more")
+    if len(many):
+        what = several(len(many), "polygon")
+        notes.append(f"{what} of several parts taken apart into {many.sum()}")
     rows = rows[part_of]
     found = Objects(
         source=vectors.source,

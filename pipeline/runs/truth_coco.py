@@ -40,7 +40,12 @@ def read_coco(path: Path, value: dict[str, Any], *, image: str | None) -> Object
         shapes = np.empty(len(mine), object)
         for row, one in enumerate(mine):
             shapes[row] = _shape(one["segmentation"], grid)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except KeyError as error:
+        raise ConfigError(
+            f"{path}: a part of it has no {error.args[0]!r}, so it is not usable as COCO; export "
+            "it with images, annotations and their segmentation (boxes alone are no outlines)"
+        ) from error
+    except (TypeError, ValueError, IndexError) as error:
         raise ConfigError(
             f"{path}: it is not usable as COCO ({error!r}); export it again"
         ) from error

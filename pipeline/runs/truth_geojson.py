@@ -165,7 +165,7 @@ def _shape(geometry: Json, repairs: Counter[str]) -> Json:
 def _polygon(rings: Json, repairs: Counter[str]) -> Iterator[shapely.Polygon]:
     usable = []
     for place, ring in enumerate(rings):
-        points = [(float(position[0]), float(position[1])) for position in ring]
+        points = [(_number(position[0]), _number(position[1])) for position in ring]
         if not all(math.isfinite(x) and math.isfinite(y) for x, y in points):
             raise ValueError("a coordinate is not finite")
         if points and points[0] != points[-1]:
@@ -179,3 +179,15 @@ def _polygon(rings: Json, repairs: Counter[str]) -> Iterator[shapely.Polygon]:
                 return
     if usable:
         yield shapely.Polygon(usable[0], usable[1:])
+
+
+def _number(value: Json) -> float:
+    """Return a coordinate.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"a coordinate is {json.dumps(value)[:40]}, and no number") from None

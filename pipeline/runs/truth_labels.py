@@ -2,28 +2,35 @@
 
 Meaning of the values: 0 is background, 1 to 254 are classes. 255 is "no data" where the
 file says so or has classes below it, and the only class where it has not (0 and 255 is
-how masks of one class are usually drawn). A declared nodata of 0 is background.
+how masks of one class are usually drawn). A declared nodata of 0 is background. Several
+bands must be equal. Rasters are traced piece by piece: memory holds polygons, not pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import shapely
 from jaxtyping import Int64, Shaped, UInt8
 
+from pipeline.core.fragments import Fragments
+from pipeline.core.merge import Merger
+from pipeline.core.quantise import STEPS
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
-from pipeline.errors import SceneError
+from pipeline.errors import ConfigError, SceneError
 from pipeline.runs.truth import Grid, Objects
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import Scene, SceneRef
 
-MAX_PIXELS = 1_000_000_000
-"""Greater label rasters are refused: they are held in memory, a byte a pixel."""
+PIECE = 4096
+"""Edge of the squares in which a raster is traced, in pixels."""
 
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", b"\xff\xd8\xff", b"\0\0\0\x0cjP  ")
+_JPEG = b"\xff\xd8\xff"
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", _JPEG, b"\0\0\0\x0cjP  ")
 
 
 def is_raster(path: Path) -> bool:
@@ -57,18 +64,32 @@ def open_labels(path: Path) -> Scene:
 
 
 def read_block(scene: Scene, window: Window) -> UInt8[np.ndarray, "rows cols"]:
-    """Return the first band of a window; 255 where there is no data."""
+    """Return the first band of a window; 255 where there is no data.
+
+    Raises:
+        SceneError: It cannot be read, or its values are not whole numbers from 0 to 255.
+    """
     pixels, valid = scene.read(window, (scene.info.bands[0].index,))
-    block = pixels[0]
+    block, nodata = pixels[0], scene.info.nodata
     if block.dtype != np.uint8:
-        if block.min(initial=0) < 0 or block.max(initial=0) > 255:
+        # What is missing may have any value: -9999, or NaN.
+        known = block[valid & np.isfinite(block)]
+        low, high = known.min(initial=0), known.max(initial=0)
+        if low < 0 or high > 255:
             raise SceneError(
                 scene.info.source,
-                f"its labels reach from {block.min()} to {block.max()}",
-                "give classes from 0 to 254 (0 is background)",
+                f"its labels reach from {low:g} to {high:g}",
+                "give classes from 0 to 254 (0 is background); objects that are numbered, "
+                "as polygons",
             )
+        if np.any(known % 1):
+            raise SceneError(
+                scene.info.source,
+                f"its labels are fractions, such as {known[known % 1 > 0][0]:g}",
+                "cut them at a threshold, and give classes as whole numbers",
+            )
+        block = np.where(valid & np.isfinite(block), block, 255 if nodata != 0 else 0)
         block = block.astype(np.uint8)
-    nodata = scene.info.nodata
     if nodata is None:
         block[~valid] = 255
     elif 0 < nodata < 255:
@@ -76,47 +97,93 @@ def read_block(scene: Scene, window: Window) -> UInt8[np.ndarray, "rows cols"]:
     return np.asarray(block)
 
 
-def read_labels(path: Path) -> Objects:
-    """Return the connected areas of each class of a label raster.
+def read_labels(path: Path, *, probability: Path | None = None, piece: int = PIECE) -> Objects:
+    """Return the connected areas of each class of a label raster of any size.
+
+    Args:
+        path: The raster.
+        probability: Quantised probabilities on the same pixels: confidence is their mean.
+        piece: Edge of the squares in which it is traced; the result does not depend on it.
 
     Raises:
-        SceneError: It cannot be read, or is too large.
+        SceneError: It cannot be read, or its values are no labels.
+        ConfigError: The two do not have the same pixels.
     """
-    scene = open_labels(path)
-    try:
+    with path.open("rb") as file:
+        if file.read(3) == _JPEG:
+            raise SceneError(str(path), "JPEG changes labels at every edge", "give PNG or GeoTIFF")
+    with ExitStack() as stack:
+        scene, levels = open_labels(path), None
+        stack.callback(scene.close)
+        if probability is not None:
+            levels = open_labels(probability)
+            stack.callback(levels.close)
+        found, marked = _traced(scene, levels, piece)
         info = scene.info
-        if info.height * info.width > MAX_PIXELS:
-            raise SceneError(
-                str(path),
-                f"it has {info.height} x {info.width} pixels; the limit is {MAX_PIXELS:,}",
-                "give its polygons instead",
-            )
-        labels = np.empty((info.height, info.width), np.uint8)
-        for top in range(0, info.height, 1024):
-            window = Window(row=top, col=0, height=min(1024, info.height - top), width=info.width)
-            labels[top : window.bottom] = read_block(scene, window)
-    finally:
-        scene.close()
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
-    classes = set(present.tolist()) - {0}
-    unknown = labels == 255
-    if info.nodata is None and classes == {255}:
-        labels[unknown], unknown = 1, np.zeros_like(unknown)
-    labels[unknown] = 0
-    polygons, value = polygons_of(labels)
-    holes, _ = polygons_of(unknown.astype(np.uint8))
+    if info.nodata is None and not len(found):
+        found, marked = marked, found
+    polygons, unknown = (np.asarray(one.to_shapely(), object) for one in (found, marked))
     if info.georef:
         polygons = shapely.transform(polygons, info.georef.to_map)
-        holes = shapely.transform(holes, info.georef.to_map)
-    several = len(classes - {255}) > 1
+        unknown = shapely.transform(unknown, info.georef.to_map)
+    classes = np.unique(found.label)
     return Objects(
         source=str(path),
         polygon=polygons,
         crs=info.georef.crs if info.georef else None,
-        label=np.array([str(one) for one in value], object) if several else None,
+        label=np.array([str(one) for one in found.label], object) if len(classes) > 1 else None,
+        confidence=found.weight / found.pixels / STEPS if levels else None,
         grid=Grid(height=info.height, width=info.width, georef=info.georef),
-        unknown=holes if len(holes) else None,
+        unknown=unknown if len(unknown) else None,
     )
+
+
+def _traced(scene: Scene, levels: Scene | None, piece: int) -> tuple[Fragments, Fragments]:
+    """Return the areas of the classes 1 to 254, and those of 255, in reading order."""
+    height, width = scene.info.height, scene.info.width
+    if levels and (levels.info.height, levels.info.width) != (height, width):
+        raise ConfigError(
+            f"{levels.info.source}: it has {levels.info.height} x {levels.info.width} pixels, "
+            f"{scene.info.source} {height} x {width}; give the rasters of one run"
+        )
+    mergers = [Merger(height=height, width=width) for _ in range(2)]
+    parts: list[list[Fragments]] = [[], []]
+    for window in _pieces(height, width, piece):
+        labels = _single_band(scene, window)
+        weights = np.zeros_like(labels) if levels is None else read_block(levels, window)
+        weights[weights == 255] = 0
+        marked = (labels == 255).astype(np.uint8)
+        labels[marked > 0] = 0
+        for merger, part, drawn in zip(mergers, parts, (labels, marked), strict=True):
+            fragments = trace(drawn, weights, row=window.row, col=window.col)
+            part.append(merger.add(window, fragments))
+    found, areas = (Fragments.concatenate(part).by_anchor() for part in parts)
+    return found, areas
+
+
+def _pieces(height: int, width: int, piece: int) -> Iterator[Window]:
+    for row in range(0, height, piece):
+        for col in range(0, width, piece):
+            window = Window(row=row, col=col, height=piece, width=piece)
+            yield window.clipped(height=height, width=width)
+
+
+def _single_band(scene: Scene, window: Window) -> UInt8[np.ndarray, "rows cols"]:
+    """Return the labels of a window.
+
+    Raises:
+        SceneError: It cannot be read, or has bands that differ.
+    """
+    bands = tuple(band.index for band in scene.info.bands)
+    if len(bands) > 1:
+        pixels, _ = scene.read(window, bands)
+        if (pixels != pixels[:1]).any():
+            raise SceneError(
+                scene.info.source,
+                f"it has {len(bands)} bands that differ, so it is a picture and no labels",
+                "give one band of classes",
+            )
+    return read_block(scene, window)
 
 
 def polygons_of(

@@ -9,7 +9,15 @@ import shapely
 
 from pipeline.outputs.ogr import pyogrio
 from pipeline.runs.truth_geojson import Json
-from pipeline.runs.truth_vectors import KEPT, Vectors, known_crs, placeless, refusal, short
+from pipeline.runs.truth_vectors import (
+    KEPT,
+    Vectors,
+    from_wkb,
+    known_crs,
+    placeless,
+    refusal,
+    short,
+)
 
 
 def read_ogr(path: Path, kind: str, layer: str | None) -> Vectors:
@@ -29,7 +37,7 @@ def read_ogr(path: Path, kind: str, layer: str | None) -> Vectors:
         about = ogr.read_info(path, layer=chosen)
         names = [name for name in KEPT if name in set(about["fields"])]
         meta, _, shapes, fields = ogr.raw.read(path, layer=chosen, columns=names, force_2d=True)
-        geometry = shapely.from_wkb(shapes)
+        geometry = from_wkb(shapes)
     except (ogr.errors.DataSourceError, ogr.errors.DataLayerError, RuntimeError) as error:
         reason = f"it cannot be read as {kind} ({short(error)})"
         raise refusal(path, reason, "export it again") from error

@@ -36,14 +36,25 @@ def unwrapped(
 
 
 def repaired(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.ndarray, " n"]:
-    """Return valid polygons: rings that cross are taken apart, what has no area is dropped."""
-    broken = np.flatnonzero(~shapely.is_valid(shapes))
+    """Return valid polygons: rings that cross are taken apart, what has no area is dropped.
+
+    Polygons with a coordinate that is no number become empty: nobody knows their outline.
+    """
+    with np.errstate(invalid="ignore"):
+        broken = np.flatnonzero(~shapely.is_valid(shapes))
     if not len(broken):
         return shapes
     shapes = shapes.copy()
-    finite = np.isfinite(shapely.bounds(shapes[broken])).all(axis=1)
-    shapes[broken[~finite]] = shapely.Polygon()
-    broken = broken[finite]
+    points, owner = shapely.get_coordinates(shapes[broken], return_index=True)
+    finite = np.bincount(owner, ~np.isfinite(points).all(axis=1), len(broken)) == 0
+    lost = int((~finite).sum())
+    if lost:
+        what = several(lost, "polygon")
+        notes.append(f"{what} with coordinates that are no numbers made empty")
+        shapes[broken[~finite]] = shapely.Polygon()
+        broken = broken[finite]
+        if not len(broken):
+            return shapes
     shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
     notes.append(f"{several(len(broken), 'invalid polygon')} repaired")
     return shapes

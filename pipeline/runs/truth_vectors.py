@@ -36,6 +36,16 @@ _MAGIC = (
     ("gpkg", 68, b"GP10"),
     ("gpkg", 68, b"GP11"),
 )
+_KNOWN = (
+    (b"PK\x03\x04", "it is a ZIP archive", "unpack it and name the file inside"),
+    (
+        b"version https://git-lfs",
+        "it is a pointer of Git LFS",
+        "fetch the file itself: git lfs pull",
+    ),
+    (b"\xff\xfe", "it is UTF-16 text", "save it as UTF-8"),
+    (b"[", "it is a bare JSON array", "give a FeatureCollection"),
+)
 _FORMATS = "GeoJSON, GeoParquet, GeoPackage, Shapefile, FlatGeobuf, KML or GML"
 
 
@@ -102,8 +112,9 @@ def sniff(path: Path) -> str:
             reason = f"it has {size / 2**30:.1f} GiB; the limit is 2"
             raise refusal(path, reason, "convert it to GeoParquet")
         return "geojson" if text.startswith(b"{") else _markup(path, text)
-    if head.startswith(b"PK\x03\x04"):
-        raise refusal(path, "it is a ZIP archive", "unpack it and name the file inside")
+    for start, what, way_out in _KNOWN:
+        if head.startswith(start):
+            raise refusal(path, what, way_out)
     raise refusal(path, "its content is no vector format that is read", f"give {_FORMATS}")
 
 
@@ -157,7 +168,7 @@ def _from_parquet(path: Path) -> Vectors:
                 raise refusal(path, f"its encoding is {about['encoding']}", "write it as WKB")
             names = [name for name in KEPT if name in file.schema_arrow.names]
             table = file.read(columns=[primary, *names])
-        geometry = shapely.from_wkb(table.column(primary).to_numpy(zero_copy_only=False))
+        geometry = from_wkb(table.column(primary).to_numpy(zero_copy_only=False))
     except (KeyError, TypeError, ValueError) as error:
         raise refusal(
             path, "it is Parquet without usable geo metadata", "write GeoParquet"
@@ -173,6 +184,12 @@ def _from_parquet(path: Path) -> Vectors:
         crs=known_crs(path, json.dumps(about["crs"]) if "crs" in about else "OGC:CRS84"),
         columns={name: table.column(name).to_pylist() for name in names},
     )
+
+
+def from_wkb(shapes: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """Return geometries of well-known binary; NaN among their coordinates is no complaint yet."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(shapely.from_wkb(shapes), object)
 
 
 def known_crs(path: Path, text: str) -> CRS:

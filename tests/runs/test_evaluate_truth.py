@@ -16,6 +16,7 @@ import shapely
 from PIL import Image
 from pycocotools import mask as rle
 from pyproj import CRS
+from typer.testing import CliRunner
 
 from pipeline.errors import ConfigError
 from pipeline.runs.truth import read_objects, without_repeats
@@ -41,22 +42,31 @@ def rows() -> list[Any]:
 
 @pytest.mark.data
 @pytest.mark.parametrize("row", rows())
-def test_odd_vectors_give_what_is_owed(row: dict[str, str]) -> None:
-    path, owed = ODD / row["file"], row["expect"]
+def test_odd_vectors_give_what_is_owed(row: dict[str, str], tmp_path: Path) -> None:
+    from pipeline.cli.__main__ import app
+
+    path, owed, out = ODD / row["file"], row["expect"], tmp_path / "out"
+    given = ["evaluate", str(ODD / "vectors/ok.geojson"), "--truth", str(path), "--out", str(out)]
+    result = CliRunner().invoke(app, given)
     if owed == "reject":
-        with pytest.raises(ConfigError) as refused:
-            read_objects(path)
-        message = str(refused.value)
+        assert result.exit_code == 2
+        (message,) = result.stderr.splitlines()
         assert path.name in message
         assert "; " in message
-        assert "\n" not in message
+        assert not out.exists()
         return
+    assert result.exit_code == 0, result.stderr
+    notes = json.loads((out / "report.json").read_text())["notes"]
+    about = [note for note in notes if note.startswith(("truth: ", "no truth"))]
+    assert "NaN" not in (out / "report.html").read_text().split('id="data"')[1]
+    if owed == "warn":
+        assert about
+    elif path.name == "empty.geojson":
+        assert about == ["truth: there is no polygon in it"]
+    else:
+        assert about == []
     found = without_repeats(read_objects(path))
     assert shapely.is_valid(found.polygon).all()
-    if owed == "handle":
-        assert found.notes == ()
-    if owed == "warn" and path.name != "lat_lon_swapped.geojson":  # told where a scene is known
-        assert found.notes
 
 
 def collection(*shapes: Any, **extra: Any) -> dict[str, Any]:
@@ -93,6 +103,16 @@ def test_bowties_are_repaired_and_counted(tmp_path: Path) -> None:
     assert shapely.area(found.polygon[:2]).sum() == pytest.approx(2)
 
 
+def test_coordinates_that_are_no_numbers_cost_their_polygon_and_no_other(tmp_path: Path) -> None:
+    with np.errstate(invalid="ignore"):
+        broken = shapely.Polygon([(15, 49), (15.1, 49), (15.1, np.nan), (15, 49.1), (15, 49)])
+    frame = geopandas.GeoDataFrame(geometry=[broken, BOX], crs=4326)
+    frame.to_parquet(tmp_path / "a.parquet")
+    found = read_objects(tmp_path / "a.parquet")
+    assert [one.bounds for one in found.polygon] == [BOX.bounds]
+    assert "1 polygon with coordinates that are no numbers made empty" in found.notes
+
+
 def test_z_multiparts_collections_and_lines_are_told_apart(tmp_path: Path) -> None:
     solid = shapely.force_3d(shapely.box(0, 0, 1, 1), 7.0)
     two = shapely.MultiPolygon([shapely.box(2, 0, 3, 1), shapely.box(5, 0, 6, 1)])
@@ -103,7 +123,7 @@ def test_z_multiparts_collections_and_lines_are_told_apart(tmp_path: Path) -> No
     assert len(found) == 4
     assert not shapely.has_z(found.polygon).any()
     assert "1 point or line left out" in found.notes
-    assert "polygons of several parts split into 1 more" in found.notes
+    assert "1 polygon of several parts taken apart into 2" in found.notes
 
 
 @pytest.mark.parametrize(
@@ -117,6 +137,13 @@ def test_z_multiparts_collections_and_lines_are_told_apart(tmp_path: Path) -> No
         ("<kml/><!--<OGRVRTDataSource>-->", "refers to other files"),
         ("name,lat,lon\n", "no vector format"),
         ("PK\x03\x04", "ZIP"),
+        ("[]", "bare JSON array"),
+        ("version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (
+            '{"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [{"image_id": 1}]}',
+            "boxes",
+        ),
+        ('{"type": "Polygon", "coordinates": [[[1, 2], [null, 3]]]}', "a coordinate is null"),
         ("\x00\x01\x02", "no vector format"),
     ],
 )
