@@ -19,6 +19,12 @@ from tests.workflows.environments import ROOT, environment, surroundings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 SCHEDULE = "schedule: {cron: '30 2 * * 1', timezone: Asia/Kathmandu}\n"
+PATIENT = {
+    "DAGSTER_GRPC_TIMEOUT_SECONDS": "600",
+    "DAGSTER_REPOSITORY_GRPC_TIMEOUT_SECONDS": "600",
+    "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "600",
+}
+"""Dagster gives a busy machine a minute to begin a run."""
 
 
 def _statuses(home: Path) -> list[str]:
@@ -39,7 +45,7 @@ def test_the_daemon_maps_each_scene_once_and_the_layer_follows(tmp_path: Path) -
     home = tmp_path / "home"
     home.mkdir()
     shutil.copy(ROOT / "workflows" / "dagster.yaml", home)
-    where = surroundings(DAGSTER_HOME=str(home), OVERTILE_REGION=str(file))
+    where = surroundings(DAGSTER_HOME=str(home), OVERTILE_REGION=str(file), **PATIENT)
     command = [str(programs / "dagster-daemon"), "run", "-m", "workflows.dagster_region"]
     with (
         (tmp_path / "daemon.log").open("w+") as log,

@@ -30,7 +30,8 @@ QUIET = {
 
 def _flow(process: subprocess.Popen[str]) -> dict[str, Any]:
     """Run the flow; return the state that it ends with."""
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     process.stdin.write("again\n")
     process.stdin.flush()
     return dict(json.loads(process.stdout.readline()))

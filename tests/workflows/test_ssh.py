@@ -8,12 +8,21 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.workflows.clusters import (
-    WORKFLOWS, asked, compare, daemon, free_port, processes, surroundings, until,
+    WORKFLOWS,
+    asked,
+    compare,
+    daemon,
+    free_port,
+    processes,
+    surroundings,
+    until,
 )  # fmt: skip
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -87,6 +96,19 @@ def _recipe(*arguments: str, ssh: str, folder: Path, **settings: str) -> subproc
     )  # fmt: skip
 
 
+def _listening(folder: Path) -> set[tuple[str, int]]:
+    """Return where the scheduler and the workers of a recipe listen."""
+    found = set()
+    for pid in processes("node1-0") + processes(f"{folder}/tmp/"):
+        with suppress(psutil.NoSuchProcess):
+            found |= {
+                (one.laddr.ip, one.laddr.port)
+                for one in psutil.Process(pid).net_connections(kind="tcp")
+                if one.status == psutil.CONN_LISTEN
+            }
+    return found
+
+
 def test_a_scene_mapped_over_ssh_has_the_bytes_of_a_serial_run(tmp_path: Path, ssh: str) -> None:
     with _recipe("node1", "node2", "--", *asked(tmp_path), ssh=ssh, folder=tmp_path) as process:
         _, told = process.communicate(timeout=900)
@@ -96,12 +118,14 @@ def test_a_scene_mapped_over_ssh_has_the_bytes_of_a_serial_run(tmp_path: Path, s
     assert not processes(str(tmp_path))
 
 
-def test_workers_end_with_a_recipe_that_was_killed(tmp_path: Path, ssh: str) -> None:
+def test_ports_are_on_loopback_and_all_ends_with_a_recipe_that_was_killed(
+    tmp_path: Path, ssh: str
+) -> None:
     hosts = ("node1", "nobody")
     with _recipe(*hosts, "--", "models", "list", ssh=ssh, folder=tmp_path) as process:
-        until(lambda: processes("node1-0"), told=lambda: "no worker began")
+        until(lambda: len(_listening(tmp_path)) >= 2, told=lambda: "no worker began")
         began = processes("node1-0") + processes(f"{tmp_path}/tmp/")
-        assert len(began) > 1
+        assert {address for address, _ in _listening(tmp_path)} == {"127.0.0.1"}
         process.send_signal(signal.SIGKILL)
         until(
             lambda: not processes("node1-0") and not processes(f"{tmp_path}/tmp/"),
