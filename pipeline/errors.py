@@ -56,15 +56,20 @@ class LockedError(PipelineError):
     Args:
         folder: The folder that is locked.
         holder: Who holds it: process, host and since when.
+        way_out: What the user can do about it.
     """
 
-    def __init__(self, folder: str, holder: str) -> None:
-        super().__init__(folder, holder)
+    def __init__(
+        self,
+        folder: str,
+        holder: str,
+        way_out: str = "wait for it to end or choose another --out",
+    ) -> None:
+        super().__init__(folder, holder, way_out)
         self.folder = folder
         self.holder = holder
+        self.way_out = way_out
 
     def __str__(self) -> str:
         """Return who holds which folder, and what to do."""
-        return (
-            f"{self.folder} is in use by {self.holder}; wait for it to end or choose another --out"
-        )
+        return f"{self.folder} is in use by {self.holder}; {self.way_out}"

@@ -16,6 +16,9 @@ Root = Annotated[
     Path | None,
     typer.Option(help="Folder that the file's paths start at and stay in; its own if left out."),
 ]
+Retry = Annotated[
+    bool, typer.Option("--retry", help="Try failed scenes now, also those that were given up.")
+]
 
 
 class Kind(StrEnum):
@@ -47,15 +50,17 @@ def run(
         list[str] | None,
         typer.Option(help="Map only this scene; may be repeated. The layer follows with a run."),
     ] = None,
+    retry: Retry = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Map what is new or changed, and bring the layer up to date; safe to repeat."""
     from pipeline.cli.exits import failing, report
     from pipeline.runs.region.chosen import map_chosen
     from pipeline.runs.region.run import run_region
-    from pipeline.runs.region.site import open_site
+    from pipeline.runs.region.site import eager, open_site
 
     with failing():
         site = open_site(file, root=root)
+        site = eager(site) if retry else site
         summary = map_chosen(site, scene, tell=report) if scene else run_region(site, tell=report)
     _print(summary)
     raise typer.Exit(3 if summary["failed"] or summary.get("faults") else 0)
@@ -83,20 +88,27 @@ def status(
 
 
 @region.command("changes")
-def changes(
+def changes(  # noqa: PLR0913 - an option each
     file: File,
     out: Annotated[Path, typer.Option(help="Folder for changes.geojson and changes.parquet.")],
     before: Annotated[int | None, typer.Option(help="Earlier run; the last but one.")] = None,
     after: Annotated[int | None, typer.Option(help="Later run; the last.")] = None,
+    iou: Annotated[float, typer.Option(help="Outlines that overlap so much are the same.")] = 0.5,
+    area: Annotated[float, typer.Option(help="Areas that differ by this share are the same.")] = (
+        0.25
+    ),
     root: Root = None,
 ) -> None:
     """Write what changed between the layers of two runs."""
     from pipeline.cli.exits import failing
+    from pipeline.core.conflate.compare import Tolerance
     from pipeline.runs.region.history import changes_between
     from pipeline.runs.region.site import open_site
 
     with failing():
-        found = changes_between(open_site(file, root=root), out=out, before=before, after=after)
+        tolerance = Tolerance(iou=iou, area=area)
+        site = open_site(file, root=root)
+        found = changes_between(site, out=out, before=before, after=after, tolerance=tolerance)
     _print(found)
 
 

@@ -33,6 +33,7 @@ from pipeline.scenes.open import fingerprint
 from pipeline.scenes.scene import SceneRef
 
 WORK = ".work"
+ANOTHER_PLAN = "holds the results of another plan"
 Tell = Callable[[str], None]
 
 
@@ -153,7 +154,7 @@ def refuse_another(target: Path, planned: Planned) -> None:
     differing = sorted(key for key in now if before.get(key) != now[key])
     raise SceneError(
         planned.draft.info.source,
-        f"{target} holds the results of another plan (other {', '.join(differing) or 'version'})",
+        f"{target} {ANOTHER_PLAN} (other {', '.join(differing) or 'version'})",
         "choose another --out, or remove it",
     )
 

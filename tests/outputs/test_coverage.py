@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import shapely
+from numpy.typing import NDArray
 from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import SceneError
 from pipeline.outputs.coverage import NODATA, coverage
@@ -21,13 +24,13 @@ def _guarded() -> None:
     install_guard()
 
 
-def _covered(tmp_path: Path, valid: np.ndarray) -> tuple[shapely.Geometry, float]:
+def _covered(tmp_path: Path, valid: np.ndarray) -> tuple[BaseGeometry, float]:
     mask = np.where(valid, 0, NODATA).astype(np.uint8)[None]
     found = coverage(write_scene(tmp_path / "mask.tif", mask))
     return shapely.from_wkb(found.wkb), found.km2
 
 
-def _inside(area: shapely.Geometry, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+def _inside(area: BaseGeometry, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Any:
     """Return whether the middles of pixels lie in an area."""
     x, y = NORTH_UP.c + NORTH_UP.a * (cols + 0.5), NORTH_UP.f + NORTH_UP.e * (rows + 0.5)
     lon, lat = Transformer.from_crs("EPSG:32645", "OGC:CRS84", always_xy=True).transform(x, y)

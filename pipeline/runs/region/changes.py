@@ -21,6 +21,7 @@ from pipeline.outputs.layer import write_layer, write_layer_geojson
 from pipeline.runs.region.ground import common_ground, cut, footing
 from pipeline.runs.region.layer_file import Layer, read_layer
 
+IOU, AREA = 0.5, 0.25
 _MOMENT = pa.timestamp("ms", tz="UTC")
 SCHEMA = pa.schema(
     [
@@ -73,7 +74,7 @@ class ChangeSummary:
 
 
 def changes(
-    before: Path, after: Path, out: Path, *, iou: float = 0.5, area: float = 0.25
+    before: Path, after: Path, out: Path, *, iou: float = IOU, area: float = AREA
 ) -> ChangeSummary:
     """Write what changed between two layers as ``changes.geojson`` and ``changes.parquet``.
 

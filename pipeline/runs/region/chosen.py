@@ -8,9 +8,10 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.runs.region.clock import Clock, utc_now
+from pipeline.runs.region.due import Todo
 from pipeline.runs.region.ledger import Ledger, open_ledger
 from pipeline.runs.region.lock import holding_folder, holding_region, me
-from pipeline.runs.region.plan import Todo, plan_region
+from pipeline.runs.region.plan import plan_region
 from pipeline.runs.region.run import write_area
 from pipeline.runs.region.scenes import Tell, map_region
 from pipeline.runs.region.site import Site

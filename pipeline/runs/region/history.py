@@ -6,14 +6,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.conflate.compare import Tolerance
 from pipeline.errors import ConfigError
-from pipeline.runs.region.changes import changes
+from pipeline.runs.region.changes import AREA, IOU, changes
 from pipeline.runs.region.ledger import open_ledger
 from pipeline.runs.region.site import LAYER, Site
 
+TOLERANCE = Tolerance(iou=IOU, area=AREA)
+"""What the changes after each run go by."""
+
 
 def changes_between(
-    site: Site, *, out: Path, before: int | None = None, after: int | None = None
+    site: Site,
+    *,
+    out: Path,
+    before: int | None = None,
+    after: int | None = None,
+    tolerance: Tolerance = TOLERANCE,
 ) -> dict[str, Any]:
     """Write what changed between the layers of two runs, and return the counts.
 
@@ -22,6 +31,7 @@ def changes_between(
         out: Folder for the files.
         before: Number of the earlier run; the layer before ``after`` if not given.
         after: Number of the later run; the last with a layer if not given.
+        tolerance: What counts as noise.
 
     Raises:
         ConfigError: A run has no layer, or none any more.
@@ -33,12 +43,17 @@ def changes_between(
     finally:
         ledger.close()
     late = max(runs, default=0) if after is None else after
-    if before is None:
+    if before is None and late in runs:
         others = [n for n, run in runs.items() if n < late and run.layer != runs[late].layer]
         before = max(others, default=0)
-    for number in (before, late):
-        if number not in runs:
-            have = ", ".join(map(str, runs)) or "none"
-            raise ConfigError(f"run {number} has no layer; runs that have one: {have}")
+    have = ", ".join(map(str, runs)) or "none"
+    for name, number in (("--after", late), ("--before", before)):
+        if number and number not in runs:
+            raise ConfigError(f"{name} {number}: that run has no layer; runs that have one: {have}")
+    if not before or not late:
+        raise ConfigError(
+            f"nothing can have changed before there are two layers; runs that have one: {have}"
+        )
     paths = [site.out / str(runs[n].layer) / LAYER for n in (before, late)]
-    return {"before": before, "after": late, **asdict(changes(paths[0], paths[1], out))}
+    found = changes(paths[0], paths[1], out, iou=tolerance.iou, area=tolerance.area)
+    return {"before": before, "after": late, **asdict(tolerance), **asdict(found)}

@@ -6,17 +6,16 @@ a process killed at any instant leaves the state before it or after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import ConfigError, ExportError
+from pipeline.errors import ConfigError
+from pipeline.runs.region.database import failed, postgres, sqlite, told, transaction
 from pipeline.runs.region.migrations import MIGRATIONS
 from pipeline.runs.region.records import RunRow, SceneRow
 
@@ -65,10 +64,15 @@ class Ledger:
             ).all()
         return [RunRow(**row._mapping) for row in rows]
 
-    def begin(self, *, holder: str, now: float) -> RunRow:
+    def begin(self, *, holder: str, now: float, after: int = 0) -> RunRow:
         """Return a new run; whatever still counts as running was interrupted.
 
         Only who holds the region may call it.
+
+        Args:
+            holder: Who runs.
+            now: Seconds since 1970.
+            after: A number that is taken: of a run on disk that no ledger knows any more.
         """
         with transaction(self.engine) as connection:
             here = {"region": self.region}
@@ -82,7 +86,8 @@ class Ledger:
             last = connection.execute(
                 text("SELECT max(run) FROM runs WHERE region = :region"), here
             ).scalar()
-            row = RunRow(run=(last or 0) + 1, state="running", holder=holder, began_at=now)
+            number = max(last or 0, after) + 1
+            row = RunRow(run=number, state="running", holder=holder, began_at=now)
             self._upsert(connection, "runs", ("region", "run"), [asdict(row)])
         return row
 
@@ -113,8 +118,28 @@ class Ledger:
         return next((r for r in reversed(self.runs()) if r.state == "done" and r.layer), None)
 
     def forget_layer(self, run: RunRow) -> None:
-        """Note that the layer of an old run is no longer there."""
-        self.commit(replace(run, layer=None), outputs={}, timings={})
+        """Note that the layer of an old run is no longer there, nor its files."""
+        with transaction(self.engine) as connection:
+            self._upsert(connection, "runs", ("region", "run"), [asdict(replace(run, layer=None))])
+            connection.execute(
+                text("DELETE FROM outputs WHERE region = :region AND run = :run"),
+                {"region": self.region, "run": run.run},
+            )
+
+    def delivered(self) -> dict[str, str | None]:
+        """Return the key of the layer that each sink holds; None where the last try failed."""
+        with transaction(self.engine) as connection:
+            rows = connection.execute(
+                text("SELECT sink, layer_key FROM deliveries WHERE region = :region"),
+                {"region": self.region},
+            ).all()
+        return {str(row.sink): row.layer_key for row in rows}
+
+    def deliver(self, sink: str, *, layer_key: str | None, reason: str | None, now: float) -> None:
+        """Note which layer a sink holds, or why it does not hold the current one."""
+        row = {"sink": sink, "layer_key": layer_key, "reason": reason, "tried_at": now}
+        with transaction(self.engine) as connection:
+            self._upsert(connection, "deliveries", ("region", "sink"), [row])
 
     def close(self) -> None:
         """Let the database go."""
@@ -151,7 +176,7 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
         ConfigError: It is no ledger, was written by a later version, or nobody answers.
         ExportError: The disk is full, or the file may not be written.
     """
-    engine = _sqlite(out / NAME) if url is None else _postgres(url)
+    engine = sqlite(out / NAME) if url is None else postgres(url)
     shown = str(out / NAME) if url is None else engine.url.render_as_string(hide_password=True)
     try:
         with engine.begin() as connection:
@@ -167,62 +192,13 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
                     connection.execute(text(statement))
                 connection.execute(text("INSERT INTO version VALUES (:v)"), {"v": at + 1})
     except SQLAlchemyError as error:
-        if url is None and isinstance(error, OperationalError):  # no room, no rights
-            raise _failed(error) from error
-        raise ConfigError(f"{shown}: cannot be used as a ledger ({_told(error)})") from error
+        if url is None:
+            raise failed(error, engine) from error
+        raise ConfigError(
+            f"{shown}: cannot be used as a ledger ({told(error)}); start that server, or mend "
+            "the URL in the variable that ledger_env names"
+        ) from error
     return Ledger(engine, region)
-
-
-@contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
-    """Lend a connection; what is done with it happens as a whole or not at all.
-
-    Raises:
-        ExportError: The database failed; nothing was changed.
-    """
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise _failed(error) from error
-
-
-def _failed(error: SQLAlchemyError) -> ExportError:
-    return ExportError(
-        f"the ledger could not be read or written: {_told(error)}; free space or start the "
-        "database, then run again"
-    )
-
-
-def _told(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-
-
-def _sqlite(path: Path) -> Engine:
-    # A connection a transaction: nothing is open in between, also not in a child process.
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-
-    @event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # pysqlite's own begins come too late
-        for setting in ("busy_timeout=20000", "journal_mode=WAL", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {setting}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _postgres(url: str) -> Engine:
-    scheme, _, rest = url.partition("://")
-    if scheme not in ("postgresql", "postgresql+psycopg"):
-        raise ConfigError("the ledger's URL must be postgresql://USER@HOST/DATABASE")
-    try:
-        return create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True)
-    except (SQLAlchemyError, ImportError, ValueError) as error:
-        raise ConfigError(f"the ledger's URL cannot be used ({type(error).__name__})") from error
 
 
 def _names(row: type[SceneRow] | type[RunRow]) -> str:

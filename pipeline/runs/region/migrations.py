@@ -28,5 +28,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             region TEXT NOT NULL, run INTEGER NOT NULL, stage TEXT NOT NULL,
             seconds DOUBLE PRECISION NOT NULL, PRIMARY KEY (region, run, stage))""",
     ),
+    (
+        "ALTER TABLE runs ADD COLUMN settings TEXT",
+        """CREATE TABLE deliveries (
+            region TEXT NOT NULL, sink TEXT NOT NULL, layer_key TEXT, reason TEXT,
+            tried_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (region, sink))""",
+    ),
 )
 """What leads from each version to the next; a step that was released never changes."""

@@ -50,6 +50,7 @@ def _scene(row: SceneRow) -> ReportScene:
         state=row.state,
         area=bytes.fromhex(row.coverage) if row.coverage else None,
         datetime=row.datetime,
+        km2=row.km2 if row.folder else None,
         attempts=row.attempts,
         reason=row.reason,
     )
@@ -67,7 +68,7 @@ def _history(runs: Sequence[RunRow]) -> list[ReportRun]:
             ReportRun(
                 run=str(run.run),
                 began=_moment(run.began_at),
-                state=run.state,
+                state=f"{run.state}: {summary['reason']}" if "reason" in summary else run.state,
                 mapped=run.mapped,
                 failed=run.failed,
                 footprints=footprints,

@@ -88,6 +88,12 @@ def published(region: Path) -> list[str]:
     return sorted(mark.parent.name for mark in (region / RUNS).glob(f"*/{COMPLETE}"))
 
 
+def last_on_disk(region: Path) -> int:
+    """Return the highest number of a run's folder; 0 where there is none."""
+    names = [folder.name for folder in (region / RUNS).glob("[0-9]*")]
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
 def retain(region: Path, *, keep: int, working: str | None = None) -> list[str]:
     """Remove old runs, and what killed ones left; return their names.
 

@@ -54,7 +54,7 @@ class RunRow:
     run: int
     """Number, from 1."""
     state: str
-    """``running``, ``done``, ``stopped`` (error budget) or ``interrupted``."""
+    """``running``, ``done``, ``stopped`` (error budget), ``failed`` or ``interrupted``."""
     holder: str
     """Process and host."""
     began_at: float
@@ -70,4 +70,6 @@ class RunRow:
     layer_key: str | None = None
     """Digest of everything the layer depends on."""
     summary: str | None = None
-    """What the command printed."""
+    """What the command printed, long lists cut; of a run that failed the reason."""
+    settings: str | None = None
+    """Digests of task, weights and area, as JSON."""

@@ -19,6 +19,7 @@ from pipeline.outputs.report.page import write_region_page
 from pipeline.runs.region.changes import ChangeSummary
 
 _WIDTH = 1000.0
+_DEGREE_M = 111_195.0  # of latitude, on a sphere
 _MOST_CHANGES = 4000
 _MOST_FAILURES = 500
 _MOST_FAULTS = 100
@@ -36,6 +37,8 @@ class ReportScene:
     """What it mapped, or its frame, as WKB in longitude and latitude."""
     datetime: str | None = None
     """When it was taken."""
+    km2: float | None = None
+    """Area that it mapped validly."""
     attempts: int = 0
     """How often it was tried."""
     reason: str | None = None
@@ -132,6 +135,7 @@ def write_region_report(
                     "state": scene.state,
                     "datetime": scene.datetime,
                     "reason": scene.reason,
+                    "km2": scene.km2,
                     "rings": plane.rings(shape),
                 }
                 for scene, shape in zip(scenes, shapes, strict=True)
@@ -139,6 +143,7 @@ def write_region_report(
             "map": {
                 "width": plane.width,
                 "height": plane.height,
+                "metres": plane.metres,
                 "changes": [
                     [kind, *plane.point(x, y), name, area] for kind, x, y, name, area in points
                 ],
@@ -172,6 +177,8 @@ class _Plane:
         self._shrunk = max(0.05, math.cos(math.radians((south + self._north) / 2)))
         across = max((east - self._west) * self._shrunk, (self._north - south) / 2, 1e-6)
         self._scale = 0.92 * _WIDTH / across
+        self.metres = _DEGREE_M / self._scale
+        """Length of one unit of the map."""
         self.width = _WIDTH
         self.height = round((self._north - south) * self._scale + 0.08 * _WIDTH, 1)
         self._margin = (self.width - (east - self._west) * self._shrunk * self._scale) / 2

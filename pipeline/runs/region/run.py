@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import ExitStack
-from dataclasses import asdict, replace
-from pathlib import Path
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 from shapely import to_geojson
 
+from pipeline.errors import PipelineError
 from pipeline.outputs.atomic import replacing
 from pipeline.runs.publish import sha256
-from pipeline.runs.region.changes import changes
 from pipeline.runs.region.clock import Clock, utc_now
-from pipeline.runs.region.layer import LayerScene, build_layer
+from pipeline.runs.region.delivery import check_sinks, deliver
 from pipeline.runs.region.ledger import Ledger, open_ledger
 from pipeline.runs.region.lock import Prove, holding_folder, holding_region, me
 from pipeline.runs.region.page import write_page
 from pipeline.runs.region.plan import RegionPlan, plan_region
-from pipeline.runs.region.publish import publish, retain, run_folder
-from pipeline.runs.region.records import RunRow, SceneRow
-from pipeline.runs.region.scenes import (
-    Mapped,
-    Tell,
-    clear_away,
-    map_region,
-    polygons_of,
-)
-from pipeline.runs.region.sinks import write_sinks
-from pipeline.runs.region.site import LAYER, SCENES, Site, digest, from_environment
+from pipeline.runs.region.product import publish_layer
+from pipeline.runs.region.publish import last_on_disk, retain
+from pipeline.runs.region.records import RunRow
+from pipeline.runs.region.scenes import Mapped, Tell, clear_away, map_region
+from pipeline.runs.region.site import Site
+
+_MOST_FAULTS = 200
+"""Faults of a run that the ledger keeps."""
 
 
 def run_region(site: Site, *, tell: Tell, clock: Clock = utc_now) -> dict[str, Any]:
@@ -41,28 +37,41 @@ def run_region(site: Site, *, tell: Tell, clock: Clock = utc_now) -> dict[str, A
     Raises:
         ConfigError: The region's file must be changed.
         ModelError: The model cannot be used.
+        SceneError: The results of a scene are damaged; the next run maps it again.
         ExportError: The disk is full, or a database does not answer.
         LockedError: Another run holds the region.
     """
+    check_sinks(site)
     began = clock()
     with ExitStack() as stack:
         stack.enter_context(holding_folder(site.out))
         ledger = open_ledger(site.out, region=site.region.name, url=site.ledger_url)
         stack.callback(ledger.close)
         prove = stack.enter_context(holding_region(ledger, holder=me(began)))
-        run = ledger.begin(holder=me(began), now=began.timestamp())
-        if site.area is not None:
-            write_area(site)
-        summary = _run(site, ledger, run, prove=prove, clock=clock, tell=tell)
-        page = write_page(site, ledger, now=clock())
-        return summary | {"report": str(page)}
+        run = ledger.begin(holder=me(began), now=began.timestamp(), after=last_on_disk(site.out))
+        run = replace(run, settings=json.dumps(site.parts))
+        try:
+            if site.area is not None:
+                write_area(site)
+            run, summary = _run(site, ledger, run, prove=prove, clock=clock, tell=tell)
+        except BaseException as error:
+            _note_failure(ledger, run, error, clock)
+            raise
+        if run.state == "done":
+            _after(site, ledger, run, summary, clock=clock, tell=tell)
+        try:
+            summary["report"] = str(write_page(site, ledger, now=clock()))
+        except PipelineError as error:
+            _fault(summary, f"report: {error}", tell)
+        return summary
 
 
 def _run(
     site: Site, ledger: Ledger, run: RunRow, *, prove: Prove, clock: Clock, tell: Tell
-) -> dict[str, Any]:
+) -> tuple[RunRow, dict[str, Any]]:
+    """Map and publish; return the run as the ledger has it now, and the summary."""
     watch = [time.monotonic()]
-    plan = plan_region(site, ledger.scenes(), now=clock().timestamp())
+    plan = plan_region(site, ledger.scenes(), now=clock().timestamp(), runs=ledger.runs())
     for fault in plan.faults:
         tell(fault)
     ledger.put([replace(row, state="withdrawn") for row in plan.withdrawn])
@@ -74,80 +83,52 @@ def _run(
         summary = _summary(site, run, plan, mapped) | {"state": "stopped"}
         row = _ended(run, "stopped", mapped, clock, summary)
         ledger.commit(row, outputs={}, timings=_timings(watch))
-        return summary
-    published, made = _publish(site, ledger, run)
+        return row, summary
+    published, made = publish_layer(site, ledger, run)
     prove()
     watch.append(time.monotonic())
     summary = _summary(site, run, plan, mapped) | {"state": "done"} | made
-    row = _ended(run, "done", mapped, clock, summary)
-    row = replace(row, layer=published.layer, layer_key=published.layer_key)
+    row = _ended(published, "done", mapped, clock, summary)
     files = _files(site, run) if made.get("layer_built") else {}
     ledger.commit(row, outputs=files, timings=_timings(watch))
-    _tidy(site, ledger)
-    return summary
+    return row, summary
 
 
-def _publish(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict[str, Any]]:
-    """Build the layer and what follows from it, unless it would be the one that is there."""
-    rows = _in_layer(site, ledger.scenes())
-    policies = site.region.policies
-    key = digest(
-        [
-            policies.overlap,
-            list(site.region.outputs),
-            [[row.scene, row.key, row.last_run, row.off_nadir] for row in rows],
-        ]
+def _after(
+    site: Site, ledger: Ledger, run: RunRow, summary: dict[str, Any], *, clock: Clock, tell: Tell
+) -> None:
+    """Fill sinks and remove what is old: what fails here is told, and costs no run."""
+    told = deliver(site, ledger, run, clock=clock)
+    if told:
+        summary["sinks"] = told
+    for sink in told:
+        if "error" in sink:
+            _fault(summary, f"sink {sink['table']}: {sink['error']}; tried again next time", tell)
+    try:
+        _tidy(site, ledger)
+    except PipelineError as error:
+        _fault(summary, f"old results could not be removed: {error}", tell)
+    if told or summary["faults"]:
+        ledger.commit(replace(run, summary=_stored(summary)), outputs={}, timings={})
+
+
+def _fault(summary: dict[str, Any], fault: str, tell: Tell) -> None:
+    summary["faults"] = [*summary["faults"], fault]
+    tell(fault)
+
+
+def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Clock) -> None:
+    """Note why a run ended early, if the ledger can still be written."""
+    stopped = isinstance(error, KeyboardInterrupt)
+    reason = str(error) if isinstance(error, PipelineError) else repr(error)
+    row = replace(
+        run,
+        state="interrupted" if stopped else "failed",
+        ended_at=clock().timestamp(),
+        summary=json.dumps({"reason": "stopped by hand" if stopped else reason}),
     )
-    before = ledger.published()
-    standing = None if before is None or before.layer is None else site.out / before.layer
-    if standing is not None and not (standing / LAYER).is_file():
-        standing = None
-    if before is not None and standing is not None and before.layer_key == key:
-        return replace(run, layer=before.layer, layer_key=key), {"layer_built": False}
-    if not rows:
-        return run, {"layer_built": False}
-    name = f"{run.run:06d}"
-    folder = run_folder(site.out, name)
-    previous = None if standing is None else standing / LAYER
-    scenes = [_layer_scene(site, row) for row in rows]
-    layer = build_layer(scenes, previous=previous, out=folder / LAYER, policy=policies.overlap)
-    made: dict[str, Any] = {"layer_built": True, "layer": asdict(layer)}
-    if previous is not None:
-        made["changes"] = asdict(changes(previous, folder / LAYER, folder / "changes"))
-    items = {row.scene: site.out / SCENES / str(row.folder) / "item.json" for row in rows}
-    write_sinks(
-        folder / LAYER, folder, names=site.region.outputs, region=site.region.name, items=items
-    )
-    for sink in site.region.sinks:
-        from pipeline.outputs.postgis import upsert_layer
-
-        put = upsert_layer(from_environment(sink.url_env), sink.table, folder / LAYER, run_id=name)
-        made.setdefault("sinks", []).append({"table": sink.table, **asdict(put)})
-    publish(site.out, name, {"region": site.region.name, "footprints": layer.footprints})
-    made["folder"] = str(folder)
-    return replace(run, layer=f"runs/{name}", layer_key=key), made
-
-
-def _in_layer(site: Site, rows: dict[str, SceneRow]) -> list[SceneRow]:
-    """Return the scenes of the layer; of several with the same content the one known longest."""
-    chosen: dict[str, SceneRow] = {}
-    for row in sorted(rows.values(), key=lambda row: (row.first_run or 0, row.scene)):
-        if row.folder is None or not polygons_of(site, row).is_file():
-            continue
-        if row.state == "withdrawn" and site.region.policies.withdrawn == "drop":
-            continue
-        chosen.setdefault(row.folder, row)
-    return sorted(chosen.values(), key=lambda row: row.scene)
-
-
-def _layer_scene(site: Site, row: SceneRow) -> LayerScene:
-    return LayerScene(
-        key=row.scene,
-        parquet=polygons_of(site, row),
-        coverage=bytes.fromhex(row.coverage or ""),
-        datetime=row.datetime,
-        off_nadir=row.off_nadir,
-    )
+    with suppress(PipelineError):
+        ledger.commit(row, outputs={}, timings={})
 
 
 def _summary(site: Site, run: RunRow, plan: RegionPlan, mapped: Mapped) -> dict[str, Any]:
@@ -178,8 +159,14 @@ def _ended(
         ended_at=clock().timestamp(),
         mapped=mapped.mapped,
         failed=mapped.failed,
-        summary=json.dumps(summary),
+        summary=_stored(summary),
     )
+
+
+def _stored(summary: dict[str, Any]) -> str:
+    """Return what the ledger keeps of a summary: for years, so that long lists are cut."""
+    kept = {name: value for name, value in summary.items() if name != "touched"}
+    return json.dumps(kept | {"faults": summary["faults"][:_MOST_FAULTS]})
 
 
 def _timings(watch: list[float]) -> dict[str, float]:
@@ -201,9 +188,9 @@ def _files(site: Site, run: RunRow) -> dict[str, tuple[int, str]]:
 
 def _tidy(site: Site, ledger: Ledger) -> None:
     """Remove old layers and results; nothing of it is needed, so that failing costs room only."""
-    gone = set(retain(site.out, keep=site.region.policies.keep_runs))
+    retain(site.out, keep=site.region.policies.keep_runs)
     for old in ledger.runs():
-        if old.layer is not None and Path(old.layer).name in gone:
+        if old.layer is not None and not (site.out / old.layer).is_dir():
             ledger.forget_layer(old)
     clear_away(site, ledger.scenes())
 

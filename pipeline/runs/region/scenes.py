@@ -10,11 +10,12 @@ from typing import Any
 
 from pipeline.errors import SceneError
 from pipeline.outputs.coverage import coverage
-from pipeline.runs.mapping import WORK, crew_of, map_scene
-from pipeline.runs.publish import manifest_of
+from pipeline.runs.mapping import ANOTHER_PLAN, WORK, crew_of, map_scene
+from pipeline.runs.publish import manifest_of, standing
 from pipeline.runs.region.clock import Clock
+from pipeline.runs.region.due import Todo
 from pipeline.runs.region.ledger import Ledger
-from pipeline.runs.region.plan import RegionPlan, Todo
+from pipeline.runs.region.plan import RegionPlan
 from pipeline.runs.region.records import SceneRow
 from pipeline.runs.region.site import SCENES, Site
 from pipeline.runs.workers import Crew
@@ -100,11 +101,13 @@ def _one(
         return replace(todo.row, state="failed", attempts=1, reason=told), {}, "failed"
     tell(f"{todo.candidate.scene}: {todo.why}")
     name = todo.folder
-    found = map_scene(site.request, crew, todo.candidate.ref, name, tell)
-    if found["state"] == "failed":
-        return _failed(todo.row, str(found["reason"])), {}, "failed"
     target = site.request.out / name
-    manifest = manifest_of(target) or {}
+    manifest = _results(target)
+    if manifest is None:
+        found = _map(site, todo, crew=crew, tell=tell)
+        if found["state"] == "failed":
+            return _failed(todo.row, str(found["reason"])), {}, "failed"
+        manifest = manifest_of(target) or {}
     if _moved_on(todo.row, manifest):
         shutil.rmtree(target, ignore_errors=True)
         reason = f"{todo.candidate.scene}: it changed between planning and mapping; run again"
@@ -130,6 +133,29 @@ def _one(
         km2=covered.km2,
     )
     return row, tiles, "failed" if tiles else "done"
+
+
+def _results(target: Path) -> dict[str, Any] | None:
+    """Return the manifest of results that are there whole; their folder's name is their key.
+
+    So they are of this content, task and weights, whichever version made them, and whether
+    the ledger knows of them or was lost.
+    """
+    manifest = standing(target) if target.is_dir() else None
+    return None if manifest is None or manifest["tiles_failed"] else manifest
+
+
+def _map(site: Site, todo: Todo, *, crew: Crew, tell: Tell) -> dict[str, Any]:
+    """Map a scene; what cannot be gone on with in its folder is replaced."""
+    target = site.request.out / todo.folder
+    if manifest_of(target) is None:
+        shutil.rmtree(target, ignore_errors=True)  # half removed
+    found = map_scene(site.request, crew, todo.candidate.ref, todo.folder, tell)
+    if found["state"] == "failed" and ANOTHER_PLAN in str(found["reason"]):
+        # Some of its tiles failed, and another version or device goes on: from the start.
+        shutil.rmtree(target, ignore_errors=True)
+        found = map_scene(site.request, crew, todo.candidate.ref, todo.folder, tell)
+    return found
 
 
 def _moved_on(row: SceneRow, manifest: dict[str, Any]) -> bool:

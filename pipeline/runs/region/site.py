@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,10 @@ class Site:
     """How its scenes are mapped; without the scenes."""
     task: Task
     """What is mapped."""
+    parts: dict[str, str | None]
+    """Digests of ``task``, ``model`` (weights) and ``area``."""
     settings: str
-    """Digest of task, weights and area: what decides a scene's results, but for the scene."""
+    """Digest of all three: what decides a scene's results, but for the scene."""
     ledger_url: str | None
     """Where the ledger is, if not in ``out``."""
 
@@ -82,7 +85,7 @@ def open_site(file: Path, *, root: Path | None = None) -> Site:
         formats=tuple(dict.fromkeys((*load_task(task_name).formats, "parquet"))),
     )
     task = request.chosen_task
-    about = {
+    about: dict[str, Any] = {
         "task": task.model_dump(mode="json", exclude={"model"}),
         "model": card_of(task.model).sha256,
         "aoi": None if area is None else hashlib.sha256(shapely.to_wkb(area)).hexdigest(),
@@ -94,9 +97,20 @@ def open_site(file: Path, *, root: Path | None = None) -> Site:
         area=area,
         request=request,
         task=task,
+        parts={
+            "task": digest(about["task"]),
+            "model": str(about["model"]),
+            "area": None if area is None else str(about["aoi"]),
+        },
         settings=digest(about),
         ledger_url=None if region.ledger_env is None else from_environment(region.ledger_env),
     )
+
+
+def eager(site: Site) -> Site:
+    """Return the region with whatever failed due at once, however often it did."""
+    policies = site.region.policies.model_copy(update={"retries": sys.maxsize, "backoff_s": 0.0})
+    return replace(site, region=site.region.model_copy(update={"policies": policies}))
 
 
 def digest(value: Any) -> str:

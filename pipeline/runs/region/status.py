@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.runs.region.ledger import NAME, open_ledger
+from pipeline.runs.region.lock import is_held
 from pipeline.runs.region.page import NAME as PAGE
 from pipeline.runs.region.records import RunRow, SceneRow
 from pipeline.runs.region.schedule import next_run
@@ -34,6 +36,8 @@ def status(site: Site, *, now: datetime) -> dict[str, Any]:
         ledger = open_ledger(site.out, region=site.region.name, url=site.ledger_url)
         try:
             scenes, runs = ledger.scenes(), ledger.runs()
+            if runs and runs[-1].state == "running" and not is_held(ledger, holder=runs[-1].holder):
+                runs[-1] = replace(runs[-1], state="interrupted")  # it was killed
         finally:
             ledger.close()
     mapped = [row for row in scenes.values() if row.folder is not None]
@@ -69,6 +73,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"{name:9} {_line(run) if run else '-'}"
     yield f"next      {found['next'] or '- (no schedule)'}"
     yield f"report    {found['report'] or '-'}"
+    for fault in (found["last"] or {}).get("faults", []):
+        yield f"fault     {fault}"
     if found["failures"]:
         yield "failures"
     for one in found["failures"]:
@@ -78,7 +84,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
 def _line(run: dict[str, Any]) -> str:
     counts = "" if run["mapped"] is None else f", {run['mapped']} mapped, {run['failed']} failed"
     ended = f" to {run['ended']}" if run["ended"] else f", {run['holder']}"
-    return f"run {run['run']} {run['state']}{counts}, {run['began']}{ended}"
+    reason = f": {run['reason']}" if run["reason"] else ""
+    return f"run {run['run']} {run['state']}{counts}, {run['began']}{ended}{reason}"
 
 
 def _told(run: RunRow) -> dict[str, Any]:
@@ -93,6 +100,8 @@ def _told(run: RunRow) -> dict[str, Any]:
         "failed": run.failed,
         "layer": run.layer,
         "changes": summary.get("changes"),
+        "reason": summary.get("reason"),
+        "faults": summary.get("faults") or [],
     }
 
 

@@ -236,7 +236,9 @@ def test_old_layers_go_and_the_current_one_stays(tmp_path: Path) -> None:
         cut(tmp_path / "scenes", "n", ground(at), row=at, col=0, when=f"2024020{at + 1}")
         go(file)
     assert sorted(p.name for p in (tmp_path / "out" / "runs").iterdir()) == ["000003", "000004"]
-    with pytest.raises(ConfigError, match=r"run 1 has no layer; runs that have one: 3, 4"):
+    with pytest.raises(
+        ConfigError, match=r"--before 1: that run has no layer; runs that have one: 3, 4"
+    ):
         changes_between(site_of(file), out=tmp_path / "c", before=1, after=4)
 
 

@@ -23,7 +23,7 @@ function numberCard(name, value, below) {
 const latest = (key) => { const row = runs.filter((run) => known(run[key])).pop(); return row ? row[key] : null; };
 byId("figures").append(
   numberCard("Footprints", latest("footprints"), "in the current layer"),
-  numberCard("Scenes mapped", count("done"), `of ${whole(scenes.length)}`),
+  numberCard("Scenes mapped", count("done"), `of ${whole(scenes.length)}; ${squareKm(1e6 * scenes.reduce((sum, one) => sum + (one.km2 || 0), 0))} km\u00b2, each by itself`),
   numberCard("Scenes failed", count("failed"), count("failed") ? "listed below" : "none"),
   numberCard("Added", changes ? changes.added.count : null, changes ? "since the run before" : "no earlier run to compare with"),
   numberCard("Removed", changes ? changes.removed.count : null, changes ? "since the run before" : "no earlier run to compare with"),
@@ -33,11 +33,18 @@ byId("figures").append(
 const view = { x: 0, y: 0, width: map.width, height: map.height };
 const svg = draw("svg", { id: "map", class: "region-map", preserveAspectRatio: "xMidYMid meet", role: "img",
   "aria-label": `Map of ${plural(scenes.length, "scene")}` });
+const scale = { name: make("span"), bar: make("i") };
+byId("map-box").append(make("div", { class: "scale region-scale" }, scale.name, scale.bar));
 function look() {
   svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
   // Dots keep their size on the screen.
   const pixel = Math.max(view.width / (svg.clientWidth || map.width), view.height / (svg.clientHeight || map.height));
   for (const dot of svg.querySelectorAll("circle")) dot.setAttribute("r", 3.5 * pixel);
+  // A round length of at most 140 pixels.
+  const most = 140 * pixel * map.metres, power = 10 ** Math.floor(Math.log10(most));
+  const metres = Math.max(...[1, 2, 5].map((step) => step * power).filter((length) => length <= most));
+  scale.bar.style.width = `${metres / (pixel * map.metres)}px`;
+  scale.name.textContent = metres >= 1000 ? `${whole(metres / 1000)} km` : `${metres} m`;
 }
 new ResizeObserver(() => look()).observe(svg);
 function zoom(factor, x = view.x + view.width / 2, y = view.y + view.height / 2) {
@@ -72,7 +79,7 @@ for (const [kind, x, y, id, area] of map.changes) {
   groups[`is ${kind}`].append(dot);
 }
 svg.append(...Object.values(groups));
-byId("map-box").append(svg);
+byId("map-box").prepend(svg);
 look();
 
 function toggle(label, group, swatch) {
@@ -163,6 +170,8 @@ byId("history").append(
   bars("Footprints in the layer", [{ key: "footprints", kind: "done", name: "footprints" }], "At the end of each run."),
   bars("Scenes tried", [{ key: "mapped", kind: "done", name: "mapped" }, { key: "failed", kind: "failed", name: "failed" }], "Mapped, and above them failed."),
   bars("Changes", [{ key: "added", kind: "added", name: "added" }, { key: "removed", kind: "removed", name: "removed", down: true }], "Added upwards, removed downwards."));
+const shown = runs.slice(-60).reverse();
+if (shown.length < runs.length) byId("runs").append(make("p", { class: "about" }, `The last ${shown.length} of ${whole(runs.length)} runs.`));
 byId("runs").append(table("", ["run", "began", "state", "mapped", "failed", "footprints", "added", "removed", "changed"],
-  runs.slice().reverse().map((run) => [run.run, run.began, make("span", { class: "wrap short" }, run.state), ...["mapped", "failed", "footprints", "added", "removed", "changed"].map((key) => whole(run[key]))])));
+  shown.map((run) => [run.run, run.began, make("span", { class: "wrap short" }, run.state), ...["mapped", "failed", "footprints", "added", "removed", "changed"].map((key) => whole(run[key]))])));
 document.documentElement.dataset.ready = "yes";

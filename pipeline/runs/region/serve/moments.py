@@ -30,11 +30,13 @@ class Moments(BaseTrigger):  # type: ignore[misc]  # the library has no types
 def first_moment(schedule: Schedule, last: RunRow | None, now: datetime) -> datetime | None:
     """Return when a region is due that begins to be served.
 
-    At once, where its last run did not end or a moment has passed since that began.
+    At once, where its last run was stopped or a moment has passed since that began.
     """
     if last is not None:
         began = datetime.fromtimestamp(last.began_at, UTC)
         missed = next_run(schedule, min(began, now))
-        if last.state == "running" or (missed is not None and missed <= now and began <= now):
+        if last.state in ("running", "interrupted") or (
+            missed is not None and missed <= now and began <= now
+        ):
             return now
     return next_run(schedule, now)

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from types import FrameType
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -17,6 +17,7 @@ from pipeline.runs.region.clock import Clock, utc_now
 from pipeline.runs.region.ledger import NAME, open_ledger
 from pipeline.runs.region.records import RunRow
 from pipeline.runs.region.scenes import Tell
+from pipeline.runs.region.schedule import next_run
 from pipeline.runs.region.serve.children import Children
 from pipeline.runs.region.serve.http import HOST, serving_page
 from pipeline.runs.region.serve.moments import Moments, first_moment
@@ -25,6 +26,7 @@ from pipeline.runs.region.serve.served import Served
 from pipeline.runs.region.site import open_site
 
 _STOP_WITHIN_S = 30.0  # systemd kills after 90
+_HEARTBEAT_S = 30.0
 
 
 def serve(
@@ -59,7 +61,8 @@ def serve(
     ):
         tell(f"status at http://{HOST}:{taken}/")
         scheduler.start()
-        stop.wait()
+        while not stop.wait(_HEARTBEAT_S):
+            keep_time(scheduler, now=clock())
         tell("stopping; what is under way goes on at the next start")
         scheduler.shutdown(wait=False)
         children.stop(within_s=_STOP_WITHIN_S)
@@ -79,6 +82,19 @@ def stopping() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def keep_time(scheduler: BackgroundScheduler, *, now: datetime) -> None:
+    """Bring the scheduler back to a clock that was set, or a machine that slept.
+
+    It waits by a clock that stands still in sleep, so that it is woken; and where the clock
+    was set back, it would wait for moments that lie too far ahead.
+    """
+    for job in scheduler.get_jobs():
+        coming = next_run(job.trigger.schedule, now)
+        if coming is not None and job.next_run_time is not None and coming < job.next_run_time:
+            job.modify(next_run_time=coming)
+    scheduler.wakeup()
 
 
 def _scheduler(at_once: int) -> BackgroundScheduler:

@@ -39,7 +39,7 @@ def served(places: Sequence[Path]) -> tuple[Served, ...]:
         ConfigError: No region with a schedule is among them.
     """
     files = sorted({file.resolve() for place in places for file in _files(place)})
-    found = tuple(_one(file) for file in files)
+    found = _told_apart([_one(file) for file in files])
     if not any(one.schedule for one in found):
         shown = ", ".join(str(place) for place in places)
         faults = "".join(f"; {one.fault}" for one in found if one.fault)
@@ -48,6 +48,24 @@ def served(places: Sequence[Path]) -> tuple[Served, ...]:
             f"add for example schedule: {{cron: '30 2 * * 1', timezone: UTC}}{faults}"
         )
     return found
+
+
+def _told_apart(found: Sequence[Served]) -> tuple[Served, ...]:
+    """Return the regions; of several of one name none is served, as all would share a ledger."""
+    shown: dict[str, list[Path]] = {}
+    for one in found:
+        shown.setdefault(one.name, []).append(one.file)
+    return tuple(
+        Served(
+            file=one.file,
+            name=one.name,
+            fault=f"name: {one.name} is also the name of "
+            f"{', '.join(str(file) for file in shown[one.name] if file != one.file)}; rename one",
+        )
+        if len(shown[one.name]) > 1 and one.fault is None
+        else one
+        for one in found
+    )
 
 
 def _files(place: Path) -> Iterable[Path]:

@@ -41,15 +41,26 @@ def list_api(source: Api, *, wanted: Wanted, area: BaseGeometry | None) -> Listi
     if len(items) > source.limit:
         fault = f"{redacted(source.url)}: more than {source.limit} items; narrow it, or raise limit"
         return Listing(source=wanted.source, faults=(fault,), complete=False)
+    broken: set[str] = set()
+    complete = True
     for item in items:
         try:
             found = wanted.candidate(item, _base(item, source.url))
         except SceneError as error:
             faults.append(str(error))
+            known = wanted.name(item)
+            broken |= {known} if known else set()
+            complete = complete and known is not None
             continue
         if found is not None:
             candidates.append(found)
-    return Listing(source=wanted.source, candidates=tuple(candidates), faults=tuple(faults))
+    return Listing(
+        source=wanted.source,
+        candidates=tuple(candidates),
+        faults=tuple(faults),
+        broken=frozenset(broken),
+        complete=complete,
+    )
 
 
 def _search(source: Api, area: BaseGeometry | None) -> list[Any]:

@@ -33,5 +33,7 @@ class Listing:
     """Its scenes."""
     faults: tuple[str, ...] = ()
     """What is wrong with single entries; the others are listed."""
+    broken: frozenset[str] = frozenset()
+    """Scenes that are listed, but whose entries are broken now: these have not left."""
     complete: bool = True
     """Whether a scene that is not listed has left; False: the source could not be read."""

@@ -39,22 +39,28 @@ def list_catalog(source: Catalog, *, root: Path, area: BaseGeometry | None) -> L
     wanted = Wanted(source=name, chosen=source, area=area, root=root)
     candidates: list[Candidate] = []
     faults: list[str] = []
+    broken: set[str] = set()
     complete = True
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for base, item in _walk(start, pool):
             try:
                 if isinstance(item, SceneError):
-                    # What is behind a link that does not answer has not left.
-                    complete = False
-                    raise item
+                    raise item  # what is behind a link that does not answer has not left
                 found = wanted.candidate(item, base)
             except SceneError as error:
                 faults.append(str(error))
+                known = wanted.name(item)
+                broken |= {known} if known else set()
+                complete = complete and known is not None
                 continue
             if found is not None:
                 candidates.append(found)
     return Listing(
-        source=name, candidates=tuple(candidates), faults=tuple(faults), complete=complete
+        source=name,
+        candidates=tuple(candidates),
+        faults=tuple(faults),
+        broken=frozenset(broken),
+        complete=complete,
     )
 
 
@@ -69,22 +75,40 @@ def _walk(start: str, pool: ThreadPoolExecutor) -> Iterator[Entry]:
             yield base, found
             continue
         if found.get("type") == "FeatureCollection":
-            yield from ((base, item) for item in found.get("features") or [])
+            features = _list(found, "features")
+            yield from ((base, item) for item in features or ())
+            if features is None:
+                yield base, _no_catalogue(base)
             continue
         items: list[str] = []
-        for link in found.get("links") or []:
-            rel = link.get("rel") if isinstance(link, dict) else None
-            if rel not in ("item", "child"):
-                continue
-            try:
-                place = _followed(str(link.get("href", "")), base)
-            except SceneError as error:
-                yield base, error
-                continue
-            if place not in seen and len(seen) < _MOST:
+        for rel, place in _links(found, base):
+            if isinstance(place, SceneError):
+                yield base, place
+            elif place not in seen and len(seen) < _MOST:
                 seen.add(place)
                 (items if rel == "item" else waiting).append(place)
         yield from (pool.map if is_remote(base) else map)(_read, items)
+
+
+def _links(found: dict[str, Any], base: str) -> Iterator[tuple[str, str | SceneError]]:
+    """Yield what each link to an item or child is, and where it leads or why it is broken."""
+    links = _list(found, "links")
+    if links is None:
+        yield "item", _no_catalogue(base)
+    for link in links or []:
+        rel = link.get("rel") if isinstance(link, dict) else None
+        if rel in ("item", "child"):
+            try:
+                yield rel, _followed(str(link.get("href", "")), base)
+            except (SceneError, ValueError) as error:  # ValueError: of urllib, an odd host
+                told = error if isinstance(error, SceneError) else _no_catalogue(base)
+                yield rel, told
+
+
+def _list(found: dict[str, Any], name: str) -> list[Any] | None:
+    """Return a list of a catalogue, empty where it is left out; None where it is none."""
+    value = found.get(name) or []
+    return value if isinstance(value, list) else None
 
 
 def _followed(href: str, base: str) -> str:

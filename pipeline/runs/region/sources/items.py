@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from pipeline.errors import SceneError
 from pipeline.runs.region.sources.candidate import Candidate
 from pipeline.runs.region.sources.files import local_token
 from pipeline.scenes.location import is_remote
+from pipeline.scenes.names import redacted
 from pipeline.scenes.stac import scene_of_item
 
 
@@ -41,8 +43,9 @@ class Wanted:
         try:
             if not self._meets(item):
                 return None
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise SceneError(base, f"its item is broken ({error})", "mend the item") from error
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            shown = redacted(base)
+            raise SceneError(shown, f"its item is broken ({error})", "mend the item") from error
         ref = scene_of_item(item, base=base, asset=self.chosen.asset)
         facts = item.get("properties") or {}
         angle = facts.get("view:off_nadir")
@@ -54,14 +57,21 @@ class Wanted:
             if not Path(ref.href).is_relative_to(self.root.resolve()):
                 raise SceneError(base, f"its scene lies outside {self.root}", "give another --root")
             token = local_token(ref)
-        collection = item.get("collection") or ""
         return Candidate(
-            scene=f"{self.source}: {collection}/{item['id']}",
+            scene=str(self.name(item)),
             source=self.source,
             ref=ref,
             token=token,
-            off_nadir=float(angle) if isinstance(angle, int | float) else None,
+            off_nadir=float(angle)
+            if isinstance(angle, int | float) and math.isfinite(angle)
+            else None,
         )
+
+    def name(self, item: Any) -> str | None:
+        """Return the name of an item's scene in the region; None where it has none."""
+        if not isinstance(item, Mapping) or not isinstance(item.get("id"), str):
+            return None
+        return f"{self.source}: {item.get('collection') or ''}/{item['id']}"
 
     def _meets(self, item: Mapping[str, Any]) -> bool:
         facts = item.get("properties") or {}

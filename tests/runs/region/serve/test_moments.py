@@ -64,6 +64,8 @@ def _run(state: str, began: datetime) -> RunRow:
         (_run("done", NOW - timedelta(days=2)), True),
         (_run("stopped", NOW - timedelta(days=2)), True),
         (_run("running", NOW - timedelta(minutes=1)), True),
+        (_run("interrupted", NOW - timedelta(minutes=1)), True),
+        (_run("failed", NOW - timedelta(minutes=1)), False),
         # The clock was set back: what began "tomorrow" missed nothing.
         (_run("done", NOW + timedelta(days=1)), False),
     ],

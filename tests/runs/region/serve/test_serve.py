@@ -11,17 +11,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 
+from pipeline.config.region import Schedule
 from pipeline.errors import ConfigError
 from pipeline.runs.region.ledger import open_ledger
 from pipeline.runs.region.serve.children import Children, Outcome
 from pipeline.runs.region.serve.http import serving_page
+from pipeline.runs.region.serve.moments import Moments
 from pipeline.runs.region.serve.page import page, standing
+from pipeline.runs.region.serve.serve import keep_time
 from pipeline.runs.region.serve.served import served
 from tests.runs.region.places import Clock, town
 
@@ -115,6 +119,37 @@ def test_folders_are_searched_and_the_example_is_left_out(tmp_path: Path) -> Non
     assert [one.fault is None for one in found] == [True, True, False]
     # By itself the example is served as any other.
     assert len(served([tmp_path / "example.yaml"])) == 1
+
+
+def test_regions_of_one_name_are_not_served(tmp_path: Path) -> None:
+    for name in "ab":
+        town(tmp_path / name, scenes=1, text=HOURLY)
+    other = town(tmp_path / "c", scenes=1, text=HOURLY)
+    other.write_text(other.read_text().replace("name: town", "name: village"))
+    found = served([tmp_path])
+    assert [one.fault is None for one in found] == [False, False, True]
+    assert f"name: town is also the name of {tmp_path}/b/region.yaml; rename one" in str(
+        found[0].fault
+    )
+
+
+def test_a_clock_that_was_set_back_brings_moments_back() -> None:
+    now = datetime(2024, 5, 6, 12, 30, tzinfo=UTC)
+    scheduler = BackgroundScheduler(timezone=UTC)
+    schedule = Schedule(cron="0 * * * *")
+    scheduler.add_job(print, trigger=Moments(schedule), next_run_time=now + timedelta(minutes=30))
+    scheduler.start(paused=True)
+    try:
+        (job,) = scheduler.get_jobs()
+        keep_time(scheduler, now=now + timedelta(minutes=5))
+        assert job.next_run_time == now + timedelta(minutes=30)
+        keep_time(scheduler, now=now - timedelta(days=1))
+        assert scheduler.get_jobs()[0].next_run_time == now - timedelta(days=1, minutes=-30)
+        # What is due stays due, however late it is.
+        keep_time(scheduler, now=now + timedelta(days=3))
+        assert scheduler.get_jobs()[0].next_run_time == now - timedelta(days=1, minutes=-30)
+    finally:
+        scheduler.shutdown(wait=False)
 
 
 def test_nothing_to_serve_is_refused(tmp_path: Path) -> None:
