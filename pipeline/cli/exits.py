@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -13,15 +16,43 @@ from pipeline.errors import ConfigError, LockedError, PipelineError, SceneError
 
 @contextmanager
 def failing() -> Iterator[None]:
-    """Turn what Overtile raises on purpose into a line for people and an exit code."""
+    """Turn what Overtile raises on purpose into a line for people and an exit code.
+
+    SIGINT and SIGTERM stop it in words; the second of either ends it at once.
+    """
+    with _stopping() as came:
+        try:
+            yield
+        except PipelineError as error:
+            report(f"error: {error}")
+            raise typer.Exit(exit_code(error)) from error
+        except KeyboardInterrupt as error:
+            report("stopped; run the same command again to go on where it stopped")
+            raise typer.Exit(128 + (came[0] if came else signal.SIGINT)) from error
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """Raise KeyboardInterrupt at the first SIGINT or SIGTERM, and lend which it was."""
+    came: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        for either in before:
+            signal.signal(either, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # What a shell's background and nohup ignore stays ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, stop)
     try:
-        yield
-    except PipelineError as error:
-        report(f"error: {error}")
-        raise typer.Exit(exit_code(error)) from error
-    except KeyboardInterrupt as error:
-        report("stopped; run the same command again to go on where it stopped")
-        raise typer.Exit(130) from error
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def report(line: str) -> None:

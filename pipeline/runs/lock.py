@@ -26,7 +26,11 @@ def holding(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / NAME).open("a+")
+        # A link there would have another file emptied.
+        handle = os.fdopen(
+            os.open(folder / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666),
+            "a+",
+        )
     except OSError as error:
         raise ConfigError(
             f"--out {folder}: cannot be written to ({error.strerror}); choose another folder"

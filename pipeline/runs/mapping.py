@@ -21,7 +21,7 @@ from pipeline.runs.lock import holding
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.planning import Planned, plan_scene
 from pipeline.runs.progress import Progress
-from pipeline.runs.publish import manifest_of, publish, standing
+from pipeline.runs.publish import manifest_of, publish, refuse_links, standing
 from pipeline.runs.request import MapRequest
 from pipeline.runs.sweep import Sweep
 from pipeline.runs.tile import TileRecord, map_tile, predict_tile
@@ -105,7 +105,8 @@ def map_scene(
         ModelError: The model cannot be used.
         ExportError: The disk is full or the folder is read-only.
     """
-    target = request.out / name
+    target, work = request.out / name, request.out / WORK
+    refuse_links(target, work, work / name, work / name / "tiles", work / name / "final")
     try:
         planned = plan_scene(request, crew.task, ref, name)
         refuse_another(target, planned)

@@ -31,6 +31,9 @@ from pipeline.runs.measures import areas_m2, perimeters_m
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.shaping import Shaping
 
+PORTION = 20_000
+"""Polygons that are shaped and measured at a time."""
+
 
 class Polygons:
     """Takes what tiles traced, in the order of the grid; keeps finished polygons on disk."""
@@ -88,7 +91,13 @@ class Polygons:
         self._keep(self._shaping.finish())
 
     def _shape(self, core: Window, fragments: Fragments) -> None:
-        self._shaping.add(fragments)
+        # Noise has a polygon every eight pixels: as arrays they are small, as objects not.
+        for start in range(0, len(fragments), PORTION):
+            portion = np.arange(start, min(start + PORTION, len(fragments)))
+            self._shaping.add(fragments.take(portion))
+            if self._plan.outline.gap == 0:
+                nobody = np.empty((0, 4), np.int64)
+                self._keep(self._shaping.advance(front=core.row, unmerged=nobody))
         if core.right == self._plan.info.width:
             boxes = self._merger.boxes()
             self._keep(self._shaping.advance(front=core.bottom, unmerged=boxes))

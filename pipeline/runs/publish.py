@@ -9,11 +9,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import ConfigError
 from pipeline.outputs.assets import KINDS
 from pipeline.outputs.atomic import write_faults
 
 MANIFEST = "run.json"
 ITEM = "item.json"
+
+
+def refuse_links(*paths: Path) -> None:
+    """Refuse to write where links lead: others may have put them there.
+
+    Raises:
+        ConfigError: One of the paths is a link.
+    """
+    for path in paths:
+        if path.is_symlink():
+            raise ConfigError(
+                f"{path} is a link to {path.readlink()}; outputs are not written through links: "
+                "remove it, or choose another --out"
+            )
 
 
 def publish(final: Path, target: Path, log: list[dict[str, Any]]) -> None:

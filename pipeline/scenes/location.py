@@ -14,6 +14,7 @@ from pipeline.errors import SceneError
 from pipeline.scenes import gdal
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.names import redacted
+from pipeline.scenes.redirects import check_redirects
 
 _REMOTE = {
     "http": "/vsicurl/http://",
@@ -91,11 +92,13 @@ def open_bytes(href: str) -> Bytes:
     """Open a local or remote file.
 
     Raises:
-        SceneError: It cannot be read.
+        SceneError: It cannot be read, or its server sends on to a private host.
     """
     install_guard()
     path = gdal_path(href)
     if is_remote(href):
+        if href[:4].lower() == "http":
+            check_redirects(href)
         try:
             remote = gdal.GdalFile(path)
         except gdal.GdalFileError as error:

@@ -7,10 +7,8 @@ XML), nor a path outside the folder of the item.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from pipeline.errors import SceneError
 from pipeline.scenes.location import is_remote, open_bytes
 from pipeline.scenes.names import redacted
+from pipeline.scenes.redirects import is_public
 from pipeline.scenes.scene import SceneRef
 
 MAX_ITEM_BYTES = 64 * 2**20
@@ -156,7 +155,7 @@ def allowed_href(href: str, *, base: str) -> str:
             return href
         if scheme.lower() not in _SCHEMES:
             raise _refused(shown, href, f"uses {scheme}://, allowed are {sorted(_SCHEMES)}")
-        if scheme.lower() == "https" and not _is_public(host):
+        if scheme.lower() == "https" and not is_public(host):
             raise _refused(shown, href, f"leads to the private host '{host}'")
         return href
     folder = Path(os.path.realpath(base)).parent
@@ -170,12 +169,3 @@ def _refused(shown: str, href: str, why: str) -> SceneError:
     return SceneError(
         shown, f"the item's href '{redacted(href)[:120]}' {why}", "name the scene itself"
     )
-
-
-def _is_public(host: str) -> bool:
-    """Return whether no address of a host is private; one that cannot be resolved may pass."""
-    try:
-        found = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
-    except (OSError, UnicodeError):
-        return True
-    return all(ipaddress.ip_address(str(entry[4][0])).is_global for entry in found)

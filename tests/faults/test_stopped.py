@@ -19,16 +19,22 @@ pytestmark = pytest.mark.slow
 KILLS = 12
 
 
-@pytest.mark.parametrize("executor", ["serial", "local"])
+@pytest.mark.parametrize(
+    ("executor", "number"), [("serial", signal.SIGINT), ("local", signal.SIGTERM)]
+)
 def test_an_interrupted_run_says_how_to_go_on(
-    tmp_path: Path, scene: Path, undisturbed: dict[str, bytes], executor: str
+    tmp_path: Path,
+    scene: Path,
+    undisturbed: dict[str, bytes],
+    executor: str,
+    number: signal.Signals,
 ) -> None:
     out = tmp_path / "out"
     command = started(tmp_path, scene, out, "--executor", executor)
     assert command.wait_until(lambda: tiles(out) >= 6)
-    command.send(signal.SIGINT)
+    command.send(number)
     ended = command.wait()
-    assert ended.code == 130, ended.said
+    assert ended.code == 128 + number, ended.said
     assert "stopped; run the same command again to go on where it stopped" in ended.said
     assert "Traceback" not in ended.said
     assert ended.stdout == ""
@@ -40,6 +46,24 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert contents(out / "s") == undisturbed
     log = (out / "s" / "log.jsonl").read_text("utf-8")
     assert log.count('"reused": true') == there
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_twice_it_ends_at_once_and_goes_on_later(
+    tmp_path: Path, scene: Path, undisturbed: dict[str, bytes], second: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    command = started(tmp_path, scene, out, "--executor", "local")
+    assert command.wait_until(lambda: tiles(out) >= 6)
+    command.send(signal.SIGINT)
+    command.send(second)
+    ended = command.wait(timeout_s=60)
+    # The first may have ended it before the second came.
+    assert ended.code in {130, -second}, ended.said
+    assert "Traceback" not in ended.said
+    assert not (out / "s").exists()
+    assert overtile(tmp_path, *map_arguments(scene, out)).code == 0
+    check_whole(out, undisturbed)
 
 
 def test_killed_at_any_instant_nothing_is_lost(

@@ -56,3 +56,13 @@ def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="choose another folder"), holding(tmp_path / "file"):
         pass
+
+
+def test_a_lock_that_is_a_link_empties_no_other_file(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("kept")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NAME).symlink_to(theirs)
+    with pytest.raises(ConfigError, match="choose another folder"), holding(tmp_path / "out"):
+        pass
+    assert theirs.read_text() == "kept"

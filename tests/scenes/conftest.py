@@ -67,6 +67,8 @@ class Site:
     """Content by path."""
     status: dict[str, int] = field(default_factory=dict)
     """Answer these paths with this status."""
+    sent_on: dict[str, str] = field(default_factory=dict)
+    """Send on from these paths to that URL."""
     stall_after: int | None = None
     """Send this many bytes of every body, then nothing for a while."""
     asked: list[str] = field(default_factory=list)
@@ -109,13 +111,15 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
             site.asked.append(f"{self.command} {self.path} {wanted}")
             content = site.files.get(path)
             status = site.status.get(path, 404 if content is None else 200)
+            status = 302 if path in site.sent_on else status
             span = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
             start, stop = 0, len(content or b"")
             if span:
                 start, stop = int(span[1]), min(int(span[2] or stop) + 1, stop)
                 status = 206 if status == 200 else status
-            if content is None or status >= 400 or start >= len(content):
-                self.send_response(status if status >= 400 else 416)
+            if content is None or status >= 300 or start >= len(content):
+                self.send_response(status if status >= 300 else 416)
+                self.send_header("Location", site.sent_on.get(path, ""))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,6 +62,30 @@ def test_what_is_shown_holds_no_secret(site: Site, content: bytes) -> None:
     with pytest.raises(SceneError) as caught:
         open_scene(remote(site, "/a/none.tif?sig=SECRET"))
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("leads", "told"),
+    [
+        ("http://169.254.169.254/latest/meta-data", "to the private host '169.254.169.254'"),
+        ("http://127.0.0.2:1/a.tif", "to the private host '127.0.0.2'"),
+        ("http://[::1]/a.tif", "to the private host '::1'"),
+        ("file:///etc/passwd", "to file://, which is not followed"),
+        ("/a/scene.tif", "more than 10 times"),
+    ],
+)
+def test_a_server_that_sends_on_to_a_private_host_is_not_followed(
+    site: Site, leads: str, told: str
+) -> None:
+    site.sent_on["/a/scene.tif"] = leads
+    with pytest.raises(SceneError, match=f"its server sends on {re.escape(told)}"):
+        open_scene(remote(site))
+
+
+def test_a_server_may_send_on_to_another_of_its_own_files(site: Site, content: bytes) -> None:
+    site.sent_on["/a/scene.tif"] = "/b/scene.tif"
+    site.files["/b/scene.tif"] = content
+    assert open_scene(remote(site)).info.height == 1024
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])

@@ -1,0 +1,77 @@
+"""Where a URL leads in the end: a server may send a reader on to whom only this machine reaches.
+
+GDAL follows redirects by itself, to any host. So each hop is asked for once before, and one
+that leads to another, private host is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from contextlib import suppress
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urljoin, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from pipeline.errors import SceneError
+from pipeline.scenes.names import redacted
+
+MOST = 10
+TIMEOUT_S = 10
+_SENT_ON = frozenset({301, 302, 303, 307, 308})
+
+
+class _Stay(HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow nothing: a redirect comes back as an error."""
+
+
+def check_redirects(href: str) -> None:
+    """Prove that an http or https URL does not lead to another, private host.
+
+    What does not answer is no fault here: whoever reads it tells why.
+
+    Raises:
+        SceneError: It does, or leads on and on.
+    """
+    asked = urlsplit(href).hostname
+    place = href
+    for _ in range(MOST):
+        following = _following(place)
+        if following is None:
+            return
+        place = urljoin(place, following)
+        parts = urlsplit(place)
+        if parts.scheme not in ("http", "https"):
+            raise _refused(href, f"to {parts.scheme}://, which is not followed")
+        if parts.hostname != asked and not is_public(parts.hostname or ""):
+            raise _refused(href, f"to the private host '{parts.hostname}'")
+    raise _refused(href, f"more than {MOST} times")
+
+
+def is_public(host: str) -> bool:
+    """Return whether no address of a host is private; one that cannot be resolved may pass."""
+    try:
+        found = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError):
+        return True
+    return all(ipaddress.ip_address(str(entry[4][0])).is_global for entry in found)
+
+
+def _following(place: str) -> str | None:
+    """Return where a server sends on to, None if it does not."""
+    request = Request(place, headers={"Range": "bytes=0-0", "User-Agent": "overtile"})
+    with suppress(OSError, HTTPException, ValueError):
+        try:
+            build_opener(_Stay).open(request, timeout=TIMEOUT_S).close()
+        except HTTPError as answer:
+            with answer:
+                if answer.code in _SENT_ON:
+                    return answer.headers.get("Location")
+    return None
+
+
+def _refused(href: str, why: str) -> SceneError:
+    return SceneError(redacted(href), f"its server sends on {why}", "name the place itself")
