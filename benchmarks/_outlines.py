@@ -62,18 +62,20 @@ def made(*, seed: int, size: int, pixel_m: float) -> Outlines:
     return Outlines(outlines=outlines, truth=np.array(found.polygons, object), pixel_m=pixel_m)
 
 
-def mapped(scene: Path, *, crop: int, folder: Path) -> Outlines:
-    """Return what `map` finds along the pixels, and the truth beside the scene.
+def mapped(scene: Path, *, crop: int, folder: Path, outline: str = "pixels") -> Outlines:
+    """Return what `map` finds, along the pixels if nothing is said, and the truth beside it.
 
     Args:
         scene: A GeoTIFF; ``NAME.geojson`` beside it, ``_z19`` and the like left out.
         crop: Edge of its middle, in pixels; the rest is left alone.
         folder: For what is written meanwhile.
+        outline: ``pixels`` or ``subpixel``.
     """
     part = cropped(scene, crop=crop, folder=folder)
-    task = folder / "pixels.yaml"
-    task.write_text("name: pixels\nmodel: buildings\nmin_area_m2: 4\n", "utf-8")
-    out = folder / "out"
+    task = folder / f"{outline}.yaml"
+    stated = f"name: {outline}\nmodel: buildings\nmin_area_m2: 4\nshape: {{outline: {outline}}}\n"
+    task.write_text(stated, "utf-8")
+    out = folder / f"out-{outline}"
     request = MapRequest(scenes=(str(part),), out=out, task=str(task), executor="serial")
     map_scenes(request, tell=lambda _: None)
     frame = geopandas.read_parquet(out / part.stem / "polygons.parquet")
@@ -89,11 +91,11 @@ def mapped(scene: Path, *, crop: int, folder: Path) -> Outlines:
     shapes = onto(truth.geometry.to_numpy())
     shapes = shapes[shapely.is_valid(shapes) & shapely.within(shapes, frame_of)]
     info = open_scene(find_scenes((str(part),), {}).refs[0]).info
-    outline = outline_of(load_task("buildings").shape, info)
+    usual = outline_of(load_task("buildings").shape, info)
     return Outlines(
         outlines=onto(frame.geometry.to_numpy()),
         truth=shapes,
-        pixel_m=math.sqrt(math.prod(outline.pixel)),
+        pixel_m=math.sqrt(math.prod(usual.pixel)),
     )
 
 

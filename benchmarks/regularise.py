@@ -88,6 +88,18 @@ def figures(polygons: Polygons, outlines: Polygons, truth: Polygons) -> dict[str
     }
 
 
+def smooth(polygons: Polygons, truth: Polygons) -> dict[str, float]:
+    """Return what is said of outlines that `map` drew between the pixels."""
+    best = matched(polygons, truth)
+    return {
+        "truth_iou": float(iou(polygons[best >= 0], truth[best[best >= 0]]).mean()),
+        "vertices": float(shapely.get_num_coordinates(polygons).mean() - 1),
+        "right_angles": right_angles(polygons),
+        "overlap_px": overlaps(polygons),
+        "invalid": int((~shapely.is_valid(polygons)).sum()),
+    }
+
+
 def by_buildingregulariser(outlines: Polygons, *, tolerance: float) -> Polygons:
     """Return what buildingregulariser makes of the outlines, in one process.
 
@@ -169,14 +181,17 @@ def main() -> None:
     for scene in chosen.scenes:
         with tempfile.TemporaryDirectory() as folder:
             found = mapped(scene, crop=chosen.crop, folder=Path(folder))
-        rows += compared(scene.stem, found)
+            between = mapped(scene, crop=chosen.crop, folder=Path(folder), outline="subpixel")
+        told = {"scene": scene.stem, "way": "subpixel", "n": len(between.outlines)}
+        rows += [*compared(scene.stem, found), told | smooth(between.outlines, found.truth)]
     for seed in range(0 if chosen.scenes else chosen.seeds):
         rows += compared(f"made {seed}", made(seed=seed, size=1024, pixel_m=0.3))
     ways = list(dict.fromkeys(row["way"] for row in rows))
     keys = ["cpu_s", "truth_iou", "own_iou", "vertices", "right_angles", "overlap_px", "invalid"]
     for way in ways if len(rows) > len(ways) else []:
         same = [row for row in rows if row["way"] == way]
-        rows.append({"scene": "mean", "way": way} | {k: fmean(r[k] for r in same) for k in keys})
+        means = {key: fmean(row[key] for row in same) for key in keys if key in same[0]}
+        rows.append({"scene": "mean", "way": way} | means)
     tell("regularise", rows)
 
 
