@@ -198,7 +198,8 @@ def _strip(
     turn = np.array([[cos, -sin], [sin, cos]])
 
     def turned(geometry: BaseGeometry) -> Float64:
-        return (shapely.get_coordinates(geometry) * scale) @ turn
+        points: Float64 = (shapely.get_coordinates(geometry) * scale) @ turn
+        return points
 
     def box(low: Float64, high: Float64) -> shapely.Polygon:
         corners = shapely.get_coordinates(shapely.box(*low, *high)) @ turn.T
