@@ -22,7 +22,7 @@ from pipeline.runs.evaluate_pixels import PixelCounts, count_pixels
 from pipeline.runs.evaluate_report import write_report
 from pipeline.runs.evaluate_result import Evaluation
 from pipeline.runs.evaluate_scene import Compared, compare
-from pipeline.runs.evaluate_thresholds import threshold_tables
+from pipeline.runs.evaluate_thresholds import sample, threshold_tables
 from pipeline.runs.truth import Objects, read_objects
 
 SCHEMA = "overtile/report/1"
@@ -121,7 +121,7 @@ def score(
     matched = match(compared, counts, iou=options.iou)
     drawn = draw(compared, matched, counts) if options.intervals else None
     report = _report(compared, matched, counts, drawn)
-    report.update(threshold_tables(matched, counts, wanted=options.precision))
+    report.update(threshold_tables(sample(matched, counts), wanted=options.precision))
     return Evaluation(report=report, compared=compared, matched=matched, counts=counts, draws=drawn)
 
 

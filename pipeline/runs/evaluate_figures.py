@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.core.scores import ratios
 from pipeline.core.scores.bootstrap import Interval
-from pipeline.core.scores.groups import GroupScores
+from pipeline.core.scores.groups import GroupScores, group_of
 from pipeline.core.scores.matching import Matching
 from pipeline.core.scores.pixels import PixelScores
 
 Table = dict[str, Any]
 """An object of the report."""
+COUNTS = ("truths", "found", "predictions", "right")
+"""What is counted of a group of objects."""
 
 
 def number(value: float | None) -> float | None:
@@ -54,6 +56,14 @@ def group_row(name: str, scores: GroupScores) -> Table:
     row = _rounded(asdict(scores))
     reasons = ["no truth"] * (not scores.truths) + ["no predictions"] * (not scores.predictions)
     return {"name": name, **row, "reason": " and ".join(reasons) or None}
+
+
+def summed_row(rows: Sequence[Mapping[str, int]]) -> Table:
+    """Return the counts of a group in several scenes, and the ratios of their sums."""
+    sums = {name: sum(row[name] for row in rows) for name in COUNTS}
+    row = group_row("", group_of(**sums))
+    row.pop("name")
+    return row
 
 
 def pixel_row(name: str, scores: PixelScores) -> Table:

@@ -36,6 +36,8 @@ class Predicted:
     """Raster of quantised probabilities."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """The run's own account of itself; empty for other tools."""
+    twin: str | None = None
+    """Fingerprint of the scene, where another prediction of it tells."""
 
     @property
     def image(self) -> str | None:
@@ -48,7 +50,7 @@ class Predicted:
     def fingerprint(self) -> str:
         """What tells the scene from others: its content's digest, else its name."""
         scene = self.manifest.get("scene")
-        found = scene.get("fingerprint") if isinstance(scene, Mapping) else None
+        found = scene.get("fingerprint") if isinstance(scene, Mapping) else self.twin
         return found if isinstance(found, str) else self.name
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int8, Int64
 
 from pipeline.core.scores.bootstrap import (
     FEWEST_BLOCKS,
@@ -15,8 +16,8 @@ from pipeline.core.scores.bootstrap import (
     share,
     totals,
 )
-from pipeline.core.scores.coco import average_precision
-from pipeline.core.scores.matching import ranked
+from pipeline.core.scores.coco import THRESHOLDS, average_precision
+from pipeline.core.scores.matching import match_pairs, ranked
 from pipeline.runs.evaluate_objects import Matched
 from pipeline.runs.evaluate_pixels import PixelCounts
 from pipeline.runs.evaluate_scene import Compared
@@ -37,6 +38,33 @@ FIGURES = (
     "pixel_iou",
 )
 """Figures that are ratios of what blocks hold."""
+RANKED = ("ap50", "ap")
+"""Figures that ask for an order of the predictions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """What average precision is computed of, block by block."""
+
+    confidence: Float64[np.ndarray, " predictions"]
+    """Who comes first."""
+    block: Int64[np.ndarray, " predictions"]
+    """Where each prediction, or the truth that it found, lies."""
+    state: Int8[np.ndarray, "thresholds predictions"]
+    """At each of COCO's IoU thresholds: 1 right, 0 wrong, -1 does not count."""
+    truths: Float64[np.ndarray, " blocks"]
+    """Truths that count in each block."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Ranks]) -> Ranks:
+        """Return several scenes' blocks, one scene's after the other's."""
+        first = np.cumsum([0, *(len(one.truths) for one in parts)])
+        return cls(
+            confidence=np.concatenate([one.confidence for one in parts]),
+            block=np.concatenate([one.block + at for one, at in zip(parts, first, strict=False)]),
+            state=np.concatenate([one.state for one in parts], axis=1),
+            truths=np.concatenate([one.truths for one in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +79,8 @@ class Draws:
     """Why there are none."""
     rows: Float64[np.ndarray, "blocks kinds"]
     """What each block holds: truths, found, predictions, right, their IoU; pixel tp, fp, fn."""
+    ranks: Ranks | None
+    """The order of the predictions; None where they carry no confidence."""
 
     def interval(self, name: str) -> Interval | None:
         """Return the 95 percent interval of a figure, None where there is none."""
@@ -64,26 +94,28 @@ def draw(compared: Compared, matched: Matched, counts: PixelCounts) -> Draws:
     the number of blocks, so two predictions of one scene meet the same ground.
     """
     rows = _block_rows(compared, matched, counts)
-    found = draw_rows(rows)
-    if found.reason is None and matched.confidence is not None:
-        drawn = draws(len(rows), rounds=AP_ROUNDS)
-        found.values["ap50"] = _drawn_ap(compared, matched, counts, drawn)
-    return found
+    return draw_rows(rows, _ranks(compared, matched, counts))
 
 
-def draw_rows(rows: Float64[np.ndarray, "blocks kinds"]) -> Draws:
+def draw_rows(rows: Float64[np.ndarray, "blocks kinds"], ranks: Ranks | None) -> Draws:
     """Return headline figures over blocks, of one scene or of several, drawn again and again."""
     busy = int((np.delete(rows, 4, axis=1).sum(axis=1) > 0).sum())
     if busy < FEWEST_BLOCKS:
         reason = f"only {busy} of {len(rows)} blocks hold anything; {FEWEST_BLOCKS} are needed"
-        return Draws(blocks=busy, values={}, reason=reason, rows=rows)
-    drawn = draws(len(rows), rounds=ROUNDS)
-    return Draws(blocks=busy, values=_ratios(totals(rows, drawn)), reason=None, rows=rows)
+        return Draws(blocks=busy, values={}, reason=reason, rows=rows, ranks=ranks)
+    values = _ratios(totals(rows, draws(len(rows), rounds=ROUNDS)))
+    if ranks is not None:
+        values |= _drawn_ap(ranks, draws(len(rows), rounds=AP_ROUNDS))
+    return Draws(blocks=busy, values=values, reason=None, rows=rows, ranks=ranks)
 
 
-def plain(rows: Float64[np.ndarray, "blocks kinds"]) -> dict[str, float | None]:
+def plain(
+    rows: Float64[np.ndarray, "blocks kinds"], ranks: Ranks | None
+) -> dict[str, float | None]:
     """Return the figures of blocks counted once each; None where one does not exist."""
     values = _ratios(rows.sum(axis=0, keepdims=True))
+    if ranks is not None:
+        values |= _drawn_ap(ranks, np.ones((1, len(rows))))
     return {name: float(one[0]) if np.isfinite(one[0]) else None for name, one in values.items()}
 
 
@@ -134,18 +166,34 @@ def _places(
     return mine, truth
 
 
-def _drawn_ap(
-    compared: Compared,
-    matched: Matched,
-    counts: PixelCounts,
-    drawn: Float64[np.ndarray, "rounds blocks"],
-) -> Float64[np.ndarray, " rounds"]:
+def _ranks(compared: Compared, matched: Matched, counts: PixelCounts) -> Ranks | None:
+    if matched.confidence is None:
+        return None
+    state = np.zeros((len(THRESHOLDS), len(compared.mine)), np.int8)
+    for row, threshold in enumerate(THRESHOLDS):
+        found = match_pairs(
+            matched.pairs, confidence=matched.confidence, iou=threshold, ignored=matched.ignored
+        )
+        state[row] = np.where(found.counts_prediction, found.truth_of >= 0, -1)
     mine, truth = _places(compared, matched, counts)
-    order = ranked(matched.confidence, len(mine))
-    order = order[matched.matching.counts_prediction[order]]
-    right = matched.matching.right[order]
-    per_block = np.bincount(truth, matched.matching.counts_truth, len(counts.blocks))
-    values = [
-        average_precision(right, float(per_block @ times), times[mine[order]]) for times in drawn
-    ]
-    return np.array([np.nan if value is None else value for value in values])
+    return Ranks(
+        confidence=matched.confidence,
+        block=mine,
+        state=state,
+        truths=np.bincount(truth, matched.matching.counts_truth, len(counts.blocks)),
+    )
+
+
+def _drawn_ap(
+    ranks: Ranks, drawn: Float64[np.ndarray, "rounds blocks"]
+) -> dict[str, Float64[np.ndarray, " rounds"]]:
+    """Return AP at IoU 0.5, and its mean over all thresholds, round by round."""
+    order = ranked(ranks.confidence, len(ranks.confidence))
+    block, truths = ranks.block[order], drawn @ ranks.truths
+    values = np.full((len(ranks.state), len(drawn)), np.nan)
+    for row, state in enumerate(ranks.state[:, order]):
+        right, where = state[state >= 0] > 0, block[state >= 0]
+        for turn in np.flatnonzero(truths > 0):
+            found = average_precision(right, float(truths[turn]), drawn[turn][where])
+            values[row, turn] = np.nan if found is None else found
+    return {"ap50": values[0], "ap": values.mean(axis=0)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.errors import ConfigError, ExportError, SceneError
 from pipeline.runs.evaluate import Options, evaluate_opened
 from pipeline.runs.evaluate_frame import made_up_grid
-from pipeline.runs.evaluate_inputs import Predicted, expanded, open_predicted
+from pipeline.runs.evaluate_inputs import Predicted, expanded, grid_at, open_predicted
 from pipeline.runs.evaluate_pool import comparison, pooled
 from pipeline.runs.evaluate_report import write_summary
 from pipeline.runs.evaluate_result import Evaluation
@@ -72,7 +72,7 @@ def _evaluated(predicted: Sequence[Path], truth: Path, out: Path, options: Optio
             done.append((entry.system, entry.folder, found))
         except (ConfigError, SceneError) as error:
             failed.append(f"{entry.predicted.source}: {error}")
-    summary = summed_up(done, failed)
+    summary = summed_up(done, failed, wanted=options.precision)
     write_summary(summary, out)
     return summary
 
@@ -103,17 +103,35 @@ def _entries(
             if len(paths) == 1:
                 raise
             failed.append(str(error))
-    bare = [one for _, one in opened if one.grid is None and one.objects.crs is not None]
-    if len(bare) > 1 and truth.is_file():
-        true = read_objects(truth, layer=options.truth_layer)
-        grid = made_up_grid([*(one.objects for one in bare), true])
-        opened = [
-            (system, replace(one, grid=grid) if one.grid is None else one) for system, one in opened
-        ]
+    if truth.is_file():
+        shared = _on_one_scene([one for _, one in opened], truth, options)
+        opened = [(system, one) for (system, _), one in zip(opened, shared, strict=True)]
     names = unique([slug(one.name) for _, one in opened], [str(one.source) for _, one in opened])
     return [
         _Entry(system=system, predicted=one, folder=name)
         for (system, one), name in zip(opened, names, strict=True)
+    ]
+
+
+def _on_one_scene(opened: Sequence[Predicted], truth: Path, options: Options) -> list[Predicted]:
+    """Give predictions of one scene the same pixels, those of a run or of the imagery first."""
+    runs = [one for one in opened if one.manifest and one.grid is not None]
+    known = runs[0] if len({one.fingerprint for one in runs}) == 1 else None
+    bare = [one for one in opened if one.grid is None and one.objects.crs is not None]
+    grid = known.grid if known else None
+    if grid is None and bare and options.scene is not None:
+        grid = grid_at(options.scene)
+    if grid is None and len(bare) > 1 and not runs:
+        true = read_objects(truth, layer=options.truth_layer)
+        grid = made_up_grid([*(one.objects for one in bare), true])
+    if grid is None or grid.georef is None:
+        return list(opened)
+    twin = known.fingerprint if known else None
+    return [
+        replace(one, grid=grid, twin=twin)
+        if any(one is other for other in bare) or (not one.manifest and one.grid == grid)
+        else one
+        for one in opened
     ]
 
 
@@ -128,17 +146,23 @@ def _single(evaluation: Evaluation, out: Path) -> Summary:
     }
 
 
-def summed_up(done: Sequence[tuple[str, str, Evaluation]], failed: Sequence[str]) -> Summary:
+def summed_up(
+    done: Sequence[tuple[str, str, Evaluation]], failed: Sequence[str], *, wanted: float = 0.9
+) -> Summary:
     """Return the figures of each prediction, of each system, and how systems differ.
 
     Args:
         done: System (one of the user's arguments), folder of the report, and evaluation.
         failed: Why the others could not be scored.
+        wanted: Precision for which an operating point is sought.
     """
     systems: dict[str, dict[str, Evaluation]] = {}
     for system, _, evaluation in done:
         known = systems.setdefault(system, {})
         known.setdefault(_scene_key(evaluation.compared.predicted), evaluation)
+    if len(systems) > 1 and not _shared(systems):
+        # Nothing to compare: the user listed the scenes of one batch.
+        systems = {"all": {key: one for known in systems.values() for key, one in known.items()}}
     rows = [
         {
             "system": system,
@@ -155,12 +179,27 @@ def summed_up(done: Sequence[tuple[str, str, Evaluation]], failed: Sequence[str]
         "schema": "overtile/summary/1",
         "scenes": rows,
         "systems": [
-            {"name": system, **pooled(list(known.values()))} for system, known in systems.items()
+            {"name": system, **_made(known), **pooled(list(known.values()), wanted=wanted)}
+            for system, known in systems.items()
         ],
-        "total": pooled([evaluation for _, _, evaluation in done]) if done else None,
+        "total": pooled([evaluation for _, _, evaluation in done], wanted=wanted) if done else None,
         "comparisons": _comparisons(systems),
         "failed": list(failed),
     }
+
+
+def _shared(systems: dict[str, dict[str, Evaluation]]) -> bool:
+    """Return whether two systems show the same scene."""
+    keys = [key for known in systems.values() for key in known]
+    return len(set(keys)) < len(keys)
+
+
+def _made(known: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """Return task and model where all scenes of a system were made by the same."""
+    found = [
+        {name: one.report["made"].get(name) for name in ("task", "model")} for one in known.values()
+    ]
+    return {"made": found[0] if all(one == found[0] for one in found) else {}}
 
 
 def _comparisons(systems: dict[str, dict[str, Evaluation]]) -> list[dict[str, Any]]:
@@ -171,15 +210,16 @@ def _comparisons(systems: dict[str, dict[str, Evaluation]]) -> list[dict[str, An
     found = []
     for second, theirs in others:
         shared = [key for key in mine if key in theirs]
+        table: dict[str, Any] = {"reason": "they have no scene in common", "figures": {}}
         if shared:
             table = comparison([mine[key] for key in shared], [theirs[key] for key in shared])
-            found.append({"first": first, "second": second, "scenes": len(shared), **table})
+        found.append({"first": first, "second": second, "scenes": len(shared), **table})
     return found
 
 
 def _scene_key(predicted: Predicted) -> str:
     """Return what tells scenes apart: the run's fingerprint, else the pixels, else the name."""
-    if predicted.manifest:
+    if predicted.manifest or predicted.twin:
         return predicted.fingerprint
     grid = predicted.grid
     if grid is None or grid.georef is None:

@@ -10,9 +10,10 @@ import shapely
 from jaxtyping import Bool, Float64, Int64
 
 from pipeline.core.scores import shapes
-from pipeline.core.scores.groups import group_scores, merged, near_seams
+from pipeline.core.scores.groups import best_iou, group_scores, merged, near_seams
 from pipeline.core.scores.matching import SWEEP, Ignored, Matching, match_pairs
 from pipeline.core.scores.overlaps import Overlaps, overlaps
+from pipeline.runs.evaluate_doubts import offsets
 from pipeline.runs.evaluate_figures import Table, group_row, matching_row, number
 from pipeline.runs.evaluate_pixels import PixelCounts
 from pipeline.runs.evaluate_scene import Compared, Side
@@ -21,6 +22,8 @@ SIZES_M2 = (0.0, 25.0, 50.0, 100.0, 250.0, 1000.0, np.inf)
 """Borders of the size classes on the ground, in square metres."""
 SIZES_PX = (0.0, 32.0**2, 96.0**2, np.inf)
 """Borders of the size classes of images, in pixels: COCO's."""
+NEAR_IOU = 0.1
+"""Errors that overlap something by so much are near it: it is the outline that is wrong."""
 SEAM_MARGIN = 16
 """Objects that come this near to a seam between tiles, in pixels, are near it."""
 
@@ -77,6 +80,7 @@ def object_tables(compared: Compared, matched: Matched) -> Table:
         "by_confidence": _by_confidence(matched),
         "seams": _by_seams(compared, matching),
         **_merged_and_split(matched),
+        "near": _near(matched),
     }
 
 
@@ -87,12 +91,14 @@ def outline_table(compared: Compared, matched: Matched) -> Table:
     width = 1.0 if unit == "m" else 3.0
     mine = compared.mine.plane[right]
     truth = compared.truth.plane[matched.matching.truth_of[right]]
-    size = shapes.area_error(mine, truth)
+    size, moved = shapes.area_error(mine, truth), offsets(mine, truth)
     measures = {
         "iou": matched.matching.iou[right],
         "boundary_iou": shapes.boundary_iou(mine, truth, width=width),
         "polis": shapes.polis(mine, truth),
         "rotation_deg": shapes.rotation_error(mine, truth),
+        "offset_x": moved[:, 0],
+        "offset_y": moved[:, 1],
         "area_error": size,
         "area_error_abs": np.abs(size),
         "vertex_ratio": _vertices(mine) / np.maximum(_vertices(truth), 1),
@@ -195,6 +201,16 @@ def _merged_and_split(matched: Matched) -> Table:
     return {
         "merged": {"predictions": int(lumps.sum()), "truths": int(on_truths[lumps].sum())},
         "split": {"truths": int(splits.sum()), "predictions": int(on_predictions[splits].sum())},
+    }
+
+
+def _near(matched: Matched) -> Table:
+    """Return how many errors overlap something of the other side all the same."""
+    mine, truth = best_iou(matched.pairs), best_iou(matched.pairs.exchanged())
+    return {
+        "iou": NEAR_IOU,
+        "false_positives": int((matched.matching.wrong & (mine >= NEAR_IOU)).sum()),
+        "misses": int((matched.matching.missed & (truth >= NEAR_IOU)).sum()),
     }
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import shapely
 from jaxtyping import Float64, Shaped
 
+from pipeline.core.scores.groups import best_iou
 from pipeline.outputs.report.encode import bytes_text, encoded, floats_text
 from pipeline.outputs.report.page import write_report_page, write_summary_page
 from pipeline.outputs.report.tables import figure_rows, write_csv, write_json
 from pipeline.runs.evaluate_imagery import imagery
 from pipeline.runs.evaluate_result import Evaluation
 from pipeline.runs.evaluate_scene import Side
+from pipeline.runs.truth import Grid
 
 _SHOTS = 12
 """False positives, and misses, in the gallery."""
@@ -73,7 +75,7 @@ def write_summary(summary: dict[str, Any], out: Path) -> None:
 def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str, Any]:
     """Return what the map draws: tiles, outlines, and who found whom."""
     compared, matching = evaluation.compared, evaluation.matched.matching
-    confidence = evaluation.matched.confidence
+    confidence, pairs = evaluation.matched.confidence, evaluation.matched.pairs
     grid = compared.frame.grid
     mine = _status(matching.truth_of >= 0, matching.counts_prediction)
     truth = _status(matching.prediction_of >= 0, matching.counts_truth)
@@ -81,15 +83,20 @@ def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str
         "height": grid.height,
         "width": grid.width,
         "pyramid": picture,
+        "places": _places(grid),
         "aoi": None if compared.aoi is None else encoded(compared.aoi),
         "holes": encoded(_holes(evaluation)),
         "mine": {
             **_shapes(compared.mine),
             "status": bytes_text(mine),
-            "iou": bytes_text(_level(matching.iou)),
+            "iou": bytes_text(_level(np.where(mine == _RIGHT, matching.iou, best_iou(pairs)))),
             "confidence": None if confidence is None else bytes_text(_level(confidence)),
         },
-        "truth": {**_shapes(compared.truth), "status": bytes_text(truth)},
+        "truth": {
+            **_shapes(compared.truth),
+            "status": bytes_text(truth),
+            "iou": bytes_text(_level(best_iou(pairs.exchanged()))),
+        },
     }
 
 
@@ -115,6 +122,19 @@ def _picture(
     if not path.is_file():
         return None, f"the map has no imagery: {path} is not there; name it with --scene"
     return imagery(path, grid)
+
+
+def _places(grid: Grid) -> list[list[float]] | None:
+    """Return longitude and latitude at 9 x 9 points over the scene, row by row.
+
+    Between them a page may interpolate: off by centimetres on a scene of 10 km.
+    """
+    if grid.georef is None:
+        return None
+    steps = np.linspace(0, 1, 9)
+    cols, rows = np.meshgrid(steps * grid.width, steps * grid.height)
+    found = grid.georef.to_lonlat(np.column_stack([cols.ravel(), rows.ravel()]))
+    return np.round(found, 8).tolist() if np.isfinite(found).all() else None
 
 
 def _holes(evaluation: Evaluation) -> Shaped[np.ndarray, " areas"]:

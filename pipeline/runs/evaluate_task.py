@@ -18,20 +18,17 @@ def write_threshold(task: Path, out: Path, *, precision: float | None) -> dict[s
 
     Args:
         task: A YAML task file; a new one is made where there is none.
-        out: Folder of the report that holds the operating points.
+        out: Folder of the report or summary that holds the operating points.
         precision: Take the point for this precision, else the one of best F1.
 
     Returns:
         ``path``, ``threshold`` and the scores to expect there.
 
     Raises:
-        ConfigError: There is no single report, or no threshold in it that fits.
+        ConfigError: There is no report of a single prediction, or no threshold that fits.
         ExportError: The file could not be written.
     """
-    source = out / "report.json"
-    if not source.is_file():
-        raise ConfigError(f"{out} holds no report.json: --write-task wants a single prediction")
-    report = json.loads(source.read_text(encoding="utf-8"))
+    report = _report(out)
     points = report["operating_point"]["pixels"]
     if points is None:
         raise ConfigError(
@@ -49,9 +46,29 @@ def write_threshold(task: Path, out: Path, *, precision: float | None) -> dict[s
     return {"path": str(task), **{name: point[name] for name in point if name != "reason"}}
 
 
+def _report(out: Path) -> dict[str, Any]:
+    """Return the report of the only scene, or the figures of all scenes of the only system."""
+    for name in ("report.json", "summary.json"):
+        if (out / name).is_file():
+            found: dict[str, Any] = json.loads((out / name).read_text(encoding="utf-8"))
+            break
+    else:
+        raise ConfigError(f"{out} holds no report: --write-task wants a prediction that was scored")
+    if "systems" not in found:
+        return found
+    if len(found["systems"]) != 1:
+        raise ConfigError(
+            f"--write-task wants a single prediction, and {len(found['systems'])} were given; "
+            "name the folder of one run, which may hold many scenes"
+        )
+    system: dict[str, Any] = found["systems"][0]
+    return {**system, "scene": f"{system['scenes']} scenes of {system['name']}"}
+
+
 def _fresh(report: dict[str, Any]) -> str:
     """Return a task file that says what the run's own task said of name and model."""
-    task, model = report["made"].get("task"), report["made"].get("model")
+    made = report["made"]
+    task, model = made.get("task"), made.get("model")
     name = task if isinstance(task, str) else "buildings"
     known = model.get("name") if isinstance(model, dict) else None
     return f"name: {name}-tuned\nmodel: {known or 'buildings'}\n"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -24,28 +25,63 @@ from pipeline.runs.evaluate_pixels import PixelCounts
 _CURVE_POINTS = 400
 
 
-def threshold_tables(matched: Matched, counts: PixelCounts, *, wanted: float) -> Table:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What thresholds are chosen on: the objects and pixels of one scene or of several."""
+
+    confidence: Float64[np.ndarray, " predictions"] | None
+    """Confidence of each prediction that counts; None where it is not known."""
+    right: Bool[np.ndarray, " predictions"]
+    """Which of them are right."""
+    truths: int
+    """Truths that count."""
+    levels: Int64[np.ndarray, "2 levels"] | None
+    """Pixels at each quantised probability, false ones and true ones."""
+
+
+def sample(matched: Matched, counts: PixelCounts) -> Sample:
+    """Return what thresholds of one scene are chosen on."""
+    counted, sure = matched.matching.counts_prediction, matched.confidence
+    return Sample(
+        confidence=None if sure is None else sure[counted],
+        right=matched.matching.right[counted],
+        truths=int(matched.matching.counts_truth.sum()),
+        levels=counts.levels,
+    )
+
+
+def joined(samples: Sequence[Sample]) -> Sample:
+    """Return several scenes' objects and pixels; without what one of them lacks."""
+    sure = [one.confidence for one in samples if one.confidence is not None]
+    levels = [one.levels for one in samples if one.levels is not None]
+    return Sample(
+        confidence=np.concatenate(sure) if len(sure) == len(samples) else None,
+        right=np.concatenate([one.right for one in samples]),
+        truths=sum(one.truths for one in samples),
+        levels=np.sum(levels, axis=0) if len(levels) == len(samples) else None,
+    )
+
+
+def threshold_tables(sample: Sample, *, wanted: float) -> Table:
     """Return curves, calibration and operating points, of objects and of pixels.
 
     Args:
-        matched: The objects.
-        counts: The pixels.
+        sample: The objects and the pixels.
         wanted: Precision for which an operating point is sought.
     """
-    counted = matched.matching.counts_prediction
-    if matched.confidence is None:
+    if sample.confidence is None:
         objects = Curve(threshold=np.empty(0), precision=np.empty(0), recall=np.empty(0))
         calibration = _reliability_table(np.empty(0), np.empty(0, bool))
         calibration["reason"] = "the predictions carry no confidence"
     else:
-        sure, right = matched.confidence[counted], matched.matching.right[counted]
-        objects = object_curve(sure, right, int(matched.matching.counts_truth.sum()))
-        calibration = _reliability_table(sure, right)
-    pixels = level_curve(counts.levels) if counts.levels is not None else None
+        objects = object_curve(sample.confidence, sample.right, sample.truths)
+        calibration = _reliability_table(sample.confidence, sample.right)
+    levels = sample.levels
+    pixels = level_curve(levels) if levels is not None else None
     return {
         "calibration": {
             "objects": calibration,
-            "pixels": None if counts.levels is None else _pixel_reliability(counts.levels),
+            "pixels": None if levels is None else _pixel_reliability(levels),
         },
         "curves": {
             "objects": _points(objects),

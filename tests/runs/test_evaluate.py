@@ -236,6 +236,7 @@ def test_two_maps_of_a_scene_are_compared_and_two_scenes_summed_up(tmp_path: Pat
     (compared,) = summary["comparisons"]
     assert compared["figures"]["recall"]["verdict"] == "second is better"
     assert compared["figures"]["recall"]["difference"]["low"] > 0
+    assert compared["figures"]["ap"]["verdict"] == "second is better"
     same = evaluate_many([good, good], truth, out=tmp_path / "same", options=Options())
     assert same["comparisons"] == []
     runs = tmp_path / "runs"
@@ -246,8 +247,44 @@ def test_two_maps_of_a_scene_are_compared_and_two_scenes_summed_up(tmp_path: Pat
     assert both["total"]["truths"] == 200
     one = both["scenes"][0]["headline"]["f1"]["value"]
     assert both["total"]["figures"]["f1"]["value"] == pytest.approx(one, abs=1e-6)
+    for name in ("ap", "ap50"):
+        figure = both["total"]["figures"][name]
+        assert figure["low"] < figure["value"] < figure["high"]
+    assert [row["truths"] for row in both["total"]["by_size"]] == [
+        2 * row["truths"] for row in both_sizes(tmp_path / "both" / "a")
+    ]
+    from pipeline.runs.evaluate_task import write_threshold
+
+    alone = json.loads((tmp_path / "both" / "a" / "report.json").read_text())
+    written = write_threshold(tmp_path / "task.yaml", tmp_path / "both", precision=None)
+    # Twice the same pixels: the same threshold.
+    assert written["threshold"] == alone["operating_point"]["pixels"]["best_f1"]["threshold"]
+    listed = evaluate_many([runs / "a", runs / "b"], truth, out=tmp_path / "two", options=Options())
+    assert listed["comparisons"] == []
+    assert [row["truths"] for row in listed["systems"]] == [200]
+    with pytest.raises(ConfigError, match="2 were given"):
+        write_threshold(tmp_path / "task.yaml", tmp_path / "out", precision=None)
     assert (tmp_path / "both" / "a" / "report.html").is_file()
     assert (tmp_path / "both" / "summary.html").is_file()
+
+
+def test_a_run_is_compared_with_the_files_of_other_tools(tmp_path: Path) -> None:
+    houses = town()
+    truth = geojson(tmp_path / "truth.geojson", houses)
+    run = run_folder(tmp_path / "scene_1", houses, *guessed(houses))
+    vectors = geojson(tmp_path / "other.geojson", houses, confidence=[0.9] * 100)
+    mask = raster(tmp_path / "third.tif", drawn(houses))
+    given = [run, vectors, mask]
+    summary = evaluate_many(given, truth, out=tmp_path / "out", options=Options())
+    assert [one["scenes"] for one in summary["comparisons"]] == [1, 1]
+    for one in summary["comparisons"]:
+        assert one["reason"] is None
+        assert one["figures"]["f1"]["verdict"] == "second is better"
+    assert ["ap" in one["figures"] for one in summary["comparisons"]] == [True, False]
+
+
+def both_sizes(folder: Path) -> Any:
+    return json.loads((folder / "report.json").read_text())["objects"]["by_size"]
 
 
 def test_images_without_a_place_are_scored_in_pixels(tmp_path: Path) -> None:
@@ -370,7 +407,7 @@ def test_the_threshold_goes_into_a_task_file_and_nothing_else_changes(tmp_path: 
     strict = write_threshold(tmp_path / "new.yaml", tmp_path / "out", precision=0.9)
     assert strict["precision"] >= 0.9
     assert load_task(str(tmp_path / "new.yaml")).threshold == pytest.approx(strict["threshold"])
-    with pytest.raises(ConfigError, match="single prediction"):
+    with pytest.raises(ConfigError, match="holds no report"):
         write_threshold(task, tmp_path, precision=None)
 
 

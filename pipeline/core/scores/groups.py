@@ -45,17 +45,26 @@ def group_scores(
     """
     found, missed = matching.found & truth, matching.missed & truth
     right, wrong = matching.right & predicted, matching.wrong & predicted
-    precision = ratios.precision(tp=float(right.sum()), fp=float(wrong.sum()))
-    recall = ratios.recall(tp=float(found.sum()), fn=float(missed.sum()))
+    return group_of(
+        truths=int((found | missed).sum()),
+        found=int(found.sum()),
+        predictions=int((right | wrong).sum()),
+        right=int(right.sum()),
+    )
+
+
+def group_of(*, truths: int, found: int, predictions: int, right: int) -> GroupScores:
+    """Return the scores that follow from a group's counts."""
+    precision, recall = ratios.ratio(right, predictions), ratios.ratio(found, truths)
     both = (precision or 0.0) + (recall or 0.0)
     f1 = None
     if precision is not None and recall is not None:
         f1 = 2 * precision * recall / both if both else 0.0
     return GroupScores(
-        truths=int((found | missed).sum()),
-        found=int(found.sum()),
-        predictions=int((right | wrong).sum()),
-        right=int(right.sum()),
+        truths=truths,
+        found=found,
+        predictions=predictions,
+        right=right,
         precision=precision,
         recall=recall,
         f1=f1,
@@ -70,6 +79,16 @@ def merged(pairs: Overlaps, *, covered: float = 0.5) -> Int64[np.ndarray, " pred
     """
     mostly = pairs.shared >= covered * pairs.truth_area[pairs.truth]
     return np.bincount(pairs.predicted[mostly], minlength=len(pairs.predicted_area))
+
+
+def best_iou(pairs: Overlaps) -> Float64[np.ndarray, " predictions"]:
+    """Return the greatest IoU of each prediction with any truth, taken or not; 0 where none.
+
+    Of `Overlaps.exchanged` it is the greatest IoU of each truth with any prediction.
+    """
+    found = np.zeros(len(pairs.predicted_area))
+    np.maximum.at(found, pairs.predicted, pairs.iou)
+    return found
 
 
 def near_seams(

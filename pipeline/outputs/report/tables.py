@@ -62,6 +62,26 @@ def figure_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 {"group": "outlines", "name": measure, "figure": key, "value": one}
                 for key, one in value.items()
             ]
+    for group in ("merged", "split", "near"):
+        rows += _flat(group, "", objects[group])
+    for name in ("polygons", "pixels", "mapping_challenge"):
+        rows += _flat("coco", name, report["coco"].get(name, {}))
+    rows += _flat("salt", "", report["salt"])
+    for name in ("objects", "pixels"):
+        rows += _flat("calibration", name, report["calibration"][name] or {})
+        for point, value in (report["operating_point"][name] or {}).items():
+            rows += _flat("operating_point", f"{name} {point}", value)
+    return rows
+
+
+def _flat(group: str, name: str, table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the numbers of a table, those of tables within it under both names."""
+    rows: list[dict[str, Any]] = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            rows += _flat(group, f"{name} {key}".strip(), value)
+        elif not isinstance(value, list | str) and key != "reason":
+            rows.append({"group": group, "name": name, "figure": key, "value": value})
     return rows
 
 

@@ -60,7 +60,7 @@ function calibrationChart(calibration) {
   plot.svg.append(draw("line", { class: "ideal", x1: plot.x(0), y1: plot.y(0), x2: plot.x(1), y2: plot.y(1) }),
     draw("path", { class: "line s-objects", d: pathOf(full.map((bin) => [bin.claimed, bin.actual]), plot.x, plot.y) }));
   for (const bin of full) {
-    plot.svg.append(draw("circle", { class: "f-objects", r: 4, cx: plot.x(bin.claimed), cy: plot.y(bin.actual) }));
+    plot.svg.append(draw("circle", { class: bin.count < 10 ? "few" : "f-objects", r: 4, cx: plot.x(bin.claimed), cy: plot.y(bin.actual) }));
   }
   return plot.svg;
 }

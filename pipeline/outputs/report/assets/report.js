@@ -34,14 +34,32 @@ function describe(scene, side, row) {
   const kinds = side === "mine" ? ["False positive", "Right", "Does not count"] : ["Miss", "Found", "Does not count"];
   const parts = [make("strong", {}, kinds[status]), `, ${side === "mine" ? "predicted" : "true"} outline of ${area.toFixed(area < 100 ? 1 : 0)} ${unit}`];
   if (side === "mine" && own.confidence) parts.push(`, confidence ${(bytesOf(own.confidence)[row] / 250).toFixed(2)}`);
-  if (side === "mine" && status === 1) parts.push(`, IoU ${(bytesOf(own.iou)[row] / 250).toFixed(2)}`);
+  parts.push(status === 1 ? `, IoU ${(bytesOf(own.iou)[row] / 250).toFixed(2)}` : `, ${nearest(side, row)}`);
+  const place = placeOf(scene[side].boxes.subarray(4 * row, 4 * row + 4));
+  if (place) parts.push(`. Longitude ${place[0].toFixed(6)}, latitude ${place[1].toFixed(6)}`);
   return parts;
+}
+
+// How much an error overlaps what it comes nearest to.
+function nearest(side, row) {
+  const iou = bytesOf(mapData[side].iou)[row] / 250;
+  return iou ? `best IoU ${iou.toFixed(2)}` : `touches no ${side === "mine" ? "truth" : "prediction"}`;
+}
+
+// Longitude and latitude of a box's middle, between the points that the page knows.
+function placeOf(box) {
+  const { places, width, height } = mapData;
+  if (!places) return null;
+  const x = Math.min(7.999999, Math.max(0, (4 * (box[0] + box[2])) / width)), y = Math.min(7.999999, Math.max(0, (4 * (box[1] + box[3])) / height));
+  const col = Math.floor(x), row = Math.floor(y), at = 9 * row + col, dx = x - col, dy = y - row;
+  return [0, 1].map((i) => (1 - dy) * ((1 - dx) * places[at][i] + dx * places[at + 1][i]) +
+    dy * ((1 - dx) * places[at + 9][i] + dx * places[at + 10][i]));
 }
 
 function fillMap() {
   // A flat scene wants a flat window.
   const box = byId("map").parentElement, wanted = (1.04 * box.clientWidth * mapData.height) / mapData.width;
-  box.style.height = `min(68vh, ${Math.round(Math.min(660, Math.max(330, wanted)))}px)`;
+  box.style.height = `min(68vh, ${Math.round(Math.min(660, Math.max(box.clientWidth < 600 ? 240 : 330, wanted)))}px)`;
   const scene = new SceneMap(byId("map"), mapData);
   scene.onPick = (side, row) => byId("picked").replaceChildren(...describe(scene, side, row));
   scene.onScale = (zoom) => {
@@ -93,7 +111,8 @@ function fillGallery(scene) {
     for (const row of gallery[kind]) {
       const canvas = make("canvas", { "aria-hidden": "true" }), area = floatsOf(mapData[side].area)[row];
       const text = `${area.toFixed(0)} ${report.plane.unit === "m" ? "m²" : "px"}` +
-        (side === "mine" && mapData.mine.confidence ? `, confidence ${(bytesOf(mapData.mine.confidence)[row] / 250).toFixed(2)}` : "");
+        (side === "mine" && mapData.mine.confidence ? `, confidence ${(bytesOf(mapData.mine.confidence)[row] / 250).toFixed(2)}` : "") +
+        `, ${nearest(side, row)}`;
       const shot = make("button", { class: "shot", type: "button", title: "Show on the map" }, canvas, make("span", {}, text));
       shot.addEventListener("click", () => {
         scene.show(side, row);
@@ -131,7 +150,7 @@ function fillPlots() {
   for (const [kind, title] of [["objects", "Is confidence honest?"], ["pixels", "Are probabilities honest?"]]) {
     if (!calibration[kind] || !known(calibration[kind].ece)) continue;
     place.append(plotted(title, calibrationChart(calibration[kind]),
-      `On the dashed line, confidence means what it says. Expected calibration error of ${kind}: ${fixed(calibration[kind].ece)}. Bars show how many.`));
+      `On the dashed line, confidence means what it says. Expected calibration error of ${kind}: ${fixed(calibration[kind].ece)}. Bars show how many; hollow points stand for fewer than ten.`));
   }
   if (objects.sweep.some((row) => known(row.f1))) {
     place.append(plotted("How strict is a match?", sweepChart(objects.sweep),

@@ -21,11 +21,12 @@ function fillGroups(report) {
     ? table("Near tile seams", ["", ...GROUP_HEADS.slice(1)], groupRows(objects.seams.rows),
       `Near means within ${objects.seams.margin_px} pixels of a border between tiles.`)
     : make("div", {}, make("h3", {}, "Near tile seams"), make("p", { class: "note" }, `No figures: ${objects.seams.reason}.`)));
-  const { merged, split } = objects;
-  place.append(table("Merged and split", ["", "predictions", "truths"], [
+  const { merged, split, near } = objects;
+  place.append(table("Merged, split and nearly right", ["", "predictions", "truths"], [
     ["one prediction over several truths", whole(merged.predictions), whole(merged.truths)],
     ["one truth under several predictions", whole(split.predictions), whole(split.truths)],
-  ], "Counted where at least half of the smaller outline is covered."));
+    ["errors that overlap something", `${whole(near.false_positives)} of ${whole(objects.fp)}`, `${whole(near.misses)} of ${whole(objects.fn)}`],
+  ], `Merged and split: at least half of the smaller outline is covered. Errors overlap where the IoU is ${near.iou} or more: there the outline is wrong, not the place.`));
 }
 
 function fillMeasures(report) {
@@ -37,6 +38,8 @@ function fillMeasures(report) {
   place.append(table("Outlines of matched pairs", ["", "mean", "median"], [
     measure("IoU", "iou"), measure(`Boundary IoU, ${outlines.boundary_width} ${unit}`, "boundary_iou"),
     measure("PoLiS distance", "polis", 2, ` ${unit}`), measure("Rotation error", "rotation_deg", 1, "°"),
+    measure(unit === "m" ? "Offset to the east" : "Offset to the right", "offset_x", 2, ` ${unit}`),
+    measure(unit === "m" ? "Offset to the north" : "Offset downwards", "offset_y", 2, ` ${unit}`),
     measure("Area error, signed", "area_error"), measure("Area error, absolute", "area_error_abs"),
     measure("Corners, predicted over true", "vertex_ratio", 2),
   ], outlines.reason ? `No figures: ${outlines.reason}.` : `${whole(outlines.pairs)} pairs.`));
