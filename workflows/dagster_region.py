@@ -1,7 +1,7 @@
 """A region in Dagster: a partition for each scene, asked for once by Overtile's own key.
 
-    mkdir ~/dagster && cp workflows/dagster.yaml ~/dagster
-    export DAGSTER_HOME=~/dagster OVERTILE=$PWD/.venv/bin/overtile OVERTILE_REGION=town/region.yaml
+    mkdir -p ~/dagster-home && cp workflows/dagster.yaml ~/dagster-home
+    export DAGSTER_HOME=~/dagster-home OVERTILE=$PWD/.venv/bin/overtile OVERTILE_REGION=town/region.yaml
     ENVIRONMENT/bin/dagster dev -m workflows.dagster_region
 
 Dagster starts things and shows them. What is due, tried again and given up says Overtile's
