@@ -1,7 +1,8 @@
 """A region in Dagster: a partition for each scene, asked for once by Overtile's own key.
 
     mkdir -p ~/dagster-home && cp workflows/dagster.yaml ~/dagster-home
-    export DAGSTER_HOME=~/dagster-home OVERTILE=$PWD/.venv/bin/overtile OVERTILE_REGION=town/region.yaml
+    export DAGSTER_HOME=~/dagster-home OVERTILE=$PWD/.venv/bin/overtile
+    export OVERTILE_REGION=town/region.yaml
     ENVIRONMENT/bin/dagster dev -m workflows.dagster_region
 
 Dagster starts things and shows them. What is due, tried again and given up says Overtile's

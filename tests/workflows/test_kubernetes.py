@@ -26,11 +26,11 @@ from tests.workflows.environments import ROOT, environment
 
 pytestmark = pytest.mark.slow  # it fetches and unpacks, once
 FOLDER = ROOT / "workflows" / "kubernetes"
-DOCUMENTS = [
-    pytest.param(document, id=f"{path.name}-{document['kind']}")
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    f"{path.stem}-{document['kind']}": document
     for path in sorted(FOLDER.glob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text("utf-8"))
-]
+}
 VERSIONS = ("1.30.0", "1.37.0")
 
 
@@ -96,23 +96,22 @@ def _found(value: Any, key: str) -> Iterator[Any]:
 
 
 def _containers() -> dict[str, dict[str, Any]]:
-    every = [one.values[0] for one in DOCUMENTS]
     return {
         f"{document['kind']}-{container['name']}": container
-        for document in every
+        for document in DOCUMENTS.values()
         for (container,) in _found(document, "containers")
     }
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_a_manifest_keeps_to_its_schema(document: dict[str, Any]) -> None:
-    _check(document)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_manifest_keeps_to_its_schema(name: str) -> None:
+    _check(DOCUMENTS[name])
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_a_slip_in_a_manifest_would_be_seen(document: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_slip_in_a_manifest_would_be_seen(name: str) -> None:
     for spoil in ("misspelt", "another type"):
-        spoilt = deepcopy(document)
+        spoilt = deepcopy(DOCUMENTS[name])
         inner = next(_found(spoilt, "containers"), [spoilt["spec"]])[0]
         if spoil == "misspelt":
             inner["imagee"] = "overtile"
@@ -136,13 +135,13 @@ def test_containers_are_told_what_their_programs_take() -> None:
         assert program == "overtile"
         command = typer.main.get_command(app)
         while isinstance(command, typer.core.TyperGroup):
-            command = command.commands[arguments.pop(0)]  # type: ignore[assignment]
+            command = command.commands[arguments.pop(0)]
         command.make_context("overtile", arguments)
 
 
 def test_every_pod_proves_itself_and_speaks_to_the_service_that_there_is() -> None:
     containers = _containers()
-    cluster = next(one.values[0] for one in DOCUMENTS if one.values[0]["kind"] == "DaskCluster")
+    cluster = DOCUMENTS["cluster-DaskCluster"]
     (port,) = cluster["spec"]["scheduler"]["service"]["ports"]
     address = f"tls://{cluster['metadata']['name']}-scheduler:{port['port']}"
     assert address in containers["DaskCluster-worker"]["args"]
@@ -163,17 +162,16 @@ def test_every_pod_proves_itself_and_speaks_to_the_service_that_there_is() -> No
 
 
 def test_pods_are_reached_by_overtiles_alone() -> None:
-    policy = next(one.values[0] for one in DOCUMENTS if one.values[0]["kind"] == "NetworkPolicy")
-    selector = policy["spec"]["podSelector"]
-    assert policy["spec"]["ingress"] == [{"from": [{"podSelector": selector}]}]
-    others = [one.values[0] for one in DOCUMENTS if list(_found(one.values[0], "containers"))]
+    policy = DOCUMENTS["cluster-NetworkPolicy"]["spec"]
+    assert policy["ingress"] == [{"from": [{"podSelector": policy["podSelector"]}]}]
+    others = [one for one in DOCUMENTS.values() if any(_found(one, "containers"))]
     labels = [label for one in others for label in _found(one["spec"], "labels")]
-    assert labels == [selector["matchLabels"]] * 4
+    assert labels == [policy["podSelector"]["matchLabels"]] * 4
 
 
 def test_the_region_runs_when_the_example_says() -> None:
     example = yaml.safe_load((ROOT / "configs" / "regions" / "example.yaml").read_text("utf-8"))
-    cron = next(one.values[0] for one in DOCUMENTS if one.values[0]["kind"] == "CronJob")["spec"]
+    cron = DOCUMENTS["region-CronJob"]["spec"]
     assert example["schedule"] == {"cron": cron["schedule"], "timezone": cron["timeZone"]}
     assert cron["concurrencyPolicy"] == "Forbid"
     assert cron["jobTemplate"]["spec"]["backoffLimit"] == 0

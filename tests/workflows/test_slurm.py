@@ -38,7 +38,7 @@ def _submit(*arguments: str, conf: Path, folder: Path, options: tuple[str, ...])
     (folder / "tmp").mkdir()
     where = surroundings(SLURM_CONF=str(conf), TMPDIR=str(folder / "tmp"))
     said = folder / "said"
-    submit = ("sbatch", "--wait", f"--output={said}", *options, WORKFLOWS / "slurm.sh")
+    submit = ("sbatch", "--wait", f"--output={said}", *options, str(WORKFLOWS / "slurm.sh"))
     done = subprocess.run(
         [*submit, *arguments], cwd=ROOT, env=where, check=False, timeout=4 * PATIENCE_S,
         capture_output=True, text=True,
