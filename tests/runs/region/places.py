@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from pipeline.runs.region.ledger import open_ledger
 from pipeline.runs.region.run import run_region
+from pipeline.runs.region.serve.moments import Moments, first_moment
 from pipeline.runs.region.site import Site, open_site
 from tests.runs.scenery import NORTH_UP, write_scene
 
@@ -71,6 +73,25 @@ class Clock:
 def go(file: Path, clock: Clock | None = None) -> dict[str, Any]:
     """Run a region."""
     return run_region(open_site(file), tell=lambda _: None, clock=clock or Clock())
+
+
+def keep_to_schedule(file: Path, clock: Clock, *, until: datetime) -> list[dict[str, Any]]:
+    """Run a region whenever it is due, as `serve` does, by a clock that is set by hand."""
+    site = open_site(file)
+    schedule = site.region.schedule
+    assert schedule is not None
+    ledger = open_ledger(site.out, region=site.region.name) if site.out.is_dir() else None
+    runs = [] if ledger is None else ledger.runs()
+    if ledger is not None:
+        ledger.close()
+    due = first_moment(schedule, runs[-1] if runs else None, clock())
+    done = []
+    while due is not None and due <= until:
+        clock.now = max(clock.now, due.astimezone(UTC))
+        done.append(go(file, clock))
+        due = Moments(schedule).get_next_fire_time(due, clock())
+    clock.now = until
+    return done
 
 
 def site_of(file: Path) -> Site:

@@ -224,7 +224,7 @@ def test_the_server_asks_a_silent_holder_whether_it_is_there(
         names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
         told = [connection.execute(text(f"SHOW {name}")).scalar() for name in names]
         assert told == ["20", "10", "4"]
-        assert connection.execute(text("SHOW tcp_user_timeout")).scalar() == "1min"
+        assert connection.execute(text("SHOW tcp_user_timeout")).scalar() == "60000"
     ledger.close()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,10 @@ from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.runs.region.history import changes_between
-from tests.runs.region.places import Clock, go, site_of
+from tests.runs.region.places import Clock, keep_to_schedule, site_of
 
 TOWN = "buildings/unlabelled/banepa_town.tif"
+VILLAGE = "buildings/train/kavre_np_a_z19.tif"
 SIDE, STEP = 600, 400
 CORNERS = {name: (4000, 5000 + STEP * at) for at, name in enumerate("abc")}
 BLOCK = (100, 500)  # rows and columns of the picture in the middle, some of them its neighbours'
@@ -72,25 +75,26 @@ def _ids(folder: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.timeout(900)
-def test_a_block_that_a_later_picture_of_the_town_no_longer_shows_is_told_as_removed(
+def test_on_its_schedule_a_region_tells_which_block_a_later_picture_no_longer_shows(
     shared: Path, tmp_path: Path
 ) -> None:
     scenes = tmp_path / "scenes"
     for name in CORNERS:
         _crop(shared / TOWN, scenes, name, "20240101")
+    shutil.copy(shared / VILLAGE, scenes)
     file = tmp_path / "region.yaml"
     file.write_text(
         "name: banepa\nsources: [{type: files, path: scenes}]\noutputs: [geojson]\n"
         "compute: {executor: serial, device: cpu}\n"
+        "schedule: {cron: '30 2 * * 1', timezone: Asia/Kathmandu}\n"
     )
-    clock = Clock()
-    first = go(file, clock)
-    assert (first["mapped"], first["failed"]) == (3, 0)
-    clock.wait(days=7)
+    clock, week = Clock(), timedelta(days=7)
+    (first,) = keep_to_schedule(file, clock, until=clock() + week)
+    assert (first["mapped"], first["failed"]) == (4, 0)
     (scenes / "b_20240101.tif").unlink()
     later = _crop(shared / TOWN, scenes, "b", "20240601", painted=True)
-    second = go(file, clock)
-    assert (second["mapped"], second["unchanged"], second["withdrawn"]) == (1, 2, 1)
+    (second,) = keep_to_schedule(file, clock, until=clock() + week)
+    assert (second["mapped"], second["unchanged"], second["withdrawn"]) == (1, 3, 1)
     folder = Path(first["folder"])
     wkb = pq.read_table(folder / "layer.parquet")["geometry"].to_numpy()
     inside = shapely.covered_by(shapely.from_wkb(wkb), _block(later, grown=-20))

@@ -89,7 +89,7 @@ def test_footprints_that_are_damaged_are_made_again_by_the_next_run(tmp_path: Pa
     before = _ids(file)
     torn = next((tmp_path / "out" / "scenes").glob("s1*")) / "polygons.parquet"
     torn.write_bytes(torn.read_bytes()[:-20])
-    cut(tmp_path / "scenes", "n", ground(), row=0, col=0, when="20230101")  # a reason to build
+    cut(tmp_path / "scenes", "n", ground(), row=9, col=3, when="20230101")  # a reason to build
     with pytest.raises(SceneError, match=r"scenes/s1_20240101\.tif: its results are damaged"):
         go(file)
     assert _ids(file) == before

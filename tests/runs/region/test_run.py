@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,8 +23,19 @@ from pipeline.runs.region.sinks import item_name
 from pipeline.runs.region.site import open_site
 from pipeline.runs.region.status import lines, status
 from tests.postgres import Server
-from tests.runs.region.places import SIDE, Clock, cut, go, ground, site_of, town
+from tests.runs.region.places import (
+    SIDE,
+    Clock,
+    cut,
+    go,
+    ground,
+    keep_to_schedule,
+    site_of,
+    town,
+)
 from tests.runs.scenery import write_scene
+
+MONDAYS = "schedule: {cron: '30 2 * * 1', timezone: Asia/Kathmandu}\n"
 
 
 def rows(file: Path) -> dict[str, SceneRow]:
@@ -41,13 +53,15 @@ def counts(file: Path, now: float = 2e9) -> dict[str, int]:
 
 
 def test_a_region_runs_on_its_schedule_and_says_what_was_changed(tmp_path: Path) -> None:
-    file, clock = town(tmp_path), Clock()
-    first = go(file, clock)
+    file, clock = town(tmp_path, text=MONDAYS), Clock()
+    week = timedelta(days=7)
+    (first,) = keep_to_schedule(file, clock, until=clock() + week)
     assert (first["mapped"], first["failed"]) == (4, 0)
     # A house is torn down and another built; the next flight shows it.
-    clock.wait(days=7)
     cut(tmp_path / "scenes", "again", ground(without=7, extra=True), row=0, col=0, when="20240601")
-    second = go(file, clock)
+    (second,) = keep_to_schedule(file, clock, until=clock() + week)
+    moments = [run["began"] for run in reversed(status(site_of(file), now=clock())["runs"])]
+    assert moments == ["2024-05-12T20:45:00+00:00", "2024-05-19T20:45:00+00:00"]
     assert (second["mapped"], second["unchanged"]) == (1, 4)
     assert second["changes"]["removed"]["count"] == 1
     assert second["changes"]["added"]["count"] == 1

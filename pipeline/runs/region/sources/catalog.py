@@ -36,7 +36,7 @@ def list_catalog(source: Catalog, *, root: Path, area: BaseGeometry | None) -> L
     start = source.href
     if not is_remote(start):
         start = str(inside(root, start, field="sources.href"))
-    wanted = Wanted(source=name, chosen=source, area=area, root=root)
+    wanted = Wanted(source=name, chosen=source, area=area, root=root.resolve())
     candidates: list[Candidate] = []
     faults: list[str] = []
     broken: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pipeline.config.region import Files, inside
@@ -52,12 +53,13 @@ def local_token(ref: SceneRef) -> str | None:
     the same size and whose times are set back escapes this; its change time is among them,
     which no program sets, so that only a clock set back to the same nanosecond does.
     """
-    path = Path(ref.href)
-    beside = [Path(f"{path}.msk"), *(path.with_suffix(s) for s in (".tfw", ".tifw", ".wld"))]
+    # Plain strings: of ten thousand scenes, paths as objects take half of the time of a plan.
+    stem = os.path.splitext(ref.href)[0]  # noqa: PTH122
+    beside = [f"{ref.href}.msk", *(f"{stem}{end}" for end in (".tfw", ".tifw", ".wld"))]
     signs = []
-    for at, file in enumerate([path, *beside]):
+    for at, file in enumerate([ref.href, *beside]):
         try:
-            status = file.stat()
+            status = os.stat(file)  # noqa: PTH116
         except OSError:
             if at == 0:
                 return None

@@ -32,7 +32,7 @@ class Wanted:
     area: BaseGeometry | None
     """Area of interest in longitude and latitude."""
     root: Path
-    """Folder that local scenes lie in."""
+    """Folder that local scenes lie in; no link leads to it."""
 
     def candidate(self, item: Any, base: str) -> Candidate | None:
         """Return the scene of an item, or None where it is not wanted.
@@ -54,7 +54,7 @@ class Wanted:
             checksum = dict(ref.options).get("sha256")
             token = f"sha256:{checksum}" if checksum else None
         else:
-            if not Path(ref.href).is_relative_to(self.root.resolve()):
+            if not ref.href.startswith(f"{self.root}/"):
                 raise SceneError(base, f"its scene lies outside {self.root}", "give another --root")
             token = local_token(ref)
         return Candidate(

@@ -48,7 +48,7 @@ def _listing(source: Source, *, root: Path, area: BaseGeometry | None) -> Listin
             return list_catalog(source, root=root, area=area)
         case Api():
             name = f"api {redacted(source.url)} {'+'.join(source.collections)}"
-            wanted = Wanted(source=name, chosen=source, area=area, root=root)
+            wanted = Wanted(source=name, chosen=source, area=area, root=root.resolve())
             return list_api(source, wanted=wanted, area=area)
         case Urls():
             return _list_urls(source)
