@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.config.interval import interval
 from pipeline.config.section import Section, read_section
 from pipeline.errors import ConfigError
 
@@ -37,7 +37,10 @@ class Area(Section):
         if self.bbox is not None:
             west, south, east, north = self.bbox
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-                raise ValueError(f"bbox {list(self.bbox)} must be west < east, south < north")
+                raise ValueError(
+                    f"bbox {list(self.bbox)} must be west < east in -180..180 and south < north "
+                    "in -90..90; across the antimeridian give a file with both parts"
+                )
         return self
 
 
@@ -198,35 +201,6 @@ class Region(Section):
     """How the region deals with overlaps, age and failure."""
     compute: Compute = Compute()
     """Who computes."""
-
-
-def interval(text: str) -> tuple[datetime | None, datetime | None]:
-    """Return both ends of ``from/to``; None where it is open.
-
-    Raises:
-        ValueError: It is no interval, or ends before it begins.
-    """
-    parts = text.split("/")
-    if len(parts) != 2:
-        raise ValueError(
-            f"{text!r} is no interval; write it as 2024-01-01/.. or 2024-01-01/2024-06-30"
-        )
-    ends: list[datetime | None] = []
-    for at, part in enumerate(parts):
-        if part in ("", ".."):
-            ends.append(None)
-            continue
-        whole = part if "T" in part else f"{part}T{'23:59:59' if at else '00:00:00'}+00:00"
-        try:
-            end = datetime.fromisoformat(whole)
-        except ValueError as error:
-            raise ValueError(f"{part!r} is no date; write it as 2024-01-01") from error
-        if end.tzinfo is None:
-            raise ValueError(f"{part!r} has no time zone; write it as 2024-01-01T00:00:00Z")
-        ends.append(end)
-    if ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
-        raise ValueError(f"{text!r} ends before it begins")
-    return ends[0], ends[1]
 
 
 def load_region(path: Path) -> Region:

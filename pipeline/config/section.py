@@ -53,7 +53,8 @@ def explained(error: ValidationError, section: type[BaseModel]) -> str:
             near = difflib.get_close_matches(last, _fields(section, outer), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             fault["msg"] = "no such field"
-        lines.append(f"{field}: {fault['msg']}{hint}" if field else fault["msg"])
+        told = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{field}: {told}{hint}" if field else told)
     return "; ".join(lines)
 
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from pipeline.config import load_region
-from pipeline.config.region import inside, interval, region_schema
+from pipeline.config.interval import interval
+from pipeline.config.region import inside, region_schema
 from pipeline.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -9,7 +9,8 @@ from typing import Any
 from pipeline.core.conflate.compare import Tolerance
 from pipeline.errors import ConfigError
 from pipeline.runs.region.changes import AREA, IOU, changes
-from pipeline.runs.region.ledger import open_ledger
+from pipeline.runs.region.ledger import NAME, open_ledger
+from pipeline.runs.region.records import RunRow
 from pipeline.runs.region.site import LAYER, Site
 
 TOLERANCE = Tolerance(iou=IOU, area=AREA)
@@ -37,11 +38,13 @@ def changes_between(
         ConfigError: A run has no layer, or none any more.
         ExportError: A file could not be written.
     """
-    ledger = open_ledger(site.out, region=site.region.name, url=site.ledger_url)
-    try:
-        runs = {run.run: run for run in ledger.runs() if run.state == "done" and run.layer}
-    finally:
-        ledger.close()
+    runs: dict[int, RunRow] = {}
+    if site.ledger_url is not None or (site.out / NAME).is_file():
+        ledger = open_ledger(site.out, region=site.region.name, url=site.ledger_url)
+        try:
+            runs = {run.run: run for run in ledger.runs() if run.state == "done" and run.layer}
+        finally:
+            ledger.close()
     late = max(runs, default=0) if after is None else after
     if before is None and late in runs:
         others = [n for n, run in runs.items() if n < late and run.layer != runs[late].layer]

@@ -136,7 +136,7 @@ def _area(region: Region, base: Path) -> BaseGeometry:
     path = inside(base, str(region.aoi.file), field="aoi.file")
     objects = read_objects(path)
     if not len(objects):
-        raise ConfigError(f"aoi.file: {path} holds no polygons")
+        raise ConfigError(f"aoi.file: {path} holds no polygons; draw the area, or leave aoi out")
     if objects.crs is None:
         raise ConfigError(f"aoi.file: {path} has no reference system; save it as GeoJSON")
     area = shapely.union_all(objects.polygon)

@@ -43,9 +43,9 @@ def served(places: Sequence[Path]) -> tuple[Served, ...]:
     if not any(one.schedule for one in found):
         shown = ", ".join(str(place) for place in places)
         faults = "".join(f"; {one.fault}" for one in found if one.fault)
+        hint = "; add for example schedule: {cron: '30 2 * * 1', timezone: UTC}"
         raise ConfigError(
-            f"{shown}: no region with a schedule among {len(found)} region files; "
-            f"add for example schedule: {{cron: '30 2 * * 1', timezone: UTC}}{faults}"
+            f"{shown}: no region with a schedule among {len(found)} region files{faults or hint}"
         )
     return found
 

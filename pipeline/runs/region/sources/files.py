@@ -26,7 +26,8 @@ def list_files(source: Files, *, root: Path) -> Listing:
     try:
         found = find_scenes((str(base / source.path),))
     except ConfigError as error:
-        return Listing(source=name, faults=(str(error),), complete=False)
+        fault = f"sources: {source.path}: {error}; make it, mount its disk, or change its path"
+        return Listing(source=name, faults=(fault,), complete=False)
     candidates, faults = [], [str(fault) for fault in found.failures]
     for ref in found.refs:
         if not ref.href.startswith(f"{base}/"):

@@ -12,7 +12,8 @@ from typing import Any
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.config.region import Filter, interval
+from pipeline.config.interval import interval
+from pipeline.config.region import Filter
 from pipeline.errors import SceneError
 from pipeline.runs.region.sources.candidate import Candidate
 from pipeline.runs.region.sources.files import local_token

@@ -112,6 +112,7 @@ def test_folders_are_searched_and_the_example_is_left_out(tmp_path: Path) -> Non
     town(tmp_path / "a", scenes=1, text=HOURLY)
     town(tmp_path, scenes=1, text=HOURLY)
     (tmp_path / "region.yaml").rename(tmp_path / "b.yaml")
+    (tmp_path / "b.yaml").write_text((tmp_path / "b.yaml").read_text().replace("town", "village"))
     (tmp_path / "example.yaml").write_text((tmp_path / "b.yaml").read_text())
     (tmp_path / "c.yaml").write_text("name: [")
     found = served([tmp_path])
