@@ -97,8 +97,7 @@ def open_bytes(href: str) -> Bytes:
     install_guard()
     path = gdal_path(href)
     if is_remote(href):
-        if href[:4].lower() == "http":
-            check_redirects(href)
+        check_redirects(href)
         try:
             remote = gdal.GdalFile(path)
         except gdal.GdalFileError as error:
@@ -151,11 +150,12 @@ def content_digest(href: str) -> str:
     and time of change, asked for anew at every call.
 
     Raises:
-        SceneError: It cannot be read any more.
+        SceneError: It cannot be read any more, or its server sends on to a private host.
     """
     install_guard()
     path = gdal_path(href)
     if is_remote(href):
+        check_redirects(href)
         try:
             answer = gdal.headers(path)
         except gdal.GdalFileError as error:

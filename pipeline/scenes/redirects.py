@@ -20,6 +20,7 @@ from pipeline.scenes.names import redacted
 
 MOST = 10
 TIMEOUT_S = 10
+_FOLLOWED = frozenset({"http", "https"})
 _SENT_ON = frozenset({301, 302, 303, 307, 308})
 
 
@@ -29,22 +30,23 @@ class _Stay(HTTPRedirectHandler):
 
 
 def check_redirects(href: str) -> None:
-    """Prove that an http or https URL does not lead to another, private host.
+    """Prove that a URL does not lead to another, private host; buckets do not.
 
     What does not answer is no fault here: whoever reads it tells why.
 
     Raises:
         SceneError: It does, or leads on and on.
     """
-    asked = urlsplit(href).hostname
-    place = href
+    if urlsplit(href).scheme.lower() not in _FOLLOWED:
+        return
+    asked, place = urlsplit(href).hostname, href
     for _ in range(MOST):
         following = _following(place)
         if following is None:
             return
         place = urljoin(place, following)
         parts = urlsplit(place)
-        if parts.scheme not in ("http", "https"):
+        if parts.scheme not in _FOLLOWED:
             raise _refused(href, f"to {parts.scheme}://, which is not followed")
         if parts.hostname != asked and not is_public(parts.hostname or ""):
             raise _refused(href, f"to the private host '{parts.hostname}'")
