@@ -116,8 +116,8 @@ class Shaper:
         """
         if self._outline.gap == 0:
             # Nobody has a say in anybody's shape, so nobody waits.
-            held, self._parts, self._new = Fragments.concatenate(self._parts), [], 0
-            return Shaped.of(Held.of(held))
+            done, self._parts, self._new = Fragments.concatenate(self._parts), [], 0
+            return Shaped.of(Held.of(done))
         # Looking costs as much as all that is held, so let that double.
         if not now and self._new < max(self._few, len(self._held)):
             return Shaped.of(Held.of(Fragments.empty()))
