@@ -9,23 +9,22 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import shapely
-from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.compiled import compiled
-from pipeline.core.shape.clusters import Polygons, connected, touching
+from pipeline.core.shape.agreed import agreed
+from pipeline.core.shape.clusters import Polygons
 from pipeline.core.shape.corners import Float64, Int64
 from pipeline.core.shape.direction import directions
 from pipeline.core.shape.likeness import DOUBT, alike, overlaid
 from pipeline.core.shape.overlaps import AS_IT_WAS, apart
 from pipeline.core.shape.rules import Rules
 from pipeline.core.shape.stray import strays
+from pipeline.core.shape.strip import strip
 from pipeline.core.shape.unknown import Unknown
 from pipeline.core.shape.walls import straightened
 
 Flags = npt.NDArray[np.bool_]
 
-ALIKE = math.radians(8)
-"""Neighbours whose main directions differ by less get one direction."""
 AS_USUAL = Rules()
 FINER = (1.0, 1.4, 2.0, 3.0)
 """By how much smaller the tolerances are of each attempt."""
@@ -79,8 +78,8 @@ def regularised(
     def trimmed(place: int, other: shapely.Polygon) -> shapely.Polygon | None:
         ways = [shapely.difference(made[place], other)]
         if ranks[place] == REGULARISED:
-            strip = _strip(made[place], other, straight.angles[place], scale, rules.least_wall)
-            ways.insert(0, shapely.difference(made[place], strip))
+            gone = strip(made[place], other, straight.angles[place], scale, rules.least_wall)
+            ways.insert(0, shapely.difference(made[place], gone))
         for shape in ways:
             if shape.geom_type != "Polygon" or shape.is_empty or not shape.is_valid:
                 continue
@@ -135,7 +134,7 @@ def straightened_each(
     scale = _scale(pixel)
     coords, rings, parts = _ragged(polygons, scale)
     found = directions(coords, rings, parts, rules.tolerance)
-    angles = _agreed(polygons, found[:, 0]) if together else found[:, 0]
+    angles = agreed(polygons, found[:, 0]) if together else found[:, 0]
     # Small or winding ones are followed more and more closely.
     ways = [(rules.tolerance / finer, rules.least_wall / finer**0.6, math.inf) for finer in FINER]
     if rules.least_diagonal < math.inf:
@@ -185,43 +184,6 @@ def _likeness(shapes: Polygons, outlines: Polygons, rules: Rules, unknown: Unkno
     return like
 
 
-def _strip(
-    shape: shapely.Polygon, other: shapely.Polygon, angle: float, scale: Float64, least: float
-) -> shapely.Polygon:
-    """Return the rectangle, along the walls of a shape, round what another has of it.
-
-    Cut off instead of the overlap, it leaves right angles behind. It is as much longer
-    as the shortest wall, so that no shorter step is left at its ends, and goes on to the
-    shape's own end where that is nearer than another such wall: no splinter is left there.
-    """
-    cos, sin = math.cos(angle), math.sin(angle)
-    turn = np.array([[cos, -sin], [sin, cos]])
-
-    def turned(geometry: BaseGeometry) -> Float64:
-        points: Float64 = (shapely.get_coordinates(geometry) * scale) @ turn
-        return points
-
-    def box(low: Float64, high: Float64) -> shapely.Polygon:
-        corners = shapely.get_coordinates(shapely.box(*low, *high)) @ turn.T
-        return shapely.Polygon(corners / scale)
-
-    points = turned(shapely.intersection(shape, other))
-    low, high = points.min(axis=0) - 1e-6, points.max(axis=0) + 1e-6
-    wide, tall = high - low
-    # No rounding decides where both are equal.
-    along = 0 if wide > tall - 1e-6 else 1
-    low[along] -= least
-    high[along] += least
-    longer = np.zeros(2)
-    longer[along] = least
-    beside = turned(shapely.intersection(shape, box(low - longer, high + longer)))[:, along]
-    if beside.min() > low[along] - least + 1e-6:
-        low[along] = min(low[along], beside.min() - 1e-6)
-    if beside.max() < high[along] + least - 1e-6:
-        high[along] = max(high[along], beside.max() + 1e-6)
-    return box(low, high)
-
-
 def _scale(pixel: tuple[float, float]) -> Float64:
     """Return what makes pixels square, of the area that they have."""
     return np.array(pixel) / math.sqrt(pixel[0] * pixel[1])
@@ -247,40 +209,6 @@ def _drawn(
             shapely.GeometryType.POLYGON, coords / scale, (rings, offsets)
         )
     return shapes
-
-
-def _agreed(polygons: Polygons, angles: Float64) -> Float64:
-    """Return the angles, touching polygons of nearly one angle having the same one."""
-    one, two = touching(polygons)
-    away = np.abs((angles[one] - angles[two] + math.pi / 4) % (math.pi / 2) - math.pi / 4)
-    near = away < ALIKE
-    if not near.any():
-        return angles
-    groups = connected(one[near], two[near], len(polygons))
-    return _common(angles, groups, shapely.length(polygons))
-
-
-@compiled
-def _common(angles: Float64, groups: Int64, lengths: Float64) -> Float64:
-    """Return the mean angle of each one's group, or its own where that is too far off.
-
-    The longer the walls, the surer the direction; right angles are taken out by the 4.
-    Who is alone keeps the last bit of its angle, which a mean would not.
-    """
-    sums = np.zeros((groups.max() + 1, 3))
-    for place in range(len(angles)):
-        weight = lengths[place] * lengths[place] * lengths[place]
-        sums[groups[place], 0] += weight * math.cos(4 * angles[place])
-        sums[groups[place], 1] += weight * math.sin(4 * angles[place])
-        sums[groups[place], 2] += 1
-    agreed = angles.copy()
-    for place in range(len(angles)):
-        across, along = sums[groups[place], 1], sums[groups[place], 0]
-        common = math.atan2(across, along) / 4 % (math.pi / 2)
-        off = (angles[place] - common + math.pi / 4) % (math.pi / 2) - math.pi / 4
-        if abs(off) < ALIKE and sums[groups[place], 2] > 1:
-            agreed[place] = common
-    return agreed
 
 
 @compiled
