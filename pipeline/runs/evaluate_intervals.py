@@ -180,7 +180,8 @@ def _ranks(compared: Compared, matched: Matched, counts: PixelCounts) -> Ranks |
         confidence=matched.confidence,
         block=mine,
         state=state,
-        truths=np.bincount(truth, matched.matching.counts_truth, len(counts.blocks)),
+        # Of no truth at all the counts would be whole numbers.
+        truths=np.bincount(truth, matched.matching.counts_truth, len(counts.blocks)).astype(float),
     )
 
 

@@ -80,6 +80,8 @@ def _evaluated(predicted: Sequence[Path], truth: Path, out: Path, options: Optio
 def _prepare(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ExportError(f"{out}: it is a file; choose a folder with --out") from error
     except OSError as error:
         raise ExportError(
             f"{out}: {(error.strerror or str(error)).lower()}; choose --out"

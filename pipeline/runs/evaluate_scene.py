@@ -165,9 +165,13 @@ def _area(
     scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
     known = scene if covered is None else shapely.union_all(covered)
     parts = shapely.get_parts(shapely.intersection(joined, known))
-    parts = parts[shapely.get_type_id(parts) == 3]
+    # The part of an empty polygon is an empty polygon.
+    parts = parts[(shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)]
     if not len(parts):
-        raise ConfigError(f"{aoi.source}: the area of interest lies outside the scene")
+        where = "the scene" if covered is None else "what truth covers of the scene"
+        raise ConfigError(
+            f"{aoi.source}: the area of interest lies outside {where}; give another, or none"
+        )
     return np.asarray(parts, object)
 
 

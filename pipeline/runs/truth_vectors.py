@@ -77,6 +77,8 @@ def read_vectors(path: Path, *, layer: str | None = None) -> Vectors:
             coordinates mean.
     """
     kind = sniff(path)
+    if layer is not None and kind in ("geojson", "parquet"):
+        raise refusal(path, f"it has no layers, and so no {layer!r}", "leave the layer out")
     if kind == "geojson":
         return _from_geojson(path)
     if kind == "parquet":

@@ -149,6 +149,49 @@ def test_a_report_of_nothing_is_drawn_as_well(page: Page, tmp_path: Path) -> Non
 
 @pytest.mark.browser
 @needs_browser
+def test_many_outlines_are_drawn_beside_what_is_shown(page: Page, tmp_path: Path) -> None:
+    from benchmarks.scoring import town
+
+    truth, mine, confidence, side = town(2500)
+    grid = Grid(height=side, width=side, georef=None)
+    objects = Objects(source="made", polygon=mine, crs=None, grid=grid, confidence=confidence)
+    predicted = Predicted(name="town", source=Path("made"), objects=objects, grid=grid)
+    true = replace(objects, polygon=truth, confidence=None)
+    write_report(score(predicted, true, aoi=None, options=Options(intervals=False)), tmp_path)
+    page.open(tmp_path / "report.html", width=1000)
+
+    def greenish() -> int:
+        shown = np.asarray(Image.open(page.screenshot(tmp_path / "map.png")).convert("RGB"), int)
+        return int((shown[..., 1] > shown[..., 0] + 60).sum())
+
+    right = next((count for _ in range(50) if (count := greenish()) > 5000), 0)
+    assert right > 5000
+    page.run("document.querySelector('[data-layer=tp]').click()")
+    assert next((True for _ in range(50) if greenish() < right / 2), False)
+    assert page.complaints() == []
+
+
+@pytest.mark.browser
+@needs_browser
+def test_a_click_tells_where_on_the_earth(page: Page, folder: Path) -> None:
+    from pyproj import Transformer
+
+    page.open(folder / "report.html", width=1000)
+    page.run("document.querySelector('#fn-gallery .shot').click()")
+    told = page.run("document.getElementById('picked').textContent")
+    found = re.search(r"best IoU|touches no prediction", told)
+    assert found, told
+    lon, lat = map(float, re.findall(r"itude (-?[0-9.]+)", told))
+    report = made()
+    row = report.matched.matching.missed
+    left, top, right, bottom = shapely.bounds(report.compared.truth.pixels[row]).T
+    turn = Transformer.from_crs(32633, 4326, always_xy=True)
+    there = turn.transform(500000 + 0.15 * (left + right), 5500000 - 0.15 * (top + bottom))
+    assert np.hypot(there[0] - lon, there[1] - lat).min() < 2e-6
+
+
+@pytest.mark.browser
+@needs_browser
 def test_the_summary_leads_to_its_scenes(page: Page, tmp_path: Path) -> None:
     from pipeline.runs.evaluate_many import summed_up
 

@@ -17,7 +17,7 @@ from PIL import Image
 from pyproj import CRS
 from rasterio.transform import Affine
 
-from pipeline.errors import ConfigError, SceneError
+from pipeline.errors import ConfigError, ExportError, SceneError
 from pipeline.runs.evaluate import Options, evaluate_scene
 from pipeline.runs.evaluate_frame import moved
 from pipeline.runs.evaluate_many import evaluate_many
@@ -368,6 +368,14 @@ def test_what_does_not_fit_is_refused_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "cut.tif").write_bytes(b"II*\0" + b"\0" * 40)
     with pytest.raises((ConfigError, SceneError), match=r"cut\.tif"):
         evaluate_scene(tmp_path / "cut.tif", truth)
+    far = shapely.transform(town()[:1], lambda xy: xy + np.array([5000, 0]))
+    aoi = geojson(tmp_path / "far.geojson", far)
+    with pytest.raises(ConfigError, match="area of interest lies outside the scene; give"):
+        evaluate_scene(truth, truth, options=replace(QUICK, aoi=aoi))
+    with pytest.raises(ConfigError, match="no layers, and so no 'houses'"):
+        evaluate_scene(truth, truth, options=replace(QUICK, truth_layer="houses"))
+    with pytest.raises(ExportError, match="it is a file; choose a folder"):
+        evaluate_many([truth], truth, out=truth, options=QUICK)
     none = geojson(tmp_path / "none.geojson", np.empty(0, object))
     with pytest.raises(ConfigError, match="empty"):
         evaluate_scene(truth, truth, options=replace(QUICK, aoi=none))

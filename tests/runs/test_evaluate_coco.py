@@ -23,17 +23,16 @@ SIDE = 2 * CHIP
 def made(seed: int) -> tuple[Any, Any, Any]:
     """Truth, predictions and confidence, crowded, over four chips and their borders."""
     rng = np.random.default_rng(seed)
-    fine, coarse = np.indices((20, 20)), np.indices((3, 3))
-    at = np.stack(fine, -1).reshape(-1, 2) * 30.0
+    at = np.indices((20, 20)).reshape(2, -1).T * 30.0
     at = at[(at < CHIP).any(axis=1)]
-    large = np.stack(coarse, -1).reshape(-1, 2) * 100.0 + CHIP
+    large = np.indices((3, 3)).reshape(2, -1).T * 100.0 + CHIP
     size = np.concatenate([rng.uniform(5, 29, at.shape), rng.uniform(50, 99, large.shape)])
     size[-3:] = 98
     at = np.concatenate([at, large])
     frame = shapely.box(0, 0, SIDE, SIDE)
     truth = shapely.intersection(shapely.box(*at.T, *(at + size).T), frame)
     off = at + rng.normal(0, 2, at.shape)
-    mine = shapely.intersection(shapely.box(*off.T, *(off + size).T), frame)
+    mine: Any = shapely.intersection(shapely.box(*off.T, *(off + size).T), frame)
     kept = rng.random(len(at)) < 0.85
     extra = rng.uniform(0, SIDE - 20, (150, 2))
     mine = np.concatenate([mine[kept], shapely.box(*extra.T, *(extra + 14).T)])

@@ -4,6 +4,9 @@ const LAYERS = [
   ["fn", "Misses", true], ["mine", "All predictions", false], ["truth", "All truth", false],
 ];
 
+// With more outlines than these, drawing them takes longer than a frame.
+const MANY = 4000;
+
 class SceneMap {
   constructor(canvas, map) {
     this.canvas = canvas;
@@ -142,7 +145,45 @@ class SceneMap {
     }
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.drawView(context, { x: this.x, y: this.y, zoom: this.zoom, width, height }, this.on);
+    const view = { x: this.x, y: this.y, zoom: this.zoom, width, height };
+    if (this.mine.n + this.truth.n <= MANY) this.drawView(context, view, this.on);
+    else {
+      this.drawGround(context, view, this.on);
+      this.drawLater(context, view, ratio);
+      this.drawChosen(context, view);
+    }
     this.onScale(this.zoom);
+  }
+
+  // Many outlines are drawn in slices of a few milliseconds, beside what is shown; until
+  // they are there, those of the view before are moved and stretched.
+  drawLater(context, view, ratio) {
+    const key = JSON.stringify([view, this.on, ratio, matchMedia("(prefers-color-scheme: dark)").matches]), done = this.done;
+    if (done) {
+      const by = view.zoom / done.view.zoom, { view: old } = done;
+      const left = (old.x - old.width / 2 / old.zoom - view.x) * view.zoom + view.width / 2;
+      const top = (old.y - old.height / 2 / old.zoom - view.y) * view.zoom + view.height / 2;
+      context.drawImage(done.canvas, left, top, old.width * by, old.height * by);
+    }
+    if (this.key === key) return;
+    this.key = key;
+    const canvas = document.createElement("canvas");
+    canvas.width = this.canvas.width;
+    canvas.height = this.canvas.height;
+    const inner = canvas.getContext("2d");
+    inner.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const steps = this.overlay(inner, view, { ...this.on });
+    const slice = () => {
+      if (this.key !== key) return;
+      const until = performance.now() + 12;
+      while (performance.now() < until) {
+        if (!steps.next().done) continue;
+        this.done = { canvas, view, key };
+        this.request();
+        return;
+      }
+      setTimeout(slice, 0);
+    };
+    setTimeout(slice, 80);
   }
 }

@@ -9,8 +9,10 @@ const shown = several ? systems[0] : total;
 byId("lead").textContent = several
   ? `All are drawn on the same blocks of ground, so that what is hard in a scene is hard for each and cancels. Where the interval of a difference holds zero, neither is known to be better.`
   : shown ? `${whole(shown.truths)} true outlines and ${whole(shown.predictions)} predictions in ${whole(shown.scenes)} scenes.` : "No scene could be scored.";
-if (failed.length) {
-  byId("notes").append(make("div", { class: "notes" }, make("ul", {}, ...failed.map((one) => make("li", {}, one)))));
+const told = [...failed, ...scenes.flatMap((row) => row.notes.map((note) => `${row.scene}: ${note}`))];
+if (told.length) {
+  byId("notes").append(make("div", { class: "notes" }, make("ul", {}, ...told.slice(0, 30).map((one) => make("li", {}, one)),
+    told.length > 30 ? make("li", {}, `and ${told.length - 30} more; see summary.json`) : null)));
 }
 if (several) byId("figures").remove();
 else if (shown) {

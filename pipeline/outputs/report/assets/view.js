@@ -1,30 +1,42 @@
+const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
 // What the map and the gallery draw: a view is a centre in scene pixels, a zoom and a size.
 Object.assign(SceneMap.prototype, {
   drawView(context, view, on) {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    context.fillStyle = colour("map");
+    this.drawGround(context, view, on);
+    for (const _ of this.overlay(context, view, on));
+    this.drawChosen(context, view);
+  },
+
+  drawGround(context, view, on) {
+    context.fillStyle = colourOf("map");
     context.fillRect(0, 0, view.width, view.height);
     if (on.scene) this.drawTiles(context, view);
-    if (this.holes.n) this.drawHoles(context, view, colour("ink"));
-    const dim = on.scene ? 0.22 : 0.4;
-    if (this.aoi) this.drawShapes(context, view, this.aoi, null, { stroke: colour("ink"), width: 1.5, dash: [8, 5] });
-    if (on.truth) this.drawShapes(context, view, this.truth, null, { stroke: colour("truth"), width: 1.6 });
-    if (on.mine) this.drawShapes(context, view, this.mine, null, { stroke: colour("mine"), width: 1.6 });
-    if (on.tp) this.drawShapes(context, view, this.mine, 1, { stroke: colour("tp"), width: 1.8, fill: dim });
-    if (on.fn) this.drawShapes(context, view, this.truth, 0, { stroke: colour("fn"), width: 1.8, fill: dim, dash: [5, 3] });
-    if (on.fp) this.drawShapes(context, view, this.mine, 0, { stroke: colour("fp"), width: 1.8, fill: dim });
-    if (this.chosen) {
-      const [side, row] = this.chosen;
-      this.trace(context, view, this[side], [row]);
-      context.setLineDash([]);
-      context.lineWidth = 5;
-      context.strokeStyle = "rgba(0,0,0,.65)";
-      context.stroke();
-      context.lineWidth = 2.5;
-      context.strokeStyle = "#fff";
-      context.stroke();
-    }
+    if (this.holes.n) this.drawHoles(context, view, colourOf("ink"));
+  },
+
+  // Outlines, a few at a time, so that whoever draws may pause in between.
+  *overlay(context, view, on) {
+    const dim = on.scene ? 0.22 : 0.4, colour = colourOf;
+    if (this.aoi) yield* this.drawShapes(context, view, this.aoi, null, { stroke: colour("ink"), width: 1.5, dash: [8, 5] });
+    if (on.truth) yield* this.drawShapes(context, view, this.truth, null, { stroke: colour("truth"), width: 1.6 });
+    if (on.mine) yield* this.drawShapes(context, view, this.mine, null, { stroke: colour("mine"), width: 1.6 });
+    if (on.tp) yield* this.drawShapes(context, view, this.mine, 1, { stroke: colour("tp"), width: 1.8, fill: dim });
+    if (on.fn) yield* this.drawShapes(context, view, this.truth, 0, { stroke: colour("fn"), width: 1.8, fill: dim, dash: [5, 3] });
+    if (on.fp) yield* this.drawShapes(context, view, this.mine, 0, { stroke: colour("fp"), width: 1.8, fill: dim });
+  },
+
+  drawChosen(context, view) {
+    if (!this.chosen) return;
+    const [side, row] = this.chosen;
+    this.trace(context, view, this[side], [row]);
+    context.setLineDash([]);
+    context.lineWidth = 5;
+    context.strokeStyle = "rgba(0,0,0,.65)";
+    context.stroke();
+    context.lineWidth = 2.5;
+    context.strokeStyle = "#fff";
+    context.stroke();
   },
 
   // Stripes where there is no prediction.
@@ -88,7 +100,7 @@ Object.assign(SceneMap.prototype, {
     return image.complete && image.naturalWidth ? image : null;
   },
 
-  drawShapes(context, view, shapes, status, look) {
+  *drawShapes(context, view, shapes, status, look) {
     const left = view.x - view.width / 2 / view.zoom, right = view.x + view.width / 2 / view.zoom;
     const top = view.y - view.height / 2 / view.zoom, bottom = view.y + view.height / 2 / view.zoom;
     const rows = [], specks = [], boxes = shapes.boxes, speck = 2.5 / view.zoom;
@@ -99,13 +111,14 @@ Object.assign(SceneMap.prototype, {
     }
     context.fillStyle = context.strokeStyle = look.stroke;
     context.lineJoin = "round";
-    for (const row of specks) {
-      const b = 4 * row;
+    for (let from = 0; from < specks.length; from++) {
+      const b = 4 * specks[from];
       context.fillRect((boxes[b] - left) * view.zoom, (boxes[b + 1] - top) * view.zoom, 2, 2);
+      if (from % 500 === 499) yield;
     }
-    // One path for a few thousand at a time: one for all is slow to fill.
-    for (let from = 0; from < rows.length; from += 2000) {
-      this.trace(context, view, shapes, rows.slice(from, from + 2000));
+    // One path for some hundreds at a time: one for all is slow to fill.
+    for (let from = 0; from < rows.length; from += 300) {
+      this.trace(context, view, shapes, rows.slice(from, from + 300));
       if (look.fill) {
         context.globalAlpha = look.fill;
         context.fill("evenodd");
@@ -115,6 +128,7 @@ Object.assign(SceneMap.prototype, {
       context.setLineDash(look.dash && view.zoom > 0.25 && rows.length < 4000 ? look.dash : []);
       context.lineWidth = thick;
       context.stroke();
+      if (from + 300 < rows.length) yield;
     }
     context.setLineDash([]);
   },
