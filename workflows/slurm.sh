@@ -6,6 +6,7 @@
 #SBATCH --time=24:00:00
 #SBATCH --requeue
 #SBATCH --open-mode=append
+#SBATCH --signal=B:TERM@60
 # sbatch [OPTIONS] slurm.sh ARGUMENTS...: runs `overtile ARGUMENTS` as one job, with a Dask worker in
 # each of its tasks. For example, in Overtile's folder, which all nodes see:
 #   sbatch --nodes=4 --gpus-per-task=1 workflows/slurm.sh map /shared/scene.tif --out /shared/out

@@ -2,7 +2,8 @@
 # ssh.sh HOST... -- ARGUMENTS...: runs `overtile ARGUMENTS` here, with a Dask worker on each host.
 # For example: workflows/ssh.sh node1 node2 -- map /shared/scene.tif --out /shared/out
 # Hosts let you in without asking (keys), have Overtile of this version in the same folder, and see
-# the same files under the same paths. A host named twice gets two workers.
+# the same files under the same paths. A host named twice gets two workers; node1/0 node1/1 gives
+# each a GPU of its own.
 # Every port is opened on loopback alone; ssh carries what goes between machines. A worker that
 # ends, or whose connection ends, begins again. cluster.sh names the settings; beside them
 #   SSH  how to call ssh ("ssh"; for example "ssh -F my_config")
@@ -20,9 +21,10 @@ shift
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$ROOT/workflows/cluster.sh"
 
-# remote NAME THERE BACK HERE: what a host shall do: work until its input ends.
+# remote NAME THERE BACK HERE GPU: what a host shall do: work until its input ends.
 remote() {
   credentials | sed 's/^/export /'
+  [ -z "$5" ] || printf 'export CUDA_VISIBLE_DEVICES=%q\n' "$5"
   cat <<SH
 exec 3<&0
 $(printf %q "$BIN/dask") worker tls://127.0.0.1:$3 --name $1 --no-nanny --no-dashboard \
@@ -39,17 +41,19 @@ FREE='import socket
 held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
 print(*(one.getsockname()[1] for one in held))'
 
-# worker HOST NUMBER: one on this host, again and again. It listens on port `there` of its machine;
+# worker HOST[/GPU] NUMBER: one there, again and again. It listens on port `there` of its machine;
 # the scheduler reaches it through port `here`, and it reaches the scheduler through port `back`.
 worker() {
   exec {life}>&-
-  local there back here
+  local there back here host=${1%%/*} gpu=
+  [ "$host" = "$1" ] || gpu=${1#*/}
   while [ -e "$private/life" ]; do
     read -r there back here < <("$BIN/python" -c "$FREE")
     # shellcheck disable=SC2086
     ${SSH:-ssh} -T -o BatchMode=yes -o ExitOnForwardFailure=yes -o ServerAliveInterval=15 \
       -L "127.0.0.1:$here:127.0.0.1:$there" -R "127.0.0.1:$back:127.0.0.1:${scheduler##*:}" \
-      "$1" bash -s < <(remote "$1-$2" "$there" "$back" "$here"; cat "$private/life") || true
+      "$host" bash -s \
+      < <(remote "$host-$2" "$there" "$back" "$here" "$gpu"; cat "$private/life") || true
     sleep 1
   done
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.workflows.clusters import daemon, free_port, until
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
-_NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo")
+_NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "openssl")
 MISSING = [name for name in _NEEDED if not shutil.which(name, path=_PATH)]
 """Programs that are not installed."""
 

@@ -121,10 +121,12 @@ def test_a_scene_mapped_over_ssh_has_the_bytes_of_a_serial_run(tmp_path: Path, s
 def test_ports_are_on_loopback_and_all_ends_with_a_recipe_that_was_killed(
     tmp_path: Path, ssh: str
 ) -> None:
-    hosts = ("node1", "nobody")
+    hosts = ("node1/5", "nobody")
     with _recipe(*hosts, "--", "models", "list", ssh=ssh, folder=tmp_path) as process:
         until(lambda: len(_listening(tmp_path)) >= 2, told=lambda: "no worker began")
         began = processes("node1-0") + processes(f"{tmp_path}/tmp/")
+        (worker,) = processes("node1-0")
+        assert psutil.Process(worker).environ()["CUDA_VISIBLE_DEVICES"] == "5"
         assert {address for address, _ in _listening(tmp_path)} == {"127.0.0.1"}
         process.send_signal(signal.SIGKILL)
         until(
