@@ -15,13 +15,34 @@ from pipeline.runs.region.site import open_site
 from pipeline.runs.region.status import status
 
 _STYLE = """
-:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { border-bottom: 1px solid #8885; padding: .4rem .8rem .4rem 0; text-align: left; }
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif;
+  --paper: light-dark(#fbfaf7, #14181b); --card: light-dark(#fff, #1c2125);
+  --ink: light-dark(#1b1f23, #eceae4); --soft: light-dark(#5b636b, #a3a9ad);
+  --line: light-dark(#e0ddd4, #33393e); --bad: light-dark(#b3261e, #ff8a80);
+  --good: light-dark(#12756d, #4fd1c5); }
+body { margin: 2.5rem auto; max-width: 76rem; padding: 0 1.2rem; background: var(--paper);
+  color: var(--ink); }
+h1 { font: 400 2.2rem/1.2 Georgia, "DejaVu Serif", serif; margin: 0 0 .3rem; }
+p, small, td::before { color: var(--soft); }
+a { color: var(--good); }
+table { border-collapse: collapse; width: 100%; background: var(--card);
+  border: 1px solid var(--line); }
+th, td { border-bottom: 1px solid var(--line); padding: .7rem 1rem; text-align: left; }
+th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 td { vertical-align: top; overflow-wrap: anywhere; }
-.bad { color: #c0392b; }
-small, summary { opacity: .75; }
+td:first-child { min-width: 11rem; }
+small { display: block; font-size: .85em; }
+.bad { color: var(--bad); }
+summary { cursor: pointer; }
+ul { margin: .3rem 0 0; padding-left: 1.2rem; }
+@media (max-width: 46rem) {
+  thead { display: none; }
+  tr, td { display: block; border: 0; }
+  tr { border-bottom: 1px solid var(--line); padding: .6rem 0; }
+  td { padding: .2rem 1rem; }
+  td[data-name]::before { content: attr(data-name) ": "; }
+  td:first-child { font-size: 1.15em; }
+}
 """
 _COLUMNS = ("Region", "Now", "Last run", "Next run", "Scenes", "Mapped")
 _MOST_FAILURES = 50
@@ -46,8 +67,8 @@ def page(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> str:
         '<meta http-equiv="refresh" content="30">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Regions</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>Regions</h1>\n<p>{escape(now.isoformat(timespec='seconds'))}, "
-        'every 30 seconds; <a href="status.json">as JSON</a></p>\n'
+        f"<h1>Regions</h1>\n<p>{escape(_moment(now.isoformat()))}; anew every 30 seconds, "
+        '<a href="status.json">as JSON</a></p>\n'
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
         "</body>\n</html>\n"
     )
@@ -68,50 +89,81 @@ def _row(one: Served, outcome: Outcome | None, now: datetime) -> dict[str, Any]:
 
 
 def _html(row: Mapping[str, Any]) -> str:
-    name = f"<td>{_text(row['region'])}<br><small>{_text(row['file'])}</small></td>"
+    file = Path(row["file"])
+    name = file.name if row["region"] == row["file"] else row["region"]
+    head = f"<td><strong>{_text(name)}</strong><small>{_text(file)}</small></td>"
     if row["fault"] is not None:
-        return f'<tr>{name}<td class="bad" colspan="5">{_text(row["fault"])}</td></tr>'
+        return f'<tr>{head}<td class="bad" colspan="5">{_text(row["fault"])}</td></tr>'
     scenes = ", ".join(f"{count} {state}" for state, count in row["scenes"].items())
     cells = [
-        _now(row.get("here")),
-        _run(row["last"]),
-        _text(row["next"] or "- (no schedule)"),
+        _now(row.get("here"), row["running"]),
+        _run(row["last"]) + _faults(row["last"]),
+        _moment(row["next"]) if row["next"] else "no schedule",
         _text(scenes or "none yet") + _failures(row["failures"]),
-        _text(f"{row['km2']:,.3f} km2, {row['mpx']:,.1f} Mpx"),
+        f"{_text(_area(row['km2']))} km\u00b2<small>{row['mpx']:,.1f} Mpx</small>",
     ]
-    return f"<tr>{name}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    told = "".join(
+        f'<td data-name="{name}">{cell}</td>'
+        for name, cell in zip(_COLUMNS[1:], cells, strict=True)
+    )
+    return f"<tr>{head}{told}</tr>"
 
 
-def _now(here: Mapping[str, Any] | None) -> str:
-    if here is None:
-        return "waits"
-    if here["code"] is None:
-        return f"runs since {_text(here['began'])}"
-    if here["code"] == 0:
+def _now(here: Mapping[str, Any] | None, running: Mapping[str, Any] | None) -> str:
+    if here is not None and here["code"] is None:
+        return f"runs<small>since {_moment(here['began'])}</small>"
+    if running is not None:
+        return f"runs<small>{_text(running['holder'])}</small>"
+    if here is None or here["code"] == 0:
         return "waits"
     return f'<span class="bad">ended with {_text(here["code"])}: {_text(here["line"])}</span>'
 
 
 def _run(run: Mapping[str, Any] | None) -> str:
     if run is None:
-        return "-"
-    told = f"{run['run']} {run['state']}, {run['mapped']} mapped, {run['failed']} failed"
-    return f"{_text(told)}<br><small>{_text(run['began'])}</small>"
+        return "none yet"
+    bad = run["state"] not in ("done", "interrupted")
+    told = f"run {run['run']} {run['state']}"
+    counts = "" if run["mapped"] is None else f": {run['mapped']} mapped, {run['failed']} failed"
+    reason = f": {run['reason']}" if run["reason"] else ""
+    shown = f"{_text(told)}{_text(counts)}{_text(reason)}"
+    return (f'<span class="bad">{shown}</span>' if bad else shown) + (
+        f"<small>{_moment(run['began'])}</small>"
+    )
+
+
+def _faults(run: Mapping[str, Any] | None) -> str:
+    return _folded([_text(one) for one in (run or {}).get("faults", [])], "fault")
 
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> str:
-    if not failures:
+    form = "{scene} ({attempts} attempts): {reason}"
+    return _folded([_text(form.format_map(one)) for one in failures], "failure")
+
+
+def _folded(lines: Sequence[str], word: str) -> str:
+    """Return a list that opens when it is asked for; what is in it is escaped."""
+    if not lines:
         return ""
-    shown = "".join(
-        f"<li>{_text('{scene} ({attempts} attempts): {reason}'.format_map(one))}</li>"
-        for one in failures[:_MOST_FAILURES]
-    )
-    more = len(failures) - _MOST_FAILURES
+    shown = "".join(f"<li>{line}</li>" for line in lines[:_MOST_FAILURES])
+    more = len(lines) - _MOST_FAILURES
     rest = f"<li>and {more} more: overtile region status</li>" if more > 0 else ""
+    many = "" if len(lines) == 1 else "s"
     return (
-        f'<details><summary class="bad">{len(failures)} failures</summary>'
+        f'<details><summary class="bad">{len(lines)} {word}{many}</summary>'
         f"<ul>{shown}{rest}</ul></details>"
     )
+
+
+def _area(km2: float) -> str:
+    return f"{km2:,.3f}" if km2 < 100 else f"{km2:,.0f}"
+
+
+def _moment(when: str) -> str:
+    """Return a moment as people read it, with its zone."""
+    told = datetime.fromisoformat(when)
+    zone = told.strftime("%z")
+    return f"{told:%a %Y-%m-%d %H:%M} {'UTC' if zone == '+0000' else f'{zone[:3]}:{zone[3:5]}'}"
 
 
 def _text(value: object) -> str:
