@@ -118,7 +118,7 @@ def _fault(summary: dict[str, Any], fault: str, tell: Tell) -> None:
 
 
 def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Clock) -> None:
-    """Note why a run ended early, if the ledger can still be written."""
+    """Note why a run ended early, if it did and the ledger can still be written."""
     stopped = isinstance(error, KeyboardInterrupt)
     reason = str(error) if isinstance(error, PipelineError) else repr(error)
     row = replace(
@@ -128,7 +128,9 @@ def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Cloc
         summary=json.dumps({"reason": "stopped by hand" if stopped else reason}),
     )
     with suppress(PipelineError):
-        ledger.commit(row, outputs={}, timings={})
+        # One that is stopped as its last transaction ends is done.
+        if any(one.run == run.run and one.state == "running" for one in ledger.runs()):
+            ledger.commit(row, outputs={}, timings={})
 
 
 def _summary(site: Site, run: RunRow, plan: RegionPlan, mapped: Mapped) -> dict[str, Any]:

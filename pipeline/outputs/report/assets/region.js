@@ -34,7 +34,7 @@ const view = { x: 0, y: 0, width: map.width, height: map.height };
 const svg = draw("svg", { id: "map", class: "region-map", preserveAspectRatio: "xMidYMid meet", role: "img",
   "aria-label": `Map of ${plural(scenes.length, "scene")}` });
 const scale = { name: make("span"), bar: make("i") };
-byId("map-box").append(make("div", { class: "scale region-scale" }, scale.name, scale.bar));
+byId("map-box").append(make("div", { class: "scale" }, scale.name, scale.bar));
 function look() {
   svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
   // Dots keep their size on the screen.
@@ -126,7 +126,7 @@ addEventListener("pointermove", (event) => {
 byId("map-note").textContent = map.note;
 
 byId("failures").append(failures.length
-  ? table("", ["scene", "tried", "why"], failures.map((one) => [make("span", { class: "wrap" }, one.key), plural(one.attempts, "time"), make("span", { class: "wrap" }, one.reason || "n/a")]))
+  ? table("", ["scene", "tried", "why"], failures.map((one) => [make("span", { class: "wrap" }, one.key), one.attempts ? plural(one.attempts, "time") : "each run", make("span", { class: "wrap" }, one.reason || "n/a")]))
   : make("p", {}, "No scene has failed."));
 
 if (changes) {

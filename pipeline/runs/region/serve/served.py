@@ -44,6 +44,8 @@ def served(places: Sequence[Path]) -> tuple[Served, ...]:
         shown = ", ".join(str(place) for place in places)
         faults = "".join(f"; {one.fault}" for one in found if one.fault)
         hint = "; add for example schedule: {cron: '30 2 * * 1', timezone: UTC}"
+        if not found:
+            hint = f"; put some there ({EXAMPLE} is not served), or name others to serve"
         raise ConfigError(
             f"{shown}: no region with a schedule among {len(found)} region files{faults or hint}"
         )
