@@ -18,6 +18,7 @@ from pipeline.core.rim import FARTHEST, UNIT, Rim, rim_of
 from pipeline.core.separate import separate, trace_instances
 from pipeline.core.shape import Outline, Rules, Shaped, Shaper
 from pipeline.core.shape.subpixel import Rims, subpixel
+from pipeline.core.shape.unknown import Unknown
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
 
@@ -242,3 +243,10 @@ def test_shifts_stay_short_of_the_centres_and_are_forgotten_once_passed() -> Non
     rims.forget(above=1)
     assert len(rims) == 0
     assert UNIT == 2 * (FARTHEST + 1)
+
+
+def test_without_the_surface_nothing_is_drawn_between_pixels() -> None:
+    house = np.array([shapely.box(2, 2, 9, 9)], object)
+    with pytest.raises(ValueError, match="drawn by `subpixel`, from the rims"):
+        SUBPIXEL.shaped(house, house[:0], np.zeros(1, np.int64), Unknown())
+    assert len(subpixel(house[:0], Rims(), size=(20, 20), least_iou=0.8)) == 0

@@ -57,7 +57,12 @@ class Outline:
             fixed: Final outlines of others, which overlap none of ``outlines``.
             clusters: A number for all that may have a say in each other's shape.
             unknown: Pixels without data.
+
+        Raises:
+            ValueError: Outlines between the pixels need the surface; see `subpixel`.
         """
+        if self.kind == "subpixel":
+            raise ValueError("outlines between the pixels are drawn by `subpixel`, from the rims")
         if self.kind == "pixels" or not len(outlines):
             return outlines, np.zeros(len(outlines), bool)
         if self.kind == "regularised":
