@@ -191,6 +191,26 @@ def test_polygons_do_not_depend_on_the_tile(
     assert whole_polygons(tmp_path / "s") == whole_polygons(reference)
 
 
+def test_outlines_between_pixels_share_the_walls_of_instances_whatever_the_tile(
+    tmp_path: Path, scene: Path, model: Path, reference: Path
+) -> None:
+    task = tmp_path / "smooth.yaml"
+    task.write_text(f"name: smooth\nmodel: {model}\nshape: {{outline: subpixel}}\n", "utf-8")
+    for tile in (44, 200):
+        run(scene, tmp_path / str(tile), task=str(task), tile=tile)
+    one, other = (tmp_path / name / "s" for name in ("44", "200"))
+    assert whole_polygons(one) == whole_polygons(other) != whole_polygons(reference)
+    smooth, stairs = (
+        geopandas.read_parquet(folder / "polygons.parquet").geometry.to_numpy()
+        for folder in (one, reference)
+    )
+    assert len(smooth) == len(stairs)
+    # A pixel is 0.3 m: walls that were shared are so to the last corner.
+    assert shapely.coverage_is_valid(smooth, gap_width=0)
+    touching = shapely.STRtree(stairs).query(stairs, predicate="touches")
+    assert touching.shape[1] > 0
+
+
 def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, scene: Path, model: Path, reference: Path
 ) -> None:
