@@ -46,7 +46,7 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
 
     Returns:
         ``scenes``: a row for each, with ``state`` done, unchanged or failed; ``failed``:
-        how many scenes or tiles did not make it.
+        how many scenes did not make it, or lack tiles, or could not be scored.
 
     Raises:
         ConfigError: Nothing ran; the command or a file must be changed.
@@ -55,6 +55,10 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
         LockedError: Another run holds the folder.
     """
     install_guard()
+    if request.truth is not None:
+        from pipeline.runs.scoring import check_truth, sum_up
+
+        check_truth(request)
     task = request.chosen_task
     found = find_scenes(request.scenes, dict(request.scene_options))
     rows: list[dict[str, Any]] = [_failed(error.scene, error, tell) for error in found.failures]
@@ -72,8 +76,12 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
         else:
             named = zip(found.refs, unique_names(found.refs), strict=True)
             rows.extend(map_scene(request, crew, ref, name, tell) for ref, name in named)
-    failed = sum(row["state"] == "failed" or bool(row.get("tiles_failed")) for row in rows)
-    return {"out": str(request.out), "scenes": rows, "failed": failed}
+        gained = sum_up(rows, request.out) if request.truth is not None else {}
+    failed = sum(
+        row["state"] == "failed" or bool(row.get("tiles_failed")) or "unscored" in row
+        for row in rows
+    )
+    return {"out": str(request.out), **gained, "scenes": rows, "failed": failed}
 
 
 @contextmanager
@@ -125,7 +133,9 @@ def map_scene(
             state = "done"
         row = _row(plan, target, manifest, state, planned)
         if request.truth is not None:
-            row["scores"] = _report(request, ref, target)
+            from pipeline.runs.scoring import scored
+
+            row |= scored(request, ref, target, tell)
     except SceneError as error:
         shutil.rmtree(request.out / WORK / name, ignore_errors=True)
         return _failed(ref.href, error, tell)
@@ -233,15 +243,3 @@ def _row(
         ),
         "warnings": list(planned.warnings),
     }
-
-
-def _report(request: MapRequest, ref: SceneRef, target: Path) -> dict[str, Any]:
-    from pipeline.runs.evaluate import Options, evaluate_scene
-
-    if request.truth is None:
-        return {}
-    scene = Path(ref.href) if ref.kind in {"geotiff", "image"} and "://" not in ref.href else None
-    options = Options(aoi=request.aoi, scene=scene)
-    evaluation = evaluate_scene(target, request.truth, out=target, options=options)
-    headline: dict[str, Any] = evaluation.report["headline"]
-    return headline

@@ -245,6 +245,7 @@ def test_two_maps_of_a_scene_are_compared_and_two_scenes_summed_up(tmp_path: Pat
     both = evaluate_many([runs], truth, out=tmp_path / "both", options=Options())
     assert [row["scene"] for row in both["scenes"]] == ["a", "b"]
     assert both["total"]["truths"] == 200
+    validated(both, "summary.schema.json")
     one = both["scenes"][0]["headline"]["f1"]["value"]
     assert both["total"]["figures"]["f1"]["value"] == pytest.approx(one, abs=1e-6)
     for name in ("ap", "ap50"):
@@ -281,6 +282,18 @@ def test_a_run_is_compared_with_the_files_of_other_tools(tmp_path: Path) -> None
         assert one["reason"] is None
         assert one["figures"]["f1"]["verdict"] == "second is better"
     assert ["ap" in one["figures"] for one in summary["comparisons"]] == [True, False]
+    assert [one["note"] is None for one in summary["comparisons"]] == [False, True]
+    validated(summary, "summary.schema.json")
+
+
+def validated(value: Any, name: str) -> None:
+    """Check a report against its schema."""
+    import jsonschema
+
+    import pipeline.outputs.report
+
+    schema = Path(pipeline.outputs.report.__file__).with_name(name)
+    jsonschema.validate(value, json.loads(schema.read_text(encoding="utf-8")))
 
 
 def both_sizes(folder: Path) -> Any:
@@ -421,10 +434,6 @@ def test_the_threshold_goes_into_a_task_file_and_nothing_else_changes(tmp_path: 
 
 @pytest.mark.parametrize("what", ["run", "vectors", "nothing"])
 def test_report_json_is_what_its_schema_says(tmp_path: Path, what: str) -> None:
-    import jsonschema
-
-    import pipeline.outputs.report
-
     houses = town()
     mine, sure = guessed(houses)
     truth = geojson(tmp_path / "truth.geojson", houses if what != "nothing" else [])
@@ -433,9 +442,7 @@ def test_report_json_is_what_its_schema_says(tmp_path: Path, what: str) -> None:
     else:
         predicted = geojson(tmp_path / "mine.geojson", mine)
     evaluate_scene(predicted, truth, out=tmp_path / "out")
-    schema = Path(pipeline.outputs.report.__file__).with_name("schema.json")
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    jsonschema.validate(report, json.loads(schema.read_text()))
+    validated(json.loads((tmp_path / "out" / "report.json").read_text()), "schema.json")
 
 
 def test_failed_tiles_are_told_and_drawn(tmp_path: Path) -> None:
