@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# cluster.sh, read by ssh.sh and slurm.sh: a Dask cluster over TLS that lives as long as one command.
-# Its certificates are made for it alone; their key is on no command line.
+# cluster.sh, read by ssh.sh and slurm.sh: a Dask cluster over TLS that lives as long as one
+# command. Its certificates are made for it alone; their key is on no command line.
 #   BIN              folder of Overtile's programs, the same on all machines (.venv/bin here)
 #   PORT             the scheduler's; any free one if left out. A region's file must name it:
 #                    compute: {executor: "tls://127.0.0.1:PORT"}
@@ -23,15 +23,13 @@ mkfifo "$private/life"
 # This script alone holds it open for writing: however it ends, its readers come to know.
 exec {life}<>"$private/life"
 
-# companion COMMAND...: in the background, ended with this script, even by SIGKILL.
+# companion COMMAND...: in the background, ended with this script, even by SIGKILL. In a session of its
+# own: what stops all processes of this one's group does not stop what ends the companion.
 companion() {
-  (
-    exec {life}>&-
-    setsid "$@" </dev/null &
-    child=$!
-    (cat "$private/life"; kill -- "-$child") &
-    wait "$child"
-  ) >>"$private/log" 2>&1 &
+  # shellcheck disable=SC2016
+  setsid bash -c 'life=$1; shift; "$@" & child=$!
+    (cat "$life"; kill "$child"; sleep 10; kill -9 "$child") &
+    wait "$child"; kill "$!"' - "$private/life" "$@" {life}>&- </dev/null >>"$private/log" 2>&1 &
 }
 
 failed() {
@@ -47,7 +45,8 @@ finish() {
 
 # begin ADDRESS PORT: a scheduler at this address of this machine (port 0: any); sets $scheduler.
 begin() {
-  (exec {life}>&-; cat "$private/life"; sleep 1; rm -rf "$private") >/dev/null 2>&1 &
+  # shellcheck disable=SC2016
+  setsid bash -c 'cat "$1/life"; sleep 1; rm -rf "$1"' - "$private" {life}>&- >/dev/null 2>&1 &
   trap finish EXIT
   "$ROOT/workflows/certificates.sh" "$private/tls" 30
   rm "$private/tls/ca.key"

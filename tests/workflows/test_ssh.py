@@ -93,6 +93,7 @@ def _recipe(*arguments: str, ssh: str, folder: Path, **settings: str) -> subproc
     return subprocess.Popen(
         [WORKFLOWS / "ssh.sh", *arguments],
         env=where, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
 
 
@@ -133,6 +134,17 @@ def test_ports_are_on_loopback_and_all_ends_with_a_recipe_that_was_killed(
             lambda: not processes("node1-0") and not processes(f"{tmp_path}/tmp/"),
             told=lambda: f"still there: {began}",
         )
+    until(lambda: not any((tmp_path / "tmp").glob("tmp.*")), told=lambda: "keys are still there")
+
+
+def test_all_ends_with_a_recipe_whose_processes_are_stopped_at_once(
+    tmp_path: Path, ssh: str
+) -> None:
+    command = ("nobody", "--", "models", "list")
+    with _recipe(*command, ssh=ssh, folder=tmp_path) as process:
+        until(lambda: _listening(tmp_path), told=lambda: "no scheduler began")
+        os.killpg(process.pid, signal.SIGTERM)
+    until(lambda: not processes(str(tmp_path)), told=lambda: "a scheduler is still there")
     until(lambda: not any((tmp_path / "tmp").glob("tmp.*")), told=lambda: "keys are still there")
 
 
