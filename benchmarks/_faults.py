@@ -34,6 +34,8 @@ class Place:
     """Copies of the scenes as they should be."""
     spoilt: list[Path] = field(default_factory=list)
     """Scenes that are not as they should be now."""
+    hung: list[int] = field(default_factory=list)
+    """Workers that were stopped."""
 
     def mend(self) -> None:
         """Put right whatever a fault has spoilt, as whoever finds it out would."""
@@ -41,6 +43,10 @@ class Place:
         for scene in self.spoilt:
             shutil.copy(self.kept / scene.name, scene)
         self.spoilt.clear()
+        for pid in self.hung:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.hung.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +103,10 @@ def kill_worker(hit: Hit) -> None:
 
 def hang_worker(hit: Hit) -> None:
     """Stop one of the workers in the midst of its tile, for good."""
-    _send(hit, signal.SIGSTOP)
+    # Tiles are under way: whoever hangs before is noticed by Dask alone, minutes later.
+    tiles = hit.place.disk / "out" / ".work"
+    hit.run.wait_until(lambda: any(tiles.glob("*/tiles/*.tile")))
+    hit.place.hung.append(_send(hit, signal.SIGSTOP))
 
 
 def fill_disk(hit: Hit) -> None:
@@ -149,7 +158,9 @@ FAULTS: dict[str, tuple[Fault, set[int]]] = {
 NEEDS_CLUSTER = {"worker killed", "worker hung"}
 
 
-def _send(hit: Hit, number: int) -> None:
+def _send(hit: Hit, number: int) -> int:
     pids = [worker.pid for worker in hit.place.cluster.workers.values() if worker.pid]
-    with suppress(ProcessLookupError, IndexError):
-        os.kill(hit.rng.choice(pids), number)
+    pid = hit.rng.choice(pids)
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+    return pid

@@ -90,7 +90,7 @@ class Started:
         while self._process.is_alive():
             if due():
                 return True
-            time.sleep(0.001)
+            time.sleep(0.002)
         return False
 
     def send(self, number: int) -> None:

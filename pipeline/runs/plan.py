@@ -79,6 +79,8 @@ class ScenePlan:
     """Formats of the polygons, where the scene has a place on the Earth."""
     work: str
     """Folder for tiles and unfinished outputs; not part of any digest."""
+    memory: int = 4 * 10**9
+    """Bytes that the process may take; not part of any digest."""
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         clip=request.clip,
         formats=tuple(name for name in FORMATS if name in task.formats),
         work="",
+        memory=request.max_memory,
     )
     return Planned(draft=draft, warnings=contract.warnings, notes=contract.notes)
 

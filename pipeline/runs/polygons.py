@@ -10,6 +10,7 @@ everything else goes to disk, so that memory holds the border of the open rows o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +27,19 @@ from pipeline.core.quantise import STEPS
 from pipeline.core.rim import Rim
 from pipeline.core.shape import Shaped as ShapedPolygons
 from pipeline.core.window import Window
+from pipeline.errors import SceneError
 from pipeline.outputs.store import FootprintStore
 from pipeline.runs.measures import areas_m2, perimeters_m
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.shaping import Shaping
+from pipeline.runs.tiling import BASE_BYTES
 
 PORTION = 20_000
 """Polygons that are shaped and measured at a time."""
+CORNER_BYTES = 256
+"""Memory that a corner of a polygon takes until it is written, with a hole every four; measured."""
+LEAST_ROOM = 8 * 2**20
+"""What a polygon may always take."""
 
 
 class Polygons:
@@ -63,6 +70,7 @@ class Polygons:
         """Take the artefact of the next tile.
 
         Raises:
+            SceneError: One polygon takes more memory than is allowed.
             ExportError: The disk is full.
         """
         if "unknown" in arrays:
@@ -87,10 +95,13 @@ class Polygons:
         Raises:
             ExportError: The disk is full.
         """
-        self._shaping.add(self._merger.finish())
+        left = self._merger.finish()
+        self._refuse_large(left)
+        self._shaping.add(left)
         self._keep(self._shaping.finish())
 
     def _shape(self, core: Window, fragments: Fragments) -> None:
+        self._refuse_large(fragments)
         # Noise has a polygon every eight pixels: as arrays they are small, as objects not.
         for start in range(0, len(fragments), PORTION):
             portion = np.arange(start, min(start + PORTION, len(fragments)))
@@ -101,6 +112,19 @@ class Polygons:
         if core.right == self._plan.info.width:
             boxes = self._merger.boxes()
             self._keep(self._shaping.advance(front=core.bottom, unmerged=boxes))
+
+    def _refuse_large(self, fragments: Fragments) -> None:
+        corners = np.diff(fragments.ring_offsets[fragments.polygon_offsets])
+        most = int(corners.max(initial=0))
+        need = CORNER_BYTES * most
+        if need > max(self._plan.memory - BASE_BYTES, LEAST_ROOM):
+            least = (BASE_BYTES + need) / 1e9
+            raise SceneError(
+                self._plan.info.source,
+                f"one of its polygons has {most} corners, which takes {least:.1f} GB; "
+                f"--max-memory allows {self._plan.memory / 1e9:.1f} GB",
+                f"give --max-memory {math.ceil(10 * least) / 10:g}GB, or cut the scene into parts",
+            )
 
     def _keep(self, shaped: ShapedPolygons) -> None:
         if len(shaped.fragments):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from base64 import b64encode
 from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pipeline.errors import SceneError
@@ -64,7 +65,13 @@ def is_public(host: str) -> bool:
 
 def _following(place: str) -> str | None:
     """Return where a server sends on to, None if it does not."""
-    request = Request(place, headers={"Range": "bytes=0-0", "User-Agent": "overtile"})
+    parts = urlsplit(place)
+    headers = {"Range": "bytes=0-0", "User-Agent": "overtile"}
+    if parts.username is not None:
+        known = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {b64encode(known.encode()).decode()}"
+        place = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    request = Request(place, headers=headers)
     with suppress(OSError, HTTPException, ValueError):
         try:
             build_opener(_Stay).open(request, timeout=TIMEOUT_S).close()

@@ -82,6 +82,13 @@ def test_a_server_that_sends_on_to_a_private_host_is_not_followed(
         open_scene(remote(site))
 
 
+def test_who_names_themselves_is_not_sent_on_either(site: Site) -> None:
+    site.sent_on["/a/scene.tif"] = "http://127.0.0.2:1/a.tif"
+    named = site.url("/a/scene.tif").replace("127.0.0.1", "me:pass%20word@127.0.0.1")
+    with pytest.raises(SceneError, match=r"sends on to the private host '127\.0\.0\.2'"):
+        open_scene(SceneRef(kind="geotiff", href=named))
+
+
 def test_a_server_may_send_on_to_another_of_its_own_files(site: Site, content: bytes) -> None:
     site.sent_on["/a/scene.tif"] = "/b/scene.tif"
     site.files["/b/scene.tif"] = content

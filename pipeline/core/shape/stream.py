@@ -116,8 +116,9 @@ class Shaper:
         """
         if self._outline.gap == 0:
             # Nobody has a say in anybody's shape, so nobody waits.
-            done, self._parts, self._new = Fragments.concatenate(self._parts), [], 0
-            return Shaped.of(Held.of(done))
+            alone = Held.of(Fragments.concatenate(self._parts))
+            self._parts, self._new = [], 0
+            return Shaped.of(alone)
         # Looking costs as much as all that is held, so let that double.
         if not now and self._new < max(self._few, len(self._held)):
             return Shaped.of(Held.of(Fragments.empty()))
