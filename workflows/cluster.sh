@@ -20,16 +20,17 @@ fi
 
 private=$(mktemp -d)
 mkfifo "$private/life"
-# This script alone holds it open for writing: however it ends, its readers come to know.
-exec {life}<>"$private/life"
+# This script alone holds it open for writing (8): however it ends, who reads it (9) comes to know.
+# shellcheck disable=SC2094
+exec 8<>"$private/life" 9<"$private/life"
 
 # companion COMMAND...: in the background, ended with this script, even by SIGKILL. In a session of its
 # own: what stops all processes of this one's group does not stop what ends the companion.
 companion() {
   # shellcheck disable=SC2016
-  setsid bash -c 'life=$1; shift; "$@" & child=$!
-    (cat "$life"; kill "$child"; sleep 10; kill -9 "$child") &
-    wait "$child"; kill "$!"' - "$private/life" "$@" {life}>&- </dev/null >>"$private/log" 2>&1 &
+  setsid bash -c '"$@" 9<&- & child=$!
+    (cat <&9; kill "$child"; sleep 10; kill -9 "$child") &
+    wait "$child"; kill "$!"' - "$@" 8>&- </dev/null >>"$private/log" 2>&1 &
 }
 
 failed() {
@@ -39,14 +40,14 @@ failed() {
 }
 
 finish() {
-  exec {life}>&-
+  exec 8>&-
   wait
 }
 
 # begin ADDRESS PORT: a scheduler at this address of this machine (port 0: any); sets $scheduler.
 begin() {
   # shellcheck disable=SC2016
-  setsid bash -c 'cat "$1/life"; sleep 1; rm -rf "$1"' - "$private" {life}>&- >/dev/null 2>&1 &
+  setsid bash -c 'cat <&9; sleep 1; rm -rf "$1"' - "$private" 8>&- >/dev/null 2>&1 &
   trap finish EXIT
   "$ROOT/workflows/certificates.sh" "$private/tls" 30
   rm "$private/tls/ca.key"
@@ -56,8 +57,8 @@ begin() {
     export "${TLS}__${role}__CERT=$private/tls/node.pem" \
       "${TLS}__${role}__KEY=$private/tls/node.key"
   done
-  companion "$BIN/dask" scheduler --host "$1" --port "$2" --protocol tls --no-dashboard \
-    --scheduler-file "$private/scheduler.json"
+  companion "$BIN/dask" scheduler --host "$1" --port "$2" --protocol tls \
+    --no-dashboard --dashboard-address 127.0.0.1:0 --scheduler-file "$private/scheduler.json"
   local began=$SECONDS companion=$!
   while [ ! -s "$private/scheduler.json" ]; do
     if ! kill -0 "$companion" 2>/dev/null || ((SECONDS - began > 300)); then
@@ -80,7 +81,7 @@ credentials() {
 run() {
   local count=$1
   shift
-  "$BIN/python" - "$scheduler" "$count" "$WAIT_S" {life}>&- 2>>"$private/log" <<'PY' ||
+  "$BIN/python" - "$scheduler" "$count" "$WAIT_S" 8>&- 9<&- 2>>"$private/log" <<'PY' ||
 import sys
 from distributed import Client
 address, count, wait_s = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -94,7 +95,7 @@ PY
   if [ "${1:-}" = map ]; then
     set -- "$@" --executor "$scheduler"
   fi
-  "$BIN/overtile" "$@" {life}>&- &
+  "$BIN/overtile" "$@" 8>&- 9<&- &
   local overtile=$!
   trap 'kill -TERM "$overtile" 2>/dev/null' INT TERM
   while kill -0 "$overtile" 2>/dev/null; do

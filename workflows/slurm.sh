@@ -34,5 +34,5 @@ credentials >"$private/worker.env"
 companion bash -c 'set -a; . "$1"; shift; exec "$@"' - "$private/worker.env" \
   srun --kill-on-bad-exit=0 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" bash -c \
   "exec $(printf %q "$BIN/dask") worker $scheduler --name \$SLURM_JOB_ID-\$SLURM_PROCID --host $there \
-    --nworkers 1 --nthreads $THREADS --no-dashboard --death-timeout 60"
+    --nworkers 1 --nthreads $THREADS --no-dashboard --dashboard-address 127.0.0.1:0 --death-timeout 60"
 run "${SLURM_NTASKS:-1}" "$@"

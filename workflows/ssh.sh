@@ -27,8 +27,8 @@ remote() {
   [ -z "$5" ] || printf 'export CUDA_VISIBLE_DEVICES=%q\n' "$5"
   cat <<SH
 exec 3<&0
-$(printf %q "$BIN/dask") worker tls://127.0.0.1:$3 --name $1 --no-nanny --no-dashboard \
-  --nthreads $THREADS --death-timeout 60 --listen-address tls://127.0.0.1:$2 \
+$(printf %q "$BIN/dask") worker tls://127.0.0.1:$3 --name $1 --no-nanny --nthreads $THREADS \
+  --no-dashboard --dashboard-address 127.0.0.1:0 --death-timeout 60 --listen-address tls://127.0.0.1:$2 \
   --contact-address tls://127.0.0.1:$4 </dev/null &
 worker=\$!
 (cat <&3; kill \$worker && sleep 5 && kill -9 \$worker) >/dev/null 2>&1 &
@@ -44,7 +44,7 @@ print(*(one.getsockname()[1] for one in held))'
 # worker HOST[/GPU] NUMBER: one there, again and again. It listens on port `there` of its machine;
 # the scheduler reaches it through port `here`, and it reaches the scheduler through port `back`.
 worker() {
-  exec {life}>&-
+  exec 8>&-
   local there back here host=${1%%/*} gpu=
   [ "$host" = "$1" ] || gpu=${1#*/}
   while [ -e "$private/life" ]; do
@@ -53,7 +53,7 @@ worker() {
     ${SSH:-ssh} -T -o BatchMode=yes -o ExitOnForwardFailure=yes -o ServerAliveInterval=15 \
       -L "127.0.0.1:$here:127.0.0.1:$there" -R "127.0.0.1:$back:127.0.0.1:${scheduler##*:}" \
       "$host" bash -s \
-      < <(remote "$host-$2" "$there" "$back" "$here" "$gpu"; cat "$private/life") || true
+      < <(remote "$host-$2" "$there" "$back" "$here" "$gpu"; cat <&9) || true
     sleep 1
   done
 }

@@ -129,7 +129,7 @@ def test_containers_are_told_what_their_programs_take() -> None:
         program, role, *arguments = containers[f"DaskCluster-{name}"]["args"]
         assert (program, role) == ("dask", name)
         given = parser.make_context(name, arguments).params
-        assert given["dashboard"] is False
+        assert (given["dashboard"], given["dashboard_address"]) == (False, "127.0.0.1:0")
     for kind in ("Job", "CronJob"):
         program, *arguments = containers[f"{kind}-overtile"]["args"]
         assert program == "overtile"

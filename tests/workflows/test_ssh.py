@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -87,26 +87,31 @@ def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield client
 
 
-def _recipe(*arguments: str, ssh: str, folder: Path, **settings: str) -> subprocess.Popen[str]:
+@contextmanager
+def _recipe(
+    *arguments: str, ssh: str, folder: Path, **settings: str
+) -> Iterator[subprocess.Popen[str]]:
     (folder / "tmp").mkdir(exist_ok=True)
     where = surroundings(SSH=ssh, TMPDIR=str(folder / "tmp"), **settings)
-    return subprocess.Popen(
+    with subprocess.Popen(
         [WORKFLOWS / "ssh.sh", *arguments],
         env=where, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True,
-    )  # fmt: skip
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
-def _listening(folder: Path) -> set[tuple[str, int]]:
-    """Return where the scheduler and the workers of a recipe listen."""
+def _listening(mark: str) -> set[str]:
+    """Return the addresses at which processes with this text in their arguments listen."""
     found = set()
-    for pid in processes("node1-0") + processes(f"{folder}/tmp/"):
+    for pid in processes(mark):
         with suppress(psutil.NoSuchProcess):
-            found |= {
-                (one.laddr.ip, one.laddr.port)
-                for one in psutil.Process(pid).net_connections(kind="tcp")
-                if one.status == psutil.CONN_LISTEN
-            }
+            connections = psutil.Process(pid).net_connections(kind="tcp")
+            found |= {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
     return found
 
 
@@ -123,17 +128,15 @@ def test_ports_are_on_loopback_and_all_ends_with_a_recipe_that_was_killed(
     tmp_path: Path, ssh: str
 ) -> None:
     hosts = ("node1/5", "nobody")
+    here, there = f"{tmp_path}/tmp/", "node1-0"
     with _recipe(*hosts, "--", "models", "list", ssh=ssh, folder=tmp_path) as process:
-        until(lambda: len(_listening(tmp_path)) >= 2, told=lambda: "no worker began")
-        began = processes("node1-0") + processes(f"{tmp_path}/tmp/")
-        (worker,) = processes("node1-0")
+        until(lambda: _listening(there), told=lambda: "no worker began")
+        assert (_listening(here), _listening(there)) == ({"127.0.0.1"}, {"127.0.0.1"})
+        (worker,) = processes(there)
         assert psutil.Process(worker).environ()["CUDA_VISIBLE_DEVICES"] == "5"
-        assert {address for address, _ in _listening(tmp_path)} == {"127.0.0.1"}
         process.send_signal(signal.SIGKILL)
-        until(
-            lambda: not processes("node1-0") and not processes(f"{tmp_path}/tmp/"),
-            told=lambda: f"still there: {began}",
-        )
+        for mark in (here, there):
+            until(lambda mark=mark: not processes(mark), told=lambda: "something is still there")
     until(lambda: not any((tmp_path / "tmp").glob("tmp.*")), told=lambda: "keys are still there")
 
 
@@ -142,7 +145,7 @@ def test_all_ends_with_a_recipe_whose_processes_are_stopped_at_once(
 ) -> None:
     command = ("nobody", "--", "models", "list")
     with _recipe(*command, ssh=ssh, folder=tmp_path) as process:
-        until(lambda: _listening(tmp_path), told=lambda: "no scheduler began")
+        until(lambda: _listening(str(tmp_path)), told=lambda: "no scheduler began")
         os.killpg(process.pid, signal.SIGTERM)
     until(lambda: not processes(str(tmp_path)), told=lambda: "a scheduler is still there")
     until(lambda: not any((tmp_path / "tmp").glob("tmp.*")), told=lambda: "keys are still there")
