@@ -53,9 +53,12 @@ def changes_between(
     for name, number in (("--after", late), ("--before", before)):
         if number and number not in runs:
             raise ConfigError(f"{name} {number}: that run has no layer; runs that have one: {have}")
-    if not before or not late:
+    if not late:
+        raise ConfigError(f"no run of {site.region.name} has a layer yet; run it first")
+    if not before:
         raise ConfigError(
-            f"nothing can have changed before there are two layers; runs that have one: {have}"
+            f"there is no other layer before that of run {late}; runs that have one: {have}; "
+            "run again once scenes were added or changed"
         )
     paths = [site.out / str(runs[n].layer) / LAYER for n in (before, late)]
     found = changes(paths[0], paths[1], out, iou=tolerance.iou, area=tolerance.area)

@@ -14,10 +14,10 @@ from tests.runs.region.places import cut, go, ground, site_of, town
 
 def test_runs_without_a_layer_are_refused_in_words(tmp_path: Path) -> None:
     file = town(tmp_path, scenes=1)
-    with pytest.raises(ConfigError, match=r"before there are two layers.*have one: none"):
+    with pytest.raises(ConfigError, match=r"no run of town has a layer yet"):
         changes_between(site_of(file), out=tmp_path / "c")
     go(file)
-    with pytest.raises(ConfigError, match=r"before there are two layers.*have one: 1"):
+    with pytest.raises(ConfigError, match=r"no other layer before that of run 1.*have one: 1"):
         changes_between(site_of(file), out=tmp_path / "c")
     with pytest.raises(ConfigError, match=r"--after 9: that run has no layer.*have one: 1"):
         changes_between(site_of(file), out=tmp_path / "c", after=9)
