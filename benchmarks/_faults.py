@@ -160,7 +160,7 @@ NEEDS_CLUSTER = {"worker killed", "worker hung"}
 
 def _send(hit: Hit, number: int) -> int:
     pids = [worker.pid for worker in hit.place.cluster.workers.values() if worker.pid]
-    pid = hit.rng.choice(pids)
+    pid: int = hit.rng.choice(pids)
     with suppress(ProcessLookupError):
         os.kill(pid, number)
     return pid

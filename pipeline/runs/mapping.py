@@ -29,6 +29,7 @@ from pipeline.runs.volume.mapping import map_volume, volumes_of
 from pipeline.runs.workers import Crew
 from pipeline.scenes.find import find_scenes, unique_names
 from pipeline.scenes.guard import install_guard
+from pipeline.scenes.names import redacted
 from pipeline.scenes.open import fingerprint
 from pipeline.scenes.scene import SceneRef
 
@@ -138,7 +139,7 @@ def map_scene(
             row |= scored(request, ref, target, tell)
     except SceneError as error:
         shutil.rmtree(request.out / WORK / name, ignore_errors=True)
-        return _failed(ref.href, error, tell)
+        return _failed(redacted(ref.href), error, tell)
     if row["tiles_failed"]:
         tell(f"{name}: {row['tiles_failed']} tiles failed and are marked as no data; see run.json")
     return row

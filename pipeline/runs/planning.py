@@ -25,6 +25,7 @@ from pipeline.runs.shaping import outline_of
 from pipeline.runs.tiling import BASE_BYTES, make_grid, pixel_bytes
 from pipeline.scenes.find import find_scenes, unique_names
 from pipeline.scenes.guard import install_guard
+from pipeline.scenes.names import redacted
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
 
@@ -153,7 +154,7 @@ def _dry_rows(
         try:
             yield _costs(plan_scene(request, task, ref, name), request)
         except SceneError as error:
-            yield {"scene": ref.href, "state": "refused", "reason": str(error)}
+            yield {"scene": redacted(ref.href), "state": "refused", "reason": str(error)}
 
 
 def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:

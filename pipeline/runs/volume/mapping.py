@@ -19,7 +19,7 @@ from pipeline.runs.volume.block import BlockJob, BlockRecord, map_block
 from pipeline.runs.volume.outputs import write_outputs
 from pipeline.runs.volume.plan import VolumePlan, plan_volume
 from pipeline.runs.workers import Crew
-from pipeline.scenes.names import slug, unique
+from pipeline.scenes.names import redacted, slug, unique
 from pipeline.scenes.scene import SceneRef
 from pipeline.scenes.volume import SegyVolume
 
@@ -31,7 +31,9 @@ def volumes_of(refs: Sequence[SceneRef]) -> tuple[dict[str, str], list[SceneErro
     paths = list(dict.fromkeys(ref.href for ref in refs if ref.kind == "segy"))
     names = unique([slug(Path(path).stem) for path in paths], paths)
     others = [
-        SceneError(ref.href, "it is no volume", "the model sees volumes: name SEG-Y files")
+        SceneError(
+            redacted(ref.href), "it is no volume", "the model sees volumes: name SEG-Y files"
+        )
         for ref in refs
         if ref.kind != "segy"
     ]
