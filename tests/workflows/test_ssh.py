@@ -135,8 +135,10 @@ def test_ports_are_on_loopback_and_all_ends_with_a_recipe_that_was_killed(
         (worker,) = processes(there)
         assert psutil.Process(worker).environ()["CUDA_VISIBLE_DEVICES"] == "5"
         process.send_signal(signal.SIGKILL)
-        for mark in (here, there):
-            until(lambda mark=mark: not processes(mark), told=lambda: "something is still there")
+        until(
+            lambda: not processes(here) and not processes(there),
+            told=lambda: f"still there: {processes(here)}, {processes(there)}",
+        )
     until(lambda: not any((tmp_path / "tmp").glob("tmp.*")), told=lambda: "keys are still there")
 
 
