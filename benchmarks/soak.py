@@ -74,7 +74,7 @@ def one_round(place: Place, work: Path, rng: random.Random, scenes_s: float) -> 
     if name not in NEEDS_CLUSTER:
         executors += ["serial", "local"]
     run = begin(work, place.scenes[0].parent, place.disk / "out", rng.choice(executors))
-    due = time.monotonic() + rng.uniform(0.2, scenes_s)
+    due = time.monotonic() + rng.uniform(0.05, scenes_s)
     run.wait_until(lambda: time.monotonic() >= due)
     FAULTS[name][0](Hit(place=place, run=run, rng=rng))
     ended = run.wait(timeout_s=900)
@@ -146,6 +146,8 @@ def main(seconds: float = 300, seed: int = 0, count: int = 100) -> None:
         work = Path(folder)
         scenes = make(work / "scenes", count)
         shutil.copytree(work / "scenes", work / "kept")
+        # Once all is imported, so that faults fall into the work.
+        Started(work, ("models", "list"), Limits()).wait()
         began = time.monotonic()
         ended = begin(work, work / "scenes", work / "calm", "serial").wait(timeout_s=1800)
         if ended.code:

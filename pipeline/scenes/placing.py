@@ -179,8 +179,9 @@ def _on_earth(scene: str, georef: Georef, claims: Claims) -> tuple[str, ...]:
     if operation is not None and operation.method_name.startswith("Transverse Mercator"):
         origin = {param.name: param.value for param in operation.params}
         meridian = origin.get("Longitude of natural origin", math.nan)
-        off = abs((lonlat[known, 0].mean() - meridian + 180) % 360 - 180)
-        if off > FARTHEST_DEGREES:
+        off = np.abs((lonlat[known, 0] - meridian + 180) % 360 - 180).min()
+        # What nobody has listed may be made for anywhere.
+        if off > FARTHEST_DEGREES and crs.to_epsg() is not None:
             return (
                 f"it lies {off:.0f} degrees from the meridian of '{crs.name}': is that its zone?",
             )

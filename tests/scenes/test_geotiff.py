@@ -167,6 +167,9 @@ def test_a_scene_far_from_its_zone_is_mapped_with_a_doubt(geotiff: Callable[...,
     assert re.fullmatch(r"it lies \d+ degrees from the meridian of .*: is that its zone\?", doubt)
     near = geotiff(RGB, name="near.tif", transform=Affine(0.5, 0, 900_000, 0, -0.5, 5_500_000))
     assert opened(near).info.warnings == ()
+    over_180 = Affine(0.5, 0, 833_970, 0, -0.5, 10_000)
+    both = geotiff(RGB, name="both.tif", crs="EPSG:32660", transform=over_180)
+    assert opened(both).info.warnings == ()
 
 
 def test_nodata_that_is_no_number_is_told_and_not_used(geotiff: Callable[..., Path]) -> None:
