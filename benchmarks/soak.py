@@ -11,6 +11,7 @@ Needs root, to mount the disk.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
 import shutil
 import sys
@@ -146,7 +147,10 @@ def main(seconds: float = 300, seed: int = 0, count: int = 100) -> None:
         work = Path(folder)
         scenes = make(work / "scenes", count)
         shutil.copytree(work / "scenes", work / "kept")
-        # Once all is imported, so that faults fall into the work.
+        # Once all is imported, this module as well, so that faults fall into the work.
+        multiprocessing.get_context("forkserver").set_forkserver_preload(
+            ["pipeline.cli.__main__", "pipeline.runs.planning", "tests.forked", "benchmarks.soak"]
+        )
         Started(work, ("models", "list"), Limits()).wait()
         began = time.monotonic()
         ended = begin(work, work / "scenes", work / "calm", "serial").wait(timeout_s=1800)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -31,6 +32,10 @@ def failing() -> Iterator[None]:
             raise typer.Exit(128 + (came[0] if came else signal.SIGINT)) from error
 
 
+def _end_at_once(number: int, _: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
 @contextmanager
 def _stopping() -> Iterator[list[int]]:
     """Raise KeyboardInterrupt at the first SIGINT or SIGTERM, and lend which it was."""
@@ -39,7 +44,8 @@ def _stopping() -> Iterator[list[int]]:
     def stop(number: int, _: FrameType | None) -> None:
         came.append(number)
         for either in before:
-            signal.signal(either, signal.SIG_DFL)
+            # Not the system's own way: a signal that came just now would find no handler.
+            signal.signal(either, _end_at_once)
         raise KeyboardInterrupt
 
     before = {}
