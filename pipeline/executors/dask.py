@@ -120,7 +120,14 @@ class Dask:
                 f"--executor {address}: the scheduler has no workers; "
                 f"start some with `dask worker {address}`"
             ) from error
-        client.register_plugin(Setup(setup))
+        try:
+            client.register_plugin(Setup(setup))
+        except OSError as error:  # Dask's CommClosedError is one
+            client.close()
+            raise ConfigError(
+                f"--executor {address}: a worker was lost while the run began ({error}); "
+                "run the same command again"
+            ) from error
         return cls(client, timeout_s=timeout_s)
 
     def run(
