@@ -3,6 +3,9 @@
 ``python -m benchmarks.memory`` makes two scenes of speckled blocks on the fly, of
 10,000 x 10,000 and 40,000 x 40,000 pixels, maps both with the threshold model, and
 compares the largest resident memory of the process tree.
+
+``python -m benchmarks.memory 10000 95000 0.9`` chooses the sizes, and a budget in GB that
+``--max-memory`` names and a cgroup enforces: whoever takes more is killed. Needs root.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +24,7 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from benchmarks._report import peak_memory, tell
+from tests.cgroup import at_most
 
 
 def make(path: Path, size: int) -> None:
@@ -50,7 +56,7 @@ def make(path: Path, size: int) -> None:
                 out.write(block[:tall, :wide], 1, window=Window(col, row, wide, tall))
 
 
-def main(small: int = 10_000, large: int = 40_000) -> None:
+def main(small: int = 10_000, large: int = 40_000, budget_gb: float | None = None) -> None:
     """Measure and tell."""
     rows: list[dict[str, object]] = []
     first = 0.0
@@ -59,17 +65,22 @@ def main(small: int = 10_000, large: int = 40_000) -> None:
             scene = Path(folder) / "made.tif"
             make(scene, size)
             command = [sys.executable, "-m", "pipeline.cli", "map", str(scene), "--out", folder]
-            command += ["--task", "bright", "--max-memory", "1.5GB"]
+            command += ["--task", "bright", "--max-memory", f"{budget_gb or 1.5}GB"]
             began = time.monotonic()
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            with peak_memory(process.pid) as peak:
-                if process.wait():
-                    raise SystemExit("overtile map failed")
+            held: AbstractContextManager[Callable[[], None] | None] = nullcontext()
+            if budget_gb is not None:
+                held = at_most(int(budget_gb * 1e9))
+            with held as join:
+                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=join)
+                with peak_memory(process.pid) as peak:
+                    if process.wait():
+                        raise SystemExit("overtile map failed")
             seconds = time.monotonic() - began
         first = first or peak.bytes
         rows.append(
             {
                 "pixels": f"{size} x {size}",
+                "budget_gb": budget_gb or 1.5,
                 "peak_gb": peak.bytes / 1e9,
                 "over_small": peak.bytes / first,
                 "seconds": seconds,
@@ -80,4 +91,5 @@ def main(small: int = 10_000, large: int = 40_000) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(size) for size in sys.argv[1:]))
+    sizes = [int(size) for size in sys.argv[1:3]]
+    main(*sizes, *(float(budget) for budget in sys.argv[3:]))
