@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32, Shaped
 from torch import nn
 
 from pipeline.errors import ModelError
+from pipeline.models.activate import activated
 from pipeline.models.card import ModelCard
 from pipeline.models.openvino import Compiled, converted, difference
 from pipeline.models.predictor import Predictor, Stretch
@@ -86,9 +87,9 @@ class TorchPredictor:
         """Return probabilities of the classes, then the separating channels."""
         with torch.inference_mode():
             network_input = self._normalised(pixels, valid, stretch)
-            said = self._activated(self._logits(network_input))
+            said = activated(self._logits(network_input), self._card)
             if self._card.flip:
-                turned = self._activated(self._logits(network_input.flip(3)))
+                turned = activated(self._logits(network_input.flip(3)), self._card)
                 said = (said + turned.flip(2)) / 2
             probability = said.cpu().numpy()
         if not np.isfinite(probability).all():
@@ -174,21 +175,6 @@ class TorchPredictor:
         if not margin:
             return logits
         return nn.functional.pad(logits, (margin + skipped, margin, margin + skipped, margin))
-
-    def _activated(self, logits: torch.Tensor) -> torch.Tensor:
-        outputs = self._card.outputs
-        if logits.shape[1] != outputs.channels:
-            raise ModelError(
-                f"model {self._card.name!r} gives {logits.shape[1]} channels, "
-                f"its card promises {outputs.channels}"
-            )
-        if outputs.activation == "none":
-            return logits[0].clamp(0, 1)
-        if outputs.activation == "sigmoid":
-            return logits[0].sigmoid()
-        classes = len(outputs.classes) + 1
-        shares = logits[0, :classes].softmax(dim=0)[1:]
-        return torch.cat([shares, logits[0, classes:].sigmoid()])
 
 
 _: type[Predictor] = TorchPredictor

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float32
 
 from pipeline.errors import ModelError
+from pipeline.models.activate import activated
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
 from pipeline.models.restore import restored
@@ -61,13 +62,13 @@ class VolumePredictor:
         """
         try:
             with torch.inference_mode():
-                said = self._activated(self._network(self._normalised(voxels, stretch)).float())
+                logits = self._network(self._normalised(voxels, stretch)).float()
+                probability = activated(logits, self.card).cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"a block of {voxels.shape} voxels is too large for the device; give a smaller "
                 "--tile"
             ) from error
-        probability = said.cpu().numpy()
         if not np.isfinite(probability).all():
             raise ModelError(f"model {self.card.name!r} gives values that are not finite")
         return np.ascontiguousarray(probability, np.float32)
@@ -79,14 +80,3 @@ class VolumePredictor:
         scaled = ((values - stretch.low) / (stretch.high - stretch.low)).clamp_(0, 1)
         scaled = scaled.expand(-1, len(self.card.inputs.bands), -1, -1, -1) - self._mean
         return torch.where(values.isfinite(), scaled / self._std, 0.0)
-
-    def _activated(self, logits: torch.Tensor) -> torch.Tensor:
-        outputs = self.card.outputs
-        if logits.shape[1] != outputs.channels:
-            raise ModelError(
-                f"model {self.card.name!r} gives {logits.shape[1]} channels, "
-                f"its card promises {outputs.channels}"
-            )
-        if outputs.activation == "none":
-            return logits[0].clamp(0, 1)
-        return logits[0].sigmoid() if outputs.activation == "sigmoid" else logits[0].softmax(0)[1:]

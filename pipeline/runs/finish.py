@@ -23,7 +23,7 @@ from pipeline.outputs.quicklook import View, quicklook
 from pipeline.outputs.stac import make_item
 from pipeline.outputs.style import write_mask_style, write_polygon_style
 from pipeline.runs.join import Joiner
-from pipeline.runs.plan import ScenePlan, versions
+from pipeline.runs.plan import ScenePlan, told_of, versions
 from pipeline.runs.publish import ITEM, MANIFEST, json_digest, sha256
 
 BATCH = 20_000
@@ -129,16 +129,7 @@ def _manifest(
         },
         "task": plan.task,
         "settings": plan.settings,
-        "model": {
-            "name": card.name,
-            "sha256": plan.model.sha256,
-            "network": card.network.architecture,
-            "reach_px": card.network.reach,
-            "stride": card.network.stride,
-            "context": card.context,
-            "license": card.terms.license,
-            "use": card.terms.use,
-        },
+        "model": told_of(card, plan.model.sha256),
         "engine": plan.engine,
         "versions": versions(),
         "grid": {

@@ -21,7 +21,7 @@ from pipeline.runs.lock import holding
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.planning import Planned, plan_scene
 from pipeline.runs.progress import Progress
-from pipeline.runs.publish import manifest_of, publish, refuse_links, standing
+from pipeline.runs.publish import publish, refuse_another, refuse_links, standing
 from pipeline.runs.request import MapRequest
 from pipeline.runs.sweep import Sweep
 from pipeline.runs.tile import TileRecord, map_tile, predict_tile
@@ -118,7 +118,7 @@ def map_scene(
     refuse_links(target, work, work / name, work / name / "tiles", work / name / "final")
     try:
         planned = plan_scene(request, crew.task, ref, name)
-        refuse_another(target, planned)
+        refuse_another(target, planned.draft.info.source, planned.digest, planned.settings)
         seen = planned.draft.grid.sampling
         engine = crew.engine(planned.card, pixels=seen.net_height * seen.net_width)
         plan = planned.ready(engine, request.out / WORK / name)
@@ -143,32 +143,6 @@ def map_scene(
     if row["tiles_failed"]:
         tell(f"{name}: {row['tiles_failed']} tiles failed and are marked as no data; see run.json")
     return row
-
-
-def refuse_another(target: Path, planned: Planned) -> None:
-    """Refuse a folder that holds anything but this plan's results.
-
-    Raises:
-        SceneError: It does; says what differs.
-    """
-    there = manifest_of(target)
-    if there is None:
-        if target.exists() and any(target.iterdir()):
-            raise SceneError(
-                planned.draft.info.source,
-                f"{target} holds other files and no run.json",
-                "choose another --out, or remove it",
-            )
-        return
-    if there.get("plan") == planned.digest:
-        return
-    before, now = there.get("settings", {}), planned.settings
-    differing = sorted(key for key in now if before.get(key) != now[key])
-    raise SceneError(
-        planned.draft.info.source,
-        f"{target} {ANOTHER_PLAN} (other {', '.join(differing) or 'version'})",
-        "choose another --out, or remove it",
-    )
 
 
 def _run(

@@ -177,6 +177,20 @@ def settled_margin(separation: Separation | None, outline: Outline) -> int:
     return least if separation is None else max(separation.margin, least)
 
 
+def told_of(card: ModelCard, sha256: str) -> dict[str, Any]:
+    """Return what a manifest says of a model."""
+    return {
+        "name": card.name,
+        "sha256": sha256,
+        "network": card.network.architecture,
+        "reach_px": card.network.reach,
+        "stride": card.network.stride,
+        "context": card.context,
+        "license": card.terms.license,
+        "use": card.terms.use,
+    }
+
+
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of what can change a tile's bytes."""

@@ -18,6 +18,7 @@ from pipeline.outputs.formats import FORMATS
 from pipeline.runs.aoi import area_of_interest
 from pipeline.runs.contract import agree
 from pipeline.runs.plan import ScenePlan, settled_margin
+from pipeline.runs.publish import refuse_another
 from pipeline.runs.refinement import refinement_of, refuse_narrow
 from pipeline.runs.request import MapRequest
 from pipeline.runs.separation import network_pixels, separation_of
@@ -168,9 +169,7 @@ def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
         complaints.append(f"--tile {request.tile} takes more than --max-memory")
     target = request.out / plan.name
     try:
-        from pipeline.runs.mapping import refuse_another
-
-        refuse_another(target, planned)
+        refuse_another(target, info.source, planned.digest, planned.settings)
     except PipelineError as error:
         complaints.append(str(error))
     source_ratio = ratio * np.prod(

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SceneError
 from pipeline.outputs.assets import KINDS
 from pipeline.outputs.atomic import write_faults
 
@@ -29,6 +30,31 @@ def refuse_links(*paths: Path) -> None:
                 f"{path} is a link to {path.readlink()}; outputs are not written through links: "
                 "remove it, or choose another --out"
             )
+
+
+def refuse_another(target: Path, source: str, digest: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds anything but the results of one plan.
+
+    Args:
+        target: Folder of the outputs.
+        source: What is mapped, as errors name it.
+        digest: The plan's.
+        settings: What the plan's outputs depend on.
+
+    Raises:
+        SceneError: It does; says what differs.
+    """
+    there, way_out = manifest_of(target), "choose another --out, or remove it"
+    if there is None:
+        if target.exists() and any(target.iterdir()):
+            raise SceneError(source, f"{target} holds other files and no run.json", way_out)
+        return
+    if there.get("plan") == digest:
+        return
+    before = there.get("settings", {})
+    differing = ", ".join(sorted(key for key in settings if before.get(key) != settings[key]))
+    told = f"{target} holds the results of another plan (other {differing or 'version'})"
+    raise SceneError(source, told, way_out)
 
 
 def publish(final: Path, target: Path, log: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from pipeline.config import Task
 from pipeline.errors import ConfigError, ExportError, ModelError, PipelineError, SceneError
 from pipeline.outputs.atomic import write_faults
 from pipeline.runs.progress import Progress
-from pipeline.runs.publish import manifest_of, publish, vouched
+from pipeline.runs.publish import manifest_of, publish, refuse_another, refuse_links, vouched
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import BASE_BYTES
 from pipeline.runs.volume.block import BlockJob, BlockRecord, map_block
@@ -55,7 +55,8 @@ def map_volume(
     target = request.out / name
     try:
         draft = plan_volume(request, crew.task, path, name)
-        refuse_another(target, draft)
+        refuse_links(target, work.parent, work, work / "blocks", work / "final")
+        refuse_another(target, draft.source, draft.digest, draft.settings)
         stretch = draft.stretch
         tell(f"{name}: amplitudes {stretch.low:.6g} to {stretch.high:.6g} become black to white")
         plan = draft.ready(crew.engine(draft.card, pixels=0), work)
@@ -99,7 +100,7 @@ def _costs(request: MapRequest, plan: VolumePlan) -> dict[str, Any]:
     target = request.out / plan.name
     complaints = []
     try:
-        refuse_another(target, plan)
+        refuse_another(target, plan.source, plan.digest, plan.settings)
     except SceneError as error:
         complaints.append(str(error))
     grid = plan.grid
@@ -122,25 +123,6 @@ def _costs(request: MapRequest, plan: VolumePlan) -> dict[str, Any]:
         "notes": [],
         "complaints": complaints,
     }
-
-
-def refuse_another(target: Path, plan: VolumePlan) -> None:
-    """Refuse a folder that holds anything but this plan's results.
-
-    Raises:
-        SceneError: It does; says what differs.
-    """
-    there = manifest_of(target)
-    way_out = "choose another --out, or remove it"
-    if there is None:
-        if target.exists() and any(target.iterdir()):
-            raise SceneError(plan.source, f"{target} holds other files and no run.json", way_out)
-        return
-    if there.get("plan") != plan.digest:
-        before = there.get("settings", {})
-        other = sorted(key for key, now in plan.settings.items() if before.get(key) != now)
-        told = f"{target} holds the results of another plan (other {', '.join(other)})"
-        raise SceneError(plan.source, told, way_out)
 
 
 def _run(plan: VolumePlan, crew: Crew, target: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pipeline.outputs.atomic import replacing, write_faults
 from pipeline.outputs.sections import Section, draw_sections
 from pipeline.outputs.segy import NO_DATA, write_segy
 from pipeline.runs.artefact import read_artefact
-from pipeline.runs.plan import versions
+from pipeline.runs.plan import told_of, versions
 from pipeline.runs.publish import MANIFEST, sha256
 from pipeline.runs.volume.plan import VolumePlan
 from pipeline.scenes.volume import SegyVolume
@@ -142,15 +142,7 @@ def _manifest(plan: VolumePlan, counts: np.ndarray, failures: dict[int, str]) ->
         },
         "task": plan.task,
         "settings": plan.settings,
-        "model": {
-            "name": card.name,
-            "sha256": plan.model.sha256,
-            "network": card.network.architecture,
-            "reach_px": card.network.reach,
-            "stride": card.network.stride,
-            "license": card.terms.license,
-            "use": card.terms.use,
-        },
+        "model": told_of(card, plan.model.sha256),
         "engine": plan.engine,
         "versions": versions(),
         "grid": {
