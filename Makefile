@@ -4,6 +4,8 @@ PYTHON ?=
 # An interpreter of version 3.11 to set up with, where it is not on the path.
 OUT ?= out
 ARGS ?=
+WORKERS ?= 2
+# Tests at a time, each file's one after the other.
 REGIONS ?= configs/regions
 BENCH ?= $(basename $(notdir $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))))
 
@@ -43,10 +45,10 @@ schedule: $(STAMP) ## Map regions on their schedules: make schedule [REGIONS=con
 export REGIONS
 
 test: $(STAMP) ## Run all tests
-	@$(BIN)/pytest -q --durations=10 $(ARGS)
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations=10 $(ARGS)
 
 quick: $(STAMP) ## Run the tests that are not slow
-	@$(BIN)/pytest -q -m "not slow" $(ARGS)
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
 
 fuzz: $(STAMP) ## Feed changed bytes to every reader, guided by coverage: SECONDS_EACH=300
 	@for name in scene config checkpoint truth; do echo "== $$name"; \
