@@ -115,6 +115,8 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*number of training batches.*")
             warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+            # A machine of a SLURM cluster, used by hand.
+            warnings.filterwarnings("ignore", ".*`srun` command is available.*")
             yield
     finally:
         told.setLevel(before)
