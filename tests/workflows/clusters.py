@@ -81,7 +81,12 @@ def processes(mark: str) -> list[int]:
 
 
 @contextmanager
-def daemon(*command: str | Path, log: Path, env: dict[str, str] | None = None) -> Iterator[None]:
+def daemon(
+    *command: str | Path,
+    log: Path,
+    env: dict[str, str] | None = None,
+    stop: signal.Signals = signal.SIGINT,
+) -> Iterator[None]:
     """Run a program that stays, until the end."""
     with (
         log.open("w") as told,
@@ -90,7 +95,7 @@ def daemon(*command: str | Path, log: Path, env: dict[str, str] | None = None) -
         try:
             yield
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stop)
             try:
                 process.wait(60)
             except subprocess.TimeoutExpired:

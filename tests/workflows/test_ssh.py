@@ -78,7 +78,7 @@ def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     client = f"ssh -F {shlex.quote(str(folder / 'client'))}"
     log = folder / "log"
     assert SSHD
-    with daemon(SSHD, "-D", "-e", "-f", folder / "server", log=log):
+    with daemon(SSHD, "-D", "-e", "-f", folder / "server", log=log, stop=signal.SIGTERM):
         hello = [*shlex.split(client), "-o", "BatchMode=yes", "node1", "true"]
         until(
             lambda: subprocess.run(hello, check=False, stderr=subprocess.DEVNULL).returncode == 0,
