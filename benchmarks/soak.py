@@ -28,7 +28,7 @@ from benchmarks._report import tell
 from tests.forked import Ended, Limits, Started
 from tests.runs.scenery import blobs, contents, write_scene
 
-HANGS_S = 3
+HANGS_S = 10
 """Seconds after which a tile counts as hung."""
 PARTIAL = (".part", ".work", ".probe")
 

@@ -11,7 +11,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.executors.executor import Executor, Job, Result
-from pipeline.executors.flights import Flights
+from pipeline.executors.flights import FETCH_S, Flights
 from pipeline.executors.tls import security_for
 
 LOOPBACK = "127.0.0.1:0"
@@ -135,7 +135,8 @@ class Dask:
     ) -> Iterator[tuple[Job, Result | Exception]]:
         """Yield each job with its result or error, as they end."""
         waiting = iter(jobs)
-        with Flights(self._client, task) as flights:
+        fetch_s = None if self._timeout_s is None else min(FETCH_S, self._timeout_s)
+        with Flights(self._client, task, fetch_s=fetch_s) as flights:
             while True:
                 while len(flights) < self._room():
                     following = list(islice(waiting, 1))

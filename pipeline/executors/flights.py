@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import time
 import uuid
@@ -15,6 +16,8 @@ from pipeline.executors.executor import Job, Result
 
 LOOK_S = 1.0
 """How long nothing may end before it is looked what takes too long."""
+FETCH_S = 30.0
+"""How long a result may take to come from who has it: a few hundred bytes."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -36,9 +39,18 @@ class Flight(Generic[Job]):
 class Flights(Generic[Job, Result]):
     """Jobs that were given out and have not come back."""
 
-    def __init__(self, client: Client, task: Callable[[Job], Result]) -> None:
-        """Give out jobs of one task through a client."""
+    def __init__(
+        self, client: Client, task: Callable[[Job], Result], *, fetch_s: float | None = None
+    ) -> None:
+        """Give out jobs of one task through a client.
+
+        Args:
+            client: Dask's.
+            task: What is done.
+            fetch_s: How long a result may take to come before its job is overdue.
+        """
         self._client = client
+        self._fetch_s = fetch_s
         self._task = task
         self._topic = f"overtile-{uuid.uuid4().hex}"
         self._flights: dict[Any, Flight[Job]] = {}
@@ -68,7 +80,15 @@ class Flights(Generic[Job, Result]):
         if flight is None:
             return  # given up before
         error = future.exception()
-        outcome: Result | Exception = future.result() if error is None else _plain(error)
+        try:
+            outcome: Result | Exception = (
+                future.result(timeout=self._fetch_s) if error is None else _plain(error)
+            )
+        except TimeoutError:
+            # Who did it hangs with the result: as late as what never ended.
+            flight.since = -math.inf
+            self._flights[future.key] = flight
+            return
         yield flight.job, outcome
 
     def overdue(self, timeout_s: float) -> list[Flight[Job]]:

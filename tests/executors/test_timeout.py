@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import LocalCluster
 
 from pipeline.errors import PipelineError
 from pipeline.executors.dask import Dask
+from pipeline.scenes.guard import install_guard
 
 LONG_S = 60.0
 
@@ -57,3 +61,35 @@ def test_what_hangs_again_is_given_up_and_the_others_are_done(local: Dask) -> No
     assert outcomes == {job: job for job in range(9) if job != 4}
     # Nothing of this is left for the next jobs.
     assert dict(local.run(_hang, range(4))) == {job: job for job in range(4)}
+
+
+class _Heavy:
+    """A result whose worker stops, once, in the midst of sending it."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        seen = Path(self.place)
+        if not seen.exists():
+            seen.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return str, ("sent",)
+
+
+def _heavy(job: str) -> _Heavy:
+    return _Heavy(job)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_with_its_result_is_not_waited_for(tmp_path: Path) -> None:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        executor = Dask.connect(cluster.scheduler_address, setup=install_guard, timeout_s=5.0)
+        began = time.monotonic()
+        outcomes: list[Any] = [told for _, told in executor.run(_heavy, [str(tmp_path / "seen")])]
+        assert outcomes == ["sent"]
+        # Dask lets go of a silent worker after five minutes.
+        assert time.monotonic() - began < 240
+        executor.close()
