@@ -84,7 +84,7 @@ def _heavy(job: str) -> _Heavy:
 @pytest.mark.slow
 def test_a_worker_that_hangs_with_its_result_is_not_waited_for(tmp_path: Path) -> None:
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
         executor = Dask.connect(cluster.scheduler_address, setup=install_guard, timeout_s=5.0)
         began = time.monotonic()
