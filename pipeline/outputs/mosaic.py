@@ -1,4 +1,4 @@
-"""Rasters put together from tiles, and the COGs made of them."""
+"""Rasters put together from tiles."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ import numpy as np
 import rasterio
 from jaxtyping import UInt8
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import DatasetReader, DatasetWriter
-from rasterio.shutil import copy
+from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterioWindow
 
 from pipeline.core.window import Window
-from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing, write_faults
+from pipeline.outputs.atomic import write_faults
 from pipeline.outputs.provenance import Provenance
 
 NODATA = 255
@@ -82,7 +80,7 @@ class MosaicWriter:
         """
         with write_faults(self._path):
             self._dataset.close()
-            with _nowhere_is_fine(), rasterio.open(self._path) as readable:
+            with nowhere_is_fine(), rasterio.open(self._path) as readable:
                 for window, checksum in self._written.items():
                     if crc32(readable.read(window=_theirs(window))) != checksum:
                         raise OSError(f"what was written at {window} is lost")
@@ -104,61 +102,13 @@ class MosaicWriter:
             self._dataset.close()
 
 
-def write_cog(mosaic: Path, path: Path, raster: Raster, *, threads: int = 2) -> None:
-    """Make a cloud-optimised GeoTIFF of a finished mosaic, and read it back.
-
-    Overviews of masks take the commonest value, those of probabilities the mean of
-    what is not nodata. DEFLATE, because every reader has it; at level 6 for masks
-    and 1 for probabilities, whose noise does not pack (98 Mpx: 2.7 s and 55 MB at
-    level 6, 1.4 s and 60 MB at level 1).
-
-    Args:
-        mosaic: What a `MosaicWriter` of the same raster has closed.
-        path: The COG to be; appears whole or not at all.
-        raster: What the numbers mean.
-        threads: For overviews and compression; the bytes do not depend on it.
-
-    Raises:
-        ExportError: The file could not be written, or does not read back the same.
-    """
-
-    def verify(part: Path) -> None:
-        _compare(mosaic, part)
-
-    with replacing(path, verify=verify) as part, rasterio.Env(GDAL_NUM_THREADS=str(threads)):
-        copy(
-            mosaic,
-            part,
-            driver="COG",
-            compress="DEFLATE",
-            level=6 if raster.kind == "mask" else 1,
-            blocksize=_block(mosaic),
-            overview_resampling="mode" if raster.kind == "mask" else "average",
-            bigtiff="IF_SAFER",
-            num_threads=threads,
-        )
-
-
-def _block(mosaic: Path) -> int:
-    """Return the edge of a COG's blocks, unlike the width of any of its levels.
-
-    Blocks as wide as the raster are taken for strips (rasterio's ``is_tiled``), and
-    validators refuse those.
-    """
-    with rasterio.open(mosaic) as source:
-        width = source.width
-    widths = {-(-width // 2**level) for level in range(width.bit_length())}
-    # No width has both among its halves: 512 and 384 are not a power of two apart.
-    return BLOCK if BLOCK not in widths else 384
-
-
 def _create(path: Path, raster: Raster) -> DatasetWriter:
     place: dict[str, Any] = {}
     georef = raster.provenance.georef
     if georef is not None:
         crs = rasterio.crs.CRS.from_wkt(georef.crs_wkt)
         place = {"crs": crs, "transform": rasterio.Affine(*georef.transform)}
-    with _nowhere_is_fine():
+    with nowhere_is_fine():
         dataset = rasterio.open(
             path,
             "w",
@@ -209,35 +159,12 @@ def _tags(provenance: Provenance) -> dict[str, str]:
     return tags | {f"CLASS_{known.value}": known.name for known in provenance.classes}
 
 
-def _compare(mosaic: Path, cog: Path) -> None:
-    # GDAL can lose a write without a word (a full disk noticed only on closing):
-    # the decoded pixels are the proof. 0.3 s for 98 Mpx.
-    with _nowhere_is_fine(), rasterio.open(mosaic) as source, rasterio.open(cog) as copied:
-        if (source.shape, source.crs, source.transform) != (
-            copied.shape,
-            copied.crs,
-            copied.transform,
-        ):
-            raise ExportError(f"{cog} has another grid than its mosaic; report this as a fault")
-        for window in _strips(source):
-            if not np.array_equal(source.read(window=window), copied.read(window=window)):
-                raise ExportError(
-                    f"{cog} does not read back as written at row {window.row_off}; "
-                    "check the disk, then run again"
-                )
-
-
 def _theirs(window: Window) -> RasterioWindow:
     return RasterioWindow(window.col, window.row, window.width, window.height)
 
 
-def _strips(dataset: DatasetReader) -> Iterator[RasterioWindow]:
-    for row in range(0, dataset.height, BLOCK):
-        yield RasterioWindow(0, row, dataset.width, min(BLOCK, dataset.height - row))
-
-
 @contextmanager
-def _nowhere_is_fine() -> Iterator[None]:
+def nowhere_is_fine() -> Iterator[None]:
     """Keep quiet about images that have no place on the Earth: they are allowed here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -17,8 +17,8 @@ from pipeline.outputs.assets import asset
 from pipeline.outputs.atomic import replacing, write_faults
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.coco import write_coco
+from pipeline.outputs.cog import write_cog
 from pipeline.outputs.formats import file_name, writer
-from pipeline.outputs.mosaic import write_cog
 from pipeline.outputs.quicklook import View, quicklook
 from pipeline.outputs.stac import make_item
 from pipeline.outputs.style import write_mask_style, write_polygon_style

@@ -21,11 +21,12 @@ from pipeline.errors import ExportError
 from pipeline.outputs.atomic import replacing
 from pipeline.outputs.check import check_file
 from pipeline.outputs.coco import write_coco
+from pipeline.outputs.cog import write_cog
 from pipeline.outputs.flatgeobuf import write_flatgeobuf
 from pipeline.outputs.geojson import write_geojson, write_geojsonl
 from pipeline.outputs.geopackage import write_geopackage
 from pipeline.outputs.geoparquet import write_geoparquet
-from pipeline.outputs.mosaic import MosaicWriter, Raster, write_cog
+from pipeline.outputs.mosaic import MosaicWriter, Raster
 from pipeline.outputs.pmtiles import write_pmtiles
 from pipeline.outputs.provenance import MapClass, Provenance
 from pipeline.outputs.quicklook import View, demo_picture, quicklook

@@ -25,9 +25,10 @@ from pipeline.core.window import Window
 from pipeline.outputs.check import check_file
 from pipeline.outputs.checks.json_stream import members
 from pipeline.outputs.coco import write_coco
+from pipeline.outputs.cog import write_cog
 from pipeline.outputs.geojson import write_geojson
 from pipeline.outputs.geoparquet import write_geoparquet
-from pipeline.outputs.mosaic import MosaicWriter, Raster, write_cog
+from pipeline.outputs.mosaic import MosaicWriter, Raster
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.stac import write_item
 

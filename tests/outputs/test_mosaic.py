@@ -17,7 +17,8 @@ from pipeline.core.georef import Georef
 from pipeline.core.window import Window
 from pipeline.errors import ExportError
 from pipeline.outputs.checks.cog import check_cog
-from pipeline.outputs.mosaic import MosaicWriter, Raster, write_cog
+from pipeline.outputs.cog import write_cog
+from pipeline.outputs.mosaic import MosaicWriter, Raster
 from pipeline.outputs.provenance import Provenance
 
 Where = Callable[..., Provenance]
