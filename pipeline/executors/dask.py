@@ -10,6 +10,7 @@ from itertools import islice
 from distributed import Client, LocalCluster, WorkerPlugin
 
 from pipeline.errors import ConfigError, PipelineError
+from pipeline.executors.ask import ask
 from pipeline.executors.executor import Executor, Job, Result
 from pipeline.executors.flights import FETCH_S, Flights
 from pipeline.executors.tls import security_for
@@ -22,6 +23,8 @@ ATTEMPTS = 2
 """How often a job is begun that takes longer than it may."""
 RESTART_S = 30
 """How long a worker may take to start again, or a new one to join."""
+READY_S = 120.0
+"""How long a worker may take over what all do before the first job: loading a model, say."""
 
 
 class Setup(WorkerPlugin):
@@ -52,6 +55,7 @@ class Dask:
         *,
         cluster: LocalCluster | None = None,
         timeout_s: float | None = None,
+        ready_s: float = READY_S,
     ) -> None:
         """Use a client.
 
@@ -59,10 +63,12 @@ class Dask:
             client: Of the cluster.
             cluster: Of our own, closed with the client.
             timeout_s: How long a job may take from when a worker begins it.
+            ready_s: How long a worker may take to do what all do.
         """
         self._client = client
         self._cluster = cluster
         self._timeout_s = timeout_s
+        self._ready_s = ready_s
         self._left: set[str] = set()
 
     @classmethod
@@ -203,8 +209,22 @@ class Dask:
         return fit
 
     def everywhere(self, task: Callable[[], Result]) -> list[Result]:
-        """Return what a task gives in each worker."""
-        return list(self._client.run(task).values())
+        """Return what a task gives in each worker that answers; others get no jobs.
+
+        Raises:
+            PipelineError: None answers.
+            Exception: The task's own.
+        """
+        workers = self._fit() or sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+        answers, silent = ask(self._client, task, workers, within_s=self._ready_s)
+        for worker in silent:
+            self._leave(worker)
+        if not answers:
+            raise PipelineError(
+                f"none of {len(silent)} workers answered within {self._ready_s:g} s; look why they "
+                "hang or end, then run the same command again"
+            )
+        return answers
 
     def close(self) -> None:
         """Leave the cluster; a cluster of our own ends."""

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic
 
 from distributed import Client, Future, get_worker
@@ -81,7 +82,7 @@ class Flights(Generic[Job, Result]):
             return  # given up before
         error = future.exception()
         try:
-            outcome: Result | Exception = (
+            told: Result | Exception = (
                 future.result(timeout=self._fetch_s) if error is None else _plain(error)
             )
         except TimeoutError:
@@ -89,7 +90,7 @@ class Flights(Generic[Job, Result]):
             flight.since = -math.inf
             self._flights[future.key] = flight
             return
-        yield flight.job, outcome
+        yield flight.job, told
 
     def overdue(self, timeout_s: float) -> list[Flight[Job]]:
         """Return the attempts that were begun longer ago than that."""
@@ -127,9 +128,13 @@ class Flights(Generic[Job, Result]):
 def _attempt(task: Callable[[Job], Result], job: Job, topic: str) -> Result | Exception:
     worker = get_worker()
     worker.log_event(topic, {"key": worker.get_current_task(), "worker": worker.address})
-    # An error that is returned is not logged by the worker as its own failure.
+    return outcome(partial(task, job))
+
+
+def outcome(task: Callable[[], Result]) -> Result | Exception:
+    """Return what a task gives, or its error: a worker logs no failure of its own then."""
     try:
-        return task(job)
+        return task()
     except Exception as error:  # noqa: BLE001 - whatever a task raises is its outcome
         return error
 

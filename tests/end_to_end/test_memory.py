@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,12 +27,11 @@ def noise() -> np.ndarray:
     return np.where(np.random.default_rng(0).random((EDGE, EDGE)) < 0.45, 200, 0)
 
 
-@pytest.mark.timeout(600)
-def test_a_run_keeps_within_its_memory(tmp_path: Path) -> None:
-    scene = write_scene(tmp_path / "s.tif", noise().astype(np.uint8)[None], compress="DEFLATE")
-    command = ["map", str(scene), "--out", str(tmp_path / "out"), "--task", "bright"]
-    command += ["--max-memory", f"{BUDGET / 1e9}GB", "--format", "parquet"]
-    with at_most(BUDGET) as join:
+def mapped_within(scene: Path, out: Path, budget: int) -> dict[str, Any]:
+    """Map a scene in a process that is killed where ``budget`` bytes do not do."""
+    command = ["map", str(scene), "--out", str(out), "--task", "bright"]
+    command += ["--max-memory", f"{budget / 1e9}GB", "--format", "parquet"]
+    with at_most(budget) as join:
         done = subprocess.run(
             [sys.executable, "-m", "pipeline.cli", *command],
             preexec_fn=join,
@@ -41,9 +41,25 @@ def test_a_run_keeps_within_its_memory(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stderr[-2000:]
     (row,) = json.loads(done.stdout)["scenes"]
+    return dict(row)
+
+
+@pytest.mark.timeout(600)
+def test_a_run_keeps_within_its_memory(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "s.tif", noise().astype(np.uint8)[None], compress="DEFLATE")
+    row = mapped_within(scene, tmp_path / "out", BUDGET)
     # One tile, as large as this budget allows.
     assert row["tiles"] == 1
     assert row["polygons"] > 50_000
+
+
+@pytest.mark.timeout(600)
+def test_a_wide_scene_takes_no_more_than_another(tmp_path: Path) -> None:
+    # 240,000 columns: read back in whole rows of blocks, each raster takes 370 MB.
+    pixels = np.zeros((1, 600, 240_000), np.uint8)
+    pixels[0, 100:130, ::500] = 200
+    scene = write_scene(tmp_path / "s.tif", pixels, compress="DEFLATE", tiled=True)
+    assert mapped_within(scene, tmp_path / "out", BUDGET)["polygons"] == 480
 
 
 def test_a_polygon_that_memory_cannot_hold_is_refused_with_what_it_takes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from pipeline.errors import PipelineError
 from pipeline.executors.dask import Dask
@@ -92,4 +92,23 @@ def test_a_worker_that_hangs_with_its_result_is_not_waited_for(tmp_path: Path) -
         assert outcomes == ["sent"]
         # Dask lets go of a silent worker after five minutes.
         assert time.monotonic() - began < 240
+        executor.close()
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_answer_gets_no_jobs() -> None:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        Dask.connect(cluster.scheduler_address, setup=install_guard).close()
+        executor = Dask(Client(cluster.scheduler_address), ready_s=3.0)
+        stopped, other = executor.everywhere(os.getpid)
+        os.kill(stopped, signal.SIGSTOP)
+        assert executor.everywhere(os.getpid) == [other]
+        assert dict(executor.run(_hang, range(4))) == {job: job for job in range(4)}
+        # Its nanny has started another in its place, which is asked from then on.
+        deadline = time.monotonic() + 60
+        while len(executor.everywhere(os.getpid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert stopped not in executor.everywhere(os.getpid)
         executor.close()

@@ -177,7 +177,8 @@ class Shaper:
         held.large = any_of(clusters, held.large)
         border = held.large & self._on_lattice(held.outlines)
         left = ~held.final
-        # What an earlier border may become is known once all around it is.
+        # What an earlier border may become is known once all around it is: unknown pixels
+        # beside it may yet be told of.
         early = ~waits
         early[one[(border & waits)[two]]] = False
         self._shape_borders(held, near, border, np.flatnonzero(left & border & early))
