@@ -6,10 +6,14 @@ compares the largest resident memory of the process tree.
 
 ``python -m benchmarks.memory 10000 95000 0.9`` chooses the sizes, and a budget in GB that
 ``--max-memory`` names and a cgroup enforces: whoever takes more is killed. Needs root.
+
+``python -m benchmarks.memory town 8192 1.2`` does that to a made dense town, mapped with the
+buildings model, whose touching houses are told apart.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -17,6 +21,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -24,27 +29,27 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from benchmarks._report import peak_memory, tell
+from pipeline.scenes.made import settlement
 from tests.cgroup import at_most
+
+PROFILE: dict[str, Any] = {
+    "driver": "GTiff",
+    "dtype": "uint8",
+    "crs": "EPSG:32645",
+    "transform": from_origin(350_000, 3_060_000, 0.3, 0.3),
+    "tiled": True,
+    "blockxsize": 512,
+    "blockysize": 512,
+    "compress": "DEFLATE",
+    "zlevel": 1,
+    "bigtiff": "IF_SAFER",
+}
 
 
 def make(path: Path, size: int) -> None:
     """Write a gray scene of bright rectangles on dark ground, block by block."""
     edge = 1024
-    profile = {
-        "driver": "GTiff",
-        "height": size,
-        "width": size,
-        "count": 1,
-        "dtype": "uint8",
-        "crs": "EPSG:32645",
-        "transform": from_origin(350_000, 3_060_000, 0.3, 0.3),
-        "tiled": True,
-        "blockxsize": 512,
-        "blockysize": 512,
-        "compress": "DEFLATE",
-        "zlevel": 1,
-        "bigtiff": "IF_SAFER",
-    }
+    profile = PROFILE | {"height": size, "width": size, "count": 1}
     with rasterio.open(path, "w", **profile) as out:
         for row in range(0, size, edge):
             for col in range(0, size, edge):
@@ -56,40 +61,84 @@ def make(path: Path, size: int) -> None:
                 out.write(block[:tall, :wide], 1, window=Window(col, row, wide, tall))
 
 
+def make_town(path: Path, size: int) -> None:
+    """Write a colour scene of terraced houses: four made towns of 1024 pixels, over and over."""
+    edge = 1024
+    towns = [
+        settlement(seed=seed, height=edge, width=edge, pixel_m=0.3, style="town").image
+        for seed in range(4)
+    ]
+    profile = PROFILE | {"height": size, "width": size, "count": 3, "photometric": "RGB"}
+    with rasterio.open(path, "w", **profile) as out:
+        for row in range(0, size, edge):
+            for col in range(0, size, edge):
+                town = towns[(row // edge * 2 + col // edge) % 4]
+                tall, wide = min(edge, size - row), min(edge, size - col)
+                out.write(town[:, :tall, :wide], window=Window(col, row, wide, tall))
+
+
+def mapped(scene: Path, *, task: str, budget_gb: float, held: bool) -> dict[str, Any]:
+    """Map a scene; return time and memory, and what the run says of itself.
+
+    Args:
+        scene: The scene; its outputs come beside it.
+        task: How it is mapped.
+        budget_gb: What ``--max-memory`` names.
+        held: Whether a cgroup enforces it.
+    """
+    command = [sys.executable, "-m", "pipeline.cli", "map", str(scene), "--task", task]
+    command += ["--out", str(scene.parent), "--max-memory", f"{budget_gb}GB"]
+    limits: AbstractContextManager[Callable[[], None] | None] = nullcontext()
+    if held:
+        limits = at_most(int(budget_gb * 1e9))
+    began = time.monotonic()
+    with limits as join:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=join)
+        with peak_memory(process.pid) as peak:
+            said, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"overtile map failed ({process.returncode})")
+    seconds = time.monotonic() - began
+    (row,) = json.loads(said)["scenes"]
+    return {
+        "budget_gb": budget_gb,
+        "peak_gb": peak.bytes / 1e9,
+        "tiles": row["tiles"],
+        "polygons": row["polygons"],
+        "seconds": seconds,
+    }
+
+
 def main(small: int = 10_000, large: int = 40_000, budget_gb: float | None = None) -> None:
     """Measure and tell."""
-    rows: list[dict[str, object]] = []
-    first = 0.0
+    rows: list[dict[str, Any]] = []
     for size in (small, large):
         with tempfile.TemporaryDirectory() as folder:
             scene = Path(folder) / "made.tif"
             make(scene, size)
-            command = [sys.executable, "-m", "pipeline.cli", "map", str(scene), "--out", folder]
-            command += ["--task", "bright", "--max-memory", f"{budget_gb or 1.5}GB"]
-            began = time.monotonic()
-            held: AbstractContextManager[Callable[[], None] | None] = nullcontext()
-            if budget_gb is not None:
-                held = at_most(int(budget_gb * 1e9))
-            with held as join:
-                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=join)
-                with peak_memory(process.pid) as peak:
-                    if process.wait():
-                        raise SystemExit("overtile map failed")
-            seconds = time.monotonic() - began
-        first = first or peak.bytes
+            held = budget_gb is not None
+            row = mapped(scene, task="bright", budget_gb=budget_gb or 1.5, held=held)
+        over = row["peak_gb"] / rows[0]["peak_gb"] if rows else 1.0
         rows.append(
-            {
-                "pixels": f"{size} x {size}",
-                "budget_gb": budget_gb or 1.5,
-                "peak_gb": peak.bytes / 1e9,
-                "over_small": peak.bytes / first,
-                "seconds": seconds,
-                "mpx_per_s": size * size / 1e6 / seconds,
-            }
+            {"pixels": f"{size} x {size}"}
+            | row
+            | {"over_small": over, "mpx_per_s": size * size / 1e6 / row["seconds"]}
         )
     tell("memory", rows)
 
 
+def town(size: int = 8192, budget_gb: float = 1.2) -> None:
+    """Measure on a dense town."""
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Path(folder) / "town.tif"
+        make_town(scene, size)
+        row = mapped(scene, task="buildings", budget_gb=budget_gb, held=True)
+    tell("memory of a town", [{"pixels": f"{size} x {size}"} | row])
+
+
 if __name__ == "__main__":
-    sizes = [int(size) for size in sys.argv[1:3]]
-    main(*sizes, *(float(budget) for budget in sys.argv[3:]))
+    words = sys.argv[1:]
+    if words[:1] == ["town"]:
+        town(*map(int, words[1:2]), *map(float, words[2:3]))
+    else:
+        main(*map(int, words[:2]), *map(float, words[2:3]))

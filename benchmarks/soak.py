@@ -147,9 +147,15 @@ def main(seconds: float = 300, seed: int = 0, count: int = 100) -> None:
         work = Path(folder)
         scenes = make(work / "scenes", count)
         shutil.copytree(work / "scenes", work / "kept")
-        # Once all is imported, this module as well, so that faults fall into the work.
+        # Once all is imported, what this module needs as well, so that faults fall into the work.
         multiprocessing.get_context("forkserver").set_forkserver_preload(
-            ["pipeline.cli.__main__", "pipeline.runs.planning", "tests.forked", "benchmarks.soak"]
+            [
+                "pipeline.cli.__main__",
+                "pipeline.runs.planning",
+                "benchmarks._faults",
+                "tests.forked",
+                "tests.runs.scenery",
+            ]
         )
         Started(work, ("models", "list"), Limits()).wait()
         began = time.monotonic()

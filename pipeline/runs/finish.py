@@ -23,6 +23,7 @@ from pipeline.outputs.quicklook import View, quicklook
 from pipeline.outputs.stac import make_item
 from pipeline.outputs.style import write_mask_style, write_polygon_style
 from pipeline.runs.join import Joiner
+from pipeline.runs.memory import give_back
 from pipeline.runs.plan import ScenePlan, told_of, versions
 from pipeline.runs.publish import ITEM, MANIFEST, json_digest, sha256
 
@@ -50,6 +51,7 @@ def write_outputs(
     with write_faults(final):
         shutil.rmtree(final, ignore_errors=True)
         final.mkdir(parents=True)
+    give_back()
     with ThreadPoolExecutor(3) as pool:
         cogs = [
             pool.submit(
@@ -100,10 +102,12 @@ def _polygons(plan: ScenePlan, joiner: Joiner) -> Written:
     writers = {file_name(name): writer(name) for name in plan.formats}
     if plan.info.georef is None:
         writers = {"polygons.coco.json": write_coco}
-    written = [
-        write(plan.final / name, joiner.polygons.store.batches(BATCH), plan.provenance)
-        for name, write in writers.items()
-    ]
+    written = []
+    for name, write in writers.items():
+        give_back()
+        batches = joiner.polygons.store.batches(BATCH)
+        written.append(write(plan.final / name, batches, plan.provenance))
+    give_back()
     # Web Mercator ends before the poles, and degrees have seven decimals.
     return max(written, key=lambda one: one.features)
 
