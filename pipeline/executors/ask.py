@@ -1,14 +1,28 @@
-"""The same asked of every worker of a Dask cluster, those that hang left aside."""
+"""The same done by every worker of a Dask cluster, those that hang left aside."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from distributed import Client, KilledWorker, wait
+from distributed import Client, KilledWorker, WorkerPlugin, wait
 
 from pipeline.executors.executor import Result
 from pipeline.executors.flights import FETCH_S, outcome
+
+
+class Setup(WorkerPlugin):
+    """Runs a function once in every worker, those that join later included."""
+
+    def __init__(self, task: Callable[[], None]) -> None:
+        """Remember the function; it must be importable by name."""
+        self._task = task
+        self.name = f"overtile-{task.__name__}"
+        self.idempotent = True
+
+    def setup(self, worker: object) -> None:  # noqa: ARG002 - Dask names it
+        """Run it."""
+        self._task()
 
 
 def ask(

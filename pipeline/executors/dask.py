@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, LocalCluster
 
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.executors.ask import ask
+from pipeline.executors.ask import Setup, ask
 from pipeline.executors.executor import Executor, Job, Result
-from pipeline.executors.flights import FETCH_S, Flights
+from pipeline.executors.flights import FETCH_S, LOOK_S, Flights
 from pipeline.executors.tls import security_for
 
 LOOPBACK = "127.0.0.1:0"
@@ -25,20 +26,6 @@ RESTART_S = 30
 """How long a worker may take to start again, or a new one to join."""
 READY_S = 120.0
 """How long a worker may take over what all do before the first job: loading a model, say."""
-
-
-class Setup(WorkerPlugin):
-    """Runs a function once in every worker, those that join later included."""
-
-    def __init__(self, task: Callable[[], None]) -> None:
-        """Remember the function; it must be importable by name."""
-        self._task = task
-        self.name = f"overtile-{task.__name__}"
-        self.idempotent = True
-
-    def setup(self, worker: object) -> None:  # noqa: ARG002 - Dask names it
-        """Run it."""
-        self._task()
 
 
 class Dask:
@@ -140,7 +127,7 @@ class Dask:
         self, task: Callable[[Job], Result], jobs: Iterable[Job]
     ) -> Iterator[tuple[Job, Result | Exception]]:
         """Yield each job with its result or error, as they end."""
-        waiting = iter(jobs)
+        waiting, looked = iter(jobs), time.monotonic()
         fetch_s = None if self._timeout_s is None else min(FETCH_S, self._timeout_s)
         with Flights(self._client, task, fetch_s=fetch_s) as flights:
             while True:
@@ -152,8 +139,9 @@ class Dask:
                 if not len(flights):
                     return
                 yield from flights.ended()
-                if self._timeout_s is not None:
+                if self._timeout_s is not None and time.monotonic() - looked > LOOK_S / 2:
                     yield from self._overdue(flights, self._timeout_s)
+                    looked = time.monotonic()
 
     def _overdue(
         self, flights: Flights[Job, Result], timeout_s: float
@@ -164,11 +152,11 @@ class Dask:
             PipelineError: No worker is left.
         """
         overdue = flights.overdue(timeout_s)
-        hanging = {flight.worker for flight in overdue}
-        if not hanging:
-            return
+        hanging = {flight.worker for flight in overdue} | flights.silent(timeout_s)
         given_up = [flight for flight in overdue if flight.attempt >= ATTEMPTS]
         again = [flight for flight in flights.stuck(hanging) if flight not in given_up]
+        if not hanging:
+            again = flights.stranded(self._fit() or []) if self._left else []
         flights.drop([*given_up, *again])
         for worker in sorted(hanging):
             self._leave(worker)
@@ -200,13 +188,18 @@ class Dask:
         """
         if not self._left:
             return None
-        fit = sorted(set(self._client.scheduler_info(n_workers=-1)["workers"]) - self._left)
+        end = time.monotonic() + RESTART_S
+        while not (fit := sorted(self._there() - self._left)) and time.monotonic() < end:
+            time.sleep(LOOK_S)  # until a nanny has started another
         if not fit:
             raise PipelineError(
                 f"all {len(self._left)} workers hang; start others (`dask worker` with its nanny "
                 "starts again by itself), then run the same command again"
             )
         return fit
+
+    def _there(self) -> set[str]:
+        return set(self._client.scheduler_info(n_workers=-1)["workers"])
 
     def everywhere(self, task: Callable[[], Result]) -> list[Result]:
         """Return what a task gives in each worker that answers; others get no jobs.
@@ -215,7 +208,7 @@ class Dask:
             PipelineError: None answers.
             Exception: The task's own.
         """
-        workers = self._fit() or sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+        workers = self._fit() or sorted(self._there())
         answers, silent = ask(self._client, task, workers, within_s=self._ready_s)
         for worker in silent:
             self._leave(worker)

@@ -35,6 +35,8 @@ class Flight(Generic[Job]):
     """Who began it; nobody yet if empty."""
     since: float = 0.0
     """When that was heard of, on our own clock."""
+    workers: frozenset[str] | None = None
+    """Who may do it; anybody if None."""
 
 
 class Flights(Generic[Job, Result]):
@@ -56,6 +58,7 @@ class Flights(Generic[Job, Result]):
         self._topic = f"overtile-{uuid.uuid4().hex}"
         self._flights: dict[Any, Flight[Job]] = {}
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._heard = time.monotonic()
         # Workers tell the scheduler that they begin, and the scheduler tells us.
         client.subscribe_topic(self._topic, self._began)
 
@@ -68,7 +71,9 @@ class Flights(Generic[Job, Result]):
         future = self._client.submit(
             _attempt, self._task, job, self._topic, pure=False, workers=workers
         )
-        self._flights[future.key] = Flight(job=job, attempt=attempt, future=future)
+        among = None if workers is None else frozenset(workers)
+        self._flights[future.key] = Flight(job=job, attempt=attempt, future=future, workers=among)
+        self._heard = time.monotonic()
         future.add_done_callback(self._ended.put)
 
     def ended(self) -> Iterator[tuple[Job, Result | Exception]]:
@@ -80,6 +85,7 @@ class Flights(Generic[Job, Result]):
         flight = self._flights.pop(future.key, None)
         if flight is None:
             return  # given up before
+        self._heard = time.monotonic()
         error = future.exception()
         try:
             told: Result | Exception = (
@@ -96,6 +102,24 @@ class Flights(Generic[Job, Result]):
         """Return the attempts that were begun longer ago than that."""
         before = time.monotonic() - timeout_s
         return [f for f in self._flights.values() if f.worker and f.since < before]
+
+    def silent(self, timeout_s: float) -> set[str]:
+        """Return who was given jobs, has begun none, and stands still with all others."""
+        waiting = {key for key, flight in self._flights.items() if not flight.worker}
+        if not waiting or self._heard > time.monotonic() - timeout_s:
+            return set()
+        self._heard = time.monotonic()
+        given: dict[str, Iterable[Any]] = self._client.processing()
+        return {worker for worker, keys in given.items() if not waiting.isdisjoint(keys)}
+
+    def stranded(self, fit: Iterable[str]) -> list[Flight[Job]]:
+        """Return what was given to workers that are all gone."""
+        there = set(fit)
+        return [
+            flight
+            for flight in self._flights.values()
+            if flight.workers is not None and there.isdisjoint(flight.workers)
+        ]
 
     def stuck(self, workers: Iterable[str]) -> list[Flight[Job]]:
         """Return what these workers have begun, and what nobody has: it may wait for them.
@@ -123,6 +147,7 @@ class Flights(Generic[Job, Result]):
         flight = self._flights.get(event[1]["key"])
         if flight is not None:
             flight.worker, flight.since = event[1]["worker"], time.monotonic()
+            self._heard = flight.since
 
 
 def _attempt(task: Callable[[Job], Result], job: Job, topic: str) -> Result | Exception:

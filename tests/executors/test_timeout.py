@@ -112,3 +112,28 @@ def test_a_worker_that_does_not_answer_gets_no_jobs() -> None:
             time.sleep(0.5)
         assert stopped not in executor.everywhere(os.getpid)
         executor.close()
+
+
+def _worker(job: int) -> tuple[int, int]:
+    time.sleep(0.05)
+    return job, os.getpid()
+
+
+@pytest.mark.slow
+def test_jobs_of_a_worker_that_hangs_before_it_begins_them_are_done_elsewhere() -> None:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        executor = Dask.connect(cluster.scheduler_address, setup=install_guard, timeout_s=3.0)
+        stopped, other = executor.everywhere(os.getpid)
+        os.kill(stopped, signal.SIGSTOP)
+        began = time.monotonic()
+        running = executor.run(_worker, range(40))
+        outcomes: list[Any] = [next(running)[1] for _ in range(5)]
+        outcomes.extend(told for _, told in running)
+        assert sorted(job for job, _ in outcomes) == list(range(40))
+        assert stopped not in {pid for _, pid in outcomes}
+        assert time.monotonic() - began < 120
+        os.kill(other, signal.SIGKILL)
+        assert sorted(job for job, _ in executor.run(_worker, range(10))) == list(range(10))
+        executor.close()
