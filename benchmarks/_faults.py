@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -159,7 +160,10 @@ NEEDS_CLUSTER = {"worker killed", "worker hung"}
 
 
 def _send(hit: Hit, number: int) -> int:
-    pids = [worker.pid for worker in hit.place.cluster.workers.values() if worker.pid]
+    pids: list[int] = []
+    while not pids:  # both may be starting again
+        pids = [worker.pid for worker in hit.place.cluster.workers.values() if worker.pid]
+        time.sleep(0.05)
     pid: int = hit.rng.choice(pids)
     with suppress(ProcessLookupError):
         os.kill(pid, number)

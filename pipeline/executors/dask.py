@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -22,7 +24,7 @@ AHEAD = 2
 """Jobs a thread has waiting beside the one under way."""
 ATTEMPTS = 2
 """How often a job is begun that takes longer than it may."""
-RESTART_S = 30
+RESTART_S = 60
 """How long a worker may take to start again, or a new one to join."""
 READY_S = 120.0
 """How long a worker may take over what all do before the first job: loading a model, say."""
@@ -175,10 +177,13 @@ class Dask:
             self._cluster.scale(count)
             self._client.wait_for_workers(count, timeout=RESTART_S)
             return
-        try:
+        # The others go on meanwhile.
+        threading.Thread(target=self._restart, args=(worker,), daemon=True).start()
+
+    def _restart(self, worker: str) -> None:
+        # It may have no nanny, or be gone.
+        with suppress(ValueError, OSError, TimeoutError, RuntimeError, CancelledError):
             self._client.restart_workers([worker], timeout=RESTART_S, raise_for_error=False)
-        except (ValueError, OSError, TimeoutError):
-            return  # it has no nanny, or is gone
 
     def _fit(self) -> list[str] | None:
         """Return the workers that take jobs; None for all.

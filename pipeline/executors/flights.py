@@ -99,9 +99,16 @@ class Flights(Generic[Job, Result]):
         yield flight.job, told
 
     def overdue(self, timeout_s: float) -> list[Flight[Job]]:
-        """Return the attempts that were begun longer ago than that."""
+        """Return the attempts that were begun longer ago than that, and have not ended."""
         before = time.monotonic() - timeout_s
-        return [f for f in self._flights.values() if f.worker and f.since < before]
+        return [
+            flight
+            for flight in self._flights.values()
+            if flight.worker
+            and flight.since < before
+            # One that has ended may not have been taken in as yet; or its result hangs.
+            and (flight.since == -math.inf or not flight.future.done())
+        ]
 
     def silent(self, timeout_s: float) -> set[str]:
         """Return who was given jobs, has begun none, and stands still with all others."""
