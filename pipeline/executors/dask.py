@@ -24,7 +24,7 @@ AHEAD = 2
 """Jobs a thread has waiting beside the one under way."""
 ATTEMPTS = 2
 """How often a job is begun that takes longer than it may."""
-RESTART_S = 60
+RESTART_S = 180
 """How long a worker may take to start again, or a new one to join."""
 READY_S = 120.0
 """How long a worker may take over what all do before the first job: loading a model, say."""
@@ -182,7 +182,7 @@ class Dask:
 
     def _restart(self, worker: str) -> None:
         # It may have no nanny, or be gone.
-        with suppress(ValueError, OSError, TimeoutError, RuntimeError, CancelledError):
+        with suppress(LookupError, ValueError, OSError, RuntimeError, CancelledError):
             self._client.restart_workers([worker], timeout=RESTART_S, raise_for_error=False)
 
     def _fit(self) -> list[str] | None:
