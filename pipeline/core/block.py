@@ -116,6 +116,26 @@ class BlockGrid:
         return sum(self.block(core).voxels for core in self.cores())
 
 
+def fitting(shape: Three, *, halo: int, stride: int, room: float) -> BlockGrid:
+    """Return the grid of the largest blocks of at most ``room`` voxels, as near cubes as can be.
+
+    Where the volume is thinner than a cube, the other axes get the room. A core has at least
+    one stride along each axis, whatever the room.
+    """
+    full = [-(-length // stride) * stride for length in shape]
+    edges = [stride] * 3
+    growing = True
+    while growing:
+        growing = False
+        for axis in sorted(range(3), key=lambda at: edges[at]):
+            wider = [edge + stride * (at == axis) for at, edge in enumerate(edges)]
+            fits = math.prod(edge + 2 * halo for edge in wider) <= room
+            if wider[axis] <= full[axis] and fits:
+                edges, growing = wider, True
+                break
+    return BlockGrid(shape=shape, core=(edges[0], edges[1], edges[2]), halo=halo, stride=stride)
+
+
 def cut(
     read: Callable[[Block], Float32[np.ndarray, "inlines crosslines samples"]],
     block: Block,

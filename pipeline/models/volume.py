@@ -77,6 +77,24 @@ class VolumePredictor:
         self, voxels: Float32[np.ndarray, "inlines crosslines samples"], stretch: Stretch
     ) -> torch.Tensor:
         values = torch.from_numpy(np.ascontiguousarray(voxels)).to(self._device)[None, None]
-        scaled = ((values - stretch.low) / (stretch.high - stretch.low)).clamp_(0, 1)
-        scaled = scaled.expand(-1, len(self.card.inputs.bands), -1, -1, -1) - self._mean
-        return torch.where(values.isfinite(), scaled / self._std, 0.0)
+        values = values.expand(-1, len(self.card.inputs.bands), -1, -1, -1)
+        return normalised(values, stretch, self._mean, self._std)
+
+
+def normalised(
+    values: torch.Tensor, stretch: Stretch, mean: torch.Tensor | float, std: torch.Tensor | float
+) -> torch.Tensor:
+    """Return amplitudes as a network sees them, when it is trained and when it maps.
+
+    ::
+
+        (clip((v - low) / (high - low), 0, 1) - mean) / std
+
+    Args:
+        values: Amplitudes, of any shape; those that are not finite become 0: the mean.
+        stretch: Which of them become 0 and 1.
+        mean: Subtracted from each channel once it lies in 0..1.
+        std: Then divided by.
+    """
+    scaled = ((values - stretch.low) / (stretch.high - stretch.low)).clamp_(0, 1)
+    return torch.where(values.isfinite(), (scaled - mean) / std, 0.0)

@@ -14,6 +14,8 @@ from pipeline.scenes.segy import opened
 
 CROSSLINE_SORTED = 1
 """segyio's number for traces that follow each other along crosslines."""
+SAMPLES = 2_000_000
+"""Amplitudes from which percentiles are taken."""
 
 
 class SegyVolume:
@@ -41,6 +43,34 @@ class SegyVolume:
     def inlines(self) -> list[int]:
         """Numbers of the inlines, in order."""
         return [int(number) for number in self._file.ilines]
+
+    @property
+    def crosslines(self) -> list[int]:
+        """Numbers of the crosslines, in order."""
+        return [int(number) for number in self._file.xlines]
+
+    @property
+    def times(self) -> list[float]:
+        """Time or depth of each sample, as the file has it."""
+        return [float(time) for time in self._file.samples]
+
+    def span(self, percentiles: tuple[float, float]) -> tuple[float, float]:
+        """Return two percentiles of the amplitudes, of evenly spaced inlines; they rise.
+
+        Raises:
+            SceneError: None of them is a number.
+        """
+        inlines, crosslines, samples = self.shape
+        every = max(1, inlines * crosslines * samples // SAMPLES)
+        seen = [
+            self.read(Block(start=(at, 0, 0), shape=(1, crosslines, samples)))
+            for at in range(0, inlines, every)
+        ]
+        values = np.concatenate([part[np.isfinite(part)] for part in seen]).astype(np.float64)
+        if not values.size:
+            raise SceneError(self.path, "none of its amplitudes is a number", "export it again")
+        low, high = (float(value) for value in np.percentile(values, percentiles))
+        return low, high if high > low else low + 1.0
 
     def fingerprint(self) -> str:
         """Return the digest of its content."""

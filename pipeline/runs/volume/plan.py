@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.config import Task
-from pipeline.core.block import Block, BlockGrid, Three
+from pipeline.core.block import Block, BlockGrid, Three, fitting
 from pipeline.core.quantise import quantised_threshold
 from pipeline.core.tile import Edge
-from pipeline.errors import ConfigError, SceneError
+from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
 from pipeline.models.shelf import ModelRef, card_of
@@ -22,9 +20,6 @@ from pipeline.runs.plan import versions
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import BASE_BYTES, THREADS
 from pipeline.scenes.volume import SegyVolume
-
-SAMPLES = 2_000_000
-"""Amplitudes from which the stretch is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +138,6 @@ def make_grid(card: ModelCard, shape: Three, *, tile: int | None, max_memory: in
     """
     stride, reach = card.network.stride, card.network.reach or 0
     halo = -(-reach // stride) * stride
-    full = [-(-length // stride) * stride for length in shape]
     if tile is not None:
         core = (tile - 2 * halo) // stride * stride
         if core < stride:
@@ -151,49 +145,24 @@ def make_grid(card: ModelCard, shape: Three, *, tile: int | None, max_memory: in
                 f"--tile {tile} leaves no room for a halo of {halo} voxels on every side, which "
                 f"model {card.name!r} needs; give at least {2 * halo + stride}"
             )
-        a, b, c = (min(core, length) for length in full)
+        a, b, c = (min(core, -(-length // stride) * stride) for length in shape)
         return BlockGrid(shape=shape, core=(a, b, c), halo=halo, stride=stride)
     # One is predicted while others are read and written, a float and a byte a class each.
     each = card.bytes_per_pixel + THREADS * (4 + 5 * len(card.outputs.classes))
     room = (max_memory - BASE_BYTES) / each
-    edges = [stride] * 3
     least = (2 * halo + stride) ** 3
     if room < least:
         raise ConfigError(
             f"--max-memory {max_memory / 1e9:.1f} GB is too little for model {card.name!r}; "
             f"it needs {(BASE_BYTES + each * least) / 1e9:.1f} GB"
         )
-    growing = True
-    while growing:
-        growing = False
-        for axis in sorted(range(3), key=lambda at: edges[at]):
-            wider = [edge + stride * (at == axis) for at, edge in enumerate(edges)]
-            if wider[axis] <= full[axis] and _voxels(wider, halo) <= room:
-                edges, growing = wider, True
-                break
-    return BlockGrid(shape=shape, core=(edges[0], edges[1], edges[2]), halo=halo, stride=stride)
-
-
-def _voxels(edges: list[int], halo: int) -> int:
-    a, b, c = (edge + 2 * halo for edge in edges)
-    return a * b * c
+    return fitting(shape, halo=halo, stride=stride, room=room)
 
 
 def _stretch(volume: SegyVolume, task: Task) -> Stretch:
-    """Return which amplitudes become 0 and 1: told, or percentiles of evenly spaced inlines."""
-    if task.values.range is not None:
-        return Stretch(low=task.values.range[0], high=task.values.range[1])
-    inlines, crosslines, samples = volume.shape
-    every = max(1, inlines * crosslines * samples // SAMPLES)
-    seen = [
-        volume.read(Block(start=(at, 0, 0), shape=(1, crosslines, samples)))
-        for at in range(0, inlines, every)
-    ]
-    values = np.concatenate([part[np.isfinite(part)] for part in seen]).astype(np.float64)
-    if not values.size:
-        raise SceneError(volume.path, "none of its amplitudes is a number", "export it again")
-    low, high = (float(value) for value in np.percentile(values, task.values.percentiles))
-    return Stretch(low=low, high=high if high > low else low + 1.0)
+    """Return which amplitudes become 0 and 1: told, or percentiles of the volume."""
+    low, high = task.values.range or volume.span(task.values.percentiles)
+    return Stretch(low=low, high=high)
 
 
 def _refuse(request: MapRequest, path: str) -> None:
