@@ -1,7 +1,8 @@
 """How wrong a prediction is, where pixels carry weights and each class has its own sigmoid.
 
 All take logits and targets of 0 or 1 of one shape, and a weight a pixel: 0 where nothing is
-known. Those that compare areas (Dice, Tversky, Lovász) ask only whether it is 0.
+known. Those that compare areas (Dice, Tversky, Lovász) ask only whether it is 0. Pixels may be
+voxels: sums go over whatever axes there are.
 """
 
 from __future__ import annotations
@@ -100,13 +101,13 @@ def bce_dice(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def lovasz_hinge(logits: Tensor, target: Tensor, weight: Tensor, *, soft: bool = True) -> Tensor:
-    """Return the Lovász hinge of each image, averaged over the images.
+    """Return the Lovász hinge of each image or volume, averaged over them.
 
     It is the convex extension of ``1 - IoU``: errors sorted downwards, each weighed by what
     it adds to the Jaccard loss.
 
     Args:
-        logits: (batch, rows, cols), before the sigmoid.
+        logits: (batch, ...), before the sigmoid.
         target: The same shape, 0 or 1.
         weight: The same shape, 0 where nothing is known.
         soft: ``elu + 1`` instead of the hinge: keeps a slope where a pixel is right.
@@ -122,7 +123,7 @@ def lovasz_softmax(probability: Tensor, target: Tensor, weight: Tensor) -> Tenso
     """Return the Lovász extension of the Jaccard loss of one class, over the whole batch.
 
     Args:
-        probability: (batch, rows, cols), 0 to 1.
+        probability: (batch, ...), 0 to 1.
         target: The same shape, 1 where the class is.
         weight: The same shape, 0 where nothing is known.
 

@@ -34,7 +34,7 @@ def loss_of(config: LossConfig, *, classes: int = 1) -> Loss:
         target  (batch,               classes..., [interior,] rows, cols), 0 or 1
         weight  (batch, rows, cols), 0 where nothing is known
 
-    Background is a channel of its own with ``config.softmax`` alone.
+    Background is a channel of its own with ``config.softmax`` alone. Volumes have an axis more.
 
     Args:
         config: Which loss, and what its parts count.
@@ -93,7 +93,7 @@ def _of_classes(
     """
     truth = torch.cat([(target.sum(dim=1, keepdim=True) == 0).to(target.dtype), target], dim=1)
     counts = torch.tensor((1.0, *shares), dtype=logits.dtype, device=logits.device)
-    each = weight * (truth * counts[:, None, None]).sum(dim=1)
+    each = weight * (truth * counts.reshape(-1, *[1] * (truth.ndim - 2))).sum(dim=1)
     log_p = functional.log_softmax(logits, dim=1)
     entropy = -(truth * log_p).sum(dim=1)
     if config.name == "bce":
@@ -145,10 +145,10 @@ def of_answers(
 
     Args:
         loss: Of logits, target and weight.
-        answers: (batch, channels, rows, cols) logits; one, or the finest first. Valid
+        answers: (batch, channels, ...) logits; one, or the finest first. Valid
             convolutions answer for the middle only.
-        target: (batch, channels, rows, cols), 0 or 1.
-        weight: (batch, rows, cols), 0 where nothing is known.
+        target: (batch, channels, ...), 0 or 1.
+        weight: (batch, ...), 0 where nothing is known.
         coarse: See above.
 
     Raises:
@@ -173,17 +173,18 @@ def of_answers(
 
 
 def middle(truth: Tensor, answer: Tensor) -> Tensor:
-    """Return the part of a truth that an answer is about."""
-    rows, cols = answer.shape[-2:]
-    top, left = (truth.shape[-2] - rows) // 2, (truth.shape[-1] - cols) // 2
-    return truth[..., top : top + rows, left : left + cols]
+    """Return the part of a truth that an answer (batch, channels, ...) is about."""
+    for axis in range(1, answer.ndim - 1):
+        edge = answer.shape[-axis]
+        truth = truth.narrow(-axis, (truth.shape[-axis] - edge) // 2, edge)
+    return truth
 
 
 def probabilities(logits: Tensor, config: LossConfig, *, classes: int) -> Tensor:
     """Return a probability a class, then a channel the rest; background has none.
 
     Args:
-        logits: (batch, channels, rows, cols), see `loss_of`.
+        logits: (batch, channels, ...), see `loss_of`.
         config: Whether classes exclude each other.
         classes: How many there are.
     """

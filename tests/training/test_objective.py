@@ -171,6 +171,42 @@ def test_every_answer_of_a_network_with_deep_supervision_learns() -> None:
     assert all(p.grad is not None and p.grad.any() for p in network.parameters() if p.ndim > 1)
 
 
+@pytest.mark.parametrize("softmax", [False, True], ids=["sigmoids", "softmax"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_volume_costs_and_teaches_what_its_voxels_do_as_a_picture(
+    name: str, softmax: bool
+) -> None:
+    logits, target, weight = _kinds(4, known=0.7, size=6)
+    logits = (logits if softmax else logits[:, 1:]).clone()
+    loss = loss_of(_named(name, softmax=softmax, class_weights=(1.0, 3.0)), classes=2)
+    found, slopes = [], []
+    for shape in ((6, 6), (3, 2, 6)):
+        seen = logits.reshape(*logits.shape[:2], *shape).requires_grad_()
+        cost = loss(
+            seen, target.reshape(*target.shape[:2], *shape), weight.reshape(len(weight), *shape)
+        )
+        (slope,) = torch.autograd.grad(cost, seen)
+        found.append(cost.item())
+        slopes.append(slope.reshape(logits.shape))
+    assert found[0] == pytest.approx(found[1])
+    assert found[0] > 0
+    torch.testing.assert_close(slopes[0], slopes[1])
+
+
+def test_every_answer_of_a_volume_is_compared_with_its_middle() -> None:
+    torch.manual_seed(0)
+    arguments = {"in_channels": 1, "classes": 2, "width": 4, "depth": 2, "deep_supervision": True}
+    network = build("unet_3d", arguments).train()
+    answers = network(torch.rand(1, 1, 8, 8, 12))
+    target, weight = torch.ones(1, 2, 8, 8, 12), torch.ones(1, 8, 8, 12)
+    of_answers(loss_of(LossConfig(), classes=2), answers, target, weight).backward()  # type: ignore[no-untyped-call]
+    assert len(answers) > 1
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters() if p.ndim > 1)
+    truth = torch.arange(7.0 * 5 * 9).reshape(1, 7, 5, 9)
+    inner = middle(truth, torch.zeros(1, 2, 3, 5, 7))
+    torch.testing.assert_close(inner, truth[:, 2:5, :, 1:8])
+
+
 def test_an_answer_of_valid_convolutions_is_compared_with_the_middle() -> None:
     truth = torch.arange(49.0).reshape(1, 7, 7)
     found = middle(truth, torch.zeros(1, 1, 3, 5))
