@@ -23,12 +23,12 @@ from pipeline.training.warp import Crop, cut
 class Sample:
     """One crop as the network will learn from it."""
 
-    image: NDArray[np.uint8]
-    """(3, crop, crop)."""
+    image: NDArray[np.uint8] | NDArray[np.float32]
+    """(3, crop, crop), 8-bit; of volumes (1, a, b, c), from -1 to 1."""
     target: NDArray[np.uint8]
-    """(channels, crop, crop): a class each, then the interior where it is asked for."""
+    """(channels, ...): a class each, then the interior where it is asked for."""
     weight: NDArray[np.float32]
-    """(crop, crop): 0 where nothing is known, above 1 between objects."""
+    """(...): 0 where nothing is known, above 1 between objects."""
     redrawn: int = 0
     """Crops before this one on which nothing was known; `ATTEMPTS` where this one is such too."""
 
@@ -38,11 +38,11 @@ class Batch:
     """What one step learns from."""
 
     image: Tensor
-    """(batch, 3, crop, crop), -1 to 1."""
+    """(batch, 3, crop, crop), of volumes (batch, 1, a, b, c); -1 to 1."""
     target: Tensor
-    """(batch, channels, crop, crop): building, interior."""
+    """(batch, channels, ...): a class each, interior."""
     weight: Tensor
-    """(batch, crop, crop): 0 where nothing is known, above 1 between buildings."""
+    """(batch, ...): 0 where nothing is known, above 1 between buildings."""
     redrawn: int = 0
     """Crops on which nothing was known, drawn again."""
     skipped: int = 0
@@ -100,7 +100,7 @@ def drawn(draws: Draws, step: int, item: int) -> Sample:
             draw.level,
             matrix=draw.matrix,
             centre=draw.centre,
-            crop=config.crop,
+            crop=config.edge,
             field=draw.field,
         )
         if crop.known.any():
@@ -111,9 +111,15 @@ def drawn(draws: Draws, step: int, item: int) -> Sample:
 
 
 def collated(samples: Sequence[Sample]) -> Batch:
-    """Return samples as one batch."""
+    """Return samples of pictures as one batch."""
+    image = normalised(torch.from_numpy(np.stack([sample.image for sample in samples])))
+    return batched(image, samples)
+
+
+def batched(image: Tensor, samples: Sequence[Sample]) -> Batch:
+    """Return a batch of what the network sees of samples, and what it shall say of them."""
     return Batch(
-        image=normalised(torch.from_numpy(np.stack([sample.image for sample in samples]))),
+        image=image,
         target=torch.from_numpy(np.stack([sample.target for sample in samples])).float(),
         weight=torch.from_numpy(np.stack([sample.weight for sample in samples])),
         redrawn=sum(sample.redrawn for sample in samples),

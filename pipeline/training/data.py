@@ -14,6 +14,7 @@ from pipeline.training.draws import Draws
 from pipeline.training.images import read_images
 from pipeline.training.made import made_places
 from pipeline.training.places import Place, read_place
+from pipeline.training.volumes.data import VolumeData, read_volumes
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,13 @@ class Data:
     def draws(self, config: TrainingConfig) -> Draws:
         """Return where crops are laid."""
         return Draws(places=self.train, made=self.made, config=config)
+
+
+def read_splits(config: TrainingConfig, *, cache: Path) -> Data | VolumeData:
+    """Return all that a training reads, be it pictures or volumes; see `read_data`."""
+    if config.volumes is not None:
+        return read_volumes(config, config.volumes)
+    return read_data(config, cache=cache)
 
 
 def read_data(config: TrainingConfig, *, cache: Path) -> Data:

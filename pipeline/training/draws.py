@@ -73,11 +73,11 @@ class Draws:
         height, width = level.instances.shape
         if rng.random() < config.foreground and len(place.centres):
             centre = place.centres[rng.integers(len(place.centres))] * (height, width)
-            centre = centre + rng.uniform(-0.4, 0.4, 2) * config.crop * scale
+            centre = centre + rng.uniform(-0.4, 0.4, 2) * config.edge * scale
         else:
             centre = rng.random(2) * (height, width)
         matrix = draw_matrix(config.augment, scale, rng)
-        field = draw_field(config.augment, crop=config.crop, rng=rng)
+        field = draw_field(config.augment, crop=config.edge, rng=rng)
         return Draw(level=level, matrix=matrix, centre=(centre[0], centre[1]), field=field, rng=rng)
 
     def _of_image(self, step: int, item: int, rng: Generator) -> Draw:
@@ -88,14 +88,14 @@ class Draws:
         matrix = draw_matrix(self.config.augment, 1.0, rng)
         if rng.random() < self.config.foreground and len(place.centres):
             near = place.centres[rng.integers(len(place.centres))]
-            near = near + rng.uniform(-0.4, 0.4, 2) * self.config.crop / level.instances.shape
+            near = near + rng.uniform(-0.4, 0.4, 2) * self.config.edge / level.instances.shape
         else:
             near = rng.random(2)
         middle = [
-            _middle(part, length=length, crop=self.config.crop)
+            _middle(part, length=length, crop=self.config.edge)
             for part, length in zip(near, level.instances.shape, strict=True)
         ]
-        field = draw_field(self.config.augment, crop=self.config.crop, rng=rng)
+        field = draw_field(self.config.augment, crop=self.config.edge, rng=rng)
         return Draw(level=level, matrix=matrix, centre=(middle[0], middle[1]), field=field, rng=rng)
 
 

@@ -47,6 +47,23 @@ def field_of(nodes: NDArray[np.float64], *, crop: int) -> NDArray[np.float32]:
     return np.asarray(weights @ nodes @ weights.T, np.float32)
 
 
+def field_in_box(nodes: NDArray[np.float64], *, box: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Return the tricubic field through the displacements of a volume's nodes.
+
+    Args:
+        nodes: (3, n, n, n), along each axis; the outer ones lie on the box's corners.
+        box: Voxels along each axis.
+
+    Returns:
+        (3, *box).
+    """
+    out = nodes
+    for axis, edge in enumerate(box, start=1):
+        weights = _weights(nodes.shape[axis], edge)
+        out = np.moveaxis(np.tensordot(weights, out, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(out, np.float32)
+
+
 def farthest(field: NDArray[np.float32] | None) -> float:
     """Return the largest displacement along an axis, in pixels of the crop."""
     return 0.0 if field is None else float(np.abs(field).max())

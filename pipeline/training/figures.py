@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.scores.bootstrap import draws, interval, share, totals
 from pipeline.training.config import TrainingConfig
+from pipeline.training.said import Said
 from pipeline.training.scores import objects, plain_objects
 from pipeline.training.validate import (
     Answer,
@@ -18,23 +19,28 @@ from pipeline.training.validate import (
     pixels_of,
     scores_of,
 )
+from pipeline.training.volumes.answers import VolumeAnswer, reported_volumes
 
 BLOCKS = 8
 """A scene is divided into 8 x 8 blocks, which are drawn again for its intervals."""
 
 
 def reported(
-    said: Sequence[Answer], config: TrainingConfig, best: Trial
+    said: Sequence[Said], config: TrainingConfig, best: Trial
 ) -> dict[str, dict[str, float | list[float]]]:
     """Return the figures at the chosen threshold with 95 % intervals: a row a place, or one.
 
-    Images are drawn again for the intervals, of places blocks of 8 x 8 a scene.
+    Images are drawn again for the intervals, of places and volumes blocks of 8 x 8 each.
     """
     threshold, least = best.threshold, best.least_px
+    if config.volumes is not None:
+        volumes = [one for one in said if isinstance(one, VolumeAnswer)]
+        return reported_volumes(volumes, config, threshold=threshold)
+    pictures = [one for one in said if isinstance(one, Answer)]
     if config.images is not None:
-        return {"all images": _of_all(said, config, threshold=threshold, least_px=least)}
+        return {"all images": _of_all(pictures, config, threshold=threshold, least_px=least)}
     out: dict[str, dict[str, float | list[float]]] = {}
-    for one in said:
+    for one in pictures:
         counts = _block_counts(one, threshold)
         tp, fp, fn = counts.sum(axis=0)
         again = totals(counts.astype(np.float64), draws(len(counts)))

@@ -23,12 +23,16 @@ from pipeline.training.live.callback import Live, final_page
 from pipeline.training.module import Segmenter
 from pipeline.training.ship import card_of, write_model
 from pipeline.training.validate import Trial, answers, chosen, trials
+from pipeline.training.volumes.data import VolumeData
 
 log = logging.getLogger(__name__)
 
 WEIGHTS = "averaged.safetensors"
 """The averaged weights of the last export, in full precision."""
-TOLD_ELSEWHERE = {"ship", "places", "validation", "test"}
+TOLD_ELSEWHERE: dict[str, Any] = {
+    **dict.fromkeys(("ship", "places", "validation", "test"), True),
+    "volumes": {"train", "validation", "test"},
+}
 """Parts of a config that are no part of the recipe in the card."""
 MODEL = "model"
 """Folder of the model in a run's folder: what `overtile map --model` takes."""
@@ -40,7 +44,7 @@ class Run:
 
     config: TrainingConfig
     """What it is."""
-    data: Data
+    data: Data | VolumeData
     """What it reads."""
     folder: Path
     """Where it writes."""
@@ -93,8 +97,8 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
         "hours": round(run.clock.seconds / 3600, 3),
         "seed": config.seed,
         "batch": config.batch,
-        "crop": config.crop,
-        "data": [place.name for place in config.places],
+        "crop": config.crop if isinstance(config.crop, int) else list(config.crop),
+        "data": [one.name for one in (config.volumes.train if config.volumes else config.places)],
         "recipe": json.loads(config.model_dump_json(exclude=TOLD_ELSEWHERE)),
         "least_px": best.least_px,
         "redrawn_crops": module.redrawn,

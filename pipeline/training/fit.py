@@ -17,11 +17,12 @@ from pipeline.errors import ConfigError
 from pipeline.training import state as states
 from pipeline.training.callbacks import Advance, Clock, Keeper, Progress, Scorer, restore
 from pipeline.training.config import read_config
-from pipeline.training.data import read_data
+from pipeline.training.data import read_splits
 from pipeline.training.finish import Run, finish, score_now
 from pipeline.training.leaks import check_leaks
 from pipeline.training.live.callback import Live
 from pipeline.training.module import Segmenter
+from pipeline.training.network import described_by
 from pipeline.training.precision import precision_of
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
         resume: Go on from the newest checkpoint there.
 
     Raises:
-        ConfigError: Config, data or checkpoint are unusable, or splits share ground.
+        ConfigError: Config, data or checkpoint are unusable, or splits share ground or traces.
         SceneError: A scene cannot be trained on.
         ModelError: The loss is no longer a number.
     """
@@ -47,8 +48,10 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     out_dir.mkdir(parents=True, exist_ok=True)
-    data = read_data(config, cache=out_dir)
-    check_leaks(data, config.leaks)
+    if config.volumes is not None:
+        described_by(config)  # refuses, before hours of training, what could not be mapped with
+    data = read_splits(config, cache=out_dir)
+    check_leaks(data, config.leaks, gap=config.volumes.gap if config.volumes else 0)
     module = Segmenter(config, data.draws(config))
     if state is None:
         module.begin()

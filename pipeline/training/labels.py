@@ -133,6 +133,15 @@ def _class_at(classes: Sequence[ClassConfig]) -> dict[str, int]:
     }
 
 
+def class_values(classes: Sequence[ClassConfig]) -> dict[int, int]:
+    """Return which whole number means which class, from 1."""
+    return {
+        int(value): number
+        for value, number in _class_at(classes).items()
+        if value.removeprefix("-").isdecimal()
+    }
+
+
 def _key(value: Any) -> str:
     """Return a value as it is compared: 1, 1.0 and "1" are one."""
     if isinstance(value, float) and value.is_integer():
@@ -201,11 +210,7 @@ def numbered(
     Raises:
         ConfigError: A value is of no class.
     """
-    class_at = {
-        int(value): number
-        for value, number in _class_at(classes).items()
-        if value.removeprefix("-").isdecimal()
-    }
+    class_at = class_values(classes)
     known = np.ones(values.shape, np.bool_)
     if unknown is not None and unknown not in class_at:
         known = values != unknown

@@ -22,7 +22,10 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.errors import ConfigError
 from pipeline.training.config import LeakConfig
 from pipeline.training.data import Data
+from pipeline.training.found import Leak
 from pipeline.training.places import Level, Place
+from pipeline.training.volumes.data import VolumeData
+from pipeline.training.volumes.leaks import leaks_of_volumes
 
 log = logging.getLogger(__name__)
 
@@ -38,40 +41,30 @@ ALIKE = 0.97
 """Correlation of small pictures from which two of alike hash are one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leak:
-    """Something that two splits share."""
+def check_leaks(data: Data | VolumeData, config: LeakConfig, *, gap: int = 0) -> None:
+    """Refuse splits that share ground, pictures or traces, or tell of them.
 
-    splits: tuple[str, str]
-    """Which ones."""
-    first: str
-    """What in the first."""
-    second: str
-    """What in the second."""
-    why: str
-    """Ground or picture, and how much."""
-
-    def __str__(self) -> str:
-        """Return the leak in words."""
-        one, other = self.splits
-        return f"{self.first} ({one}) and {self.second} ({other}) {self.why}"
-
-
-def check_leaks(data: Data, config: LeakConfig) -> None:
-    """Refuse splits that share ground or pictures, or tell of them.
+    Args:
+        data: The splits.
+        config: What is done about it.
+        gap: Lines that must lie between splits of one volume.
 
     Raises:
         ConfigError: They do, and the config does not say to go on.
     """
-    found = leaks(data, distance=config.distance)
+    if isinstance(data, VolumeData):
+        found = leaks_of_volumes(data, gap=gap)
+        way_out = "Split by volume, or by ranges of `inlines` or `crosslines` with a gap"
+    else:
+        found = leaks(data, distance=config.distance)
+        way_out = "Split by place, or by blocks with `within`, `without` and `gap_m`"
     if not found:
         return
     told = "; ".join(str(leak) for leak in found[:5])
     more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
     if config.found == "refuse":
         raise ConfigError(
-            f"splits leak: {told}{more}. Split by place, or by blocks with `within`, `without` "
-            "and `gap_m`; or go on with `leaks: {found: tell}`"
+            f"splits leak: {told}{more}. {way_out}; or go on with `leaks: {{found: tell}}`"
         )
     log.warning("splits leak, scores will be too good: %s%s", told, more)
 

@@ -13,11 +13,10 @@ from torch.utils.data import DataLoader
 
 from pipeline.errors import ModelError
 from pipeline.training import network as networks
-from pipeline.training.batches import Batch, Sample, draw_batch
+from pipeline.training.batches import Batch, Sample
 from pipeline.training.config import ScheduleConfig, TrainingConfig
-from pipeline.training.draws import Draws
+from pipeline.training.feed import AnyDraws, batch_at, loader_of
 from pipeline.training.objective import loss_at, middle, of_answers, probabilities
-from pipeline.training.sampler import CropSampler, loader
 from pipeline.training.state import Average
 
 LARGEST_GRADIENT = 5.0
@@ -27,7 +26,7 @@ LARGEST_GRADIENT = 5.0
 class Segmenter(pl.LightningModule):
     """Network, averaged weights and optimiser; a step is a function of its number."""
 
-    def __init__(self, config: TrainingConfig, draws: Draws) -> None:
+    def __init__(self, config: TrainingConfig, draws: AnyDraws) -> None:
         """Build the network at its first step.
 
         Args:
@@ -51,8 +50,7 @@ class Segmenter(pl.LightningModule):
             return
         # Batches past the last step: nothing is seen twice.
         last = self.config.schedule.steps
-        places, made = self.draws.places, self.draws.made
-        batches = [draw_batch(places, made, self.config, last + k) for k in range(4)]
+        batches = [batch_at(self.draws, last + k) for k in range(4)]
         networks.unfold_norms(self.network, torch.cat([batch.image for batch in batches]))
         self.average = Average(self.network, decay=self.config.schedule.average)
 
@@ -77,13 +75,13 @@ class Segmenter(pl.LightningModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the batches of the steps that are left, or this process's part of them."""
-        sampler = CropSampler(
+        return loader_of(
             self.draws,
             steps=range(self.step, self.config.schedule.steps),
             rank=self.global_rank,
             ranks=self.trainer.world_size,
+            pin=self.device.type == "cuda",
         )
-        return loader(sampler, workers=self.config.workers, pin=self.device.type == "cuda")
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -11,17 +12,22 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import networks
+from pipeline.models.card import Network
 from pipeline.models.checkpoint import load
+from pipeline.models.describe import described
 from pipeline.models.networks.pretrained import start_encoder
 from pipeline.models.shelf import find
 from pipeline.training.config import TrainingConfig
+
+LONGEST_REACH = 320
+"""A network that looks further than so many pixels is blended, not given a halo."""
 
 
 def arguments(config: TrainingConfig) -> dict[str, Any]:
     """Return what builds the network again, whatever it started from."""
     return {
         **config.network.arguments,
-        "in_channels": 3,
+        "in_channels": 3 if config.volumes is None else 1,
         "classes": config.channels,
     }
 
@@ -45,8 +51,41 @@ def build(config: TrainingConfig, *, started: bool = True) -> nn.Module:
         _load_all(network, config.network.start)
     elif started and config.network.encoder_weights is not None:
         start_encoder(network, config.network.encoder_weights)
+    if config.network.dims == 3:
+        return network
     _keep_strided_in_float32(network)
     return network.to(memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=2)
+def about(name: str, told: str) -> Network:
+    """Return what a card says of a network.
+
+    Args:
+        name: Its name.
+        told: Its `arguments` as JSON.
+    """
+    return described(name, json.loads(told), limit=LONGEST_REACH)
+
+
+def described_by(config: TrainingConfig) -> Network:
+    """Return what the card will say of the network that a training names.
+
+    Raises:
+        ConfigError: It cannot be built so, or it sees volumes and looks everywhere: it could
+            not be mapped with.
+    """
+    try:
+        found = about(config.network.name, json.dumps(arguments(config), sort_keys=True))
+    except ModelError as error:
+        raise ConfigError(f"network: {error}") from error
+    if found.dims == 3 and found.reach is None:
+        raise ConfigError(
+            f"network: {config.network.name} looks further than {LONGEST_REACH} voxels with "
+            f"{config.network.arguments}, and volumes are mapped in blocks with all that a voxel "
+            "depends on: choose normalisation batch or none, and a smaller depth"
+        )
+    return found
 
 
 def _keep_strided_in_float32(network: nn.Module) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torchgeo.samplers import GeoSampler
 
-from pipeline.training.batches import Sample, collated, sample_of
+from pipeline.training.batches import Batch, Sample, collated, sample_of
 from pipeline.training.datasets import LevelDataset
 from pipeline.training.draws import ATTEMPTS, Draws, span
 from pipeline.training.elastic import farthest
@@ -72,7 +72,7 @@ class CropSampler(GeoSampler):
         rows, cols = span(
             draw.matrix,
             draw.centre,
-            crop=self.draws.config.crop,
+            crop=self.draws.config.edge,
             margin=MARGIN,
             moved=farthest(draw.field),
         )
@@ -116,7 +116,7 @@ class Crops(Dataset[Sample]):
                 window,
                 matrix=query.matrix,
                 centre=query.centre,
-                crop=config.crop,
+                crop=config.edge,
                 field=query.field,
             )
             if crop.known.any():
@@ -139,12 +139,32 @@ def loader(sampler: CropSampler, *, workers: int = 0, pin: bool = False) -> Data
         workers: Processes that cut crops ahead; 0 cuts them between the steps.
         pin: Whether batches are laid where a CUDA device fetches them faster.
     """
-    return DataLoader(
+    return in_order(
         Crops(sampler),
-        batch_size=len(sampler.items),
+        sampler,
+        collate=collated,
+        size=len(sampler.items),
+        workers=workers,
+        pin=pin,
+    )
+
+
+def in_order(
+    crops: Dataset[Sample],
+    sampler: Sampler[Any],
+    *,
+    collate: Callable[[Sequence[Sample]], Batch],
+    size: int,
+    workers: int,
+    pin: bool,
+) -> DataLoader[Sample]:
+    """Return batches of ``size`` crops in a sampler's order; `loader` tells of the others."""
+    return DataLoader(
+        crops,
+        batch_size=size,
         sampler=sampler,
         num_workers=workers,
-        collate_fn=collated,
+        collate_fn=collate,
         pin_memory=pin,
         persistent_workers=workers > 0,
     )

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.card import Class, Inputs, ModelCard, Outputs, Terms
+from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
 from pipeline.models.checkpoint import save
-from pipeline.models.describe import described
+from pipeline.models.memory import bytes_per_pixel
 from pipeline.training.config import TrainingConfig
-from pipeline.training.network import arguments
+from pipeline.training.network import described_by
 from pipeline.training.state import write_whole
 
-LONGEST_REACH = 320
-"""A network that looks further than so many pixels is blended, not given a halo."""
+MEASURED = 32
+"""Largest edge of the block of voxels whose time and memory are measured."""
 
 
 def card_of(
@@ -38,16 +38,23 @@ def card_of(
         training: Steps, hours and recipe.
         scores: Figures by split.
     """
-    ship, stride = config.ship, config.network.total_stride
-    about = described(config.network.name, arguments(config), limit=LONGEST_REACH)
+    ship = config.ship
+    about = described_by(config)
     context = ship.context or ("blend" if about.reach is None else "exact")
     sizes = ship.pixel_size_m
     if sizes is None and config.places:
         sizes = config.augment.pixel_m
+    bands = ship.bands if about.dims == 2 else ("gray",)
+    looked_at = _measured(about, config)
     return ModelCard(
         name=ship.name,
         network=about,
-        inputs=Inputs(bands=ship.bands, pixel_size_m=sizes, mean=(0.5,) * 3, std=(0.5,) * 3),
+        inputs=Inputs(
+            bands=bands,
+            pixel_size_m=sizes,
+            mean=(0.5,) * len(bands),
+            std=(0.5,) * len(bands),
+        ),
         outputs=Outputs(
             classes=tuple(Class(name=known.name, colour=known.colour) for known in config.classes),
             separating=("interior",) if config.targets.interior else (),
@@ -57,7 +64,8 @@ def card_of(
         context=context,
         pad_to=ship.pad_to,
         flip=config.score.flip,
-        pixels_per_s=round(speed(network, size=max(256, stride)), -3),
+        pixels_per_s=round(speed(network, looked_at), -3 if about.dims == 2 else 0),
+        bytes_per_pixel=400.0 if about.dims == 2 else bytes_per_pixel(network, looked_at),
         terms=Terms(license=ship.license, use=ship.use, credits=ship.credits),
         training=dict(training),
         scores=dict(scores),
@@ -65,15 +73,23 @@ def card_of(
     )
 
 
+def _measured(about: Network, config: TrainingConfig) -> Tensor:
+    """Return zeros on which a network's time and memory are measured."""
+    if about.dims == 2:
+        pixels = torch.zeros(1, 3, *[max(256, about.stride)] * 2)
+        return pixels.contiguous(memory_format=torch.channels_last)
+    edges = [-(-min(edge, MEASURED) // about.stride) * about.stride for edge in config.box]
+    return torch.zeros(1, 1, *edges)
+
+
 @torch.inference_mode()
-def speed(network: nn.Module, *, size: int) -> float:
-    """Return how many pixels a second a network predicts here."""
+def speed(network: nn.Module, pixels: Tensor) -> float:
+    """Return how many pixels or voxels a second a network predicts here."""
     network.eval()
-    pixels = torch.zeros(1, 3, size, size).contiguous(memory_format=torch.channels_last)
     network(pixels)
     began = time.monotonic()
     network(pixels)
-    return size * size / max(time.monotonic() - began, 1e-6)
+    return pixels[0, 0].numel() / max(time.monotonic() - began, 1e-6)
 
 
 def write_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -> ModelCard:

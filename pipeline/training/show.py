@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.training.batches import draw_batch
 from pipeline.training.config import read_config
-from pipeline.training.data import read_data
+from pipeline.training.data import read_splits
+from pipeline.training.feed import batch_at
 from pipeline.training.show_batch import show_batch
 
 
@@ -26,8 +26,7 @@ def show(config_path: Path, out_dir: Path, picture: Path) -> dict[str, Any]:
     """
     config = read_config(config_path)
     out_dir.mkdir(parents=True, exist_ok=True)
-    draws = read_data(config, cache=out_dir).draws(config)
-    batch = draw_batch(draws.places, draws.made, config, 0)
+    batch = batch_at(read_splits(config, cache=out_dir).draws(config), 0)
     interior = ["interior"] if config.targets.interior else []
     show_batch(batch, picture, names=[*(known.name for known in config.classes), *interior])
     return {"picture": str(picture), "crops": len(batch.image), "skipped_crops": batch.skipped}

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from pipeline.training.batches import Batch
 CELL = (224, 448)
 """Least and largest edge of a crop in the picture: small ones are enlarged, each pixel alike."""
 MOST = 16
-"""Crops that are drawn at most."""
+"""Crops that are drawn at most; of volumes a third of it, with three sections each."""
+SECTIONS = ("inline", "crossline", "time")
+"""What a section through the middle of a volume's crop is called, by the axis it stands on."""
 GAP, HEAD, LEFT, FOOT = 8, 34, 104, 44
 PAPER, INK, SOFT = (251, 250, 247), (34, 38, 43), (93, 102, 112)
 MARK, EDGE = (255, 64, 176), (255, 255, 255)
@@ -46,30 +49,78 @@ def show_batch(batch: Batch, path: Path, *, names: Sequence[str] = ()) -> None:
         drawn(batch, names=names).save(part, "PNG")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Row:
+    """One row of the picture: a crop, or a section through one."""
+
+    name: str
+    """What stands beside it."""
+    image: NDArray[np.uint8]
+    """(rows, cols, 3)."""
+    target: NDArray[np.bool_]
+    """(channels, rows, cols)."""
+    weight: NDArray[np.float32]
+    """(rows, cols)."""
+
+
 def drawn(batch: Batch, *, names: Sequence[str] = ()) -> Image.Image:
     """Return the picture of a batch; targets lie over a gray copy of their input."""
-    images = np.clip(np.rint((batch.image.cpu().numpy() + 1.0) * 127.5), 0, 255).astype(np.uint8)
-    targets, weights = batch.target.cpu().numpy() > 0.5, batch.weight.cpu().numpy()
-    count, channels = min(len(images), MOST), targets.shape[1]
-    crop = images.shape[2]
-    cell = crop * max(1, CELL[0] // crop) if crop < CELL[0] else min(crop, CELL[1])
-    largest = max(float(weights.max(initial=0.0)), 1.0)
-    titles = ["input", *_titles(names, channels), "weight"]
-    width = LEFT + len(titles) * (cell + GAP)
-    picture = Image.new("RGB", (width, HEAD + count * (cell + GAP) + FOOT), PAPER)
+    rows = rows_of(batch)
+    largest = max([1.0, *(float(row.weight.max(initial=0.0)) for row in rows)])
+    titles = ["input", *_titles(names, batch.target.shape[1]), "weight"]
+    cells = [_cell(row.weight.shape) for row in rows]
+    wide = max(width for _, width in cells)
+    tops = [HEAD + sum(high + GAP for high, _ in cells[:at]) for at in range(len(cells) + 1)]
+    picture = Image.new("RGB", (LEFT + len(titles) * (wide + GAP), tops[-1] + FOOT), PAPER)
     pen, bold, plain = ImageDraw.Draw(picture), _font(17), _font(13)
     for column, title in enumerate(titles):
-        pen.text((LEFT + column * (cell + GAP), 8), title, INK, bold)
-    for row in range(count):
-        top = HEAD + row * (cell + GAP)
-        image = images[row].transpose(1, 2, 0)
-        cells = [image, *(_marked(image, mask) for mask in targets[row])]
-        for column, pixels in enumerate([*cells, _weighed(weights[row], largest)]):
-            shown = Image.fromarray(pixels).resize((cell, cell), Image.Resampling.NEAREST)
-            picture.paste(shown, (LEFT + column * (cell + GAP), top))
-        _tell(pen, top, (bold, plain), row=row, target=targets[row], weight=weights[row])
+        pen.text((LEFT + column * (wide + GAP), 8), title, INK, bold)
+    for row, top, (high, width) in zip(rows, tops, cells, strict=False):
+        shown = [row.image, *(_marked(row.image, mask) for mask in row.target)]
+        for column, pixels in enumerate([*shown, _weighed(row.weight, largest)]):
+            cell = Image.fromarray(pixels).resize((width, high), Image.Resampling.NEAREST)
+            picture.paste(cell, (LEFT + column * (wide + GAP), top))
+        _tell(pen, top, (bold, plain), row)
     _legend(picture, pen, plain, largest=largest)
     return picture
+
+
+def rows_of(batch: Batch) -> list[Row]:
+    """Return a row a crop of pictures; of volumes three: the middle section along each axis."""
+    images = np.clip(np.rint((batch.image.cpu().numpy() + 1.0) * 127.5), 0, 255).astype(np.uint8)
+    targets, weights = batch.target.cpu().numpy() > 0.5, batch.weight.cpu().numpy()
+    if images.ndim == 4:
+        return [
+            Row(
+                name=f"crop {at + 1}",
+                image=images[at].transpose(1, 2, 0),
+                target=targets[at],
+                weight=weights[at],
+            )
+            for at in range(min(len(images), MOST))
+        ]
+    rows = []
+    for at in range(min(len(images), MOST // len(SECTIONS))):
+        for axis, section in enumerate(SECTIONS):
+            # Samples go down in the upright ones, inlines in the level one.
+            middle = images.shape[2 + axis] // 2
+            image, target, weight = (
+                np.moveaxis(one.take(middle, axis=axis - 3), -1, -2) if axis < 2
+                else one.take(middle, axis=axis - 3)
+                for one in (images[at, 0], targets[at], weights[at])
+            )  # fmt: skip
+            gray = np.repeat(image[..., None], 3, axis=2)
+            rows.append(Row(name=f"{at + 1} {section}", image=gray, target=target, weight=weight))
+    return rows
+
+
+def _cell(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return height and width of a section in the picture: enlarged evenly, or reduced."""
+    longest = max(shape)
+    if longest < CELL[0]:
+        return shape[0] * (CELL[0] // longest), shape[1] * (CELL[0] // longest)
+    scale = min(1.0, CELL[1] / longest)
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def _titles(names: Sequence[str], channels: int) -> list[str]:
@@ -115,17 +166,14 @@ def _tell(
     fonts: tuple[
         ImageFont.FreeTypeFont | ImageFont.ImageFont, ImageFont.FreeTypeFont | ImageFont.ImageFont
     ],
-    *,
-    row: int,
-    target: NDArray[np.bool_],
-    weight: NDArray[np.float32],
+    row: Row,
 ) -> None:
     """Write beside a row how much of it is what."""
-    lines = [f"target {100 * target[0].mean():.0f} %"]
-    unknown = 100 * float((weight == 0).mean())
+    lines = [f"target {100 * row.target[0].mean():.0f} %"]
+    unknown = 100 * float((row.weight == 0).mean())
     if unknown > 0:
         lines.append(f"unknown {unknown:.0f} %")
-    pen.text((10, top), f"crop {row + 1}", INK, fonts[0])
+    pen.text((10, top), row.name, INK, fonts[0])
     for number, line in enumerate(lines):
         pen.text((10, top + 24 + 17 * number), line, SOFT, fonts[1])
 

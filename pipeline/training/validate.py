@@ -1,4 +1,4 @@
-"""Scores of a network over thresholds, on places and on images."""
+"""Scores of a network over thresholds, on places, on images and on volumes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from pipeline.training.batches import normalised
 from pipeline.training.config import ScoreConfig, TrainingConfig
 from pipeline.training.objective import probabilities
 from pipeline.training.places import Level, Place
+from pipeline.training.said import Said
 from pipeline.training.scores import marked_objects, objects, plain_objects, predict
+from pipeline.training.volumes.answers import answers_of_volumes
+from pipeline.training.volumes.part import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +51,24 @@ class Answer:
     probability: NDArray[np.float32]
     """(channels, rows, cols)."""
 
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where the truth is known."""
+        return self.level.known
 
-def answers(network: nn.Module, places: Sequence[Place], config: TrainingConfig) -> list[Answer]:
-    """Return what a network says of places at every pixel size, or of images."""
+    def kinds(self) -> NDArray[np.uint8]:
+        """Return the class of each pixel, from 1; 0 on ground."""
+        return self.level.classes(self.level.instances)
+
+
+def answers(
+    network: nn.Module, split: Sequence[Place] | Sequence[Part], config: TrainingConfig
+) -> Sequence[Said]:
+    """Return what a network says of places at every pixel size, of images, or of volumes."""
+    if config.volumes is not None:
+        parts = [one for one in split if isinstance(one, Part)]
+        return answers_of_volumes(network, parts, config)
+    places = [one for one in split if isinstance(one, Place)]
     if config.images is not None:
         return _of_images(network, places, config)
     found = []
@@ -102,7 +120,7 @@ def _said(network: nn.Module, pixels: torch.Tensor, config: TrainingConfig) -> t
     return probabilities(network(pixels), config.loss, classes=len(config.classes))
 
 
-def trials(said: Sequence[Answer], config: TrainingConfig) -> list[Trial]:
+def trials(said: Sequence[Said], config: TrainingConfig) -> list[Trial]:
     """Return what each threshold, and each least size of a mask, gives."""
     sizes = config.score.least_px if config.images is not None else (0,)
     return [
@@ -126,7 +144,7 @@ def chosen(found: Sequence[Trial], score: ScoreConfig) -> Trial:
 
 
 def _trial(
-    said: Sequence[Answer], config: TrainingConfig, *, threshold: float, least_px: int
+    said: Sequence[Said], config: TrainingConfig, *, threshold: float, least_px: int
 ) -> Trial:
     counts = np.array([pixels_of(one, threshold, least_px, len(config.classes)) for one in said])
     tp, fp, fn = counts.reshape(-1, 3).sum(axis=0)
@@ -147,13 +165,13 @@ def mask_of(one: Answer, threshold: float, least_px: int) -> NDArray[np.bool_]:
     return mask if mask.sum() >= max(least_px, 1) else np.zeros_like(mask)
 
 
-def pixels_of(one: Answer, threshold: float, least_px: int, classes: int) -> list[int]:
+def pixels_of(one: Said, threshold: float, least_px: int, classes: int) -> list[int]:
     """Return true positives, false positives and false negatives over the classes."""
-    kinds = one.level.classes(one.level.instances)
+    kinds, known = one.kinds(), one.known
     out = np.zeros(3, np.int64)
     for number in range(1, classes + 1):
-        true = (kinds == number) & one.level.known
-        found = (one.probability[number - 1] >= threshold) & one.level.known
+        true = (kinds == number) & known
+        found = (one.probability[number - 1] >= threshold) & known
         if found.sum() < least_px:
             found = np.zeros_like(found)
         both = int((found & true).sum())
@@ -162,7 +180,7 @@ def pixels_of(one: Answer, threshold: float, least_px: int, classes: int) -> lis
 
 
 def scores_of(
-    said: Sequence[Answer],
+    said: Sequence[Said],
     counts: NDArray[np.int64],
     config: TrainingConfig,
     *,
@@ -173,12 +191,13 @@ def scores_of(
     kind = config.score.kind
     if kind == "salt":
         return salt_scores(tp, tp + fp, tp + fn)
-    if kind == "membranes":
-        return np.array([1.0 - _rand_error(one, threshold) for one in said])
     if kind == "pixels":
         return np.asarray(2 * tp / np.maximum(2 * tp + fp + fn, 1.0), np.float64)
+    seen = [one for one in said if isinstance(one, Answer)]
+    if kind == "membranes":
+        return np.array([1.0 - _rand_error(one, threshold) for one in seen])
     return np.array(
-        [objects(objects_of(one, threshold, config.targets.interior), one.level).f1 for one in said]
+        [objects(objects_of(one, threshold, config.targets.interior), one.level).f1 for one in seen]
     )
 
 

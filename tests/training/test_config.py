@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ WHOLE: dict[str, Any] = {
     "places": [{"name": "p", "scenes": ["p.tif"], "labels": "p.geojson"}],
     "schedule": {"steps": 10, "warmup": 1, "decay": 2},
 }
+VOLUME = {"name": "v", "volume": "v.sgy", "labels": "l.sgy"}
 TWO = [
     {"name": "a", "colour": "#ff0000", "values": [1]},
     {"name": "b", "colour": "#00ff00", "values": [2]},
@@ -24,7 +26,8 @@ TWO = [
 def test_every_training_that_comes_along_is_read(path: Path) -> None:
     config = read_config(path)
     assert config.schedule.steps > 0
-    assert bool(config.places) != (config.images is not None)
+    given = [bool(config.places), config.images is not None, config.volumes is not None]
+    assert sum(given) == 1
 
 
 def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path) -> None:
@@ -40,7 +43,7 @@ def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"places": []}, "give `places` or `images`"),
+        ({"places": []}, "give `places`, `images` or `volumes`, one of them"),
         (
             {
                 "places": [],
@@ -49,6 +52,9 @@ def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path)
             },
             "`images` are split by fold",
         ),
+        ({"crop": 8}, "8 is no size: give one whole number of at least 16"),
+        ({"crop": [64, 64]}, "no size: .* or for volumes three"),
+        ({"crop": [64, 64, 64]}, "crops of pictures are squares; give one number"),
         ({"crop": 100}, "crop 100 is no multiple of the network's stride"),
         ({"network": {"name": "smp_dpt"}, "crop": 208}, "stride 32"),
         ({"batch": 3, "devices": 2}, "a batch of 3 cannot be shared by 2 devices"),
@@ -86,3 +92,50 @@ def test_what_cannot_be_trained_is_refused_when_the_file_is_read(
     with pytest.raises(ConfigError, match=said) as refused:
         read_config(path)
     assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"images": {"folder": "d"}}, "give `places`, `images` or `volumes`, one of them"),
+        ({"validation": WHOLE["places"]}, "`volumes` hold their own validation and test"),
+        ({"network": {"name": "unet"}}, "unet sees pictures: name unet_3d"),
+        ({"network": {"encoder_weights": "x"}}, "unet_3d has no encoder that was trained before"),
+        ({"crop": [64, 60, 64]}, r"crop \[64, 60, 64\] is no multiple of the network's stride 8"),
+        ({"augment": {"tone": 0.1}}, "augment is for pictures: give `volumes.augment`"),
+        ({"targets": {"contact_weight": 6}}, "volumes have classes alone"),
+        ({"targets": {"interior": True}}, "interior, gap and contact_weight are for pictures"),
+        ({"score": {"kind": "objects"}}, "objects is for pictures: .* kind pixels"),
+        ({"score": {"flip": True}}, "score.flip, score.least_px: they are for pictures"),
+        ({"loss": {"interior_weight": 2}}, "volumes have no interiors"),
+        ({"ship": {"bands": ["gray"] * 3}}, "volumes have amplitudes alone"),
+        ({"ship": {"context": "pad", "pad_to": 128}}, "pad is for pictures: models of volumes"),
+        ({"volumes": {"train": []}}, "volumes.train"),
+        ({"volumes": {"train": [VOLUME], "test": [VOLUME | {}]}}, "two volumes have one name: v"),
+        ({"volumes": {"train": [VOLUME | {"inlines": [9, 3]}]}}, "first number, then the last"),
+        ({"volumes": {"train": [VOLUME | {"values": [3, 3]}]}}, r"values \[3.0, 3.0\] must rise"),
+        ({"volumes": {"train": [VOLUME], "augment": {"tone": 1}}}, "volumes.augment.tone"),
+    ],
+)
+def test_what_volumes_do_not_have_is_refused_when_the_file_is_read(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    volumes = {"volumes": {"train": [VOLUME]}, "schedule": WHOLE["schedule"]}
+    path.write_text(yaml.safe_dump(volumes), "utf-8")
+    config = read_config(path)
+    assert (config.network.name, config.box, config.batch) == ("unet_3d", (64, 64, 64), 2)
+    assert config.channels == 1
+    # Through JSON: what stands twice is written twice, without an alias.
+    path.write_text(json.dumps(volumes | changes), "utf-8")
+    with pytest.raises(ConfigError, match=said):
+        read_config(path)
+
+
+def test_parts_of_pictures_that_are_switched_off_may_stand_beside_volumes(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    off = {"targets": {"interior": False, "contact_weight": 0}, "score": {"thresholds": [0.5]}}
+    path.write_text(
+        yaml.safe_dump({"volumes": {"train": [VOLUME]}, "schedule": WHOLE["schedule"]} | off)
+    )
+    assert read_config(path).score.kind == "pixels"

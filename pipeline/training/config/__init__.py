@@ -14,6 +14,11 @@ from pipeline.training.config.schedule import ScheduleConfig
 from pipeline.training.config.ship import ScoreConfig, ShipConfig
 from pipeline.training.config.target import TargetConfig
 from pipeline.training.config.training import TrainingConfig, read_config
+from pipeline.training.config.volumes import (
+    VolumeAugmentConfig,
+    VolumeConfig,
+    VolumesConfig,
+)
 
 __all__ = [
     "AugmentConfig",
@@ -29,5 +34,8 @@ __all__ = [
     "ShipConfig",
     "TargetConfig",
     "TrainingConfig",
+    "VolumeAugmentConfig",
+    "VolumeConfig",
+    "VolumesConfig",
     "read_config",
 ]

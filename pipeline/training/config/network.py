@@ -54,11 +54,6 @@ class NetworkConfig(Section):
         if self.name not in NETWORKS:
             known = ", ".join(sorted(NETWORKS))
             raise ValueError(f"no network is called {self.name!r}; there are {known}")
-        if NETWORKS[self.name].dims == 3:
-            raise ValueError(
-                f"{self.name} sees volumes, and a training cuts crops from pictures; train it from "
-                "Python and pack it with pipeline.models.checkpoint.save"
-            )
         depth, decoder = (self.arguments.get(key) for key in ("encoder_depth", "decoder_channels"))
         if isinstance(decoder, list | tuple) and depth is not None and len(decoder) != depth:
             raise ValueError(
@@ -67,6 +62,13 @@ class NetworkConfig(Section):
         if self.start is not None and self.encoder_weights is not None:
             raise ValueError("a network starts from `start` or from `encoder_weights`, not both")
         return self
+
+    @property
+    def dims(self) -> int:
+        """2 where it sees pictures, 3 where it sees volumes."""
+        from pipeline.models.networks import NETWORKS
+
+        return NETWORKS[self.name].dims
 
     @property
     def total_stride(self) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.config import read_section
+from pipeline.core.block import Three
 from pipeline.models.card import Section
 from pipeline.training.config.augment import AugmentConfig
+from pipeline.training.config.crop import Crop
 from pipeline.training.config.data import (
     ClassConfig,
     ImagesConfig,
@@ -23,6 +25,12 @@ from pipeline.training.config.network import NetworkConfig
 from pipeline.training.config.schedule import ScheduleConfig
 from pipeline.training.config.ship import ScoreConfig, ShipConfig
 from pipeline.training.config.target import TargetConfig
+from pipeline.training.config.volumes import VolumesConfig
+
+OFF: dict[str, Any] = {"interior": False, "gap": False, "contact_weight": 0}
+"""Targets of volumes: their classes, and nothing else."""
+OF_VOLUMES: dict[str, Any] = {"crop": 64, "batch": 2}
+"""What a training of volumes has where nothing else is said."""
 
 
 class TrainingConfig(Section):
@@ -42,12 +50,14 @@ class TrainingConfig(Section):
     """Where the last export is scored; nothing is chosen by it."""
     images: ImagesConfig | None = None
     """Images and masks without a place, in place of `places`."""
+    volumes: VolumesConfig | None = None
+    """Seismic volumes and their labels, in place of `places` and `images`."""
     made: MadeConfig | None = None
     """Made scenes mixed in; none without."""
     leaks: LeakConfig = LeakConfig()
     """What is done about ground or images that two splits share."""
-    crop: int = Field(default=256, ge=16)
-    """Edge of a crop in pixels."""
+    crop: Crop = 256
+    """Edge of a crop in pixels; of volumes in voxels, or inlines, crosslines and samples."""
     batch: int = Field(default=8, ge=1)
     """Crops a step, over all devices."""
     foreground: float = Field(default=0.8, ge=0, le=1)
@@ -84,17 +94,60 @@ class TrainingConfig(Section):
     score_every_minutes: float = Field(default=15.0, gt=0)
     """Minutes between two scored exports."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _volumes_have_defaults_of_their_own(cls, found: Any) -> Any:
+        if not isinstance(found, dict) or found.get("volumes") is None:
+            return found
+        given = {**OF_VOLUMES, **found}
+        own: dict[str, dict[str, Any]] = {
+            "network": {"name": "unet_3d"}, "targets": OFF, "score": {"kind": "pixels"}
+        }  # fmt: skip
+        for name, values in own.items():
+            section = given.get(name, {})
+            if isinstance(section, dict):
+                given[name] = {**values, **section}
+        return given
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TrainingConfig:
+        given = [bool(self.places), self.images is not None, self.volumes is not None]
+        if sum(given) != 1:
+            raise ValueError(
+                "give `places`, `images` or `volumes`, one of them: where crops are cut"
+            )
+        beside = self.validation or self.test or self.made
+        if self.images is not None and beside:
+            raise ValueError("`images` are split by fold: no validation, test or made beside them")
+        if self.volumes is not None and beside:
+            raise ValueError(
+                "`volumes` hold their own validation and test: no validation, test or made beside "
+                "them"
+            )
+        if self.volumes is None and self.network.dims == 3:
+            raise ValueError(
+                f"network.name: {self.network.name} sees volumes: give `volumes`, or choose a "
+                "network of pictures, such as smp_unet"
+            )
+        if self.volumes is None and not isinstance(self.crop, int):
+            raise ValueError(
+                f"crop {list(self.crop)}: crops of pictures are squares; give one number"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _volumes_ask_for_what_there_is(self) -> TrainingConfig:
+        if self.volumes is not None:
+            refuse_pictures(self)
+        return self
+
     @model_validator(mode="after")
     def _parts_agree(self) -> TrainingConfig:
-        if bool(self.places) == (self.images is not None):
-            raise ValueError("give `places` or `images`: where crops are cut")
-        if self.images is not None and (self.validation or self.test or self.made):
-            raise ValueError("`images` are split by fold: no validation, test or made beside them")
         valid = self.network.arguments.get("padding") == "valid"
-        if not valid and self.crop % self.network.total_stride:
+        if not valid and any(edge % self.network.total_stride for edge in self.box):
+            told = self.crop if isinstance(self.crop, int) else list(self.crop)
             raise ValueError(
-                f"crop {self.crop} is no multiple of the network's stride "
-                f"{self.network.total_stride}"
+                f"crop {told} is no multiple of the network's stride {self.network.total_stride}"
             )
         if self.batch % self.devices:
             raise ValueError(f"a batch of {self.batch} cannot be shared by {self.devices} devices")
@@ -113,6 +166,16 @@ class TrainingConfig(Section):
         return self
 
     @property
+    def edge(self) -> int:
+        """Edge of a picture's crop."""
+        return self.box[0]
+
+    @property
+    def box(self) -> Three:
+        """Voxels of a volume's crop along inlines, crosslines and samples."""
+        return (self.crop,) * 3 if isinstance(self.crop, int) else self.crop
+
+    @property
     def channels(self) -> int:
         """Channels that the network gives: background, classes, interior, as asked for."""
         return int(self.loss.softmax) + len(self.classes) + int(self.targets.interior)
@@ -121,7 +184,46 @@ class TrainingConfig(Section):
         """Return what a checkpoint must agree on to be continued: all that changes a step."""
         told = {"score", "ship", "device", "devices", "workers", "log_every", "save_every"}
         told |= {"score_every_minutes", "leaks", "validation", "test", "threads"}
-        return hashlib.sha256(self.model_dump_json(exclude=told).encode()).hexdigest()[:16]
+        left_out: dict[str, Any] = dict.fromkeys(told, True)
+        # A training of pictures has the digest that it had before there were volumes.
+        left_out["volumes"] = {"validation", "test", "gap"} if self.volumes is not None else True
+        text = self.model_dump_json(exclude=left_out)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def refuse_pictures(config: TrainingConfig) -> None:
+    """Refuse what a training of volumes asks for and only pictures have.
+
+    Raises:
+        ValueError: Says what, and what to do.
+    """
+    network, ship = config.network, config.ship
+    asked = {
+        f"network.name: {network.name} sees pictures: name unet_3d": network.dims != 3,
+        f"network.encoder_weights: {network.name} has no encoder that was trained before: leave "
+        "it out": network.encoder_weights is not None,
+        "augment is for pictures: give `volumes.augment`": "augment" in config.model_fields_set,
+        "targets: volumes have classes alone: interior, gap and contact_weight are for pictures": (
+            config.targets.interior or config.targets.gap or config.targets.contact_weight > 0
+        ),
+        f"score.kind: {config.score.kind} is for pictures: volumes are scored by their voxels, "
+        "kind pixels": config.score.kind != "pixels",
+        "score.flip, score.least_px: they are for pictures: leave them out": (
+            config.score.flip or config.score.least_px != (0,)
+        ),
+        "loss.interior_weight: volumes have no interiors: leave it out": (
+            config.loss.interior_weight != 1
+        ),
+        "ship.bands, ship.pixel_size_m: volumes have amplitudes alone: leave them out": bool(
+            ship.model_fields_set & {"bands", "pixel_size_m"}
+        ),
+        f"ship.context: {ship.context} is for pictures: models of volumes are exact": (
+            ship.context not in (None, "exact")
+        ),
+    }
+    found = [what for what, there in asked.items() if there]
+    if found:
+        raise ValueError("; ".join(found))
 
 
 def read_config(path: Path) -> TrainingConfig:

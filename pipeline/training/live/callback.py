@@ -19,7 +19,8 @@ from pipeline.training.config import TrainingConfig
 from pipeline.training.live.figures import validation_loss
 from pipeline.training.live.overlay import overlaid, picture_of
 from pipeline.training.live.page import Crops, crops_of, write_live, write_test
-from pipeline.training.validate import Answer, Trial
+from pipeline.training.said import Said
+from pipeline.training.validate import Trial
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Live(pl.Callback):
 
     def validated(
         self,
-        said: Sequence[Answer],
+        said: Sequence[Said],
         best: Trial,
         *,
         step: int,
@@ -84,7 +85,7 @@ def _to_tensorboard(writer: Any, crops: Crops, figures: dict[str, Any], step: in
 def final_page(
     folder: Path,
     config: TrainingConfig,
-    said: Sequence[Answer],
+    said: Sequence[Said],
     *,
     split: str,
     found: Trial,

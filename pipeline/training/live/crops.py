@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.training.validate import Answer
 
+Size = tuple[int, int]
+"""Rows and columns."""
 FIXED, EXTREME = 12, 6
 """Crops that stay the same all through a training; best and worst ones."""
 LEAST_KNOWN = 0.5
@@ -56,7 +58,7 @@ def kinds_of(
     return found.astype(np.uint8), said.level.classes(said.level.instances)
 
 
-def patches(said: Sequence[Answer], *, size: int, classes: int, threshold: float) -> list[Patch]:
+def patches(said: Sequence[Answer], *, size: Size, classes: int, threshold: float) -> list[Patch]:
     """Return all squares of ``size`` side by side, where enough is labelled.
 
     Levels smaller than that are one square; at the far edges the last square is moved in.
@@ -65,9 +67,9 @@ def patches(said: Sequence[Answer], *, size: int, classes: int, threshold: float
     for number, one in enumerate(said):
         found, true = kinds_of(one, classes=classes, threshold=threshold)
         rows, cols = found.shape
-        for row in _starts(rows, size):
-            for col in _starts(cols, size):
-                here = (slice(row, row + size), slice(col, col + size))
+        for row in _starts(rows, size[0]):
+            for col in _starts(cols, size[1]):
+                here = (slice(row, row + size[0]), slice(col, col + size[1]))
                 known = one.level.known[here]
                 if known.mean() < LEAST_KNOWN:
                     continue

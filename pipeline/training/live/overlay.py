@@ -11,19 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from pipeline.training.live.crops import Patch, kinds_of
+from pipeline.training.live.crops import Patch, Size, kinds_of
 from pipeline.training.validate import Answer
 
 EDGE = 256
 """Largest edge of a picture: larger crops are reduced to it."""
+SMALL = 128
+"""Edge up to which smaller ones are enlarged, each pixel alike."""
 QUALITY = 78
 FILL = 0.42
 """How opaque areas are; their edges are opaque."""
 
 
-def part_of(said: Answer, patch: Patch, *, size: int) -> Answer:
+def part_of(said: Answer, patch: Patch, *, size: Size) -> Answer:
     """Return the square of an answer that a patch means."""
-    here = (slice(patch.row, patch.row + size), slice(patch.col, patch.col + size))
+    here = (slice(patch.row, patch.row + size[0]), slice(patch.col, patch.col + size[1]))
     bands = (slice(None), *here)
     level = replace(
         said.level,
@@ -83,6 +85,10 @@ def data_url(picture: NDArray[np.uint8]) -> str:
     image = Image.fromarray(picture)
     if max(image.size) > EDGE:
         image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
+    elif max(image.size) <= SMALL // 2:
+        # JPEG keeps colours of two by two pixels together.
+        times = SMALL // max(image.size)
+        image = image.resize([edge * times for edge in image.size], Image.Resampling.NEAREST)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -11,10 +11,13 @@ from pipeline.outputs.atomic import replacing
 from pipeline.outputs.report.page import render
 from pipeline.training.config import TrainingConfig
 from pipeline.training.live.colours import contrasting
-from pipeline.training.live.crops import Patch, extremes, fixed, patches
+from pipeline.training.live.crops import Patch, Size, extremes, fixed, patches
 from pipeline.training.live.figures import curves, read_history
 from pipeline.training.live.overlay import data_url, overlaid, part_of, picture_of
+from pipeline.training.said import Said
 from pipeline.training.validate import Answer, Trial
+from pipeline.training.volumes.answers import VolumeAnswer
+from pipeline.training.volumes.sections import sections_of
 
 REFRESH_S = 30
 """Seconds after which the live page reads itself again."""
@@ -26,11 +29,11 @@ class Crops:
     """Squares of a split, and how they are drawn."""
 
     said: Sequence[Answer]
-    """What was predicted of the split."""
+    """What was predicted of the split; of volumes, sections."""
     shown: Mapping[str, Sequence[Patch]]
     """``fixed``, ``best`` and ``worst``."""
-    size: int
-    """Edge of a square."""
+    size: Size
+    """Rows and columns of a square."""
     colours: tuple[str, ...]
     """Of what was found, made up and missed."""
     threshold: float
@@ -43,17 +46,25 @@ class Crops:
         return [part_of(self.said[p.answer], p, size=self.size) for p in self.shown[group]]
 
 
-def crops_of(said: Sequence[Answer], config: TrainingConfig, *, threshold: float) -> Crops:
-    """Return the squares that are shown of a split; the fixed ones depend on its truth alone."""
-    classes = len(config.classes)
-    every = patches(said, size=config.crop, classes=classes, threshold=threshold)
+def crops_of(whole: Sequence[Said], config: TrainingConfig, *, threshold: float) -> Crops:
+    """Return the squares that are shown of a split; the fixed ones depend on its truth alone.
+
+    Of volumes they are the middle inline sections of crops, samples down.
+    """
+    classes, box = len(config.classes), config.box
+    size = (box[0], box[0]) if config.volumes is None else (box[2], box[1])
+    said = [one for one in whole if isinstance(one, Answer)]
+    for one in whole:
+        if isinstance(one, VolumeAnswer):
+            said.extend(sections_of(one, box=box, classes=classes))
+    every = patches(said, size=size, classes=classes, threshold=threshold)
     best, worst = extremes(every)
     still = fixed(every)
-    seen = [picture_of(part_of(said[p.answer], p, size=config.crop)) for p in still]
+    seen = [picture_of(part_of(said[p.answer], p, size=size)) for p in still]
     return Crops(
         said=said,
         shown={"fixed": still, "best": best, "worst": worst},
-        size=config.crop,
+        size=size,
         colours=tuple(contrasting(seen)),
         threshold=threshold,
         classes=classes,

@@ -48,17 +48,18 @@ def _answer(found: np.ndarray, true: np.ndarray, *, known: np.ndarray | None = N
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(8, 70),
     cols=st.integers(8, 70),
-    size=st.sampled_from([16, 32]),
+    size=st.sampled_from([(16, 16), (32, 32), (16, 24)]),
 )
 def test_squares_cover_every_pixel_and_count_what_is_in_them(
-    seed: int, rows: int, cols: int, size: int
+    seed: int, rows: int, cols: int, size: tuple[int, int]
 ) -> None:
     rng = np.random.default_rng(seed)
     found, true = rng.random((2, rows, cols)) < 0.4
     said = _answer(found, true)
     seen = np.zeros((rows, cols), int)
     for patch in patches([said], size=size, classes=1, threshold=0.5):
-        here = (slice(patch.row, patch.row + size), slice(patch.col, patch.col + size))
+        high, wide = size
+        here = (slice(patch.row, patch.row + high), slice(patch.col, patch.col + wide))
         seen[here] += 1
         assert patch.tp == (found & true)[here].sum()
         assert patch.fp == (found & ~true)[here].sum()
@@ -75,7 +76,7 @@ def test_of_several_classes_the_wrong_one_is_no_hit() -> None:
     probability = np.concatenate([np.full((1, 16, 16), 0.1), said.probability]).astype(np.float32)
     (patch,) = patches(
         [Answer(name="x", level=said.level, probability=probability)],
-        size=16,
+        size=(16, 16),
         classes=2,
         threshold=0.5,
     )
@@ -89,7 +90,7 @@ def test_fixed_squares_do_not_depend_on_what_was_predicted() -> None:
     shown = [
         [
             (p.row, p.col)
-            for p in fixed(patches([_answer(found, true)], size=20, classes=1, threshold=0.5))
+            for p in fixed(patches([_answer(found, true)], size=(20, 20), classes=1, threshold=0.5))
         ]
         for found in (true, ~true, np.zeros_like(true))
     ]
@@ -101,7 +102,7 @@ def test_the_best_are_better_than_the_worst_and_none_is_both() -> None:
     rng = np.random.default_rng(0)
     true = rng.random((160, 160)) < 0.5
     flip = rng.random((160, 160)) < np.linspace(0, 0.9, 160)[:, None]
-    every = patches([_answer(true ^ flip, true)], size=20, classes=1, threshold=0.5)
+    every = patches([_answer(true ^ flip, true)], size=(20, 20), classes=1, threshold=0.5)
     best, worst = extremes(every)
     assert min(p.iou for p in best) > max(p.iou for p in worst)
     assert not {(p.row, p.col) for p in best} & {(p.row, p.col) for p in worst}
@@ -112,7 +113,9 @@ def test_what_is_hardly_labelled_is_not_shown() -> None:
     true = np.ones((32, 32), bool)
     known = np.zeros((32, 32), bool)
     known[:, :10] = True
-    assert patches([_answer(true, true, known=known)], size=32, classes=1, threshold=0.5) == []
+    assert (
+        patches([_answer(true, true, known=known)], size=(32, 32), classes=1, threshold=0.5) == []
+    )
 
 
 def test_overlays_paint_found_made_up_and_missed_in_their_colours() -> None:

@@ -1,0 +1,25 @@
+"""How large crops are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+LEAST = 16
+"""Smallest edge of a crop."""
+
+
+def _crop(found: Any) -> Any:
+    edges = found if isinstance(found, list | tuple) else [found]
+    whole = all(isinstance(edge, int) and not isinstance(edge, bool) for edge in edges)
+    if len(edges) not in (1, 3) or not whole or min(edges) < LEAST:
+        raise ValueError(
+            f"{found!r} is no size: give one whole number of at least {LEAST}, or for volumes "
+            "three: inlines, crosslines and samples"
+        )
+    return edges[0] if len(edges) == 1 else tuple(edges)
+
+
+Crop = Annotated[int | tuple[int, int, int], BeforeValidator(_crop)]
+"""One edge, or three."""

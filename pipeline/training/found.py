@@ -1,0 +1,24 @@
+"""What two splits share, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """Something that two splits share."""
+
+    splits: tuple[str, str]
+    """Which ones."""
+    first: str
+    """What in the first."""
+    second: str
+    """What in the second."""
+    why: str
+    """Ground or picture, and how much."""
+
+    def __str__(self) -> str:
+        """Return the leak in words."""
+        one, other = self.splits
+        return f"{self.first} ({one}) and {self.second} ({other}) {self.why}"

@@ -1,0 +1,1 @@
+"""Training on volumes: what differs from pictures; all else is shared."""

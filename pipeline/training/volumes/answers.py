@@ -1,0 +1,127 @@
+"""What a network says of volumes, block by block as mapping does, and how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64, UInt8
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.core.block import BlockGrid, cut, fitting
+from pipeline.core.scores.bootstrap import draws, interval, share, totals
+from pipeline.models.memory import bytes_per_pixel
+from pipeline.training.config import TrainingConfig
+from pipeline.training.network import described_by
+from pipeline.training.objective import probabilities
+from pipeline.training.volumes.cut import seen
+from pipeline.training.volumes.part import Part
+
+MEMORY = 2e9
+"""Bytes that a block may take while it is predicted."""
+BLOCKS = 8
+"""A part is divided into 8 x 8 columns, which are drawn again for its intervals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VolumeAnswer:
+    """What a network says of a part of a volume."""
+
+    name: str
+    """The part's."""
+    part: Part
+    """What it saw, and the truth."""
+    probability: Float32[np.ndarray, "classes inlines crosslines samples"]
+    """0 to 1."""
+
+    @property
+    def known(self) -> Bool[np.ndarray, "inlines crosslines samples"]:
+        """Where the truth is known."""
+        return self.part.known
+
+    def kinds(self) -> UInt8[np.ndarray, "inlines crosslines samples"]:
+        """Return the class of each voxel, from 1; 0 for none."""
+        return self.part.kinds
+
+
+def answers_of_volumes(
+    network: nn.Module, parts: Sequence[Part], config: TrainingConfig
+) -> list[VolumeAnswer]:
+    """Return what a network says of parts, each mirrored past its own faces.
+
+    So nothing that another split holds is seen, not even as context.
+    """
+    return [
+        VolumeAnswer(name=part.name, part=part, probability=_predicted(network, part, config))
+        for part in parts
+    ]
+
+
+@torch.inference_mode()
+def _predicted(
+    network: nn.Module, part: Part, config: TrainingConfig
+) -> Float32[np.ndarray, "classes inlines crosslines samples"]:
+    network.eval()
+    grid = grid_of(network, part, config)
+    out = np.empty((len(config.classes), *part.shape), np.float32)
+    for core in grid.cores():
+        block = grid.block(core)
+        voxels = cut(part.read, block, shape=part.shape, edge="mirror")
+        logits = network(torch.from_numpy(seen(voxels, part.stretch))[None, None])
+        said = probabilities(logits.float(), config.loss, classes=len(config.classes))[0]
+        here = tuple(slice(a, b) for a, b in zip(core.start, core.stop, strict=True))
+        out[(slice(None), *here)] = said[(slice(None), *core.within(block))].numpy()
+    return out
+
+
+def grid_of(network: nn.Module, part: Part, config: TrainingConfig) -> BlockGrid:
+    """Return the blocks in which a part is predicted: with the network's reach around each."""
+    about = described_by(config)
+    halo = -(-(about.reach or 0) // about.stride) * about.stride
+    edges = [max(16, 2 * about.stride)] * 3
+    each = bytes_per_pixel(network, torch.zeros(1, 1, *edges))
+    return fitting(part.shape, halo=halo, stride=about.stride, room=MEMORY / each)
+
+
+def reported_volumes(
+    said: Sequence[VolumeAnswer], config: TrainingConfig, *, threshold: float
+) -> dict[str, dict[str, float | list[float]]]:
+    """Return the figures of each part, over its classes, with 95 % intervals.
+
+    For the intervals 8 x 8 columns of traces are drawn again.
+    """
+    rows: dict[str, dict[str, float | list[float]]] = {}
+    for one in said:
+        counts = _column_counts(one, classes=len(config.classes), threshold=threshold)
+        tp, fp, fn = (int(count) for count in counts.sum(axis=0))
+        again = totals(counts.astype(np.float64), draws(len(counts)))
+        row: dict[str, float | list[float]] = {
+            "voxel_iou": round(tp / max(tp + fp + fn, 1), 4),
+            "voxel_f1": round(2 * tp / max(2 * tp + fp + fn, 1), 4),
+            "precision": round(tp / max(tp + fp, 1), 4),
+            "recall": round(tp / max(tp + fn, 1), 4),
+        }
+        between = interval(share(again[:, 0], again.sum(axis=1)))
+        if between is not None:
+            row["voxel_iou_95"] = [round(between.low, 4), round(between.high, 4)]
+        rows[one.name] = row
+    return rows
+
+
+def _column_counts(
+    one: VolumeAnswer, *, classes: int, threshold: float
+) -> Int64[np.ndarray, "columns 3"]:
+    """Return true positives, false positives and false negatives of each column."""
+    of_line = [np.arange(length) * BLOCKS // length for length in one.part.shape[:2]]
+    number = (of_line[0][:, None] * BLOCKS + of_line[1][None, :]).ravel()
+    counts = np.zeros((BLOCKS * BLOCKS, 3), np.int64)
+    for kind in range(1, classes + 1):
+        true = one.part.kinds == kind
+        found = (one.probability[kind - 1] >= threshold) & one.known
+        for at, hit in enumerate((found & true, found & ~true, ~found & true)):
+            of_trace: NDArray[np.int64] = hit.sum(axis=2).ravel()
+            counts[:, at] += np.bincount(number, of_trace, BLOCKS * BLOCKS).astype(np.int64)
+    return counts
