@@ -9,6 +9,9 @@ from pipeline.models.card import Network
 from pipeline.models.networks import NETWORKS, build, stride_of
 from pipeline.models.reach import reach
 
+NARROW = 2
+"""Filters of a network of volumes while its reach is looked for."""
+
 
 def described(name: str, arguments: Mapping[str, Any], *, limit: int = 640) -> Network:
     """Return a card's section about a network: its stride, reach and fixed size.
@@ -24,11 +27,13 @@ def described(name: str, arguments: Mapping[str, Any], *, limit: int = 640) -> N
     stride = stride_of(name, arguments)
     entry = NETWORKS[name]
     channels = arguments.get("in_channels", 3 if entry.dims == 2 else 1)
+    # Filters do not change how far it looks, and those of volumes would take minutes.
+    probe = arguments if entry.dims == 2 else {**arguments, "width": NARROW}
     return Network(
         architecture=name,
         arguments=dict(arguments),
         stride=stride,
         dims=2 if entry.dims == 2 else 3,
         size=None if entry.size is None else arguments.get("size", entry.size),
-        reach=reach(build(name, arguments), in_channels=channels, stride=stride, limit=limit),
+        reach=reach(build(name, probe), in_channels=channels, stride=stride, limit=limit),
     )

@@ -34,6 +34,8 @@ TOLD_ELSEWHERE: dict[str, Any] = {
     "volumes": {"train", "validation", "test"},
 }
 """Parts of a config that are no part of the recipe in the card."""
+OF_PICTURES: dict[str, Any] = dict.fromkeys(("augment", "images", "made", "targets"), True)
+"""Parts that a training of volumes has nothing to do with."""
 MODEL = "model"
 """Folder of the model in a run's folder: what `overtile map --model` takes."""
 
@@ -92,6 +94,7 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
     config, network = run.config, averaged(module)
     _write_weights(run, network)
     best, scores = _chosen_and_scored(run, network)
+    left_out = TOLD_ELSEWHERE | (OF_PICTURES if config.volumes else {"volumes": True})
     training = {
         "steps": module.step,
         "hours": round(run.clock.seconds / 3600, 3),
@@ -99,11 +102,14 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
         "batch": config.batch,
         "crop": config.crop if isinstance(config.crop, int) else list(config.crop),
         "data": [one.name for one in (config.volumes.train if config.volumes else config.places)],
-        "recipe": json.loads(config.model_dump_json(exclude=TOLD_ELSEWHERE)),
+        "recipe": json.loads(config.model_dump_json(exclude=left_out)),
         "least_px": best.least_px,
         "redrawn_crops": module.redrawn,
         "skipped_crops": module.skipped,
     }
+    if isinstance(run.data, VolumeData):
+        spans = {part.name: [part.stretch.low, part.stretch.high] for part in run.data.train}
+        training["black_and_white"] = spans
     training["recipe"] = _without_paths(training["recipe"])
     card = card_of(network, config, threshold=best.threshold, training=training, scores=scores)
     card = write_model(run.folder / MODEL, network.state_dict(), card)

@@ -65,7 +65,7 @@ def card_of(
         pad_to=ship.pad_to,
         flip=config.score.flip,
         pixels_per_s=round(speed(network, looked_at), -3 if about.dims == 2 else 0),
-        bytes_per_pixel=400.0 if about.dims == 2 else bytes_per_pixel(network, looked_at),
+        bytes_per_pixel=400 if about.dims == 2 else round(bytes_per_pixel(network, looked_at)),
         terms=Terms(license=ship.license, use=ship.use, credits=ship.credits),
         training=dict(training),
         scores=dict(scores),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.block import Block, BlockGrid, cut
+from pipeline.core.block import Block, BlockGrid, cut, fitting
 
 sides = st.tuples(*[st.integers(1, 30)] * 3)
 
@@ -45,6 +45,23 @@ def test_blocks_lie_on_the_stride_and_hold_their_core_and_halo(grid: BlockGrid) 
             assert block.start[axis] % grid.stride == block.shape[axis] % grid.stride == 0
             assert core.start[axis] - block.start[axis] >= grid.halo
             assert block.stop[axis] - core.stop[axis] >= grid.halo
+
+
+@settings(deadline=None)
+@given(shape=sides, halo=st.sampled_from([0, 4, 8]), room=st.integers(1, 40_000))
+def test_blocks_are_as_large_as_the_room_allows_and_no_larger(
+    shape: tuple[int, int, int], halo: int, room: int
+) -> None:
+    grid = fitting(shape, halo=halo, stride=4, room=room)
+
+    def taken(core: list[int]) -> int:
+        return int(np.prod([edge + 2 * halo for edge in core]))
+
+    least = [4, 4, 4]
+    assert taken(list(grid.core)) <= room or list(grid.core) == least
+    for axis in range(3):
+        wider = [edge + 4 * (at == axis) for at, edge in enumerate(grid.core)]
+        assert taken(wider) > room or grid.core[axis] >= shape[axis]
 
 
 @settings(deadline=None)

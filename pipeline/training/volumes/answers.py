@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,10 @@ from pipeline.training.objective import probabilities
 from pipeline.training.volumes.cut import seen
 from pipeline.training.volumes.part import Part
 
-MEMORY = 2e9
-"""Bytes that a block may take while it is predicted."""
+log = logging.getLogger(__name__)
+
+MEMORY = 4e9
+"""Bytes that a block may take while it is predicted: what mapping takes if nothing is said."""
 BLOCKS = 8
 """A part is divided into 8 x 8 columns, which are drawn again for its intervals."""
 
@@ -66,6 +69,8 @@ def _predicted(
 ) -> Float32[np.ndarray, "classes inlines crosslines samples"]:
     network.eval()
     grid = grid_of(network, part, config)
+    over = grid.block_voxels / part.kinds.size
+    log.info("%s: %d blocks of %.1f times its voxels", part.name, len(grid), over)
     out = np.empty((len(config.classes), *part.shape), np.float32)
     for core in grid.cores():
         block = grid.block(core)
@@ -78,12 +83,17 @@ def _predicted(
 
 
 def grid_of(network: nn.Module, part: Part, config: TrainingConfig) -> BlockGrid:
-    """Return the blocks in which a part is predicted: with the network's reach around each."""
+    """Return the blocks in which a part is predicted: with the network's reach around each.
+
+    A core is at least as wide as its halo where the part is, even if that takes more than
+    `MEMORY`: smaller ones would take hundreds of times the part's voxels.
+    """
     about = described_by(config)
     halo = -(-(about.reach or 0) // about.stride) * about.stride
     edges = [max(16, 2 * about.stride)] * 3
     each = bytes_per_pixel(network, torch.zeros(1, 1, *edges))
-    return fitting(part.shape, halo=halo, stride=about.stride, room=MEMORY / each)
+    room = max(MEMORY / each, (3 * halo) ** 3)
+    return fitting(part.shape, halo=halo, stride=about.stride, room=room)
 
 
 def reported_volumes(

@@ -58,8 +58,8 @@ def read_volumes(config: TrainingConfig, volumes: VolumesConfig) -> VolumeData:
             "check classes.values, and which lines are used"
         )
     log.info(
-        "data: %d volumes to train on, %d to validate, %d to test; %d million voxels",
+        "data: %d volumes to train on, %d to validate, %d to test; %.1f million voxels",
         *(len(train), len(validation), len(test)),
-        round(sum(part.kinds.size for part in (*train, *validation, *test)) / 1e6),
+        sum(part.kinds.size for part in (*train, *validation, *test)) / 1e6,
     )
     return VolumeData(train=train, validation=validation, test=test)

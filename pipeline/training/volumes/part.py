@@ -81,7 +81,8 @@ def read_part(config: VolumeConfig, classes: Sequence[ClassConfig]) -> Part:
         SceneError: A file is no sorted SEG-Y volume.
     """
     existing([config.volume, config.labels])
-    with SegyVolume(str(config.volume)) as volume, SegyVolume(str(config.labels)) as labels:
+    paths = [str(path.absolute()) for path in (config.volume, config.labels)]
+    with SegyVolume(paths[0]) as volume, SegyVolume(paths[1]) as labels:
         _check_same(volume, labels)
         rows = _chosen(volume.inlines, config.inlines, f"{config.volume}: inlines")
         cols = _chosen(volume.crosslines, config.crosslines, f"{config.volume}: crosslines")

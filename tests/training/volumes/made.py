@@ -31,25 +31,27 @@ def made_volume(
     return amplitude.astype(np.float32), inside.astype(np.float32)
 
 
-def write_segy(path: Path, values: NDArray[np.float32], *, first: int = FIRST_INLINE) -> Path:
-    """Write a volume, sorted along inlines."""
+def write_segy(
+    path: Path, values: NDArray[np.float32], *, first: int = FIRST_INLINE, turned: bool = False
+) -> Path:
+    """Write a volume, sorted along inlines, or along crosslines."""
     spec = segyio.spec()
-    spec.sorting, spec.format = 2, 5
+    spec.sorting, spec.format = (1 if turned else 2), 5
     spec.ilines = first + np.arange(values.shape[0])
     spec.xlines = FIRST_CROSSLINE + np.arange(values.shape[1])
     spec.samples = np.arange(values.shape[2]) * 4.0
     with segyio.create(path, spec) as file:
         file.bin[segyio.BinField.Interval] = 4000
-        number = 0
-        for i, inline in enumerate(spec.ilines):
-            for x, crossline in enumerate(spec.xlines):
-                file.header[number] = {
-                    segyio.TraceField.INLINE_3D: int(inline),
-                    segyio.TraceField.CROSSLINE_3D: int(crossline),
-                    segyio.TraceField.offset: 1,
-                }
-                file.trace[number] = values[i, x]
-                number += 1
+        order = list(np.ndindex(values.shape[:2]))
+        if turned:
+            order.sort(key=lambda pair: (pair[1], pair[0]))
+        for number, (i, x) in enumerate(order):
+            file.header[number] = {
+                segyio.TraceField.INLINE_3D: int(spec.ilines[i]),
+                segyio.TraceField.CROSSLINE_3D: int(spec.xlines[x]),
+                segyio.TraceField.offset: 1,
+            }
+            file.trace[number] = values[i, x]
     return path
 
 

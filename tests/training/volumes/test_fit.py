@@ -46,9 +46,14 @@ def test_a_salt_body_is_learnt_shipped_and_mapped_as_one_forward_pass_says(tmp_p
     assert (card.network.dims, card.context, card.inputs.bands) == (3, "exact", ("gray",))
     assert card.training["data"] == ["one"]
     assert "train" not in card.training["recipe"]["volumes"]  # type: ignore[index, call-overload, operator]
+    assert not {"augment", "targets", "images"} & set(card.training["recipe"])  # type: ignore[arg-type]
     assert str(tmp_path) not in card.model_dump_json()
     assert summary["scores"]["val"]["two"]["voxel_iou"] > 0.7
     assert card.bytes_per_pixel > 100
+    low, high = np.percentile(made_volume(1)[0].astype(np.float64), (1, 99))
+    told = card.training["black_and_white"]
+    assert isinstance(told, dict)
+    assert told["one"] == pytest.approx([low, high])
     for page in ("live.html", "test.html"):
         text = (tmp_path / "out" / page).read_text()
         assert "two inline 1" in text
@@ -65,7 +70,6 @@ def test_a_salt_body_is_learnt_shipped_and_mapped_as_one_forward_pass_says(tmp_p
     assert iou >= 0.9
     # One forward pass over the volume, mirrored far past its faces.
     assert card.network.reach is not None
-    low, high = np.percentile(amplitude.astype(np.float64), (1, 99))
     halo = 2 * card.network.reach
     scaled = (((amplitude - low) / (high - low)).clip(0, 1) - 0.5) / 0.5
     padded = torch.from_numpy(np.pad(scaled, halo, mode="symmetric").astype(np.float32))

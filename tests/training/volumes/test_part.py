@@ -49,6 +49,18 @@ def test_a_part_holds_the_lines_that_are_asked_for(tmp_path: Path) -> None:
     assert (part.kinds[tuple(seeds.T)] == 1).all()
 
 
+def test_labels_may_be_sorted_otherwise_than_their_volume(tmp_path: Path) -> None:
+    turned = write_segy(tmp_path / "turned.sgy", LABELS, turned=True)
+    part = _part(tmp_path, labels=turned, inlines=(104, 115), crosslines=(302, 309))
+    np.testing.assert_array_equal(part.kinds, LABELS[4:16, 2:10])
+
+
+def test_paths_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _part(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert _part(tmp_path, volume=Path("v.sgy"), labels=Path("l.sgy")).shape == SHAPE
+
+
 def test_amplitudes_are_stretched_as_mapping_does_whatever_the_part(tmp_path: Path) -> None:
     low, high = np.percentile(AMPLITUDE.astype(np.float64), (1, 99))
     for lines in (None, (100, 105)):
