@@ -25,7 +25,7 @@ from pipeline.training.fit import fit
 from pipeline.training.show import show
 from tests.runs.scenery import run
 from tests.training.test_fit import load_state
-from tests.training.volumes.made import made_volume, survey, write_config
+from tests.training.volumes.made import made_volume, survey, write_config, write_segy
 
 
 @pytest.mark.slow
@@ -107,6 +107,39 @@ def test_a_training_that_was_stopped_ends_with_the_same_bytes(tmp_path: Path) ->
     config.write_text(yaml.safe_dump(more))
     with pytest.raises(ConfigError, match="of another training"):
         fit(config, stopped, resume=True)
+
+
+def test_classes_that_exclude_each_other_are_scored_tested_and_mapped(tmp_path: Path) -> None:
+    amplitude, labels = made_volume(1)
+    labels[:, :, :6] = 2
+    volume, mask = tmp_path / "one.sgy", tmp_path / "labels.sgy"
+    one = {"volume": str(write_segy(volume, amplitude)), "labels": str(write_segy(mask, labels))}
+    splits = {
+        "train": [one | {"name": "west", "inlines": [100, 115]}],
+        "validation": [one | {"name": "middle", "inlines": [117, 119]}],
+        "test": [one | {"name": "east", "inlines": [121, 123]}],
+        "gap": 1,
+    }
+    config = write_config(
+        tmp_path / "c.yaml",
+        splits,
+        classes=[
+            {"name": "salt", "colour": "#3182bd", "values": [1]},
+            {"name": "water", "colour": "#ff0000", "values": [2]},
+        ],
+        network={"width": 4, "depth": 1, "deep_supervision": True},
+        loss={"softmax": True, "class_weights": [1.0, 2.0]},
+    )
+    scores = fit(config, tmp_path / "out")["scores"]
+    assert {name: list(rows) for name, rows in scores.items()} == {
+        "val": ["middle"], "test": ["east"],
+    }  # fmt: skip
+    run(volume, tmp_path / "mapped", model=str(tmp_path / "out" / "model"))
+    chances = []
+    for name in ("salt", "water"):
+        with segyio.open(tmp_path / "mapped" / "one" / f"probability_{name}.sgy") as file:
+            chances.append(np.asarray(segyio.tools.cube(file)))
+    assert 0 < np.sum(chances, axis=0).max() <= 1.005
 
 
 def test_validation_and_gap_are_no_part_of_what_a_resumption_must_agree_on(tmp_path: Path) -> None:
