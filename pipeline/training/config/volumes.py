@@ -71,7 +71,10 @@ class VolumeAugmentConfig(Section):
 
 
 class VolumesConfig(Section):
-    """Volumes by split: each with a range of lines of its own, or in files of its own."""
+    """Volumes by split: each with a range of lines of its own, or in files of its own.
+
+    What is used of them is held in memory, five bytes a voxel.
+    """
 
     train: tuple[VolumeConfig, ...] = Field(min_length=1)
     """Where crops are cut."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.models.predictor import Stretch
 from pipeline.training.config import TrainingConfig, VolumeAugmentConfig
+from pipeline.training.draws import ATTEMPTS
 from pipeline.training.feed import batch_at, loader_of
 from pipeline.training.volumes.crops import sample_at
 from pipeline.training.volumes.cut import crop_of, cut, driven, oriented, seen
@@ -154,10 +155,11 @@ def test_parts_are_drawn_by_their_share() -> None:
 
 def test_a_crop_of_which_nothing_is_known_is_drawn_again_and_at_last_counted() -> None:
     kinds = np.full((20, 24, 36), UNKNOWN, np.uint8)
-    kinds[:, :, -2:] = 0
+    kinds[:, :, -12:] = 0
     mostly = draws(part(kinds=kinds, seeds=seeds_of(kinds, classes=1)))
     redrawn = [sample_at(mostly, step, 0) for step in range(20)]
     assert any(sample.redrawn > 0 for sample in redrawn)
+    assert all(sample.redrawn < ATTEMPTS and sample.weight.any() for sample in redrawn)
     dark = np.full((20, 24, 36), UNKNOWN, np.uint8)
     never = draws(part(kinds=dark, seeds=seeds_of(dark, classes=1)))
     batch = batch_at(never, 0)
