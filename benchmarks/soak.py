@@ -98,7 +98,8 @@ def soak(place: Place, work: Path, calm: dict[str, dict[str, bytes]], until: Any
         codes[name][ended.code] += 1
         stopped[name] += ended.code != 0
         if ended.code not in FAULTS[name][1] or "Traceback" in ended.said:
-            wrong[name].append(f"code {ended.code}: {ended.said[-2000:]}")
+            first = max(0, ended.said.find("Traceback") - 1000)
+            wrong[name].append(f"code {ended.code}: {ended.said[first:][:4000]}")
         standing, odd = looked_at(out, calm)
         wrong[name].extend(odd)
         mapped += max(0, standing - before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import time
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Any, Generic
 
 from distributed import Client, Future, get_worker
+from distributed.client import AllExit
 
 from pipeline.executors.executor import Job, Result
 
@@ -52,6 +54,7 @@ class Flights(Generic[Job, Result]):
             task: What is done.
             fetch_s: How long a result may take to come before its job is overdue.
         """
+        logging.getLogger("asyncio").addFilter(_left_over)
         self._client = client
         self._fetch_s = fetch_s
         self._task = task
@@ -173,3 +176,8 @@ def outcome(task: Callable[[], Result]) -> Result | Exception:
 
 def _plain(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(repr(error))
+
+
+def _left_over(record: logging.LogRecord) -> bool:
+    """Leave out what Dask drops on the way: a result that went with its worker."""
+    return not (record.exc_info and isinstance(record.exc_info[1], AllExit))

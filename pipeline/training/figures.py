@@ -41,7 +41,7 @@ def reported(
         return {"all images": _of_all(pictures, config, threshold=threshold, least_px=least)}
     out: dict[str, dict[str, float | list[float]]] = {}
     for one in pictures:
-        counts = _block_counts(one, threshold)
+        counts = _block_counts(one, threshold, len(config.classes))
         tp, fp, fn = counts.sum(axis=0)
         again = totals(counts.astype(np.float64), draws(len(counts)))
         iou = again[:, 0], again.sum(axis=1)
@@ -82,14 +82,16 @@ def _of_all(
     return row
 
 
-def _block_counts(one: Answer, threshold: float) -> NDArray[np.int64]:
-    """Return (blocks, 3) true positives, false positives and false negatives."""
-    level, found = one.level, mask_of(one, threshold, 0)
-    true = (level.instances > 0) & level.known
-    rows, cols = level.instances.shape
+def _block_counts(one: Answer, threshold: float, classes: int) -> NDArray[np.int64]:
+    """Return (blocks, 3) true positives, false positives and false negatives over the classes."""
+    kinds, known = one.kinds(), one.known
+    rows, cols = known.shape
     of_row, of_col = (np.arange(length) * BLOCKS // length for length in (rows, cols))
     number = of_row[:, None] * BLOCKS + of_col[None, :]
-    parts = (found & true, found & ~true, ~found & true)
-    return np.stack(
-        [np.bincount(number[part], minlength=BLOCKS * BLOCKS) for part in parts], axis=1
-    )
+    counts = np.zeros((BLOCKS * BLOCKS, 3), np.int64)
+    for kind in range(1, classes + 1):
+        true = (kinds == kind) & known
+        found = (one.probability[kind - 1] >= threshold) & known
+        for at, part in enumerate((found & true, found & ~true, ~found & true)):
+            counts[:, at] += np.bincount(number[part], minlength=BLOCKS * BLOCKS)
+    return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.core.tile import cut
 from pipeline.core.window import Window
 from pipeline.models.engine import TorchPredictor
 from pipeline.models.predictor import Stretch
-from pipeline.training.config import ScoreConfig, TrainingConfig, read_config
+from pipeline.training.config import ClassConfig, ScoreConfig, TrainingConfig, read_config
 from pipeline.training.data import read_data
 from pipeline.training.figures import reported
 from pipeline.training.network import build
@@ -147,3 +148,25 @@ def test_places_are_scored_level_by_level_with_intervals(small: Path, tmp_path: 
     low, high = row["pixel_iou_95"]  # type: ignore[misc]  # a pair
     assert low <= row["pixel_iou"] <= high  # type: ignore[operator]
     assert row["marked_f1"] == 1.0
+
+
+def test_places_of_several_classes_are_scored_class_by_class(small: Path, tmp_path: Path) -> None:
+    config = read_config(small)
+    (place,) = read_data(config, cache=tmp_path).validation
+    whole = place.levels[0]
+    kinds = np.arange(whole.instances.max() + 1, dtype=np.uint8) % 2 + 1
+    level = replace(whole, class_of=np.where(np.arange(len(kinds)) > 0, kinds, 0).astype(np.uint8))
+    two = tuple(
+        ClassConfig(name=name, colour="#3182bd", values=(at,))
+        for at, name in enumerate("ab", start=1)
+    )
+    config = config.model_copy(update={"classes": two})
+    of_pixels = level.classes(level.instances)
+    sure = interiors(level.instances, radius=1.5)
+    right = np.stack([of_pixels == 1, of_pixels == 2, sure]).astype(np.float32)
+    best = Trial(threshold=0.5, least_px=0, score=1.0, precision=1.0, recall=1.0, iou=1.0)
+    (row,) = reported([Answer(name="here", level=level, probability=right)], config, best).values()
+    assert row["pixel_iou"] == 1.0
+    wrong = right[[1, 0, 2]]
+    (row,) = reported([Answer(name="here", level=level, probability=wrong)], config, best).values()
+    assert row["pixel_iou"] == 0.0
