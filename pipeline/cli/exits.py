@@ -14,6 +14,8 @@ import typer
 
 from pipeline.errors import ConfigError, LockedError, PipelineError, SceneError
 
+_AGAIN_S = 0.01
+
 
 @contextmanager
 def failing() -> Iterator[None]:
@@ -40,6 +42,9 @@ def _end_at_once(number: int, _: FrameType | None) -> None:
 def _stopping() -> Iterator[list[int]]:
     """Raise KeyboardInterrupt at the first SIGINT or SIGTERM, and lend which it was."""
     came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
 
     def stop(number: int, _: FrameType | None) -> None:
         came.append(number)
@@ -49,16 +54,44 @@ def _stopping() -> Iterator[list[int]]:
         raise KeyboardInterrupt
 
     before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # What a shell's background and nohup ignore stays ignored.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # What a shell's background and nohup ignore stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, stop)
     try:
-        yield came
+        with _raised_again():
+            yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _raised_again() -> Iterator[None]:
+    """Raise KeyboardInterrupt again where it came while an object was taken down.
+
+    Python tells of what goes wrong there, and goes on.
+    """
+    hook, alarm = sys.unraisablehook, signal.getsignal(signal.SIGALRM)
+    rung = False
+
+    def dropped(what: sys.UnraisableHookArgs) -> None:
+        nonlocal rung
+        if isinstance(what.exc_value, KeyboardInterrupt):
+            rung = True
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        else:
+            hook(what)
+
+    sys.unraisablehook = dropped
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        if rung:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarm)
 
 
 def report(line: str) -> None:
