@@ -7,8 +7,9 @@ compares the largest resident memory of the process tree.
 ``python -m benchmarks.memory 10000 95000 0.9`` chooses the sizes, and a budget in GB that
 ``--max-memory`` names and a cgroup enforces: whoever takes more is killed. Needs root.
 
-``python -m benchmarks.memory town 8192 1.2`` does that to a made dense town, mapped with the
-buildings model, whose touching houses are told apart.
+``python -m benchmarks.memory sixteen 38730 0.9`` does that to a scene of three 16-bit bands,
+here ten times as large as the budget; ``python -m benchmarks.memory town 8192 1.2`` to a made
+dense town, mapped with the buildings model, whose touching houses are told apart.
 """
 
 from __future__ import annotations
@@ -46,10 +47,18 @@ PROFILE: dict[str, Any] = {
 }
 
 
-def make(path: Path, size: int) -> None:
-    """Write a gray scene of bright rectangles on dark ground, block by block."""
+def make(path: Path, size: int, *, sixteen: bool = False) -> None:
+    """Write a scene of bright rectangles on dark ground, block by block.
+
+    Args:
+        path: A GeoTIFF to be.
+        size: Rows and columns.
+        sixteen: Whether in three bands of 16 bits, instead of a gray one of 8.
+    """
     edge = 1024
     profile = PROFILE | {"height": size, "width": size, "count": 1}
+    if sixteen:
+        profile |= {"count": 3, "dtype": "uint16", "photometric": "RGB"}
     with rasterio.open(path, "w", **profile) as out:
         for row in range(0, size, edge):
             for col in range(0, size, edge):
@@ -58,7 +67,10 @@ def make(path: Path, size: int) -> None:
                 for top, left, tall, wide in rng.integers(0, edge, (120, 4)).tolist():
                     block[top : top + 12 + tall // 25, left : left + 12 + wide // 25] = 220
                 tall, wide = min(edge, size - row), min(edge, size - col)
-                out.write(block[:tall, :wide], 1, window=Window(col, row, wide, tall))
+                pixels = block[None, :tall, :wide]
+                if sixteen:
+                    pixels = pixels.repeat(3, axis=0).astype(np.uint16) * 40
+                out.write(pixels, window=Window(col, row, wide, tall))
 
 
 def make_town(path: Path, size: int) -> None:
@@ -127,18 +139,28 @@ def main(small: int = 10_000, large: int = 40_000, budget_gb: float | None = Non
     tell("memory", rows)
 
 
-def town(size: int = 8192, budget_gb: float = 1.2) -> None:
-    """Measure on a dense town."""
+def within(what: str, size: int, budget_gb: float) -> None:
+    """Measure one scene within a budget that is enforced.
+
+    Args:
+        what: ``sixteen`` or ``town``.
+        size: Rows and columns.
+        budget_gb: The budget.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        scene = Path(folder) / "town.tif"
-        make_town(scene, size)
-        row = mapped(scene, task="buildings", budget_gb=budget_gb, held=True)
-    tell("memory of a town", [{"pixels": f"{size} x {size}"} | row])
+        scene = Path(folder) / "made.tif"
+        if what == "town":
+            make_town(scene, size)
+        else:
+            make(scene, size, sixteen=True)
+        task = "buildings" if what == "town" else "bright"
+        row = mapped(scene, task=task, budget_gb=budget_gb, held=True)
+    tell(f"memory, {what}", [{"pixels": f"{size} x {size}"} | row])
 
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    if words[:1] == ["town"]:
-        town(*map(int, words[1:2]), *map(float, words[2:3]))
+    if words[:1] in (["sixteen"], ["town"]):
+        within(words[0], int(words[1]), float(words[2]))
     else:
         main(*map(int, words[:2]), *map(float, words[2:3]))
