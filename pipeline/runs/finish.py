@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pipeline.outputs.quicklook import View, quicklook
 from pipeline.outputs.stac import make_item
 from pipeline.outputs.style import write_mask_style, write_polygon_style
 from pipeline.runs.join import Joiner
-from pipeline.runs.memory import give_back
+from pipeline.runs.memory import TIGHT_BYTES, give_back
 from pipeline.runs.plan import ScenePlan, told_of, versions
 from pipeline.runs.publish import ITEM, MANIFEST, json_digest, sha256
 
@@ -52,13 +52,16 @@ def write_outputs(
         shutil.rmtree(final, ignore_errors=True)
         final.mkdir(parents=True)
     give_back()
-    with ThreadPoolExecutor(3) as pool:
+    tight = plan.memory < TIGHT_BYTES
+    with ThreadPoolExecutor(1 if tight else 3) as pool:
         cogs = [
             pool.submit(
                 write_cog, work / f"{kind}.mosaic.tif", final / f"{kind}.tif", raster, threads=1
             )
             for kind, raster in joiner.rasters.items()
         ]
+        if tight:
+            wait(cogs)
         written = _polygons(plan, joiner)
         write_mask_style(final / "mask.qml", plan.provenance.classes)
         if plan.info.georef is not None:

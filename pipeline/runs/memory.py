@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 
+TIGHT_BYTES = 1_500_000_000
+"""A budget below which outputs are written one after another: at once, they take 0.3 GB more."""
+
 
 def give_back() -> None:
     """Give back what was freed: glibc keeps it, and every thread of a pool has its own.
