@@ -15,8 +15,12 @@ import numpy as np
 from pipeline.core.quantise import NODATA
 from pipeline.core.window import Window
 from pipeline.outputs.mosaic import MosaicWriter, Raster
+from pipeline.runs.memory import give_back
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.polygons import Polygons
+
+TRIMMED = 8
+"""Tiles after which what was freed is given back to the system."""
 
 
 class Joiner:
@@ -39,6 +43,7 @@ class Joiner:
         rows, cols = -(-plan.info.height // step), -(-plan.info.width // step)
         self.thumb = np.zeros((3, rows, cols), np.uint8)
         self.small_mask = np.full((rows, cols), NODATA, np.uint8)
+        self._added = 0
         self.counts = np.zeros(256, np.int64)
         self.spread = np.zeros(256, np.int64)
 
@@ -55,6 +60,9 @@ class Joiner:
         if "spread" in arrays:
             self.spread += arrays["spread"]
         self.polygons.add(core, arrays)
+        self._added += 1
+        if self._added % TRIMMED == 0:
+            give_back()
 
     def skip(self, core: Window, *, failed: bool) -> None:
         """Leave a hole where the next tile could not be predicted, or is not wanted."""

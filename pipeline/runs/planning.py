@@ -23,7 +23,7 @@ from pipeline.runs.refinement import refinement_of, refuse_narrow
 from pipeline.runs.request import MapRequest
 from pipeline.runs.separation import network_pixels, separation_of
 from pipeline.runs.shaping import outline_of
-from pipeline.runs.tiling import BASE_BYTES, make_grid, pixel_bytes
+from pipeline.runs.tiling import base_bytes, make_grid, pixel_bytes
 from pipeline.scenes.find import find_scenes, unique_names
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.names import redacted
@@ -163,7 +163,7 @@ def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
     info, grid = plan.info, plan.grid
     ratio = grid.tile_pixels / (info.height * info.width)
     largest = max(grid.tile(core).pixels for core in grid.cores())
-    peak = BASE_BYTES + largest * pixel_bytes(plan.card, info, bands=len(plan.bands))
+    peak = base_bytes(plan.card) + largest * pixel_bytes(plan.card, info, bands=len(plan.bands))
     complaints = list(planned.warnings)
     if peak > request.max_memory:
         complaints.append(f"--tile {request.tile} takes more than --max-memory")

@@ -32,7 +32,7 @@ from pipeline.outputs.store import FootprintStore
 from pipeline.runs.measures import areas_m2, perimeters_m
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.shaping import Shaping
-from pipeline.runs.tiling import BASE_BYTES
+from pipeline.runs.tiling import base_bytes
 
 PORTION = 20_000
 """Polygons that are shaped and measured at a time."""
@@ -117,8 +117,9 @@ class Polygons:
         corners = np.diff(fragments.ring_offsets[fragments.polygon_offsets])
         most = int(corners.max(initial=0))
         need = CORNER_BYTES * most
-        if need > max(self._plan.memory - BASE_BYTES, LEAST_ROOM):
-            least = (BASE_BYTES + need) / 1e9
+        base = base_bytes(self._plan.card)
+        if need > max(self._plan.memory - base, LEAST_ROOM):
+            least = (base + need) / 1e9
             raise SceneError(
                 self._plan.info.source,
                 f"one of its polygons has {most} corners, which takes {least:.1f} GB; "

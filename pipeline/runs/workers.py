@@ -18,6 +18,7 @@ from pipeline.models.shelf import (
     load_predictor,
     load_volume_predictor,
 )
+from pipeline.runs.memory import few_arenas
 from pipeline.runs.plan import versions
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import THREADS
@@ -109,6 +110,7 @@ class Crew:
 
 
 def _executor(name: str, timeout_s: float) -> Executor:
+    few_arenas()
     if name == "serial":
         return Serial()
     if name == "local":
@@ -123,6 +125,7 @@ def _executor(name: str, timeout_s: float) -> Executor:
 
 
 def _engine(ref: ModelRef, device: Device, *, large: bool) -> tuple[str, str]:
+    few_arenas()
     if ref.name == "threshold":
         return "cpu", load_predictor(ref, device="cpu").engine
     where = chosen_device(device, large=large)
@@ -136,6 +139,7 @@ def _engine(ref: ModelRef, device: Device, *, large: bool) -> tuple[str, str]:
 
 
 def _volume_engine(ref: ModelRef, device: Device) -> tuple[str, str]:
+    few_arenas()
     where = chosen_device(device)
     if where == "openvino":
         raise ConfigError("--device openvino: volumes are predicted with torch; use cpu or cuda")

@@ -10,7 +10,7 @@ from pipeline.core.grid import Sampling
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
-from pipeline.runs.tiling import BASE_BYTES, make_grid, pixel_bytes
+from pipeline.runs.tiling import base_bytes, make_grid, pixel_bytes
 from pipeline.scenes.scene import Band, SceneInfo
 
 CARD = ModelCard(
@@ -59,7 +59,7 @@ def test_tiles_fit_into_memory_and_partition_the_scene(
     assert len(cores) == len(grid)
     assert grid.halo == 176
     largest = max(grid.tile(core).pixels for core in cores)
-    assert BASE_BYTES + largest * PIXEL <= memory
+    assert base_bytes(CARD) + largest * PIXEL <= memory
 
 
 @pytest.mark.parametrize("tile", [1, 352, 367])
@@ -79,7 +79,7 @@ def test_blended_tiles_overlap_their_neighbours_alone() -> None:
 
 
 def test_too_little_memory_is_refused_with_what_is_needed() -> None:
-    with pytest.raises(ConfigError, match=r"--max-memory 0\.5 GB is too little.* needs 0\.9 GB"):
+    with pytest.raises(ConfigError, match=r"--max-memory 0\.5 GB is too little.* needs 1\.6 GB"):
         make_grid(CARD, same(900, 900), tile=None, per_pixel=PIXEL, max_memory=5 * 10**8)
 
 
