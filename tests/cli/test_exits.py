@@ -13,6 +13,9 @@ import os, signal, time
 import typer
 from pipeline.cli.exits import failing
 
+# A shell's background ignores it, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 class Object:
     def __del__(self):
         os.kill(os.getpid(), signal.{name})

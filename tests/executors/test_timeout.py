@@ -124,7 +124,7 @@ def test_jobs_of_a_worker_that_hangs_before_it_begins_them_are_done_elsewhere() 
     with LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
-        executor = Dask.connect(cluster.scheduler_address, setup=install_guard, timeout_s=3.0)
+        executor = Dask.connect(cluster.scheduler_address, setup=install_guard, timeout_s=15.0)
         stopped, other = executor.everywhere(os.getpid)
         os.kill(stopped, signal.SIGSTOP)
         began = time.monotonic()
@@ -133,7 +133,7 @@ def test_jobs_of_a_worker_that_hangs_before_it_begins_them_are_done_elsewhere() 
         outcomes.extend(told for _, told in running)
         assert sorted(job for job, _ in outcomes) == list(range(40))
         assert stopped not in {pid for _, pid in outcomes}
-        assert time.monotonic() - began < 120
+        assert time.monotonic() - began < 240
         os.kill(other, signal.SIGKILL)
         assert sorted(job for job, _ in executor.run(_worker, range(10))) == list(range(10))
         executor.close()
