@@ -13,7 +13,7 @@ from pipeline.scenes.scene import SceneInfo
 
 BASE_BYTES = 800 * 10**6
 """Memory of the process itself, its libraries and GDAL's cache; measured."""
-NETWORK_BYTES = 1500 * 10**6
+NETWORK_BYTES = 1600 * 10**6
 """The same with torch or OpenVINO and a network loaded, compiled and at work; measured."""
 ENGINE = 1.2
 """What OpenVINO takes of memory over torch: 478 bytes a pixel and 409, measured on CPUs."""

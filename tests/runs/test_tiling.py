@@ -79,7 +79,7 @@ def test_blended_tiles_overlap_their_neighbours_alone() -> None:
 
 
 def test_too_little_memory_is_refused_with_what_is_needed() -> None:
-    with pytest.raises(ConfigError, match=r"--max-memory 0\.5 GB is too little.* needs 1\.6 GB"):
+    with pytest.raises(ConfigError, match=r"--max-memory 0\.5 GB is too little.* needs 1\.7 GB"):
         make_grid(CARD, same(900, 900), tile=None, per_pixel=PIXEL, max_memory=5 * 10**8)
 
 
