@@ -6,8 +6,9 @@ from torch.utils.data import DataLoader
 
 from pipeline.training.batches import Batch, Sample, draw_batch
 from pipeline.training.draws import Draws
+from pipeline.training.items import Items
 from pipeline.training.sampler import CropSampler, loader
-from pipeline.training.volumes.crops import Items, volume_batch, volume_loader
+from pipeline.training.volumes.crops import volume_batch, volume_loader
 from pipeline.training.volumes.draws import VolumeDraws
 
 AnyDraws = Draws | VolumeDraws

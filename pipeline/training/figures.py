@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.core.scores.bootstrap import draws, interval, share, totals
+from pipeline.training.blocks import block_counts
 from pipeline.training.config import TrainingConfig
 from pipeline.training.said import Said
 from pipeline.training.scores import objects, plain_objects
@@ -20,9 +20,6 @@ from pipeline.training.validate import (
     scores_of,
 )
 from pipeline.training.volumes.answers import VolumeAnswer, reported_volumes
-
-BLOCKS = 8
-"""A scene is divided into 8 x 8 blocks, which are drawn again for its intervals."""
 
 
 def reported(
@@ -41,7 +38,7 @@ def reported(
         return {"all images": _of_all(pictures, config, threshold=threshold, least_px=least)}
     out: dict[str, dict[str, float | list[float]]] = {}
     for one in pictures:
-        counts = _block_counts(one, threshold, len(config.classes))
+        counts = block_counts(one, classes=len(config.classes), threshold=threshold)
         tp, fp, fn = counts.sum(axis=0)
         again = totals(counts.astype(np.float64), draws(len(counts)))
         iou = again[:, 0], again.sum(axis=1)
@@ -80,18 +77,3 @@ def _of_all(
     if between is not None:
         row[f"{config.score.kind}_95"] = [round(between.low, 4), round(between.high, 4)]
     return row
-
-
-def _block_counts(one: Answer, threshold: float, classes: int) -> NDArray[np.int64]:
-    """Return (blocks, 3) true positives, false positives and false negatives over the classes."""
-    kinds, known = one.kinds(), one.known
-    rows, cols = known.shape
-    of_row, of_col = (np.arange(length) * BLOCKS // length for length in (rows, cols))
-    number = of_row[:, None] * BLOCKS + of_col[None, :]
-    counts = np.zeros((BLOCKS * BLOCKS, 3), np.int64)
-    for kind in range(1, classes + 1):
-        true = (kinds == kind) & known
-        found = (one.probability[kind - 1] >= threshold) & known
-        for at, part in enumerate((found & true, found & ~true, ~found & true)):
-            counts[:, at] += np.bincount(number[part], minlength=BLOCKS * BLOCKS)
-    return counts

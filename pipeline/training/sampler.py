@@ -16,6 +16,7 @@ from pipeline.training.batches import Batch, Sample, collated, sample_of
 from pipeline.training.datasets import LevelDataset
 from pipeline.training.draws import ATTEMPTS, Draws, span
 from pipeline.training.elastic import farthest
+from pipeline.training.items import Items
 from pipeline.training.warp import cut
 
 MARGIN = 2
@@ -59,8 +60,7 @@ class CropSampler(GeoSampler):
         """
         # Not torchgeo's own: it takes one index of one CRS and one resolution.
         self.draws = draws
-        self.steps = steps
-        self.items = range(rank, draws.config.batch, ranks)
+        self.order = Items(batch=draws.config.batch, steps=steps, rank=rank, ranks=ranks)
         levels = [level for place in (*draws.places, *draws.made) for level in place.levels]
         self.datasets = [LevelDataset(level) for level in levels]
         self._number = {id(level): number for number, level in enumerate(levels)}
@@ -88,13 +88,12 @@ class CropSampler(GeoSampler):
 
     def __iter__(self) -> Iterator[CropQuery]:  # type: ignore[override]  # several datasets
         """Yield the items of one batch after the other."""
-        for step in self.steps:
-            for item in self.items:
-                yield self.query(step, item)
+        for step, item in self.order:
+            yield self.query(step, item)
 
     def __len__(self) -> int:
         """Return how many items there are."""
-        return len(self.steps) * len(self.items)
+        return len(self.order)
 
 
 class Crops(Dataset[Sample]):
@@ -143,7 +142,7 @@ def loader(sampler: CropSampler, *, workers: int = 0, pin: bool = False) -> Data
         Crops(sampler),
         sampler,
         collate=collated,
-        size=len(sampler.items),
+        size=len(sampler.order.items),
         workers=workers,
         pin=pin,
     )

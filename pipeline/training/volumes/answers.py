@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, UInt8
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, UInt8
 from torch import nn
 
 from pipeline.core.block import BlockGrid, cut, fitting
 from pipeline.core.scores.bootstrap import draws, interval, share, totals
 from pipeline.models.memory import bytes_per_pixel
+from pipeline.training.blocks import block_counts
 from pipeline.training.config import TrainingConfig
 from pipeline.training.network import described_by
 from pipeline.training.objective import probabilities
@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 MEMORY = 4e9
 """Bytes that a block may take while it is predicted: what mapping takes if nothing is said."""
-BLOCKS = 8
-"""A part is divided into 8 x 8 columns, which are drawn again for its intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,7 +103,7 @@ def reported_volumes(
     """
     rows: dict[str, dict[str, float | list[float]]] = {}
     for one in said:
-        counts = _column_counts(one, classes=len(config.classes), threshold=threshold)
+        counts = block_counts(one, classes=len(config.classes), threshold=threshold)
         tp, fp, fn = (int(count) for count in counts.sum(axis=0))
         again = totals(counts.astype(np.float64), draws(len(counts)))
         row: dict[str, float | list[float]] = {
@@ -119,19 +117,3 @@ def reported_volumes(
             row["voxel_iou_95"] = [round(between.low, 4), round(between.high, 4)]
         rows[one.name] = row
     return rows
-
-
-def _column_counts(
-    one: VolumeAnswer, *, classes: int, threshold: float
-) -> Int64[np.ndarray, "columns 3"]:
-    """Return true positives, false positives and false negatives of each column."""
-    of_line = [np.arange(length) * BLOCKS // length for length in one.part.shape[:2]]
-    number = (of_line[0][:, None] * BLOCKS + of_line[1][None, :]).ravel()
-    counts = np.zeros((BLOCKS * BLOCKS, 3), np.int64)
-    for kind in range(1, classes + 1):
-        true = one.part.kinds == kind
-        found = (one.probability[kind - 1] >= threshold) & one.known
-        for at, hit in enumerate((found & true, found & ~true, ~found & true)):
-            of_trace: NDArray[np.int64] = hit.sum(axis=2).ravel()
-            counts[:, at] += np.bincount(number, of_trace, BLOCKS * BLOCKS).astype(np.int64)
-    return counts

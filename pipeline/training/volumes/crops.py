@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from pipeline.training.batches import Batch, Sample, batched
 from pipeline.training.draws import ATTEMPTS
+from pipeline.training.items import Item, Items
 from pipeline.training.sampler import in_order
 from pipeline.training.volumes.cut import crop_of, driven, seen
 from pipeline.training.volumes.draws import VolumeDraws
 from pipeline.training.volumes.part import UNKNOWN
-
-Item = tuple[int, int]
-"""A step, and which crop of its batch."""
 
 
 def sample_at(draws: VolumeDraws, step: int, item: int) -> Sample:
@@ -47,25 +45,6 @@ def collated_volumes(samples: Sequence[Sample]) -> Batch:
 def volume_batch(draws: VolumeDraws, step: int) -> Batch:
     """Return the batch of a step."""
     return collated_volumes([sample_at(draws, step, item) for item in range(draws.config.batch)])
-
-
-class Items(Sampler[Item]):
-    """The items of steps, one batch after the other, or one process's part of each."""
-
-    def __init__(self, *, batch: int, steps: range, rank: int = 0, ranks: int = 1) -> None:
-        """Take every ``ranks``-th of the items of each step from ``rank`` on."""
-        self.steps = steps
-        self.items = range(rank, batch, ranks)
-
-    def __iter__(self) -> Iterator[Item]:
-        """Yield step and item."""
-        for step in self.steps:
-            for item in self.items:
-                yield step, item
-
-    def __len__(self) -> int:
-        """Return how many items there are."""
-        return len(self.steps) * len(self.items)
 
 
 class VolumeCrops(Dataset[Sample]):
