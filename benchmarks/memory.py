@@ -8,7 +8,7 @@ compares the largest resident memory of the process tree.
 ``--max-memory`` names and a cgroup enforces: whoever takes more is killed. Needs root.
 
 ``python -m benchmarks.memory sixteen 38730 0.9`` does that to a scene of three 16-bit bands,
-here ten times as large as the budget; ``python -m benchmarks.memory town 8192 1.2`` to a made
+here ten times as large as the budget; ``python -m benchmarks.memory town 3072 1.8`` to a made
 dense town, mapped with the buildings model, whose touching houses are told apart.
 """
 

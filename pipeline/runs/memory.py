@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 
 TIGHT_BYTES = 1_500_000_000
-"""A budget below which outputs are written one after another: at once, they take 0.3 GB more."""
-
-
+"""A budget below which outputs are written one after another: at once, they take 0.2 GB more."""
 _ARENA_MAX = -8
 
 
@@ -25,7 +23,7 @@ def few_arenas() -> None:
     """Let threads share two pools of memory: glibc gives each its own, and none gives back.
 
     Does nothing where the C library is another. (A tile of 880 px predicted by torch beside
-    others under way: 1.65 GB at most instead of 2.21.)
+    others under way: 1.86 GB at most instead of 2.21.)
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

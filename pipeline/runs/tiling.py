@@ -25,7 +25,11 @@ BLEND_HALO = 128
 
 def base_bytes(card: ModelCard) -> int:
     """Return the memory that is taken whatever the tiles are."""
-    return BASE_BYTES if card.network.architecture == "threshold" else NETWORK_BYTES
+    return NETWORK_BYTES if _learnt(card) else BASE_BYTES
+
+
+def _learnt(card: ModelCard) -> bool:
+    return card.network.architecture != "threshold"
 
 
 def pixel_bytes(card: ModelCard, info: SceneInfo, *, bands: int) -> float:
@@ -35,7 +39,7 @@ def pixel_bytes(card: ModelCard, info: SceneInfo, *, bands: int) -> float:
     # Growing and tracing instances takes 13 to 17 more, measured on a dense town; a tile that
     # is predicted meanwhile does not.
     growing = 17 if outputs.separating else 0
-    engine = 1.0 if card.network.architecture == "threshold" else ENGINE
+    engine = ENGINE if _learnt(card) else 1.0
     return engine * card.bytes_per_pixel + THREADS * waiting + (THREADS - 1) * growing
 
 
