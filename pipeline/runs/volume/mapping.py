@@ -14,7 +14,7 @@ from pipeline.outputs.atomic import write_faults
 from pipeline.runs.progress import Progress
 from pipeline.runs.publish import manifest_of, publish, refuse_another, refuse_links, vouched
 from pipeline.runs.request import MapRequest
-from pipeline.runs.tiling import BASE_BYTES
+from pipeline.runs.tiling import base_bytes
 from pipeline.runs.volume.block import BlockJob, BlockRecord, map_block
 from pipeline.runs.volume.outputs import write_outputs
 from pipeline.runs.volume.plan import VolumePlan, plan_volume
@@ -105,7 +105,7 @@ def _costs(request: MapRequest, plan: VolumePlan) -> dict[str, Any]:
         complaints.append(str(error))
     grid = plan.grid
     largest = max(grid.block(core).voxels for core in grid.cores())
-    peak = BASE_BYTES + largest * plan.card.bytes_per_pixel
+    peak = base_bytes(plan.card) + largest * plan.card.bytes_per_pixel
     if peak > request.max_memory:
         complaints.append(f"--tile {request.tile} takes more than --max-memory")
     voxels = grid.shape[0] * grid.shape[1] * grid.shape[2]

@@ -18,7 +18,7 @@ from pipeline.models.predictor import Stretch
 from pipeline.models.shelf import ModelRef, card_of
 from pipeline.runs.plan import versions
 from pipeline.runs.request import MapRequest
-from pipeline.runs.tiling import BASE_BYTES, THREADS
+from pipeline.runs.tiling import THREADS, base_bytes
 from pipeline.scenes.volume import SegyVolume
 
 
@@ -149,12 +149,12 @@ def make_grid(card: ModelCard, shape: Three, *, tile: int | None, max_memory: in
         return BlockGrid(shape=shape, core=(a, b, c), halo=halo, stride=stride)
     # One is predicted while others are read and written, a float and a byte a class each.
     each = card.bytes_per_pixel + THREADS * (4 + 5 * len(card.outputs.classes))
-    room = (max_memory - BASE_BYTES) / each
+    room = (max_memory - base_bytes(card)) / each
     least = (2 * halo + stride) ** 3
     if room < least:
         raise ConfigError(
             f"--max-memory {max_memory / 1e9:.1f} GB is too little for model {card.name!r}; "
-            f"it needs {(BASE_BYTES + each * least) / 1e9:.1f} GB"
+            f"it needs {(base_bytes(card) + each * least) / 1e9:.1f} GB"
         )
     return fitting(shape, halo=halo, stride=stride, room=room)
 

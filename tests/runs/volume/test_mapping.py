@@ -187,8 +187,8 @@ def test_what_cannot_be_mapped_is_told_in_words(tmp_path: Path, model: Path) -> 
     source = write_volume(tmp_path / "cube.sgy")
     with pytest.raises(ConfigError, match=r"--tile 8 leaves no room .* give at least \d+"):
         run(source, tmp_path / "a", model=str(model), tile=8)
-    with pytest.raises(ConfigError, match=r"too little for model 'cube'; it needs 0\.8"):
-        run(source, tmp_path / "b", model=str(model), max_memory=800_000_000)
+    with pytest.raises(ConfigError, match=r"too little for model 'cube'; it needs 1\.6"):
+        run(source, tmp_path / "b", model=str(model), max_memory=1_600_000_000)
     with pytest.raises(ConfigError, match="is a volume; leave --aoi out"):
         run(source, tmp_path / "c", model=str(model), aoi=tmp_path / "a.geojson")
     with pytest.raises(ConfigError, match="predicted with torch"):
