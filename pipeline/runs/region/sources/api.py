@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.config.region import Api
 from pipeline.errors import SceneError
-from pipeline.runs.region.sources.candidate import Candidate, Listing
+from pipeline.runs.region.sources.candidate import Listing
 from pipeline.runs.region.sources.items import Wanted
 from pipeline.scenes.names import redacted
 from pipeline.scenes.stac import allowed_href
@@ -26,8 +26,6 @@ def list_api(source: Api, *, wanted: Wanted, area: BaseGeometry | None) -> Listi
     from pystac_client.exceptions import APIError
     from pystac_client.warnings import PystacClientWarning
 
-    candidates: list[Candidate] = []
-    faults: list[str] = []
     try:
         items = _search(source, area)
     except (
@@ -41,26 +39,7 @@ def list_api(source: Api, *, wanted: Wanted, area: BaseGeometry | None) -> Listi
     if len(items) > source.limit:
         fault = f"{redacted(source.url)}: more than {source.limit} items; narrow it, or raise limit"
         return Listing(source=wanted.source, faults=(fault,), complete=False)
-    broken: set[str] = set()
-    complete = True
-    for item in items:
-        try:
-            found = wanted.candidate(item, _base(item, source.url))
-        except SceneError as error:
-            faults.append(str(error))
-            known = wanted.name(item)
-            broken |= {known} if known else set()
-            complete = complete and known is not None
-            continue
-        if found is not None:
-            candidates.append(found)
-    return Listing(
-        source=wanted.source,
-        candidates=tuple(candidates),
-        faults=tuple(faults),
-        broken=frozenset(broken),
-        complete=complete,
-    )
+    return wanted.listing((_base(item, source.url), item) for item in items)
 
 
 def _search(source: Api, area: BaseGeometry | None) -> list[Any]:

@@ -13,8 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.config.region import Catalog, inside
 from pipeline.errors import SceneError
-from pipeline.runs.region.sources.candidate import Candidate, Listing
-from pipeline.runs.region.sources.items import Wanted
+from pipeline.runs.region.sources.candidate import Listing
+from pipeline.runs.region.sources.items import Entry, Wanted
 from pipeline.scenes import gdal
 from pipeline.scenes.location import gdal_path, is_remote, open_bytes
 from pipeline.scenes.names import redacted
@@ -22,8 +22,6 @@ from pipeline.scenes.stac import MAX_ITEM_BYTES, allowed_href
 
 _MOST = 1_000_000
 _AT_ONCE = 8
-Entry = tuple[str, Any]
-"""Where an item is, and the item or what is wrong with it."""
 
 
 def list_catalog(source: Catalog, *, root: Path, area: BaseGeometry | None) -> Listing:
@@ -37,31 +35,8 @@ def list_catalog(source: Catalog, *, root: Path, area: BaseGeometry | None) -> L
     if not is_remote(start):
         start = str(inside(root, start, field="sources.href"))
     wanted = Wanted(source=name, chosen=source, area=area, root=root.resolve())
-    candidates: list[Candidate] = []
-    faults: list[str] = []
-    broken: set[str] = set()
-    complete = True
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for base, item in _walk(start, pool):
-            try:
-                if isinstance(item, SceneError):
-                    raise item  # what is behind a link that does not answer has not left
-                found = wanted.candidate(item, base)
-            except SceneError as error:
-                faults.append(str(error))
-                known = wanted.name(item)
-                broken |= {known} if known else set()
-                complete = complete and known is not None
-                continue
-            if found is not None:
-                candidates.append(found)
-    return Listing(
-        source=name,
-        candidates=tuple(candidates),
-        faults=tuple(faults),
-        broken=frozenset(broken),
-        complete=complete,
-    )
+        return wanted.listing(_walk(start, pool))
 
 
 def _walk(start: str, pool: ThreadPoolExecutor) -> Iterator[Entry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +15,14 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.config.interval import interval
 from pipeline.config.region import Filter
 from pipeline.errors import SceneError
-from pipeline.runs.region.sources.candidate import Candidate
+from pipeline.runs.region.sources.candidate import Candidate, Listing
 from pipeline.runs.region.sources.files import local_token
 from pipeline.scenes.location import is_remote
 from pipeline.scenes.names import redacted
 from pipeline.scenes.stac import scene_of_item
+
+Entry = tuple[str, Any]
+"""Where an item is, and the item or what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,33 @@ class Wanted:
     """Area of interest in longitude and latitude."""
     root: Path
     """Folder that local scenes lie in; no link leads to it."""
+
+    def listing(self, entries: Iterable[Entry]) -> Listing:
+        """Return the wanted scenes among the entries; broken ones are told, the others go on."""
+        candidates: list[Candidate] = []
+        faults: list[str] = []
+        broken: set[str] = set()
+        complete = True
+        for base, item in entries:
+            try:
+                if isinstance(item, SceneError):
+                    raise item  # what is behind a link that does not answer has not left
+                found = self.candidate(item, base)
+            except SceneError as error:
+                faults.append(str(error))
+                known = self.name(item)
+                broken |= {known} if known else set()
+                complete = complete and known is not None
+                continue
+            if found is not None:
+                candidates.append(found)
+        return Listing(
+            source=self.source,
+            candidates=tuple(candidates),
+            faults=tuple(faults),
+            broken=frozenset(broken),
+            complete=complete,
+        )
 
     def candidate(self, item: Any, base: str) -> Candidate | None:
         """Return the scene of an item, or None where it is not wanted.
