@@ -12,6 +12,7 @@ BENCH ?= $(basename $(notdir $(filter-out benchmarks/_%,$(wildcard benchmarks/*.
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
+BY_FILE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
@@ -45,10 +46,10 @@ schedule: $(STAMP) ## Map regions on their schedules: make schedule [REGIONS=con
 export REGIONS
 
 test: $(STAMP) ## Run all tests
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations=10 $(ARGS)
+	@$(BIN)/pytest -q $(BY_FILE) --durations=10 $(ARGS)
 
 quick: $(STAMP) ## Run the tests that are not slow
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
+	@$(BIN)/pytest -q $(BY_FILE) -m "not slow" $(ARGS)
 
 fuzz: $(STAMP) ## Feed changed bytes to every reader, guided by coverage: SECONDS_EACH=300
 	@for name in scene config checkpoint truth; do echo "== $$name"; \

@@ -21,6 +21,15 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, servers of workflows before all: none is left at the end.
+
+    Files are handed out whole and in this order (``--dist loadfile --no-loadscope-reorder``).
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent.name != "workflows"))
+
+
 @pytest.fixture(autouse=True)
 def _guarded() -> None:
     from pipeline.scenes.guard import install_guard
