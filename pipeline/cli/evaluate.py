@@ -51,7 +51,9 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     with failing():
         summary = evaluate_many(predicted, truth, out=out, options=options)
         if write_task is not None:
-            summary["task"] = write_threshold(write_task, out, precision=precision)
+            # Not whichever is there: the folder may hold an earlier evaluation's as well.
+            written = out / ("summary.json" if "systems" in summary else "report.json")
+            summary["task"] = write_threshold(write_task, written, precision=precision)
     for failure in summary["failed"]:
         report(failure)
     sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -13,12 +13,12 @@ from pipeline.outputs.atomic import replacing
 _LINE = re.compile(r"^threshold[ \t]*:[^\n]*$", re.MULTILINE)
 
 
-def write_threshold(task: Path, out: Path, *, precision: float | None) -> dict[str, Any]:
+def write_threshold(task: Path, report: Path, *, precision: float | None) -> dict[str, Any]:
     """Set a task's ``threshold`` to the pixels' operating point; the rest of the file stays.
 
     Args:
         task: A YAML task file; a new one is made where there is none.
-        out: Folder of the report or summary that holds the operating points.
+        report: ``report.json`` or ``summary.json`` that holds the operating points.
         precision: Take the point for this precision, else the one of best F1.
 
     Returns:
@@ -28,32 +28,29 @@ def write_threshold(task: Path, out: Path, *, precision: float | None) -> dict[s
         ConfigError: There is no report of a single prediction, or no threshold that fits.
         ExportError: The file could not be written.
     """
-    report = _report(out)
-    points = report["operating_point"]["pixels"]
+    found = _read(report)
+    points = found["operating_point"]["pixels"]
     if points is None:
         raise ConfigError(
-            f"{report['scene']}: without probability.tif no threshold can be found; "
+            f"{found['scene']}: without probability.tif no threshold can be found; "
             "name the folder of a run"
         )
     point = points["best_f1" if precision is None else "at_precision"]
     if point["threshold"] is None:
-        raise ConfigError(f"{report['scene']}: {point['reason']}; leave --write-task out")
+        raise ConfigError(f"{found['scene']}: {point['reason']}; leave --write-task out")
     line = f"threshold: {max(point['threshold'], 0.004):g}"
-    old = task.read_text(encoding="utf-8") if task.is_file() else _fresh(report)
+    old = task.read_text(encoding="utf-8") if task.is_file() else _fresh(found)
     new = _LINE.sub(line, old, count=1) if _LINE.search(old) else f"{old.rstrip()}\n{line}\n"
     with replacing(task) as part:
         part.write_text(new, encoding="utf-8")
     return {"path": str(task), **{name: point[name] for name in point if name != "reason"}}
 
 
-def _report(out: Path) -> dict[str, Any]:
+def _read(report: Path) -> dict[str, Any]:
     """Return the report of the only scene, or the figures of all scenes of the only system."""
-    for name in ("report.json", "summary.json"):
-        if (out / name).is_file():
-            found: dict[str, Any] = json.loads((out / name).read_text(encoding="utf-8"))
-            break
-    else:
-        raise ConfigError(f"{out} holds no report: --write-task wants a prediction that was scored")
+    if not report.is_file():
+        raise ConfigError(f"{report} is not there: --write-task wants a prediction that was scored")
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     if "systems" not in found:
         return found
     if len(found["systems"]) != 1:

@@ -257,14 +257,16 @@ def test_two_maps_of_a_scene_are_compared_and_two_scenes_summed_up(tmp_path: Pat
     from pipeline.runs.evaluate_task import write_threshold
 
     alone = json.loads((tmp_path / "both" / "a" / "report.json").read_text())
-    written = write_threshold(tmp_path / "task.yaml", tmp_path / "both", precision=None)
+    written = write_threshold(
+        tmp_path / "task.yaml", tmp_path / "both" / "summary.json", precision=None
+    )
     # Twice the same pixels: the same threshold.
     assert written["threshold"] == alone["operating_point"]["pixels"]["best_f1"]["threshold"]
     listed = evaluate_many([runs / "a", runs / "b"], truth, out=tmp_path / "two", options=Options())
     assert listed["comparisons"] == []
     assert [row["truths"] for row in listed["systems"]] == [200]
     with pytest.raises(ConfigError, match="2 were given"):
-        write_threshold(tmp_path / "task.yaml", tmp_path / "out", precision=None)
+        write_threshold(tmp_path / "task.yaml", tmp_path / "out" / "summary.json", precision=None)
     assert (tmp_path / "both" / "a" / "report.html").is_file()
     assert (tmp_path / "both" / "summary.html").is_file()
 
@@ -419,17 +421,38 @@ def test_the_threshold_goes_into_a_task_file_and_nothing_else_changes(tmp_path: 
     report = evaluate_scene(folder, truth, out=tmp_path / "out").report
     task = tmp_path / "task.yaml"
     task.write_text("# mine\nname: roofs\nmodel: buildings\nthreshold: 0.9 # old\nmin_area_m2: 7\n")
-    found = write_threshold(task, tmp_path / "out", precision=None)
+    written = tmp_path / "out" / "report.json"
+    found = write_threshold(task, written, precision=None)
     best = report["operating_point"]["pixels"]["best_f1"]
     assert found["threshold"] == best["threshold"]
     expected = f"threshold: {best['threshold']:g}"
     lines = ["# mine", "name: roofs", "model: buildings", expected, "min_area_m2: 7", ""]
     assert task.read_text() == "\n".join(lines)
-    strict = write_threshold(tmp_path / "new.yaml", tmp_path / "out", precision=0.9)
+    strict = write_threshold(tmp_path / "new.yaml", written, precision=0.9)
     assert strict["precision"] >= 0.9
     assert load_task(str(tmp_path / "new.yaml")).threshold == pytest.approx(strict["threshold"])
-    with pytest.raises(ConfigError, match="holds no report"):
-        write_threshold(task, tmp_path, precision=None)
+    with pytest.raises(ConfigError, match="is not there"):
+        write_threshold(task, tmp_path / "report.json", precision=None)
+
+
+def test_the_threshold_is_that_of_this_evaluation_not_of_an_earlier_one(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from pipeline.cli.__main__ import app
+
+    houses = town()
+    truth = geojson(tmp_path / "truth.geojson", houses)
+    for name in ("a", "b"):
+        run_folder(tmp_path / "runs" / name, houses, *guessed(houses))
+    out, task = tmp_path / "report", tmp_path / "task.yaml"
+    evaluate_scene(tmp_path / "runs" / "a", truth, out=out)
+    stale = json.loads((out / "report.json").read_text())
+    stale["operating_point"]["pixels"]["best_f1"]["threshold"] = 0.123
+    (out / "report.json").write_text(json.dumps(stale))
+    words = ["evaluate", tmp_path / "runs", "--truth", truth, "--out", out, "--write-task", task]
+    assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
+    assert "threshold: 0.123" not in task.read_text()
+    assert "threshold: " in task.read_text()
 
 
 @pytest.mark.parametrize("what", ["run", "vectors", "nothing"])
