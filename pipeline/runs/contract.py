@@ -173,7 +173,8 @@ def _stretch(
     """Return which values become 0 and 1, doubts about them, and what is told of them."""
     info = scene.info
     if task.values.range is not None:
-        return Stretch(low=task.values.range[0], high=task.values.range[1]), [], []
+        low, high = task.values.range
+        return Stretch(low=low, high=high), _too_wide(high, info.dtype), []
     if info.dtype == "uint8":
         return Stretch(low=card.inputs.low, high=card.inputs.high), [], []
     sample, whole = _sample(scene, bands)
@@ -190,6 +191,15 @@ def _stretch(
     if low < 0 and info.dtype.startswith("int"):
         return Stretch(low=low, high=high), [f"some of its values are negative; {told}"], []
     return Stretch(low=low, high=high), [], [told]
+
+
+def _too_wide(high: float, dtype: str) -> list[str]:
+    """Return the doubt about a white that no value of this type reaches, if it is one."""
+    kind = np.dtype(dtype)
+    if kind.kind not in "iu" or high <= np.iinfo(kind).max:
+        return []
+    most = np.iinfo(kind).max
+    return [f"{high:g} is to be white, and {dtype} ends at {most}: it is shown darker than it is"]
 
 
 def _sample(scene: Scene, bands: tuple[int, ...]) -> tuple[np.ndarray, bool]:

@@ -161,6 +161,21 @@ def test_eight_bits_are_taken_as_the_card_says_and_others_stretched() -> None:
     assert (of(task=chosen).stretch.low, of(task=chosen).stretch.high) == (10, 90)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "high", "doubted"),
+    [
+        ("uint8", 255, False),
+        ("uint8", 3000, True),
+        ("uint16", 3000, False),
+        ("float32", 1e9, False),
+    ],
+)
+def test_a_white_that_no_value_reaches_is_doubted(dtype: str, high: float, doubted: bool) -> None:
+    chosen = Task.model_validate({"name": "t", "model": "m", "values": {"range": (0.0, high)}})
+    warnings = of(dtype, task=chosen).warnings
+    assert any("shown darker" in warning for warning in warnings) == doubted
+
+
 def test_percentiles_are_taken_over_the_whole_scene_once() -> None:
     rng = np.random.default_rng(3)
     pixels = rng.gamma(2, 800, (3, 700, 900)).astype(np.uint16)
