@@ -102,6 +102,7 @@ def test_the_page_is_drawn_without_complaint_at_every_width_and_colour(
     assert page.run("document.querySelectorAll('#map .change').length") > 5
     assert page.run("document.querySelectorAll('#history svg').length") == 3
     assert page.run("document.querySelectorAll('#failures tbody tr').length") == 2
+    assert "0.000" not in page.run("document.querySelector('#changes').textContent")
     assert page.run("document.querySelectorAll('img').length") == 0
     assert page.screenshot(tmp_path / "page.png").stat().st_size > 20_000
 

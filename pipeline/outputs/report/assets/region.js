@@ -5,7 +5,8 @@ const KINDS = ["added", "removed", "changed"];
 const kindOf = (state) => (["done", "failed", "waiting"].includes(state) ? state : "other");
 const count = (state) => scenes.filter((one) => one.state === state).length;
 const plural = (number, word) => `${whole(number)} ${word}${number === 1 ? "" : "s"}`;
-const squareKm = (m2) => (known(m2) ? (m2 / 1e6).toFixed(m2 < 1e7 ? 3 : 1) : "n/a");
+// Small areas in square metres: a few houses would be 0.000 square kilometres.
+const squared = (m2) => (!known(m2) ? "n/a" : m2 < 1e5 ? `${whole(Math.round(m2))} m\u00b2` : `${(m2 / 1e6).toFixed(m2 < 1e7 ? 3 : 1)} km\u00b2`);
 
 byId("title").textContent = region;
 const last = runs[runs.length - 1];
@@ -23,7 +24,7 @@ function numberCard(name, value, below) {
 const latest = (key) => { const row = runs.filter((run) => known(run[key])).pop(); return row ? row[key] : null; };
 byId("figures").append(
   numberCard("Footprints", latest("footprints"), "in the current layer"),
-  numberCard("Scenes mapped", count("done"), `of ${whole(scenes.length)}; ${squareKm(1e6 * scenes.reduce((sum, one) => sum + (one.km2 || 0), 0))} km\u00b2, each by itself`),
+  numberCard("Scenes mapped", count("done"), `of ${whole(scenes.length)}; ${squared(1e6 * scenes.reduce((sum, one) => sum + (one.km2 || 0), 0))}, each by itself`),
   numberCard("Scenes failed", count("failed"), count("failed") ? "listed below" : "none"),
   numberCard("Added", changes ? changes.added.count : null, changes ? "since the run before" : "no earlier run to compare with"),
   numberCard("Removed", changes ? changes.removed.count : null, changes ? "since the run before" : "no earlier run to compare with"),
@@ -134,8 +135,8 @@ if (changes) {
     `A footprint is unchanged where outlines overlap by an IoU of ${changes.iou} or more and areas differ by ${percent(changes.area)} or less.`;
   const names = { added: "added", removed: "removed", changed: "changed", unchanged: "unchanged",
     unseen_before: "on ground not mapped before", unseen_after: "on ground not mapped since" };
-  byId("changes").append(table("", ["footprints", "count", "km\u00b2"],
-    Object.entries(names).map(([key, name]) => [name, whole(changes[key].count), squareKm(changes[key].area_m2)])));
+  byId("changes").append(table("", ["footprints", "count", "area"],
+    Object.entries(names).map(([key, name]) => [name, whole(changes[key].count), squared(changes[key].area_m2)])));
 } else byId("changes-about").textContent = "There is no earlier run to compare with.";
 
 // Bars from zero upwards, or downwards where a series says so.
