@@ -89,13 +89,13 @@ def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str
         "mine": {
             **_shapes(compared.mine),
             "status": bytes_text(mine),
-            "iou": bytes_text(_level(np.where(mine == _RIGHT, matching.iou, best_iou(pairs)))),
+            "iou": bytes_text(_below(np.where(mine == _RIGHT, matching.iou, best_iou(pairs)))),
             "confidence": None if confidence is None else bytes_text(_level(confidence)),
         },
         "truth": {
             **_shapes(compared.truth),
             "status": bytes_text(truth),
-            "iou": bytes_text(_level(best_iou(pairs.exchanged()))),
+            "iou": bytes_text(_below(best_iou(pairs.exchanged()))),
         },
     }
 
@@ -158,3 +158,8 @@ def _status(
 
 def _level(values: Float64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
     return np.asarray(np.rint(np.clip(values, 0, 1) * 250), np.float64).astype(np.uint8)
+
+
+def _below(values: Float64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """Return levels that are never above their value: 0.499 is no match, and is not told as 0.5."""
+    return _level(np.floor(values * 250 + 1e-9) / 250)

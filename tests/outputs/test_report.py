@@ -173,6 +173,24 @@ def test_many_outlines_are_drawn_beside_what_is_shown(page: Page, tmp_path: Path
 
 @pytest.mark.browser
 @needs_browser
+def test_an_iou_just_below_that_of_a_match_is_not_rounded_up(page: Page, tmp_path: Path) -> None:
+    grid = Grid(height=300, width=300, georef=None)
+    true = Objects(
+        source="made", polygon=np.array([shapely.box(50, 50, 250, 250)]), crs=None, grid=grid
+    )
+    mine = replace(
+        true, polygon=np.array([shapely.box(50, 50, 250, 149.8)]), confidence=np.array([0.9])
+    )
+    predicted = Predicted(name="s", source=Path("made"), objects=mine, grid=grid)
+    write_report(score(predicted, true, aoi=None, options=Options(intervals=False)), tmp_path)
+    page.open(tmp_path / "report.html", width=800)
+    for gallery in ("fp", "fn"):
+        told = page.run(f"document.getElementById('{gallery}-gallery').textContent")
+        assert "best IoU 0.49" in told
+
+
+@pytest.mark.browser
+@needs_browser
 def test_a_click_tells_where_on_the_earth(page: Page, folder: Path) -> None:
     from pyproj import Transformer
 

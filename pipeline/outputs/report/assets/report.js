@@ -43,7 +43,8 @@ function describe(scene, side, row) {
 // How much an error overlaps what it comes nearest to.
 function nearest(side, row) {
   const iou = bytesOf(mapData[side].iou)[row] / 250;
-  return iou ? `best IoU ${iou.toFixed(2)}` : `touches no ${side === "mine" ? "truth" : "prediction"}`;
+  // Not rounded up: 0.498 is no match, and must not read 0.50.
+  return iou ? `best IoU ${(Math.floor(100 * iou + 1e-9) / 100).toFixed(2)}` : `touches no ${side === "mine" ? "truth" : "prediction"}`;
 }
 
 // Longitude and latitude of a box's middle, between the points that the page knows.
