@@ -30,14 +30,14 @@ demo: $(STAMP) ## Map a made scene and show how well it went: out/demo
 map: ## Map your own: make map SCENE=path.tif [OUT=out] [ARGS='--task ...']
 	@test -n "$$SCENE" || { \
 	  echo "make map: which scene? For example: make map SCENE=path/to/scene.tif OUT=out" >&2; exit 2; }
-	@$(MAKE) setup
+	@$(MAKE) -s setup
 	@$(BIN)/overtile map "$$SCENE" --out "$$OUT" $(ARGS)
 export SCENE OUT
 
 region: ## Map what is new in a region, now: make region REGION=town/region.yaml
 	@test -n "$$REGION" || { \
 	  echo "make region: which one? For example: make region REGION=town/region.yaml" >&2; exit 2; }
-	@$(MAKE) setup
+	@$(MAKE) -s setup
 	@$(BIN)/overtile region run "$$REGION" $(ARGS)
 export REGION
 

@@ -13,7 +13,9 @@ import typer
 def map_(  # noqa: PLR0913 - the options of a command
     scenes: Annotated[list[str], typer.Argument(help="Files, folders, globs, STAC items or URLs.")],
     out: Annotated[Path, typer.Option(help="Folder in which each scene gets its own.")],
-    task: Annotated[str, typer.Option(help="buildings, bright, or a YAML file.")] = "buildings",
+    task: Annotated[
+        str, typer.Option(help="buildings, salt, bright, or a YAML file.")
+    ] = "buildings",
     model: Annotated[str | None, typer.Option(help="Model name or file, not the task's.")] = None,
     aoi: Annotated[Path | None, typer.Option(help="Polygons to map within.")] = None,
     clip: Annotated[bool, typer.Option("--clip", help="Cut polygons at the AOI.")] = False,  # noqa: FBT002 - a flag
