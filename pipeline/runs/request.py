@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pipeline.config import Task, explained, load_task
 from pipeline.errors import ConfigError
 from pipeline.models.shelf import Device
+from pipeline.outputs.formats import FORMATS
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -66,6 +67,11 @@ class MapRequest:
             ConfigError: There is no such task, or a value is out of range.
         """
         task = load_task(self.task)
+        unknown = [name for name in self.formats if name not in FORMATS]
+        if unknown:
+            raise ConfigError(f"--format {unknown[0]!r} is none of {', '.join(FORMATS)}")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise ConfigError(f"--threshold {self.threshold:g}: give a number above 0, at most 1")
         changes: dict[str, Any] = {
             "model": self.model,
             "threshold": self.threshold,
