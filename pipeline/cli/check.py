@@ -18,7 +18,7 @@ def check(
 
     missing = [str(file) for file in files if not file.exists()]
     if missing:
-        sys.stderr.write(f"there is no {', '.join(missing)}\n")
+        sys.stderr.write(f"error: there is no {', '.join(missing)}\n")
         raise typer.Exit(2)
     chosen = [
         inner
@@ -29,6 +29,10 @@ def check(
             else [file]
         )
     ]
+    if not chosen:
+        names = ", ".join(map(str, files))
+        sys.stderr.write(f"error: {names}: nothing to check; name OUT/<scene>, or a file\n")
+        raise typer.Exit(2)
     complaints = {str(file): check_file(file) for file in chosen}
     wrong = {name: lines for name, lines in complaints.items() if lines}
     for name, lines in wrong.items():

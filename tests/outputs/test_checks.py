@@ -411,4 +411,8 @@ def test_the_command_tells_by_its_code_and_its_json(sound: Path, tmp_path: Path)
     assert (told["checked"], told["wrong"]) == (2, 1)
     assert list(told["complaints"]) == [str(tmp_path / "p.geojson")]
     assert CliRunner().invoke(app, [str(tmp_path / "none.tif")]).exit_code == 2
+    (tmp_path / "empty").mkdir()
+    nothing = CliRunner().invoke(app, [str(tmp_path / "empty")])
+    assert nothing.exit_code == 2
+    assert "nothing to check" in nothing.stderr
     assert CliRunner().invoke(app, []).exit_code == 2
