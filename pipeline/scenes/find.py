@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError, SceneError
 from pipeline.scenes import image, segy, stac
 from pipeline.scenes.location import is_remote
+from pipeline.scenes.moment import rfc3339
 from pipeline.scenes.names import slug, stem, unique
 from pipeline.scenes.scene import SceneRef
 
@@ -38,9 +39,15 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
             SEG-Y volumes (``inline`` if not given, ``crossline``, ``time``, ``section``).
 
     Raises:
-        ConfigError: A path does not exist, or a folder or glob holds no scene.
+        ConfigError: A path does not exist, a folder or glob holds no scene, or ``datetime``
+            is no time.
     """
     chosen = dict(options or {})
+    if (when := chosen.get("datetime")) is not None and rfc3339(when) is None:
+        raise ConfigError(
+            f"datetime {when!r} is no time from 1900 to 2200; write it as 2024-05-17 or "
+            "2024-05-17T10:30:00Z"
+        )
     asset, direction = chosen.pop("asset", ""), chosen.pop("slices", "inline")
     if chosen.get("crs") == "none":
         chosen["georef"] = chosen.pop("crs")

@@ -98,6 +98,12 @@ def test_options_reach_every_scene(folder: Path) -> None:
     assert {ref.options for ref in refs} == {(("crs", "EPSG:32645"),)}
 
 
+@pytest.mark.parametrize("text", ["yesterday", "2024-13-45", "", "24"])
+def test_what_is_no_time_is_refused(folder: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no time .* write it as 2024-05-17"):
+        find_scenes([str(folder)], {"datetime": text})
+
+
 def test_an_item_that_is_none_fails_and_the_others_go_on(folder: Path) -> None:
     (folder / "item.json").write_text(json.dumps({"type": "Feature"}))
     found = find_scenes([str(folder / "item.json"), str(folder / "b_9.tif")])
