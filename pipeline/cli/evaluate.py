@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,5 +56,22 @@ def evaluate(  # noqa: PLR0913 - the options of a command
             summary["task"] = write_threshold(write_task, written, precision=precision)
     for failure in summary["failed"]:
         report(failure)
-    sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    told = _told(summary, out) if "systems" in summary else summary
+    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     raise typer.Exit(3 if summary["failed"] else 0)
+
+
+def _told(summary: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Return a batch's figures without the tables, which stand in ``summary.json``."""
+    left_out = {"calibration", "curves", "by_size", "operating_point"}
+
+    def brief(part: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in part.items() if name not in left_out}
+
+    total = summary["total"]
+    return {
+        **summary,
+        "report": str(out / "summary.html"),
+        "systems": [brief(system) for system in summary["systems"]],
+        "total": None if total is None else brief(total),
+    }

@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError
 from pipeline.models.shelf import Device
 from pipeline.outputs.formats import FORMATS
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS = ("", "K", "M", "G", "T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +89,16 @@ class MapRequest:
 
 
 def memory(text: str) -> int:
-    """Return bytes of ``4GB``, ``512M``, ``1.5 GB`` or ``4000000000``.
+    """Return bytes of ``4GB``, ``512M``, ``1.5 GiB`` or ``4000000000``.
 
     Raises:
         ConfigError: It is no size.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", text.upper())
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", text.upper())
     if found is None:
         raise ConfigError(f"--max-memory {text!r} is no size; write it as 4GB or 512MB")
-    return int(float(found[1]) * _UNITS[found[2]])
+    base = 1024 if found[3] else 1000
+    return int(float(found[1]) * base ** _UNITS.index(found[2]))
 
 
 def numbers(text: str, *, option: str) -> tuple[float, float]:

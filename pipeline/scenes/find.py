@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
 from pipeline.errors import ConfigError, SceneError
 from pipeline.scenes import image, segy, stac
 from pipeline.scenes.location import is_remote
@@ -39,15 +42,11 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
             SEG-Y volumes (``inline`` if not given, ``crossline``, ``time``, ``section``).
 
     Raises:
-        ConfigError: A path does not exist, a folder or glob holds no scene, or ``datetime``
-            is no time.
+        ConfigError: A path does not exist, a folder or glob holds no scene, or an option's
+            value is none.
     """
     chosen = dict(options or {})
-    if (when := chosen.get("datetime")) is not None and rfc3339(when) is None:
-        raise ConfigError(
-            f"datetime {when!r} is no time from 1900 to 2200; write it as 2024-05-17 or "
-            "2024-05-17T10:30:00Z"
-        )
+    _check(chosen)
     asset, direction = chosen.pop("asset", ""), chosen.pop("slices", "inline")
     if chosen.get("crs") == "none":
         chosen["georef"] = chosen.pop("crs")
@@ -66,6 +65,28 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
                 key = (ref.kind, ref.href, dict(ref.options).get("direction", ""), number)
                 refs.setdefault(key, replace(ref, options=settings))
     return Found(refs=tuple(refs.values()), failures=tuple(failures))
+
+
+def _check(options: Mapping[str, str]) -> None:
+    """Refuse what no scene could be opened with."""
+    when, crs, direction = (options.get(name) for name in ("datetime", "crs", "slices"))
+    if when is not None and rfc3339(when) is None:
+        raise ConfigError(
+            f"datetime {when!r} is no time from 1900 to 2200; write it as 2024-05-17 or "
+            "2024-05-17T10:30:00Z"
+        )
+    if crs is not None and crs != "none":
+        try:
+            CRS.from_user_input(crs)
+        except CRSError as error:
+            raise ConfigError(
+                f"crs {crs!r} is no known reference system; write it as EPSG:32645, or none for "
+                "pixels"
+            ) from error
+    if direction is not None and direction not in segy.DIRECTIONS:
+        raise ConfigError(
+            f"slices {direction!r} is no direction; it is one of {', '.join(segy.DIRECTIONS)}"
+        )
 
 
 def unique_names(refs: Sequence[SceneRef]) -> list[str]:

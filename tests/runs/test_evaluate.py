@@ -450,7 +450,12 @@ def test_the_threshold_is_that_of_this_evaluation_not_of_an_earlier_one(tmp_path
     stale["operating_point"]["pixels"]["best_f1"]["threshold"] = 0.123
     (out / "report.json").write_text(json.dumps(stale))
     words = ["evaluate", tmp_path / "runs", "--truth", truth, "--out", out, "--write-task", task]
-    assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
+    ended = CliRunner().invoke(app, [str(word) for word in words])
+    assert ended.exit_code == 0
+    # Curves stand in files, not on the terminal.
+    told, kept = json.loads(ended.stdout), json.loads((out / "summary.json").read_text())
+    assert told["total"]["figures"] == kept["total"]["figures"]
+    assert "curves" in kept["total"] and "curves" not in told["total"]
     assert "threshold: 0.123" not in task.read_text()
     assert "threshold: " in task.read_text()
 

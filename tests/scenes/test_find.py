@@ -104,6 +104,17 @@ def test_what_is_no_time_is_refused(folder: Path, text: str) -> None:
         find_scenes([str(folder)], {"datetime": text})
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "way_out"),
+    [("crs", "EPSG:999999", "EPSG:32645, or none"), ("slices", "diagonal", "inline, crossline")],
+)
+def test_an_option_that_no_scene_understands_is_refused_before_any_is_opened(
+    folder: Path, option: str, text: str, way_out: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"{option} '{text}' is no .* {way_out}"):
+        find_scenes([str(folder)], {option: text})
+
+
 def test_an_item_that_is_none_fails_and_the_others_go_on(folder: Path) -> None:
     (folder / "item.json").write_text(json.dumps({"type": "Feature"}))
     found = find_scenes([str(folder / "item.json"), str(folder / "b_9.tif")])
