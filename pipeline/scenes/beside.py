@@ -1,20 +1,33 @@
-"""What lies beside a scene and says where it is valid: looked at before GDAL does.
+"""What lies beside a scene and says where it is, and where valid: looked at before GDAL does.
 
-GDAL opens whatever is called ``SCENE.msk``, waits for ever if that is a pipe, and takes all
-of a scene as valid, without a word, if that was cut off.
+GDAL opens whatever is called ``SCENE.msk`` or ``SCENE.tfw``, waits for ever if that is a pipe,
+and takes all of a scene as valid, without a word, if its mask was cut off.
 """
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from pipeline.errors import SceneError
 from pipeline.scenes import tiff
 from pipeline.scenes.blocks import check_blocks
 from pipeline.scenes.directory import BrokenTiffError
-from pipeline.scenes.location import TIFF_MAGIC, open_bytes
+from pipeline.scenes.location import TIFF_MAGIC, mode_of, open_bytes, world_files
 
 _WAY_OUT = "fetch or export it again, or remove it"
+
+
+def check_pipes(path: str) -> None:
+    """Prove that GDAL can look beside a local raster and come back.
+
+    Raises:
+        SceneError: Its mask or world file is a pipe or a device.
+    """
+    for beside in (Path(path + ".msk"), *world_files(path)):
+        mode = mode_of(beside)
+        if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise SceneError(path, f"{beside.name} beside it is no regular file", "remove that")
 
 
 def check_mask(path: str, page: tiff.Page) -> None:
@@ -27,12 +40,11 @@ def check_mask(path: str, page: tiff.Page) -> None:
         page: Its image.
 
     Raises:
-        SceneError: It is a pipe or a device, is cut off, or is of another size.
+        SceneError: It is cut off, or is of another size; it or a world file is a pipe.
     """
+    check_pipes(path)
     beside = Path(path + ".msk")
-    if beside.exists() and not beside.is_file() and not beside.is_dir():
-        raise SceneError(path, f"{beside.name} beside it is no regular file", "remove that")
-    if not beside.is_file():
+    if not stat.S_ISREG(mode_of(beside)):
         return
     data = open_bytes(str(beside))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from rasterio.enums import ColorInterp, MaskFlags
@@ -11,7 +12,7 @@ from pipeline.core.georef import Georef
 from pipeline.errors import SceneError
 from pipeline.scenes import moment, tiff
 from pipeline.scenes.blocks import zero_tail
-from pipeline.scenes.location import is_remote
+from pipeline.scenes.location import is_remote, mode_of
 from pipeline.scenes.names import redacted, slug, stem
 from pipeline.scenes.placing import Claims, place
 from pipeline.scenes.scene import Band, SceneInfo, SceneRef
@@ -170,10 +171,10 @@ def _pixel_doubts(
 
 def _ignored_sidecars(path: str, source: DatasetReader) -> list[str]:
     doubts = []
-    if Path(path + ".msk").exists() and not has_mask(source):
+    if mode_of(Path(path + ".msk")) and not has_mask(source):
         doubts.append("the .msk file beside it is not a mask of it, and is ignored")
     aside = Path(path + ".aux.xml")
-    if aside.is_file():
+    if stat.S_ISREG(mode_of(aside)):
         with aside.open("rb") as file:
             said = file.read(2**20)
         if b"<SRS" in said or b"<GeoTransform" in said or b"<GCPList" in said:

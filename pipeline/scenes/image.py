@@ -14,6 +14,7 @@ from rasterio.io import DatasetReader
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes import moment
+from pipeline.scenes.beside import check_pipes
 from pipeline.scenes.examine import image_bands, split_alpha
 from pipeline.scenes.guard import install_guard
 from pipeline.scenes.location import content_digest, gdal_path, open_bytes
@@ -43,6 +44,7 @@ class ImageScene:
             SceneError: It is no image, is damaged, or decodes to too much.
         """
         install_guard()
+        check_pipes(ref.href)
         driver = _driver(ref)
         try:
             with rasterio.open(gdal_path(ref.href), driver=driver) as source:

@@ -22,8 +22,6 @@ _REMOTE = {
     "s3": "/vsis3/",
     "gs": "/vsigs/",
 }
-_WORLD_FILES = (".tfw", ".tifw", ".wld")
-"""Suffixes of the files beside a scene that can place it, by GDAL's naming."""
 _LOOKED_AT = 64 * 2**10
 """Bytes of a world file that anybody reads; it holds six numbers."""
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -137,9 +135,25 @@ def _local_digest(path: str) -> str:
     return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
+def mode_of(path: Path) -> int:
+    """Return a file's type and rights; 0 where there is none, or its name is too long to be one."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
+
+
+def world_files(path: str) -> tuple[Path, ...]:
+    """Return the names beside a raster under which GDAL looks for its place: ``.tfw``, ``.TFW``."""
+    suffix = Path(path).suffix.strip(".").lower()
+    short = {f".{suffix[0]}{suffix[-1]}w", f".{suffix}w"} if suffix else set()
+    both = (name for lower in (*sorted(short), ".wld") for name in (lower, lower.upper()))
+    return tuple(Path(path).with_suffix(name) for name in both)
+
+
 def _sidecars(path: str) -> list[str]:
-    beside = [Path(path + ".msk"), *(Path(path).with_suffix(suffix) for suffix in _WORLD_FILES)]
-    return [str(file) for file in beside if file.is_file()]
+    beside = (Path(path + ".msk"), *world_files(path))
+    return [str(file) for file in beside if stat.S_ISREG(mode_of(file))]
 
 
 def content_digest(href: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 
 from pipeline.errors import SceneError
 from pipeline.scenes.location import content_digest
@@ -76,6 +77,44 @@ def test_a_mask_that_never_ends_is_not_waited_for(masked: Path, kind: str) -> No
         beside(masked).symlink_to("/dev/zero")
     with pytest.raises(SceneError, match="beside it is no regular file; remove that"):
         opened(masked)
+
+
+@pytest.mark.parametrize("suffix", [".tfw", ".TFW", ".tifw", ".wld"])
+def test_a_world_file_that_never_ends_is_not_waited_for(
+    geotiff: Callable[..., Path], suffix: str
+) -> None:
+    path = geotiff(RGB, transform=None)
+    os.mkfifo(path.with_suffix(suffix))
+    with pytest.raises(SceneError, match=rf"{suffix} beside it is no regular file; remove that"):
+        opened(path)
+
+
+@pytest.mark.parametrize("suffix", [".pgw", ".pngw", ".wld", ".png.msk"])
+def test_nor_beside_an_image(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(RGB[0]).save(path)
+    os.mkfifo(tmp_path / f"a{suffix}")
+    with pytest.raises(SceneError, match="beside it is no regular file; remove that"):
+        open_scene(SceneRef(kind="image", href=str(path)))
+
+
+@pytest.mark.parametrize("suffix", [".tfw", ".TFW"])
+def test_a_world_file_is_part_of_the_fingerprint(geotiff: Callable[..., Path], suffix: str) -> None:
+    path = geotiff(RGB, transform=None)
+    seen = set()
+    for left in (500_000, 600_000):
+        path.with_suffix(suffix).write_text(f"0.5\n0\n0\n-0.5\n{left}.25\n5499999.75\n")
+        info = opened(path)
+        assert info.georef is not None
+        assert info.georef.transform == (0.5, 0, left, 0, -0.5, 5_500_000)
+        seen.add(info.fingerprint)
+    assert len(seen) == 2
+
+
+def test_a_name_as_long_as_a_file_may_have_leaves_no_room_for_a_mask(
+    geotiff: Callable[..., Path],
+) -> None:
+    assert opened(geotiff(RGB, name="n" * 251 + ".tif")).height == 60
 
 
 @pytest.mark.parametrize("what", ["folder", "text", "image without a mask"])
