@@ -65,6 +65,8 @@ def load_json(path: Path) -> Json:
         ) from error
     except RecursionError as error:
         raise ConfigError(f"{path}: it is nested too deeply; export it again") from error
+    except ValueError as error:  # whole numbers of thousands of digits
+        raise ConfigError(f"{path}: it holds no usable JSON ({error}); export it again") from error
 
 
 def read_geojson(path: Path, *, wanted: tuple[str, ...]) -> GeoJson:
@@ -117,6 +119,8 @@ def _features(path: Path, value: Json) -> list[dict[str, Any]]:
         raise ConfigError(f"{path}: it is JSON, but not GeoJSON; give a FeatureCollection")
     if not all(isinstance(feature, dict) for feature in features):
         raise ConfigError(f"{path}: not all of its features are objects; export it again")
+    if any(feature.get("type") == "FeatureCollection" for feature in features):
+        raise ConfigError(f"{path}: it holds several collections; write them as one")
     return features
 
 
@@ -141,7 +145,7 @@ def _check_degrees(path: Path, shapes: Shaped[np.ndarray, " n"], crs: CRS) -> No
     widest, highest = np.abs(points).max(axis=0)
     if widest > 540 or highest > 90.0001:
         raise ConfigError(
-            f"{path}: a coordinate is {widest:.0f}, {highest:.0f}, but GeoJSON without a crs "
+            f"{path}: a coordinate is {widest:.7g}, {highest:.7g}, but GeoJSON without a crs "
             "member is in degrees; reproject it to longitude and latitude"
         )
 

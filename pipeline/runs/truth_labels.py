@@ -36,6 +36,8 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", _JPEG, b"\0\0\0\x0
 def is_raster(path: Path) -> bool:
     """Return whether a file begins as TIFF, PNG, JPEG or JPEG 2000 does."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             return file.read(16).startswith(_MAGIC)
     except OSError:

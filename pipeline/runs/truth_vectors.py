@@ -8,7 +8,9 @@ to pyogrio, whose GDAL is stripped of every driver that follows references.
 
 from __future__ import annotations
 
+import glob
 import json
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from pyproj.exceptions import CRSError
 
 from pipeline.errors import ConfigError
 from pipeline.runs.truth_geojson import read_geojson
+from pipeline.scenes.location import mode_of
+from pipeline.scenes.placing import unearthly
 
 MAX_BYTES = 2 * 2**30
 """Larger text files are refused: they are read whole."""
@@ -74,8 +78,16 @@ def read_vectors(path: Path, *, layer: str | None = None) -> Vectors:
 
     Raises:
         ConfigError: It is no vector file, is damaged, or does not say what its
-            coordinates mean.
+            coordinates mean, or not in a way that leads to the Earth.
     """
+    found = _as_they_stand(path, layer)
+    fault = "" if found.crs is None else unearthly(found.crs)
+    if fault:
+        raise refusal(path, f"its {fault}", "reproject it to EPSG:4326")
+    return found
+
+
+def _as_they_stand(path: Path, layer: str | None) -> Vectors:
     kind = sniff(path)
     if layer is not None and kind in ("geojson", "parquet"):
         raise refusal(path, f"it has no layers, and so no {layer!r}", "leave the layer out")
@@ -94,15 +106,7 @@ def sniff(path: Path) -> str:
     Raises:
         ConfigError: It is none of them, or not a file that can be read.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-            size = path.stat().st_size
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise refusal(path, reason, "check the path and its rights") from error
-    if not head:
-        raise refusal(path, "it is empty (0 bytes)", "export it again")
+    head = _head(path)
     for kind, place, magic in _MAGIC:
         if head.startswith(magic, place):
             return kind
@@ -110,6 +114,7 @@ def sniff(path: Path) -> str:
         return _whole_shapefile(path)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x1e")
     if text.startswith((b"{", b"<")):
+        size = path.stat().st_size
         if size > MAX_BYTES:
             reason = f"it has {size / 2**30:.1f} GiB; the limit is 2"
             raise refusal(path, reason, "convert it to GeoParquet")
@@ -120,13 +125,38 @@ def sniff(path: Path) -> str:
     raise refusal(path, "its content is no vector format that is read", f"give {_FORMATS}")
 
 
+def _head(path: Path) -> bytes:
+    """Return a file's first bytes, at least one."""
+    if _endless(path):
+        raise refusal(path, "it is no regular file", "name a file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise refusal(path, reason, "check the path and its rights") from error
+    if not head:
+        raise refusal(path, "it is empty (0 bytes)", "export it again")
+    return head
+
+
 def refusal(path: Path, reason: str, way_out: str) -> ConfigError:
     """Return the error that names a file, what is wrong with it, and what to do."""
     return ConfigError(f"{path}: {reason}; {way_out}")
 
 
+def _endless(path: Path) -> bool:
+    """Return whether a path leads to a pipe or a device, which would be waited for."""
+    mode = mode_of(path)
+    return bool(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def _whole_shapefile(path: Path) -> str:
-    present = {other.suffix.lower() for other in path.parent.glob(f"{path.stem}.*")}
+    beside = list(path.parent.glob(f"{glob.escape(path.stem)}.*"))
+    for other in beside:
+        if _endless(other):
+            raise refusal(path, f"{other.name} beside it is no regular file", "remove that")
+    present = {other.suffix.lower() for other in beside}
     missing = [suffix for suffix in (".shx", ".dbf", ".prj") if suffix not in present]
     if missing:
         parts = " and ".join(missing)

@@ -21,6 +21,7 @@ GCP_TOLERANCE = 0.5
 FARTHEST_DEGREES = 12.0
 """A zone of a transverse Mercator system is 3 to 6 degrees wide: nobody maps so far off it."""
 
+_PLACELESS = {"Geocentric CRS": "geocentric, and no map", "Vertical CRS": "of heights alone"}
 _FROM_SPACE = ("Geostationary", "Orthographic", "Vertical Perspective")
 _NO_GEOREF = "or map it in pixels (--crs none) with a task that needs no georeference"
 
@@ -112,23 +113,27 @@ def _earthly(scene: str, wkt: str) -> CRS:
     except CRSError as error:
         reason = f"its coordinate reference system is not understood ({str(error)[:120]})"
         raise SceneError(scene, reason, way_out) from error
+    fault = unearthly(crs)
+    if fault:
+        raise SceneError(scene, f"its {fault}", f"{way_out}, {_NO_GEOREF}")
+    return crs
+
+
+def unearthly(crs: CRS) -> str:
+    """Return why a reference system places nothing on the Earth's ground; empty where it does."""
+    called = f"coordinate reference system '{crs.name}' is"
     # A compound system's horizontal part decides.
     flat = crs.sub_crs_list[0] if crs.is_compound else crs
     if not (flat.is_geographic or flat.is_projected):
-        raise SceneError(
-            scene,
-            f"its coordinate reference system '{crs.name}' is local: it has no place on the Earth",
-            way_out,
-        )
+        kind = _PLACELESS.get(flat.type_name, "local")
+        return f"{called} {kind}: it has no place on the Earth"
     radius = flat.ellipsoid.semi_major_metre if flat.ellipsoid else 0.0
     if abs(radius / EARTH_RADIUS_M - 1) > 0.01:
-        raise SceneError(
-            scene,
-            f"its coordinate reference system '{crs.name}' is not of the Earth "
-            f"(radius {radius:,.0f} m, the Earth's is {EARTH_RADIUS_M:,.0f} m)",
-            _NO_GEOREF.removeprefix("or "),
+        return (
+            f"{called} not of the Earth "
+            f"(radius {radius:,.0f} m, the Earth's is {EARTH_RADIUS_M:,.0f} m)"
         )
-    return crs
+    return ""
 
 
 def _from_gcps(scene: str, claims: Claims) -> tuple[float, float, float, float, float, float]:

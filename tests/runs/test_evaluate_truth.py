@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -284,3 +287,73 @@ def test_masks_of_0_and_255_have_one_class(tmp_path: Path) -> None:
     assert [shape.bounds for shape in found.polygon] == [(0, 15, 30, 20)]
     assert found.unknown is not None
     assert found.unknown[0].bounds == (3, 2, 12, 10)
+
+
+def square(**members: object) -> dict[str, Any]:
+    """Return a collection of one square, with further members."""
+    feature = {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(BOX)}
+    return {"type": "FeatureCollection", "features": [feature], **members}
+
+
+@pytest.mark.parametrize(
+    ("crs", "says"),
+    [
+        ("IAU_2015:30100", "not of the Earth"),
+        ("EPSG:4978", "geocentric, and no map"),
+        ("EPSG:5773", "of heights alone"),
+        ('LOCAL_CS["site",UNIT["metre",1]]', "is local"),
+    ],
+)
+def test_a_reference_system_that_leads_nowhere_on_the_earth_is_refused(
+    tmp_path: Path, crs: str, says: str
+) -> None:
+    member = {"type": "name", "properties": {"name": crs}}
+    (tmp_path / "a.geojson").write_text(json.dumps(square(crs=member)))
+    with pytest.raises(ConfigError, match=f"{says}.*; reproject it to EPSG:4326"):
+        read_objects(tmp_path / "a.geojson")
+
+
+def test_an_undefined_reference_system_of_a_geopackage_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    geopandas.GeoDataFrame(geometry=[BOX], crs=4326).to_file(path)
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE gpkg_geometry_columns SET srs_id = -1")
+        file.commit()
+    with pytest.raises(ConfigError, match="is local"):
+        read_objects(path)
+
+
+def test_numbers_of_thousands_of_digits_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps(square()).replace("15.0", "9" * 5000))
+    with pytest.raises(ConfigError, match=r"no usable JSON .*4300 digits.*; export it again"):
+        read_objects(path)
+    path.write_text(json.dumps(square()).replace("15.0,", "1e308,"))
+    with pytest.raises(ConfigError, match=r"a coordinate is 1e\+308, 49"):
+        read_objects(path)
+
+
+def test_several_collections_in_one_file_are_not_taken_for_features(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    path.write_text("\n".join([json.dumps(square())] * 2))
+    with pytest.raises(ConfigError, match=r"several collections; write them as one"):
+        read_objects(path)
+
+
+@pytest.mark.timeout(30)
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="it is no regular file; name a file"):
+        read_objects(path)
+
+
+@pytest.mark.timeout(30)
+def test_nor_beside_a_shapefile(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].shp"
+    geopandas.GeoDataFrame(geometry=[BOX], crs=4326).to_file(path)
+    assert len(read_objects(path)) == 1
+    path.with_suffix(".shx").unlink()
+    os.mkfifo(path.with_suffix(".shx"))
+    with pytest.raises(ConfigError, match=r"a\[1\]\.shx beside it is no regular file; remove"):
+        read_objects(path)
