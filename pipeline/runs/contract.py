@@ -13,11 +13,11 @@ from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
-from pipeline.scenes.scene import Band, Scene, SceneInfo
+from pipeline.runs.bands import choose_bands, doubts_of
+from pipeline.scenes.scene import Scene, SceneInfo
 
 FARTHEST = 3.0
 """Scenes are resampled up to this factor outside a model's range of pixel sizes."""
-UNSUITED = {"palette", "cyan", "magenta", "yellow", "black", "inverted gray", "lightness"}
 DTYPES = {"uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64"}
 SAMPLE_BLOCKS = 48
 """Blocks with data whose values are sampled."""
@@ -49,7 +49,7 @@ def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
         SceneError: It does not suit; says why, and which option would accept it.
     """
     info = scene.info
-    bands, chosen = _bands(info, card, task)
+    bands, chosen = choose_bands(info, card, task)
     if info.dtype not in DTYPES:
         raise SceneError(
             info.source,
@@ -62,61 +62,9 @@ def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
         bands=bands,
         stretch=stretch,
         sampling=sampling,
-        warnings=(*info.warnings, *doubts),
+        warnings=(*info.warnings, *doubts_of(info, bands, card, task), *doubts),
         notes=(*chosen, *resampled, *told),
     )
-
-
-def _bands(info: SceneInfo, card: ModelCard, task: Task) -> tuple[tuple[int, ...], list[str]]:
-    wanted = card.inputs.bands
-    have = ", ".join(f"{band.index} {band.name}" for band in info.bands) or "none"
-    if task.bands is not None:
-        if len(task.bands) != len(wanted):
-            raise SceneError(
-                info.source,
-                f"--bands names {len(task.bands)} bands, model {card.name!r} takes {len(wanted)} "
-                f"({', '.join(wanted)})",
-                f"name {len(wanted)}; the scene has {have}",
-            )
-        return tuple(_named(info, band, have) for band in task.bands), []
-    if wanted == ("any",):
-        if info.bands[0].colour == "palette":
-            raise SceneError(
-                info.source,
-                "its values are places in a colour table, and no brightness",
-                "convert it (gdal_translate -expand rgb), or take them as they are with --bands 1",
-            )
-        return (info.bands[0].index,), []
-    unsuited = sorted({band.colour for band in info.bands} & UNSUITED)
-    by_colour = {band.colour: band.index for band in reversed(info.bands)}
-    if not unsuited and all(colour in by_colour for colour in wanted):
-        return tuple(by_colour[colour] for colour in wanted), []
-    by_name = {band.name: band.index for band in reversed(info.bands)}
-    if not unsuited and all(name in by_name for name in wanted):
-        return tuple(by_name[name] for name in wanted), []
-    colourless = {band.colour for band in info.bands} <= {"undefined", "gray"}
-    if colourless and len(info.bands) == len(wanted) > 1 and not unsuited:
-        note = f"its bands have no colours; taken as {', '.join(wanted)} in this order"
-        return tuple(band.index for band in info.bands), [note]
-    what = f"it has {len(info.bands)} band{'s' * (len(info.bands) != 1)} ({have})"
-    way_out = "name the bands with --bands, such as --bands 3,2,1"
-    if unsuited:
-        what, way_out = f"its colours are {', '.join(unsuited)}", "convert it to RGB"
-    elif len(info.bands) < len(wanted):
-        way_out = "give imagery with these bands, or a model that takes what it has"
-    raise SceneError(info.source, f"{what}; model {card.name!r} takes {', '.join(wanted)}", way_out)
-
-
-def _named(info: SceneInfo, wanted: str | int, have: str) -> int:
-    def fits(band: Band) -> bool:
-        if isinstance(wanted, int) or wanted.isdecimal():
-            return band.index == int(wanted)
-        return wanted.lower() in (band.name, band.colour)
-
-    for band in info.bands:
-        if fits(band):
-            return band.index
-    raise SceneError(info.source, f"it has no band {wanted!r}", f"choose among {have}")
 
 
 def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:

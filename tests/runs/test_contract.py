@@ -84,6 +84,50 @@ def test_bands_are_found_by_description(tmp_path: Path) -> None:
     scene.close()
 
 
+def described(path: Path, *names: str, **profile: str) -> Contract:
+    """Return how a scene is shown whose bands are described so."""
+    write_scene(path, np.full((len(names), 30, 30), 90, np.uint8), **profile)
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = names
+    scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
+    try:
+        return agree(scene, CARD, TASK)
+    finally:
+        scene.close()
+
+
+@pytest.mark.parametrize(
+    "names", [("B", "G", "R"), ("B02 (Blue)", "B03 - green", "B04_Red"), ("blue", "g", "Red band")]
+)
+def test_bands_are_found_by_a_word_of_their_description(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    contract = described(tmp_path / "s.tif", *names, photometric="MINISBLACK")
+    assert contract.bands == (3, 2, 1)
+
+
+@pytest.mark.parametrize("names", [("NIR", "Red", "Green"), ("red edge 1", "Red", "Blue")])
+def test_bands_that_are_described_as_others_are_not_taken_by_their_order(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    with pytest.raises(SceneError, match=r"3 bands \(.*; name the bands with --bands"):
+        described(tmp_path / "s.tif", *names, photometric="MINISBLACK")
+
+
+def test_descriptions_that_say_nothing_leave_the_order(tmp_path: Path) -> None:
+    contract = described(tmp_path / "s.tif", "Band 1", "layer_2", "", photometric="MINISBLACK")
+    assert contract.bands == (1, 2, 3)
+    assert contract.warnings == ()
+
+
+def test_colours_that_contradict_descriptions_are_taken_with_a_doubt(tmp_path: Path) -> None:
+    contract = described(tmp_path / "s.tif", "blue", "green", "red", photometric="RGB")
+    assert contract.bands == (1, 2, 3)
+    (doubt,) = contract.warnings
+    assert doubt.endswith("other names (1 'blue', 3 'red'); say which with --bands")
+    assert described(tmp_path / "t.tif", "R", "Green", "b", photometric="RGB").warnings == ()
+
+
 def test_places_in_a_colour_table_are_no_brightness_unless_asked_for() -> None:
     anything = CARD.model_copy(update={"inputs": Inputs(bands=("any",), mean=(0.0,), std=(1.0,))})
     with pytest.raises(SceneError, match=r"places in a colour table.*--bands 1"):
