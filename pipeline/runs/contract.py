@@ -19,6 +19,10 @@ from pipeline.scenes.scene import Scene, SceneInfo
 FARTHEST = 3.0
 """Scenes are resampled up to this factor outside a model's range of pixel sizes."""
 DTYPES = {"uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64"}
+LEAST_FILL = 0.01
+"""From this share on a value may stand for missing pixels: percentiles then end at it."""
+FAR = 100.0
+"""Spans of all other values between them and a fill above them; a bright roof is nearer."""
 SAMPLE_BLOCKS = 48
 """Blocks with data whose values are sampled."""
 LOOKED_AT = 1024
@@ -124,7 +128,9 @@ def _stretch(
         low, high = task.values.range
         return Stretch(low=low, high=high), _too_wide(high, info.dtype), []
     if info.dtype == "uint8":
-        return Stretch(low=card.inputs.low, high=card.inputs.high), [], []
+        # One, two or four bits come as 0 to 1, 3 or 15.
+        high = 2.0**info.bits - 1 if 0 < info.bits < 8 else card.inputs.high
+        return Stretch(low=card.inputs.low, high=high), [], []
     sample, whole = _sample(scene, bands)
     if not sample.size:
         nothing = Stretch(low=0.0, high=1.0)
@@ -136,9 +142,29 @@ def _stretch(
     if high <= low:
         high = low + 1.0
     told = f"values {low:.6g} to {high:.6g} ({info.dtype}) become black to white"
+    fills = _fills(sample)
     if low < 0 and info.dtype.startswith("int"):
-        return Stretch(low=low, high=high), [f"some of its values are negative; {told}"], []
-    return Stretch(low=low, high=high), [], [told]
+        return Stretch(low=low, high=high), [f"some of its values are negative; {told}", *fills], []
+    return Stretch(low=low, high=high), fills, [told]
+
+
+def _fills(sample: np.ndarray) -> list[str]:
+    """Return doubts about a value of many pixels that may stand for missing ones, untold."""
+    doubts = []
+    for value, gaps in ((sample.min(), 1.0), (sample.max(), FAR)):
+        others = sample[sample != value]
+        share = 1 - len(others) / len(sample)
+        if not len(others) or share < LEAST_FILL:
+            continue
+        with np.errstate(over="ignore"):
+            span, gap = np.ptp(others), np.abs(others - value).min()
+        if gap > gaps * span > 0:
+            doubts.append(
+                f"{share:.0%} of its values are {value:g}, far from all others ({others.min():g} "
+                f"to {others.max():g}), and no nodata says so: if nothing is there, mark it "
+                f"(gdal_edit.py -a_nodata {value:g})"
+            )
+    return doubts
 
 
 def _too_wide(high: float, dtype: str) -> list[str]:

@@ -142,6 +142,7 @@ def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
         ),
         block=source.shape,
         stored_bytes=Path(ref.href).stat().st_size,
+        bits=int(source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", "0")),
     )
 
 

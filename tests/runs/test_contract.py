@@ -16,6 +16,7 @@ from pipeline.config import Task
 from pipeline.core.georef import Georef
 from pipeline.errors import SceneError
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
+from pipeline.models.predictor import Stretch
 from pipeline.runs.contract import Contract, agree
 from pipeline.scenes.memory import MemoryScene
 from pipeline.scenes.open import open_scene
@@ -218,6 +219,38 @@ def test_a_white_that_no_value_reaches_is_doubted(dtype: str, high: float, doubt
     chosen = Task.model_validate({"name": "t", "model": "m", "values": {"range": (0.0, high)}})
     warnings = of(dtype, task=chosen).warnings
     assert any("shown darker" in warning for warning in warnings) == doubted
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_fewer_bits_than_eight_reach_white_all_the_same(tmp_path: Path, bits: int) -> None:
+    pixels = np.full((3, 30, 30), 2**bits - 1, np.uint8)
+    path = write_scene(tmp_path / "s.tif", pixels, nbits=bits, photometric="RGB")
+    scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
+    assert agree(scene, CARD, TASK).stretch == Stretch(low=0.0, high=2.0**bits - 1)
+    scene.close()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fill"),
+    [
+        ("float32", -9999),
+        ("float32", -3.4e38),
+        ("float64", 1e20),
+        ("int16", -32768),
+        ("int32", 2**31 - 1),
+        ("uint16", 0),
+    ],
+)
+def test_a_fill_that_no_nodata_names_is_told(dtype: str, fill: float) -> None:
+    pixels = np.random.default_rng(0).integers(900, 1500, (3, 60, 80)).astype(dtype)
+    seen = agree(MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK)
+    assert seen.warnings == ()
+    pixels[:, :, :8] = fill
+    seen = agree(MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK)
+    (doubt,) = [doubt for doubt in seen.warnings if "far from all others" in doubt]
+    assert doubt.startswith("10% of its values are ")
+    assert "(900 to 1499), and no nodata says so" in doubt
+    assert f"-a_nodata {pixels[0, 0, 0]:g})" in doubt
 
 
 def test_percentiles_are_taken_over_the_whole_scene_once() -> None:

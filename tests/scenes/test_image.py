@@ -47,6 +47,13 @@ def test_a_png_is_read_to_the_pixel(
     assert valid.all()
 
 
+def test_bits_of_a_png_are_told(tmp_path: Path) -> None:
+    Image.fromarray(GRAY > 100).save(tmp_path / "a.png")
+    Image.fromarray(GRAY).save(tmp_path / "b.png")
+    assert open_scene(ref(tmp_path / "a.png")).info.bits == 1
+    assert open_scene(ref(tmp_path / "b.png")).info.bits in (0, 8)
+
+
 def test_alpha_is_validity(tmp_path: Path) -> None:
     alpha = np.where(GRAY > 100, 255, 0).astype(np.uint8)
     Image.fromarray(np.dstack([GRAY, GRAY, GRAY, alpha])).save(tmp_path / "a.png")
