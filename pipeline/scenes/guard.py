@@ -49,6 +49,8 @@ SETTINGS: Mapping[str, str] = {
     "GTIFF_IMPLICIT_JPEG_OVR": "NO",
     # libjpeg only warns of an image that ends early, and fills the rest with gray.
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
+    # The short way takes what memory held for the rows that a PNG lacks.
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
 }
 """Settings of rasterio's GDAL; one named in the environment keeps that value."""
 

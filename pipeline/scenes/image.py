@@ -56,6 +56,9 @@ class ImageScene:
                 self._valid = np.ones(source.shape, bool)
                 if alpha:
                     self._valid = np.asarray(source.read(alpha) != 0)
+                elif None not in source.nodatavals:  # a PNG's transparent colour
+                    colour = np.reshape(source.nodatavals, (-1, 1, 1))
+                    self._valid = np.asarray((self._pixels != colour).any(axis=0))
         except (RasterioError, CPLE_BaseError, UnicodeDecodeError, MemoryError) as error:
             words = " ".join(str(error.__cause__ or error).split())[:300]
             raise SceneError(ref.href, f"it cannot be decoded: {words}", _AGAIN) from error
@@ -127,6 +130,16 @@ def _check_size(ref: SceneRef, source: DatasetReader) -> None:
         )
 
 
+def _doubts(source: DatasetReader) -> tuple[str, ...]:
+    turned = source.tags().get("EXIF_Orientation", "1")
+    if turned in ("0", "1"):
+        return ()
+    return (
+        f"viewers turn it as its EXIF orientation {turned} says; rows and columns here are those "
+        "of the file",
+    )
+
+
 def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
     return SceneInfo(
         name=slug(stem(ref)),
@@ -142,6 +155,7 @@ def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
         ),
         block=source.shape,
         stored_bytes=Path(ref.href).stat().st_size,
+        warnings=_doubts(source),
         bits=int(source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", "0")),
     )
 

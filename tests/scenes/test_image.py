@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,41 @@ def test_alpha_is_validity(tmp_path: Path) -> None:
     assert len(scene.info.bands) == 3
     _, valid = scene.read(Window(row=0, col=0, height=101, width=101), (1,))
     np.testing.assert_array_equal(valid, GRAY > 100)
+
+
+@pytest.mark.parametrize("gray", [True, False])
+def test_the_transparent_colour_of_a_png_is_no_data(tmp_path: Path, gray: bool) -> None:
+    pixels = GRAY if gray else np.dstack([GRAY, GRAY.T, GRAY])
+    colour = 77 if gray else tuple(int(value) for value in pixels[4, 9])
+    Image.fromarray(pixels).save(tmp_path / "a.png", transparency=colour)
+    scene = open_scene(ref(tmp_path / "a.png"))
+    _, valid = scene.read(Window(row=0, col=0, height=101, width=101), (1,))
+    missing = np.atleast_3d(pixels == np.array(colour)).all(axis=2)
+    assert missing.any()
+    np.testing.assert_array_equal(valid, ~missing)
+
+
+def test_an_image_that_viewers_turn_is_mapped_as_it_lies_with_a_doubt(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(GRAY[:50]).save(tmp_path / "a.jpg", exif=turned)
+    info = open_scene(ref(tmp_path / "a.jpg")).info
+    assert (info.height, info.width) == (50, 101)
+    assert [doubt[:47] for doubt in info.warnings] == [
+        "viewers turn it as its EXIF orientation 6 says;"
+    ]
+
+
+def test_a_png_that_lacks_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((160, 160, 3), np.uint8)).save(path)
+    content = path.read_bytes()
+    start, end = content.index(b"IDAT") - 4, content.index(b"IEND") - 4
+    body = b"IDAT" + zlib.compress(bytes(1000))
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(content[:start] + chunk + content[end:])
+    with pytest.raises(SceneError, match=r"cannot be decoded: .*Not enough image data"):
+        open_scene(ref(path))
 
 
 def test_a_world_file_beside_it_is_not_asked(tmp_path: Path) -> None:
