@@ -21,6 +21,8 @@ GCP_TOLERANCE = 0.5
 FARTHEST_DEGREES = 12.0
 """A zone of a transverse Mercator system is 3 to 6 degrees wide: nobody maps so far off it."""
 
+FINEST_M = 1e-3
+"""No camera sees less of the ground: smaller pixels are degrees, in a system of metres."""
 _PLACELESS = {"Geocentric CRS": "geocentric, and no map", "Vertical CRS": "of heights alone"}
 _FROM_SPACE = ("Geostationary", "Orthographic", "Vertical Perspective")
 _NO_GEOREF = "or map it in pixels (--crs none) with a task that needs no georeference"
@@ -59,7 +61,7 @@ def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef,
     """
     warnings: list[str] = []
     transform, crs_wkt = claims.transform, claims.crs_wkt
-    identity = transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    identity = _counts_pixels(claims)
     if identity and claims.gcps:
         transform = _from_gcps(scene, claims)
         crs_wkt, identity = claims.gcps_wkt or crs_wkt, False
@@ -99,6 +101,24 @@ def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef,
     georef = Georef(crs_wkt=crs.to_wkt("WKT2_2019"), transform=transform)
     warnings.extend(_on_earth(scene, georef, claims))
     return georef, tuple(warnings)
+
+
+def _counts_pixels(claims: Claims) -> bool:
+    """Return whether a geotransform is none, or only numbers the pixels from a corner.
+
+    Programs that lack one write rows that run down from 0, or up to it from the height,
+    or the middles of pixels. In degrees the same numbers are a grid of the Earth.
+    """
+    a, b, c, d, e, f = claims.transform
+    if claims.transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0):
+        return True
+    corner = abs(c) <= 0.5 and min(abs(f), abs(f - claims.height)) <= 0.5
+    if not corner or (a, b, d, abs(e)) != (1.0, 0.0, 0.0, 1.0):
+        return False
+    try:
+        return not CRS.from_user_input(claims.crs_wkt).is_geographic
+    except CRSError:
+        return True
 
 
 def _area(transform: tuple[float, float, float, float, float, float]) -> float:
@@ -180,6 +200,14 @@ def _on_earth(scene: str, georef: Georef, claims: Claims) -> tuple[str, ...]:
     known = np.isfinite(lonlat).all(axis=1)
     if not known.any():
         raise SceneError(scene, f"no pixel of it lies on the Earth in '{crs.name}'", way_out)
+    finest = min(georef.ground_size_m(col=claims.width / 2, row=claims.height / 2))
+    if finest < FINEST_M:
+        raise SceneError(
+            scene,
+            f"its pixels are {finest:.2g} m on the ground: are its numbers degrees, and those of "
+            f"'{crs.name}' are not?",
+            way_out,
+        )
     operation = crs.coordinate_operation
     if operation is not None and operation.method_name.startswith("Transverse Mercator"):
         origin = {param.name: param.value for param in operation.params}

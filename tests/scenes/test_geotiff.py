@@ -94,6 +94,35 @@ def test_without_a_transform_it_is_refused(geotiff: Callable[..., Path]) -> None
     assert "CRS" in bare.reason
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Affine(1, 0, 0, 0, -1, 0),
+        Affine(1, 0, 0, 0, -1, 50),
+        Affine(1, 0, -0.5, 0, 1, -0.5),
+        Affine(1, 0, 0, 0, 1, 0),
+    ],
+)
+def test_a_transform_that_numbers_the_pixels_is_none(
+    transform: Affine, geotiff: Callable[..., Path]
+) -> None:
+    path = geotiff(np.zeros((1, 50, 80), np.uint8), transform=transform)
+    assert "but no geotransform" in refused(path).reason
+
+
+def test_degrees_in_a_system_of_metres_are_refused(geotiff: Callable[..., Path]) -> None:
+    path = geotiff(RGB, transform=Affine(5e-6, 0, 15, 0, -5e-6, 45))
+    assert "its pixels are 5e-06 m on the ground: are its numbers degrees" in refused(path).reason
+
+
+def test_a_grid_of_whole_degrees_from_greenwich_is_a_place(geotiff: Callable[..., Path]) -> None:
+    grid = Affine(1, 0, 0, 0, -1, 0)
+    path = geotiff(np.full((1, 50, 80), 9, np.uint8), crs="EPSG:4326", transform=grid)
+    georef = opened(path).info.georef
+    assert georef is not None
+    assert georef.transform == (1, 0, 0, 0, -1, 0)
+
+
 def test_mars_is_refused(geotiff: Callable[..., Path]) -> None:
     path = geotiff(RGB, crs=MARS, transform=Affine(0.001, 0, 10, 0, -0.001, 10))
     assert "not of the Earth" in refused(path).reason
