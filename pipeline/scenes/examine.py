@@ -86,6 +86,13 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: s
         raise SceneError(
             name, f"its pixels are complex numbers ({dtype})", "write their magnitude first"
         )
+    if page.kind & 0b101 and layout.other_scenes:
+        what = "a mask" if page.kind & 0b100 else "a reduced copy"
+        raise SceneError(
+            name,
+            f"its first image is {what} of one that follows, and only the first would be mapped",
+            "write that one alone (gdal_translate GTIFF_DIR:2:SCENE.tif ...)",
+        )
     if page.photometric in _UNUSABLE:
         model = tiff.PHOTOMETRIC[page.photometric]
         raise SceneError(
@@ -141,21 +148,14 @@ def _pixel_doubts(
     ref: SceneRef, source: DatasetReader, layout: tiff.Layout, alpha: int | None
 ) -> list[str]:
     doubts: list[str] = []
-    page, nodata, local = layout.scene, source.nodata, not is_remote(ref.href)
+    page = layout.scene
     if layout.other_scenes:
         doubts.append(f"it holds {layout.other_scenes + 1} images; only the first is mapped")
-    if alpha and nodata is not None:
-        doubts.append(f"it has alpha and nodata {nodata:g}; alpha decides where it is valid")
-    elif has_mask(source) and nodata is not None:
-        doubts.append(f"it has a mask and nodata {nodata:g}; the mask decides where it is valid")
-    if page.nodata and not is_number(page.nodata):
-        doubts.append(f"its nodata {page.nodata!r} is no number; it is not used")
-    elif page.nodata and (nodata is None or not fits(nodata, source.dtypes[0])):
-        doubts.append(f"its nodata {page.nodata} does not fit {source.dtypes[0]}; it is not used")
+    doubts.extend(_validity_doubts(source, layout, alpha))
     if page.photometric == 0:
         doubts.append("its gray is stored inverted: 0 is white")
-    if local:
-        covered = alpha or has_mask(source) or nodata == 0
+    if not is_remote(ref.href):
+        covered = alpha or has_mask(source) or source.nodata == 0
         tail = 0 if covered else zero_tail(ref.href, page)
         if tail and page.compression != 1:
             fault = f"the last {tail} of its {page.blocks} blocks hold only zero bytes"
@@ -166,6 +166,22 @@ def _pixel_doubts(
                 "was it written or copied to its end?"
             )
         doubts.extend(_ignored_sidecars(ref.href, source))
+    return doubts
+
+
+def _validity_doubts(source: DatasetReader, layout: tiff.Layout, alpha: int | None) -> list[str]:
+    doubts: list[str] = []
+    page, nodata = layout.scene, source.nodata
+    if alpha and nodata is not None:
+        doubts.append(f"it has alpha and nodata {nodata:g}; alpha decides where it is valid")
+    elif has_mask(source) and nodata is not None:
+        doubts.append(f"it has a mask and nodata {nodata:g}; the mask decides where it is valid")
+    elif not alpha and not has_mask(source) and any(p.kind & 7 == 4 for p in layout.pages[1:]):
+        doubts.append("the mask inside it is not of its size, and is ignored")
+    if page.nodata and not is_number(page.nodata):
+        doubts.append(f"its nodata {page.nodata!r} is no number; it is not used")
+    elif page.nodata and (nodata is None or not fits(nodata, source.dtypes[0])):
+        doubts.append(f"its nodata {page.nodata} does not fit {source.dtypes[0]}; it is not used")
     return doubts
 
 

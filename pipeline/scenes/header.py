@@ -38,6 +38,15 @@ _LOOKS_LIKE: Mapping[bytes, str] = {
     b"\x89HDF": "an HDF5 file",
     b"CDF": "a NetCDF file",
     b"NITF": "a NITF file",
+    b"version https://git-lfs": "a pointer of Git LFS (fetch the file itself: git lfs pull)",
+    b"SQLite format 3": "an SQLite file, such as a GeoPackage",
+    b"GIF8": "a GIF image",
+    b"RIFF": "a WebP image",
+    b"BM": "a BMP image",
+    b"GRIB": "a GRIB file",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
 }
 
 
@@ -75,7 +84,10 @@ def _check_magic(name: str, data: Bytes) -> None:
         raise SceneError(name, f"it ends after {data.size} bytes", _AGAIN)
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     kind = next((what for start, what in _LOOKS_LIKE.items() if text.startswith(start)), "")
-    seen = f"it looks like {kind}" if kind else f"it starts with the bytes {head[:8].hex(' ')}"
+    said = head[:24].split(b"\0")[0]
+    seen = f"it starts with the bytes {head[:8].hex(' ')}"
+    if kind or (len(said) > 3 and said.isascii() and said.decode().isprintable()):
+        seen = f"it looks like {kind}" if kind else f"it starts with {said.decode()!r}"
     raise SceneError(name, f"it is not a TIFF; {seen}", "name a GeoTIFF, or convert it to one")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -344,6 +345,57 @@ def test_only_the_first_of_several_images_is_mapped_with_a_doubt(
     assert any("2 images" in warning for warning in info.warnings)
 
 
+def directory(content: bytes | bytearray, at: int) -> tuple[dict[int, int], int]:
+    """Return where the entries of a little-endian directory lie, by tag, and its last pointer."""
+    (count,) = struct.unpack_from("<H", content, at)
+    places = range(at + 2, at + 2 + 12 * count, 12)
+    tags = {struct.unpack_from("<H", content, place)[0]: place for place in places}
+    return tags, at + 2 + 12 * count
+
+
+def with_mask(path: Path) -> bytearray:
+    """Return a GeoTIFF with a mask inside it, whose second directory is the mask's."""
+    mask = np.ones((60, 80), bool)
+    mask[:25] = False
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"), rasterio.open(path, "r+") as file:
+        file.write_mask(mask)
+    return bytearray(path.read_bytes())
+
+
+def test_a_copy_or_mask_that_comes_first_is_not_taken_for_the_scene(
+    geotiff: Callable[..., Path],
+) -> None:
+    path = geotiff(RGB)
+    content = with_mask(path)
+    (first,) = struct.unpack_from("<I", content, 4)
+    (second,) = struct.unpack_from("<I", content, directory(content, first)[1])
+    tags, last = directory(content, second)
+    # The mask first, then the scene, then nothing.
+    struct.pack_into("<I", content, 4, second)
+    struct.pack_into("<I", content, last, first)
+    struct.pack_into("<I", content, directory(content, first)[1], 0)
+    for kind, what in ((4, "a mask"), (1, "a reduced copy")):
+        struct.pack_into("<I", content, tags[254] + 8, kind)
+        path.write_bytes(content)
+        for options in ({}, {"georef": "none"}):
+            assert f"its first image is {what} of one" in refused(path, **options).reason
+
+
+def test_a_mask_inside_of_another_size_is_ignored_with_a_doubt(
+    geotiff: Callable[..., Path],
+) -> None:
+    path = geotiff(RGB)
+    content = with_mask(path)
+    assert opened(path).info.warnings == ()
+    (first,) = struct.unpack_from("<I", content, 4)
+    (second,) = struct.unpack_from("<I", content, directory(content, first)[1])
+    struct.pack_into("<H", content, directory(content, second)[0][257] + 8, 30)
+    path.write_bytes(content)
+    scene = opened(path)
+    assert scene.info.warnings == ("the mask inside it is not of its size, and is ignored",)
+    assert read_all(scene)[1].all()
+
+
 def test_a_damaged_block_is_named_by_its_rows(geotiff: Callable[..., Path]) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (3, 4096, 4096), np.uint8)
     path = geotiff(pixels, compress="deflate", tiled=True, blockxsize=512, blockysize=512)
@@ -369,6 +421,9 @@ def test_a_damaged_block_is_named_by_its_rows(geotiff: Callable[..., Path]) -> N
         (b"<MRF_META></MRF_META>", "MRF"),
         (b"<VRTDataset></VRTDataset>", "VRT"),
         (bytes(100), "starts with the bytes 00 00"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"SQLite format 3\0" + bytes(90), "GeoPackage"),
+        (b"Service unavailable", "starts with 'Service unavailable'"),
     ],
 )
 def test_what_is_no_tiff_is_called_by_its_name(content: bytes, says: str, tmp_path: Path) -> None:
