@@ -84,6 +84,12 @@ def doubts_of(
             f"taken as {', '.join(card.inputs.bands)} by their colours, its bands have other "
             f"names ({', '.join(others)}); say which with --bands"
         )
+    meant = {f"{band.scale:g} * value + {band.offset:g}" for band in chosen}
+    if len(meant) > 1 or any(band.scale < 0 for band in chosen):
+        doubts.append(
+            f"its bands mean {', '.join(sorted(meant))}, which is not applied; "
+            "if that matters, write what they mean first (gdal_translate -unscale)"
+        )
     return tuple(doubts)
 
 

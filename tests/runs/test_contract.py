@@ -129,6 +129,21 @@ def test_colours_that_contradict_descriptions_are_taken_with_a_doubt(tmp_path: P
     assert described(tmp_path / "t.tif", "R", "Green", "b", photometric="RGB").warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("scales", "told"), [((1e-4,) * 3, 0), ((1e-4, 2e-4, 1e-4), 1), ((-1.0,) * 3, 1)]
+)
+def test_scales_that_change_the_picture_are_told(
+    tmp_path: Path, scales: tuple[float, ...], told: int
+) -> None:
+    path = write_scene(tmp_path / "s.tif", np.full((3, 30, 30), 90, np.uint8))
+    with rasterio.open(path, "r+") as file:
+        file.scales = scales
+    scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
+    warnings = agree(scene, CARD, TASK).warnings
+    assert sum("which is not applied" in warning for warning in warnings) == told == len(warnings)
+    scene.close()
+
+
 def test_places_in_a_colour_table_are_no_brightness_unless_asked_for() -> None:
     anything = CARD.model_copy(update={"inputs": Inputs(bands=("any",), mean=(0.0,), std=(1.0,))})
     with pytest.raises(SceneError, match=r"places in a colour table.*--bands 1"):
