@@ -55,7 +55,7 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
     for argument in arguments:
         for place in _places(argument, failures):
             try:
-                found = _expand(place, asset=asset, direction=direction)
+                found = _expand(place, asset, direction, failures)
             except SceneError as error:
                 failures.append(error)
                 continue
@@ -181,11 +181,13 @@ def _missing(argument: str, path: Path) -> str:
     return f"{argument} does not exist{hint}"
 
 
-def _expand(place: str, *, asset: str, direction: str) -> tuple[SceneRef, ...]:
+def _expand(
+    place: str, asset: str, direction: str, failures: list[SceneError]
+) -> tuple[SceneRef, ...]:
     lowered = (place.partition("?")[0] if is_remote(place) else place).lower()
     remote = is_remote(place)
     if lowered.endswith((".json", ".geojson")):
-        return stac.scenes_of(place, asset=asset)
+        return stac.scenes_of(place, asset=asset, failures=failures)
     if not remote and lowered.endswith(segy.SUFFIXES):
         return segy.slices(place, direction)
     kind = "image" if not remote and lowered.endswith(image.SUFFIXES) else "geotiff"

@@ -42,7 +42,10 @@ def redacted(href: str) -> str:
     """Return a URL without user, password, query and fragment; a path as it is."""
     if "://" not in href:
         return href
-    parts = urlsplit(href)
+    try:
+        parts = urlsplit(href)
+    except ValueError:  # an address in brackets that is none
+        return href.partition("://")[0] + "://..."
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -26,12 +26,15 @@ _SCHEMES = frozenset({"https", "s3", "gs"})
 _SHA256 = "1220"  # multihash: sha2-256, 32 bytes
 
 
-def scenes_of(href: str, *, asset: str = "") -> tuple[SceneRef, ...]:
+def scenes_of(
+    href: str, *, asset: str = "", failures: list[SceneError] | None = None
+) -> tuple[SceneRef, ...]:
     """Return the scene of a STAC item, or the scenes of a collection of items.
 
     Args:
         href: Absolute path or URL of the JSON.
         asset: Name of the asset to map; chosen by media type and role if not given.
+        failures: Takes what is wrong with single items of a collection; the others go on.
 
     Raises:
         SceneError: It is no STAC item, or its asset is missing or not allowed.
@@ -51,7 +54,17 @@ def scenes_of(href: str, *, asset: str = "") -> tuple[SceneRef, ...]:
     if isinstance(content, dict) and content.get("type") == "FeatureCollection":
         features = content.get("features")
         items = features if isinstance(features, list) else []
-    return tuple(scene_of_item(item, base=href, asset=asset) for item in items)
+        if not items:
+            raise SceneError(shown, "it is a collection without items", "name an item with assets")
+    refs = []
+    for item in items:
+        try:
+            refs.append(scene_of_item(item, base=href, asset=asset))
+        except SceneError as error:
+            if failures is None or len(items) == 1:
+                raise
+            failures.append(error)
+    return tuple(refs)
 
 
 def scene_of_item(item: object, *, base: str, asset: str = "") -> SceneRef:
@@ -73,17 +86,21 @@ def scene_of_item(item: object, *, base: str, asset: str = "") -> SceneRef:
         and isinstance(item.get("assets"), Mapping)
     ):
         raise SceneError(shown, "it is JSON, but no STAC item", "name an item with assets")
-    chosen = _choose(shown, item["assets"], asset)
+    try:
+        chosen = _choose(shown, item["assets"], asset)
+        place = allowed_href(str(chosen["href"]), base=base)
+    except ValueError as error:  # brackets in a host, half a character
+        reason = f"one of the item's hrefs is no path or URL ({error})"
+        raise SceneError(shown, reason, "name the scene itself") from error
     properties = item.get("properties")
     facts = properties if isinstance(properties, Mapping) else {}
     moment = facts.get("datetime") or facts.get("start_datetime")
-    options = {"name": item["id"]}
+    options = {"name": item["id"].encode(errors="replace").decode()}
     if isinstance(moment, str):
         options["datetime"] = moment
     checksum = chosen.get("file:checksum")
     if isinstance(checksum, str) and checksum.startswith(_SHA256):
         options["sha256"] = checksum.removeprefix(_SHA256).lower()
-    place = allowed_href(str(chosen["href"]), base=base)
     return SceneRef(kind="geotiff", href=place, options=tuple(sorted(options.items())))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import SceneError
+from pipeline.scenes.find import find_scenes
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.stac import allowed_href, scene_of_item, scenes_of
 
@@ -186,3 +187,32 @@ def test_every_item_of_a_collection_is_a_scene(tmp_path: Path) -> None:
     features = [item(a={"href": "a.tif"}), item(a={"href": "b.tif"})]
     refs = scenes_of(written(tmp_path, {"type": "FeatureCollection", "features": features}))
     assert [Path(ref.href).name for ref in refs] == ["a.tif", "b.tif"]
+
+
+@pytest.mark.parametrize("href", ["https://[::1/x.tif", "\ud800.tif"])
+def test_an_href_that_no_one_can_take_apart_is_refused(tmp_path: Path, href: str) -> None:
+    with pytest.raises(SceneError, match=r"hrefs is no path or URL .*; name the scene itself"):
+        scenes_of(written(tmp_path, item(a={"href": href, "type": TIFF})))
+
+
+def test_an_id_of_half_a_character_is_written_all_the_same(
+    tmp_path: Path, geotiff: Callable[..., Path]
+) -> None:
+    geotiff(np.ones((3, 20, 20), np.uint8), "a.tif")
+    (ref,) = scenes_of(written(tmp_path, item(a={"href": "a.tif"}) | {"id": "a\ud800b"}))
+    assert open_scene(ref).info.name == "a_b"
+
+
+def test_a_bad_item_of_a_collection_stops_no_other(tmp_path: Path) -> None:
+    features = [item(a={"href": "a.tif"}), None, item(b={"href": "../b.tif"})]
+    path = written(tmp_path, {"type": "FeatureCollection", "features": features})
+    found = find_scenes([path])
+    assert [Path(ref.href).name for ref in found.refs] == ["a.tif"]
+    assert [error.reason.split()[0] for error in found.failures] == ["it", "the"]
+
+
+@pytest.mark.parametrize("features", [[], {}, None])
+def test_a_collection_without_items_is_refused(tmp_path: Path, features: object) -> None:
+    path = written(tmp_path, {"type": "FeatureCollection", "features": features})
+    with pytest.raises(SceneError, match="collection without items; name an item"):
+        scenes_of(path)
