@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -29,6 +30,12 @@ def failing() -> Iterator[None]:
         except PipelineError as error:
             report(f"error: {error}")
             raise typer.Exit(exit_code(error)) from error
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            longest = max(str(error.filename).split("/"), key=len)[:60]
+            report(f"error: {longest}...: a name of more than 255 bytes; give a shorter one")
+            raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             report("stopped; run the same command again to go on where it stopped")
             raise typer.Exit(128 + (came[0] if came else signal.SIGINT)) from error

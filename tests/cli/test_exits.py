@@ -5,8 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli.__main__ import app
 
 TAKEN_DOWN = """
 import os, signal, time
@@ -63,3 +67,16 @@ with failing():
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
     assert "Exception ignored" in done.stderr
     assert "ValueError: told" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--task", "--model"])
+def test_a_name_too_long_to_be_one_is_refused_in_words(option: str, tmp_path: Path) -> None:
+    scene = str(tmp_path / "scene.tif")
+    Path(scene).write_bytes(b"II*")
+    given = ["map", scene, "--out", str(tmp_path / "out"), "--dry-run", option, "x" * 300]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == f"error: {'x' * 60}...: a name of more than 255 bytes; give a shorter one\n"
+    )
