@@ -69,6 +69,26 @@ def test_a_fault_names_its_file_and_field(tmp_path: Path, text: str, message: st
     assert str(caught.value).startswith(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("threshold: yes", "threshold"),
+        ("bands: [3, true]", "bands.1"),
+        ("values: {range: [no, 1]}", "values.range.0"),
+    ],
+)
+def test_yes_and_no_are_no_numbers(tmp_path: Path, text: str, field: str) -> None:
+    path = _file(tmp_path, f"name: mine\nmodel: threshold\n{text}\n")
+    with pytest.raises(ConfigError, match=rf": {field}: a number or text is wanted, not yes or no"):
+        load_task(path)
+
+
+def test_yes_and_no_stay_where_they_are_meant(tmp_path: Path) -> None:
+    text = "name: mine\nmodel: threshold\nseparate: no\nmin_area_m2: 0x10\n"
+    task = load_task(_file(tmp_path, text))
+    assert (task.separate, task.min_area_m2) == (False, 16)
+
+
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="model: Field required"):
         load_task(_file(tmp_path, "name: mine\n"))
@@ -89,6 +109,8 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         ("a: !!bool b\n", "not valid YAML"),
         ("a: !!int b\n", "not valid YAML"),
         (f"a: {'9' * 5000}\n", "not valid YAML"),
+        ("min_area_m2: 0123\n", r"0123 is no decimal number \(line 1\); write it as one"),
+        ("min_area_m2: 1:30\n", r"1:30 is no decimal number \(line 1\); write it as one"),
         ("[" * 5000, "not valid YAML"),
         ("- a\n- b\n", "must be fields and values"),
         ("", "must be fields and values"),

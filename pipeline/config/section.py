@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,9 +38,25 @@ def read_section(path: Path, section: type[_Read], *, example: str) -> _Read:
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: must be fields and values, such as `{example}`")
     try:
-        return section.model_validate(found, strict=False)
+        read = section.model_validate(found, strict=False)
     except ValidationError as error:
         raise ConfigError(f"{path}: {explained(error, section)}") from error
+    for field in _no_truths(found, read):
+        raise ConfigError(f"{path}: {field}: a number or text is wanted, not yes or no")
+    return read
+
+
+def _no_truths(found: object, read: object) -> Iterator[str]:
+    """Yield the fields in which yes, no, true or false was read as something else, such as 1."""
+    if isinstance(found, bool) and not isinstance(read, bool):
+        yield ""
+    inner: Iterable[tuple[object, object, object]] = ()
+    if isinstance(found, dict) and isinstance(read, BaseModel):
+        inner = ((name, value, getattr(read, str(name), value)) for name, value in found.items())
+    elif isinstance(found, list) and isinstance(read, tuple | list):
+        inner = zip(range(len(found)), found, read, strict=False)
+    for name, value, became in inner:
+        yield from (f"{name}.{rest}".rstrip(".") for rest in _no_truths(value, became))
 
 
 def explained(error: ValidationError, section: type[BaseModel]) -> str:

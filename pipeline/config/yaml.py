@@ -1,7 +1,8 @@
-"""Plain values out of YAML files; nothing in them can run, expand or stand twice."""
+"""Plain values out of YAML files; nothing in them can run, expand, stand twice or mislead."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,20 @@ class _Loader(yaml.SafeLoader):
         if twice:
             raise yaml.YAMLError(f"key {sorted(twice)[0]!r} stands twice")
         return super().construct_mapping(node, deep=deep)
+
+
+def _decimal(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """Return a number that people read as YAML does: 0123 is 83 there, and 1:30 is 90."""
+    if re.match(r"[-+]?(0[0-9_]|[0-9_.]+:)", node.value):
+        line = node.start_mark.line + 1
+        raise yaml.YAMLError(
+            f"{node.value} is no decimal number (line {line}); write it as one, or in quotes"
+        )
+    number: int = loader.construct_yaml_int(node)
+    return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _decimal)
 
 
 def read_yaml(path: Path) -> Any:
