@@ -23,15 +23,22 @@ def unwrapped(
     wide = np.flatnonzero(right - left > 180)
     if not len(wide):
         return shapes
-    notes.append(f"{several(len(wide), 'polygon')} over the antimeridian put together there")
-    shapes = shapes.copy()
 
     def eastward(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
         return np.column_stack(
             [np.where(points[:, 0] < 0, points[:, 0] + 360, points[:, 0]), points[:, 1]]
         )
 
-    shapes[wide] = shapely.transform(shapes[wide], eastward)
+    moved = shapely.transform(shapes[wide], eastward)
+    left, _, right, _ = shapely.bounds(moved).T
+    # What is as wide as half the Earth either way, or a line there, reaches around it.
+    across = (right > left) & (right - left <= 180)
+    if across.any():
+        notes.append(
+            f"{several(int(across.sum()), 'polygon')} over the antimeridian put together there"
+        )
+        shapes = shapes.copy()
+        shapes[wide[across]] = moved[across]
     return shapes
 
 

@@ -357,3 +357,12 @@ def test_nor_beside_a_shapefile(tmp_path: Path) -> None:
     os.mkfifo(path.with_suffix(".shx"))
     with pytest.raises(ConfigError, match=r"a\[1\]\.shx beside it is no regular file; remove"):
         read_objects(path)
+
+
+@pytest.mark.parametrize("step", [360, 90])
+def test_a_polygon_around_the_earth_stays_one(tmp_path: Path, step: int) -> None:
+    earth = shapely.segmentize(shapely.box(-180, -80, 180, 80), step)
+    geopandas.GeoDataFrame(geometry=[earth], crs=4326).to_file(tmp_path / "a.geojson")
+    found = read_objects(tmp_path / "a.geojson")
+    assert [polygon.bounds for polygon in found.polygon] == [(-180, -80, 180, 80)]
+    assert found.notes == ()
