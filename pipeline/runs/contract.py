@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
 from pipeline.runs.bands import choose_bands, doubts_of
 from pipeline.scenes.scene import Scene, SceneInfo
+from pipeline.scenes.segy import SegyScene
+from pipeline.scenes.volume import SegyVolume
 
 FARTHEST = 3.0
 """Scenes are resampled up to this factor outside a model's range of pixel sizes."""
@@ -131,6 +134,12 @@ def _stretch(
         # One, two or four bits come as 0 to 1, 3 or 15.
         high = 2.0**info.bits - 1 if 0 < info.bits < 8 else card.inputs.high
         return Stretch(low=card.inputs.low, high=high), [], []
+    if isinstance(scene, SegyScene):
+        content = info.fingerprint.partition("#")[0]
+        span = _of_volume(info.source, content, task.values.percentiles)
+        if span is not None:
+            told = f"amplitudes {span[0]:.6g} to {span[1]:.6g} of the volume become black to white"
+            return Stretch(low=span[0], high=span[1]), [], [told]
     sample, whole = _sample(scene, bands)
     if not sample.size:
         nothing = Stretch(low=0.0, high=1.0)
@@ -146,6 +155,23 @@ def _stretch(
     if low < 0 and info.dtype.startswith("int"):
         return Stretch(low=low, high=high), [f"some of its values are negative; {told}", *fills], []
     return Stretch(low=low, high=high), fills, [told]
+
+
+@lru_cache(maxsize=8)
+def _of_volume(
+    path: str,
+    content: str,  # noqa: ARG001 - a volume that changed is read again
+    percentiles: tuple[float, float],
+) -> tuple[float, float] | None:
+    """Return percentiles of a whole volume, so that its slices are shown alike.
+
+    None where its traces fill no volume.
+    """
+    try:
+        with SegyVolume(path) as volume:
+            return volume.span(percentiles)
+    except SceneError:
+        return None
 
 
 def _fills(sample: np.ndarray) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import segyio
 from affine import Affine
 from pyproj import CRS
 
@@ -21,6 +22,7 @@ from pipeline.runs.contract import Contract, agree
 from pipeline.scenes.memory import MemoryScene
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
+from pipeline.scenes.segy import slices
 from tests.runs.scenery import band, blobs, classic, run, write_scene
 
 CARD = ModelCard(
@@ -33,6 +35,13 @@ CARD = ModelCard(
         std=(0.2, 0.2, 0.2),
     ),
     outputs=Outputs(classes=(Class(name="building", colour="#e6550d"),)),
+    terms=Terms(license="Apache-2.0"),
+)
+GRAY = ModelCard(
+    name="gray",
+    network=Network(architecture="unet", stride=4, reach=8),
+    inputs=Inputs(bands=("gray",), mean=(0.5,), std=(0.2,)),
+    outputs=Outputs(classes=(Class(name="salt", colour="#3182bd"),)),
     terms=Terms(license="Apache-2.0"),
 )
 TASK = Task(name="t", model="m")
@@ -346,3 +355,28 @@ def test_resampled_scenes_keep_their_own_grid_whatever_the_tile(
     for other in found[1:]:
         assert np.abs(found[0] - other).max() <= 1
     assert np.ptp(found[0]) > 5
+
+
+def test_slices_of_a_volume_are_shown_alike_and_of_another_content_anew(tmp_path: Path) -> None:
+    cube = np.random.default_rng(3).normal(size=(3, 8, 9)).astype(np.float32)
+    cube[0] *= 100
+    path = str(tmp_path / "v.sgy")
+    segyio.tools.from_array3D(path, cube)
+    for factor in (1, 2):
+        with segyio.open(path, "r+") as file:
+            file.trace = (factor * cube).reshape(-1, 9)
+        made = [agree(open_scene(ref), GRAY, TASK).stretch for ref in slices(path)]
+        wanted = np.percentile(factor * cube.astype(np.float64), TASK.values.percentiles)
+        assert len(set(made)) == 1
+        # Amplitudes are stored as IBM's floats, of six digits.
+        assert (made[0].low, made[0].high) == pytest.approx(tuple(wanted), rel=1e-5)
+
+
+def test_traces_that_fill_no_volume_are_shown_by_their_own_amplitudes(tmp_path: Path) -> None:
+    path = str(tmp_path / "line.sgy")
+    segyio.tools.from_array2D(path, np.arange(70, dtype=np.float32).reshape(7, 10))
+    (ref,) = slices(path, "section")
+    stretch = agree(open_scene(ref), GRAY, TASK).stretch
+    assert (stretch.low, stretch.high) == pytest.approx(
+        np.percentile(np.arange(70), TASK.values.percentiles)
+    )
