@@ -72,6 +72,8 @@ def _evaluated(predicted: Sequence[Path], truth: Path, out: Path, options: Optio
             done.append((entry.system, entry.folder, found))
         except (ConfigError, SceneError) as error:
             failed.append(f"{entry.predicted.source}: {error}")
+            with suppress(OSError):  # nothing is left of it, but what an earlier one wrote
+                folder.rmdir()
     summary = summed_up(done, failed, wanted=options.precision)
     write_summary(summary, out)
     return summary

@@ -320,6 +320,14 @@ def test_images_without_a_place_are_scored_in_pixels(tmp_path: Path) -> None:
     assert summary["total"]["figures"]["pixel_iou"]["value"] == pytest.approx(0.8)
     one = json.loads((tmp_path / "out" / "one" / "report.json").read_text())
     assert one["plane"]["unit"] == "px"
+    # One without truth is told, the others stand, and no folder is left of it.
+    (truths / "one.png").unlink()
+    summary = evaluate_many(
+        [masks / "one.png", masks / "two.png"], truths, out=tmp_path / "again", options=Options()
+    )
+    assert len(summary["failed"]) == 1
+    assert not (tmp_path / "again" / "one").exists()
+    assert (tmp_path / "again" / "two" / "report.html").exists()
 
 
 @pytest.mark.parametrize("what", ["truth", "prediction", "both"])
