@@ -41,6 +41,8 @@ class Inputs(Section):
     """Colours in the order of the network's channels; ``any`` takes what there is."""
     pixel_size_m: tuple[float, float] | None = None
     """Smallest and largest ground pixel size in metres; None: any, and none needed."""
+    shown_m: tuple[float, float] | None = None
+    """Ground pixels at which it does best: others, a fifth off, are resampled; None: any."""
     low: float = 0.0
     """Value of an 8-bit band that becomes 0."""
     high: float = 255.0
@@ -56,6 +58,9 @@ class Inputs(Section):
             raise ValueError("bands, mean and std must have the same length")
         if min(self.std) <= 0 or self.high <= self.low:
             raise ValueError("std must be positive, and high above low")
+        shown, limits = self.shown_m, self.pixel_size_m
+        if shown and not (limits and limits[0] <= shown[0] <= shown[1] <= limits[1]):
+            raise ValueError("shown_m must rise and lie within pixel_size_m")
         return self
 
 

@@ -26,6 +26,8 @@ LEAST_FILL = 0.01
 """From this share on a value may stand for missing pixels: percentiles then end at it."""
 FAR = 100.0
 """Spans of all other values between them and a fill above them; a bright roof is nearer."""
+WORTH = 1.2
+"""Scenes this near to what a model is best shown stay as they are: resampling blurs them."""
 SAMPLE_BLOCKS = 48
 """Blocks with data whose values are sampled."""
 LOOKED_AT = 1024
@@ -103,6 +105,10 @@ def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:
             "use imagery of that size, or a model made for this one (--model)",
         )
     target = min(max(size, low), high)
+    if card.inputs.shown_m is not None:
+        low, high = card.inputs.shown_m
+        best = min(max(size, low), high)
+        target = best if max(best / size, size / best) >= WORTH else target
     if target == size and max(across, down) < 1.25 * min(across, down):
         return same, []
     sampling = Sampling(

@@ -52,6 +52,7 @@ def card_of(
         inputs=Inputs(
             bands=bands,
             pixel_size_m=sizes,
+            shown_m=ship.shown_m,
             mean=(0.5,) * len(bands),
             std=(0.5,) * len(bands),
         ),

@@ -336,6 +336,25 @@ def resampling(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0.05, 0.15), (0.12, 0.15), (0.13, 0.13), (0.2, 0.2), (0.46, 0.46), (0.5, 0.4), (1.5, 0.4)],
+)
+def test_a_model_sees_the_pixel_sizes_at_which_it_does_best(size: float, shown: float) -> None:
+    inputs = CARD.inputs.model_copy(update={"shown_m": (0.15, 0.4)})
+    card = CARD.model_copy(update={"inputs": inputs})
+    found = of(place=georef(size), card=card).sampling
+    # As near as whole network pixels come to it.
+    assert size * found.height / found.net_height == pytest.approx(shown, rel=0.05)
+    assert size * found.width / found.net_width == pytest.approx(shown, rel=0.05)
+
+
+@pytest.mark.parametrize("shown", [(0.05, 0.3), (0.2, 0.7), (0.4, 0.2)])
+def test_what_a_model_is_shown_lies_within_what_it_takes(shown: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="shown_m must rise and lie within pixel_size_m"):
+        Inputs(bands=("red",), pixel_size_m=(0.1, 0.6), shown_m=shown, mean=(0,), std=(1,))
+
+
 @pytest.mark.parametrize("size", [1.2, 0.05, 0.77])
 def test_resampled_scenes_keep_their_own_grid_whatever_the_tile(
     tmp_path: Path, size: float

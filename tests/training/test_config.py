@@ -67,6 +67,7 @@ def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path)
         ({"network": {"name": "nonet"}}, "no network is called 'nonet'"),
         ({"network": {"name": "unet_3d"}}, "unet_3d sees volumes"),
         ({"ship": {"pad_to": 128}}, "pad_to goes with context 'pad'"),
+        ({"ship": {"shown_m": [0.1, 0.2]}}, "within pixel_size_m, which must be given"),
         ({"augment": {"pixel_m": [2, 1]}}, "small to large"),
         (
             {"places": [WHOLE["places"][0] | {"within": [0.5, 0, 0.4, 1]}]},

@@ -33,6 +33,8 @@ class ShipConfig(Section):
     """Colours that the network sees; three times ``gray`` for images of one band."""
     pixel_size_m: tuple[float, float] | None = None
     """Ground pixels it is made for; from the augmentation where there are places, else any."""
+    shown_m: tuple[float, float] | None = None
+    """Ground pixels at which it does best: others are resampled when it maps."""
     context: Literal["exact", "blend", "pad"] | None = None
     """How tiles see their surroundings; by the network's reach without."""
     pad_to: int = Field(default=0, ge=0)
@@ -50,4 +52,11 @@ class ShipConfig(Section):
     def _padding_goes_with_its_context(self) -> ShipConfig:
         if (self.context == "pad") != (self.pad_to > 0):
             raise ValueError("pad_to goes with context 'pad'")
+        return self
+
+    @model_validator(mode="after")
+    def _shown_is_within_what_it_is_made_for(self) -> ShipConfig:
+        shown, limits = self.shown_m, self.pixel_size_m
+        if shown and not (limits and limits[0] <= shown[0] <= shown[1] <= limits[1]):
+            raise ValueError("shown_m must rise and lie within pixel_size_m, which must be given")
         return self

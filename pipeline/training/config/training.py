@@ -214,8 +214,8 @@ def refuse_pictures(config: TrainingConfig) -> None:
         "loss.interior_weight: volumes have no interiors: leave it out": (
             config.loss.interior_weight != 1
         ),
-        "ship.bands, ship.pixel_size_m: volumes have amplitudes alone: leave them out": bool(
-            ship.model_fields_set & {"bands", "pixel_size_m"}
+        "ship: bands, pixel_size_m, shown_m: volumes have amplitudes alone: leave them out": bool(
+            ship.model_fields_set & {"bands", "pixel_size_m", "shown_m"}
         ),
         f"ship.context: {ship.context} is for pictures: models of volumes are exact": (
             ship.context not in (None, "exact")
