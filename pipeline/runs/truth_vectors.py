@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import glob
 import json
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from pyproj.exceptions import CRSError
 
 from pipeline.errors import ConfigError
 from pipeline.runs.truth_geojson import read_geojson
-from pipeline.scenes.location import mode_of
+from pipeline.scenes.location import endless
 from pipeline.scenes.placing import unearthly
 
 MAX_BYTES = 2 * 2**30
@@ -127,7 +126,7 @@ def sniff(path: Path) -> str:
 
 def _head(path: Path) -> bytes:
     """Return a file's first bytes, at least one."""
-    if _endless(path):
+    if endless(path):
         raise refusal(path, "it is no regular file", "name a file")
     try:
         with path.open("rb") as file:
@@ -145,16 +144,10 @@ def refusal(path: Path, reason: str, way_out: str) -> ConfigError:
     return ConfigError(f"{path}: {reason}; {way_out}")
 
 
-def _endless(path: Path) -> bool:
-    """Return whether a path leads to a pipe or a device, which would be waited for."""
-    mode = mode_of(path)
-    return bool(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
 def _whole_shapefile(path: Path) -> str:
     beside = list(path.parent.glob(f"{glob.escape(path.stem)}.*"))
     for other in beside:
-        if _endless(other):
+        if endless(other):
             raise refusal(path, f"{other.name} beside it is no regular file", "remove that")
     present = {other.suffix.lower() for other in beside}
     missing = [suffix for suffix in (".shx", ".dbf", ".prj") if suffix not in present]

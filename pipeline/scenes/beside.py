@@ -13,7 +13,7 @@ from pipeline.errors import SceneError
 from pipeline.scenes import tiff
 from pipeline.scenes.blocks import check_blocks
 from pipeline.scenes.directory import BrokenTiffError
-from pipeline.scenes.location import TIFF_MAGIC, mode_of, open_bytes, world_files
+from pipeline.scenes.location import TIFF_MAGIC, companions, endless, mode_of, open_bytes
 
 _WAY_OUT = "fetch or export it again, or remove it"
 
@@ -24,9 +24,8 @@ def check_pipes(path: str) -> None:
     Raises:
         SceneError: Its mask or world file is a pipe or a device.
     """
-    for beside in (Path(path + ".msk"), *world_files(path)):
-        mode = mode_of(beside)
-        if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    for beside in map(Path, companions(path)):
+        if endless(beside):
             raise SceneError(path, f"{beside.name} beside it is no regular file", "remove that")
 
 

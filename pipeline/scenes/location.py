@@ -143,17 +143,26 @@ def mode_of(path: Path) -> int:
         return 0
 
 
-def world_files(path: str) -> tuple[Path, ...]:
-    """Return the names beside a raster under which GDAL looks for its place: ``.tfw``, ``.TFW``."""
-    suffix = Path(path).suffix.strip(".").lower()
+def endless(path: Path) -> bool:
+    """Return whether a path leads to a pipe or a device, which would be waited for."""
+    mode = mode_of(path)
+    return bool(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def companions(path: str) -> tuple[str, ...]:
+    """Return the names beside a raster under which GDAL looks for its mask and its place.
+
+    Strings: of ten thousand scenes, paths as objects take half of the time of a region's plan.
+    """
+    stem, dotted = os.path.splitext(path)  # noqa: PTH122
+    suffix = dotted.strip(".").lower()
     short = {f".{suffix[0]}{suffix[-1]}w", f".{suffix}w"} if suffix else set()
     both = (name for lower in (*sorted(short), ".wld") for name in (lower, lower.upper()))
-    return tuple(Path(path).with_suffix(name) for name in both)
+    return (f"{path}.msk", *(f"{stem}{name}" for name in both))
 
 
 def _sidecars(path: str) -> list[str]:
-    beside = (Path(path + ".msk"), *world_files(path))
-    return [str(file) for file in beside if stat.S_ISREG(mode_of(file))]
+    return [file for file in companions(path) if stat.S_ISREG(mode_of(Path(file)))]
 
 
 def content_digest(href: str) -> str:

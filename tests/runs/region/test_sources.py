@@ -226,6 +226,18 @@ def test_a_checksum_in_the_catalogue_spares_asking_the_server(
     assert found.candidates[0].token == "sha256:" + "ab" * 32
 
 
+@pytest.mark.parametrize("beside", ["s_20240101.tif.msk", "s_20240101.tfw", "s_20240101.TFW"])
+def test_what_places_or_masks_a_file_is_in_the_sign_of_its_content(
+    tmp_path: Path, beside: str
+) -> None:
+    folder = tmp_path / "scenes"
+    cut(folder, "s", ground(), row=0, col=0, when="20240101")
+    (before,) = listed(tmp_path, "{type: files, path: scenes}").candidates
+    (folder / beside).write_text("0.5\n")
+    (after,) = listed(tmp_path, "{type: files, path: scenes}").candidates
+    assert before.token != after.token
+
+
 @pytest.mark.parametrize("path", ["..", "/", "../*.tif"])
 def test_files_stay_in_their_folder(tmp_path: Path, path: str) -> None:
     with pytest.raises(ConfigError, match="leads out"):
