@@ -34,6 +34,19 @@ class Network(Section):
     """2: it sees pictures; 3: volumes, inline, crossline and sample."""
 
 
+def check_shown(
+    shown_m: tuple[float, float] | None, pixel_size_m: tuple[float, float] | None
+) -> None:
+    """Prove that what a model is best shown is among what it takes.
+
+    Raises:
+        ValueError: It does not rise, lies elsewhere, or nothing is said of what it takes.
+    """
+    limits = pixel_size_m
+    if shown_m and not (limits and limits[0] <= shown_m[0] <= shown_m[1] <= limits[1]):
+        raise ValueError("shown_m must rise and lie within pixel_size_m, which must be given")
+
+
 class Inputs(Section):
     """What the network wants to see."""
 
@@ -58,9 +71,7 @@ class Inputs(Section):
             raise ValueError("bands, mean and std must have the same length")
         if min(self.std) <= 0 or self.high <= self.low:
             raise ValueError("std must be positive, and high above low")
-        shown, limits = self.shown_m, self.pixel_size_m
-        if shown and not (limits and limits[0] <= shown[0] <= shown[1] <= limits[1]):
-            raise ValueError("shown_m must rise and lie within pixel_size_m")
+        check_shown(self.shown_m, self.pixel_size_m)
         return self
 
 

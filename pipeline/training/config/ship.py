@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Section
+from pipeline.models.card import Section, check_shown
 
 
 class ScoreConfig(Section):
@@ -56,7 +56,6 @@ class ShipConfig(Section):
 
     @model_validator(mode="after")
     def _shown_is_within_what_it_is_made_for(self) -> ShipConfig:
-        shown, limits = self.shown_m, self.pixel_size_m
-        if shown and not (limits and limits[0] <= shown[0] <= shown[1] <= limits[1]):
-            raise ValueError("shown_m must rise and lie within pixel_size_m, which must be given")
+        # Before a training, not when its card is written.
+        check_shown(self.shown_m, self.pixel_size_m)
         return self
