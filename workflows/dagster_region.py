@@ -6,7 +6,8 @@
     ENVIRONMENT/bin/dagster dev -m workflows.dagster_region
 
 Dagster starts things and shows them. What is due, tried again and given up says Overtile's
-ledger: no retries here, and one run at a time (``dagster.yaml``), see README.md.
+ledger: one run at a time (``dagster.yaml``), and tried again is only what found the region
+held by another, see README.md.
 """
 
 import os
@@ -16,7 +17,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from workflows.command import Ended, overtile
+from workflows.command import LOCKED, Ended, overtile
 
 FILE = Path(os.environ["OVERTILE_REGION"]).resolve()
 REGION = yaml.safe_load(FILE.read_text("utf-8"))
@@ -24,10 +25,16 @@ POOL = f"overtile_{REGION['name'].replace('-', '_')}"
 SCENES = dg.DynamicPartitionsDefinition(name=f"{POOL}_scenes")
 AT_ONCE = 100
 """Scenes asked for at a time; the next look asks for others."""
+WAIT_S, WAITS = 30, 2880
+"""How often, and how many times (a day), a run looks whether the region is free again."""
+ONE_AT_A_TIME = {"overtile/region": REGION["name"]}
+"""Beside the pool, whose limit Dagster does not keep the first time that it meets the pool."""
 
 
 def result(ended: Ended) -> dg.MaterializeResult[Any]:
     """Return what Dagster shall show of a run."""
+    if ended.code == LOCKED:
+        raise dg.RetryRequested(max_retries=WAITS, seconds_to_wait=WAIT_S)
     if ended.code:
         raise dg.Failure(f"exit code {ended.code}: {ended.line}", allow_retries=False)
     shown = {key: value for key, value in ended.summary.items() if isinstance(value, int)}
@@ -52,8 +59,10 @@ def layer(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     return result(overtile("region", "run", str(FILE), tell=context.log.info))
 
 
-scene_job = dg.define_asset_job("scene_job", selection=[scene], partitions_def=SCENES)
-layer_job = dg.define_asset_job("layer_job", selection=[layer])
+scene_job = dg.define_asset_job(
+    "scene_job", selection=[scene], partitions_def=SCENES, tags=ONE_AT_A_TIME
+)
+layer_job = dg.define_asset_job("layer_job", selection=[layer], tags=ONE_AT_A_TIME)
 
 
 @dg.sensor(

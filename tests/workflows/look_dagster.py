@@ -7,10 +7,21 @@ import sys
 
 import dagster as dg
 
-from workflows.dagster_region import SCENES, defs, new_scenes
+from workflows.command import LOCKED, Ended
+from workflows.dagster_region import SCENES, defs, new_scenes, result
+
+
+def _waits() -> bool:
+    try:
+        result(Ended(code=LOCKED, summary={}, line="the region is held"))
+    except dg.RetryRequested:
+        return True
+    return False
+
 
 with dg.DagsterInstance.get() as instance:
-    runs = instance.get_runs()
+    records = instance.get_run_records()
+    runs = [record.dagster_run for record in records]
     due = new_scenes(dg.build_sensor_context(instance=instance, definitions=defs))
     layer = defs.resolve_job_def("layer_job").execute_in_process(instance=instance)
     found = {
@@ -19,6 +30,8 @@ with dg.DagsterInstance.get() as instance:
             for run in runs
         ),
         "partitions": sorted(instance.get_dynamic_partitions(SCENES.name)),
+        "times": sorted([record.start_time, record.end_time] for record in records),
+        "waits": _waits(),
         "due": len(due.run_requests),
         "layer": layer.success,
     }

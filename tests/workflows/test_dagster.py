@@ -70,7 +70,9 @@ def test_the_daemon_maps_each_scene_once_and_the_layer_follows(tmp_path: Path) -
         [one["scene"], f"{one['key']}-0-{one['scene']}", "SUCCESS"] for one in planned
     )
     assert found["partitions"] == sorted(one["scene"] for one in planned)
-    assert (found["due"], found["layer"]) == (0, True)
+    (_, first_ended), (second_began, _) = found["times"]
+    assert first_ended <= second_began, "one run of a region at a time, from the first look on"
+    assert (found["due"], found["layer"], found["waits"]) == (0, True, True)
     ledger = open_ledger(file.parent / "out", region="town")
     (run,) = ledger.runs()
     ledger.close()
