@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from pipeline.errors import ConfigError
+from pipeline.runs.memory import keep_freed
 from pipeline.training import state as states
 from pipeline.training.callbacks import Advance, Clock, Keeper, Progress, Scorer, restore
 from pipeline.training.config import read_config
@@ -47,6 +48,7 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
         raise ConfigError(f"{out_dir}: holds a training; go on with --resume, or choose another")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    keep_freed()
     out_dir.mkdir(parents=True, exist_ok=True)
     if config.volumes is not None:
         described_by(config)  # refuses, before hours of training, what could not be mapped with
