@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from pipeline.runs.memory import give_back
 from pipeline.training import state as states
 from pipeline.training.batches import Batch
 from pipeline.training.module import Segmenter
@@ -185,6 +186,7 @@ class Scorer(pl.Callback):
         late = time.monotonic() - self._last > self.every_s
         if late and trainer.is_global_zero and module.step < module.config.schedule.steps:
             self.export(module)
+            give_back()  # whole scenes went through the network
             self._last = time.monotonic()
 
 
