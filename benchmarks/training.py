@@ -1,6 +1,7 @@
 """What a training step costs, per network: forward, backward, data, and Lightning around it.
 
-``python -m benchmarks.training`` (three minutes); names of networks as arguments choose some.
+``python -m benchmarks.training buildings`` (two minutes on two cores; without a name all networks,
+some of which take many times as long).
 Data is one made scene; drawing crops from larger scenes costs the same. ``given_back_s`` is a
 step where the C library gives memory back after every layer, as it does by itself.
 """
