@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.runs.lock import holding
 from pipeline.runs.region.ledger import open_ledger
 from pipeline.runs.region.plan import plan_summary
 from tests.runs.region.places import site_of, town
@@ -38,6 +39,12 @@ def _statuses(home: Path) -> list[str]:
             return []  # tables are being made
 
 
+def _asked(log: Path) -> bool:
+    """Return whether the daemon has been through its queue, and a run found the region held."""
+    told = log.read_text()
+    return "Launched " in told and "STEP_UP_FOR_RETRY" in told
+
+
 def test_the_daemon_maps_each_scene_once_and_the_layer_follows(tmp_path: Path) -> None:
     programs = environment("dagster")
     file = town(tmp_path / "town", scenes=2, text=SCHEDULE)
@@ -53,6 +60,11 @@ def test_the_daemon_maps_each_scene_once_and_the_layer_follows(tmp_path: Path) -
     ):
         try:
             end = time.monotonic() + 1000
+            with holding(file.parent / "out"):  # as a run by hand does
+                while not _asked(tmp_path / "daemon.log") and time.monotonic() < end:
+                    assert daemon.poll() is None, (tmp_path / "daemon.log").read_text()
+                    time.sleep(0.5)
+                assert sorted(_statuses(home)) == ["QUEUED", "STARTED"], "one run at a time"
             while sorted(_statuses(home)) != ["SUCCESS"] * 2 and time.monotonic() < end:
                 assert daemon.poll() is None, (tmp_path / "daemon.log").read_text()
                 assert "FAILURE" not in _statuses(home), (tmp_path / "daemon.log").read_text()
