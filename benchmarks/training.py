@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks._report import tell
-from pipeline.runs.memory import keep_freed
+from pipeline.executors.malloc import keep_freed
 from pipeline.scenes.made import settlement
 from pipeline.training.callbacks import Clock
 from pipeline.training.config import TrainingConfig

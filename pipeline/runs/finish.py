@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 
 from pipeline.core.quantise import STEPS
+from pipeline.executors.malloc import give_back
 from pipeline.outputs.assets import asset
 from pipeline.outputs.atomic import replacing, write_faults
 from pipeline.outputs.attributes import Written
@@ -23,10 +24,11 @@ from pipeline.outputs.quicklook import View, quicklook
 from pipeline.outputs.stac import make_item
 from pipeline.outputs.style import write_mask_style, write_polygon_style
 from pipeline.runs.join import Joiner
-from pipeline.runs.memory import TIGHT_BYTES, give_back
 from pipeline.runs.plan import ScenePlan, told_of, versions
 from pipeline.runs.publish import ITEM, MANIFEST, json_digest, sha256
 
+TIGHT_BYTES = 1_500_000_000
+"""A budget below which outputs are written one after another: at once, they take 0.2 GB more."""
 BATCH = 20_000
 MOST_DRAWN = 60_000
 

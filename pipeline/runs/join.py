@@ -14,8 +14,8 @@ import numpy as np
 
 from pipeline.core.quantise import NODATA
 from pipeline.core.window import Window
+from pipeline.executors.malloc import give_back
 from pipeline.outputs.mosaic import MosaicWriter, Raster
-from pipeline.runs.memory import give_back
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.polygons import Polygons
 

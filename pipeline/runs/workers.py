@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.config import Task
 from pipeline.errors import ConfigError, ModelError
 from pipeline.executors.executor import Executor
+from pipeline.executors.malloc import few_arenas
 from pipeline.executors.serial import Serial
 from pipeline.models.card import ModelCard
 from pipeline.models.shelf import (
@@ -18,7 +19,6 @@ from pipeline.models.shelf import (
     load_predictor,
     load_volume_predictor,
 )
-from pipeline.runs.memory import few_arenas
 from pipeline.runs.plan import versions
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import THREADS

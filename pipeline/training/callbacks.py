@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from pipeline.runs.memory import give_back
+from pipeline.executors.malloc import give_back
 from pipeline.training import state as states
 from pipeline.training.batches import Batch
 from pipeline.training.module import Segmenter

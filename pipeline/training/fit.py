@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from pipeline.errors import ConfigError
-from pipeline.runs.memory import keep_freed
+from pipeline.executors.malloc import keep_freed
 from pipeline.training import state as states
 from pipeline.training.callbacks import Advance, Clock, Keeper, Progress, Scorer, restore
 from pipeline.training.config import read_config

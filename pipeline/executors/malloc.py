@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 
-TIGHT_BYTES = 1_500_000_000
-"""A budget below which outputs are written one after another: at once, they take 0.2 GB more."""
 _ARENA_MAX = -8
 _MMAP_THRESHOLD = -3
 _TRIM_THRESHOLD = -1
