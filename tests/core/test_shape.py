@@ -11,7 +11,7 @@ import pytest
 import shapely
 import shapely.affinity
 import shapely.geometry.base
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -178,6 +178,7 @@ def test_regularised_twice_or_elsewhere_is_the_same(seed: int, right: int, down:
 
 @settings(deadline=None, max_examples=50)
 @given(angle=st.floats(-90, 90), long=st.floats(12, 40), wide=st.floats(10, 30))
+@example(angle=5.5, long=12, wide=10).via("one step a wall, beside a corner")
 def test_a_drawn_rectangle_comes_back_as_the_rectangle(
     angle: float, long: float, wide: float
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -17,7 +17,7 @@ from pipeline.core.quantise import NODATA, classified
 from pipeline.core.rim import FARTHEST, UNIT, Rim, rim_of
 from pipeline.core.separate import separate, trace_instances
 from pipeline.core.shape import Outline, Rules, Shaped, Shaper
-from pipeline.core.shape.subpixel import Rims, subpixel
+from pipeline.core.shape.subpixel import Rims, _chord, subpixel
 from pipeline.core.shape.unknown import Unknown
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
@@ -111,6 +111,7 @@ def test_tiles_do_not_matter(seed: int, core: int, rough: float) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(seed=seeds, rough=st.sampled_from([0, 0.5, 1.0, 2.0]), classes=st.integers(1, 2))
+@example(seed=12211, rough=1.0, classes=2).via("less like its pixels as a neighbour is plain")
 def test_valid_apart_like_their_pixels_and_over_the_same_centres(
     seed: int, rough: float, classes: int
 ) -> None:
@@ -126,6 +127,21 @@ def test_valid_apart_like_their_pixels_and_over_the_same_centres(
     for shape, outline in zip(shapes, outlines, strict=True):
         inside = shapely.contains_xy(shape, x, y)
         np.testing.assert_array_equal(inside, shapely.contains_xy(outline, x, y))
+
+
+@given(one=st.floats(-0.49, 0.49), two=st.floats(-0.49, 0.49))
+def test_what_a_chord_loses_and_gains_is_what_its_polygons_differ_by(
+    one: float, two: float
+) -> None:
+    pixel = shapely.box(-0.5, -0.5, 0, 0)
+    cut = shapely.Polygon([(-0.5, -0.5), (-0.5, one), (two, -0.5)])
+    lost, gained = (pixel - cut).area, (cut - pixel).area
+    np.testing.assert_allclose(_chord(one, two, 1), (lost, gained), atol=1e-12)
+    np.testing.assert_allclose(_chord(-one, -two, -1), (gained, lost), atol=1e-12)
+    below = shapely.box(-0.5, -0.5, 0.5, 0)
+    drawn = shapely.Polygon([(-0.5, -0.5), (-0.5, one), (0.5, two), (0.5, -0.5)])
+    differs = (below - drawn).area, (drawn - below).area
+    np.testing.assert_allclose(_chord(one, two, 0), differs, atol=1e-12)
 
 
 def test_vertices_lie_where_the_surface_crosses_its_level() -> None:

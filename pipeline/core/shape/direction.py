@@ -14,6 +14,8 @@ BINS = 90
 """A bin is a degree."""
 SPREAD = 6
 """Bins to either side that a wall's direction speaks for, less and less."""
+CORNER = 1.0
+"""How much of a wall's ends does not count, in pixels; a fifth of short walls."""
 
 
 @compiled
@@ -83,45 +85,16 @@ def _commonest(ring: Float64, walls: Int64) -> float:
 def _fitted(ring: Float64, walls: Int64, guess: float) -> float:
     """Return the direction of the parallels and perpendiculars that fit the ring best.
 
-    Least squares over the middles of the ring's own edges: the scatter about the mean
-    of each wall near the guess is summed, those across turned by a right angle, and
-    the main axis of the sum is the direction.
+    Least squares over the ring's own edges: the scatter about the mean of each wall near
+    the guess is summed, those across turned by a right angle, and the main axis of the
+    sum is the direction.
     """
-    count = len(ring) - 1
     sxx = syy = sxy = 0.0
     for wall in range(len(walls)):
         _, angle = _wall(ring, walls, wall)
         if abs(_away(angle, guess)) > RIGHT / 5:
             continue
-        first = walls[wall]
-        last = walls[(wall + 1) % len(walls)]
-        if last <= first:
-            last += count
-        weight = x = y = xx = yy = xy = 0.0
-        for vertex in range(first, last):
-            one = ring[vertex % count]
-            two = ring[(vertex + 1) % count]
-            length = np.hypot(two[0] - one[0], two[1] - one[1])
-            px = (one[0] + two[0]) / 2 - ring[first, 0]
-            py = (one[1] + two[1]) / 2 - ring[first, 1]
-            weight += length
-            x += length * px
-            y += length * py
-            xx += length * px * px
-            yy += length * py * py
-            xy += length * px * py
-        if weight == 0 or last - first < 2:
-            # A wall of one edge has no scatter of middles: its ends stand for it.
-            dx = ring[last % count, 0] - ring[first, 0]
-            dy = ring[last % count, 1] - ring[first, 1]
-            weight = np.hypot(dx, dy)
-            x = y = 0.0
-            xx, yy, xy = weight * dx * dx / 12, weight * dy * dy / 12, weight * dx * dy / 12
-        if weight == 0:
-            continue
-        xx -= x * x / weight
-        yy -= y * y / weight
-        xy -= x * y / weight
+        xx, yy, xy = _scatter(ring, walls[wall], walls[(wall + 1) % len(walls)])
         if abs(np.sin(angle - guess)) > np.sqrt(0.5):
             xx, yy, xy = yy, xx, -xy
         sxx += xx
@@ -130,3 +103,52 @@ def _fitted(ring: Float64, walls: Int64, guess: float) -> float:
     if sxx == syy and sxy == 0:
         return guess
     return float(0.5 * np.arctan2(2 * sxy, sxx - syy) % RIGHT)
+
+
+@compiled
+def _scatter(ring: Float64, first: int, last: int) -> tuple[float, float, float]:
+    """Return the scatter (xx, yy, xy) of the edges between two corners, less at both ends.
+
+    A step beside a corner is one of either wall, so what lies within ``CORNER`` of it,
+    measured along the wall, speaks for none.
+    """
+    count = len(ring) - 1
+    if last <= first:
+        last += count
+    dx = ring[last % count, 0] - ring[first, 0]
+    dy = ring[last % count, 1] - ring[first, 1]
+    length = np.hypot(dx, dy)
+    if length == 0:
+        return 0.0, 0.0, 0.0
+    dx, dy = dx / length, dy / length
+    low = min(CORNER, length / 5)
+    high = length - low
+    weight = x = y = xx = yy = xy = 0.0
+    for vertex in range(first, last):
+        ax = ring[vertex % count, 0] - ring[first, 0]
+        ay = ring[vertex % count, 1] - ring[first, 1]
+        ex = ring[(vertex + 1) % count, 0] - ring[first, 0] - ax
+        ey = ring[(vertex + 1) % count, 1] - ring[first, 1] - ay
+        at = ax * dx + ay * dy
+        step = ex * dx + ey * dy
+        begin, end = 0.0, 1.0
+        if step:
+            begin = max(begin, min((low - at) / step, (high - at) / step))
+            end = min(end, max((low - at) / step, (high - at) / step))
+        elif not low <= at <= high:
+            continue
+        if begin >= end:
+            continue
+        middle = (begin + end) / 2
+        px, py = ax + middle * ex, ay + middle * ey
+        ex, ey = ex * (end - begin), ey * (end - begin)
+        piece = np.hypot(ex, ey)
+        weight += piece
+        x += piece * px
+        y += piece * py
+        xx += piece * (px * px + ex * ex / 12)
+        yy += piece * (py * py + ey * ey / 12)
+        xy += piece * (px * py + ex * ey / 12)
+    if weight == 0:
+        return 0.0, 0.0, 0.0
+    return xx - x * x / weight, yy - y * y / weight, xy - x * y / weight

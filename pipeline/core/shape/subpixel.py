@@ -12,10 +12,10 @@ Two outlines share the crossings of the pixel edges that they share, and so thei
 Where walls of three meet (background counts), the corner itself is a vertex of all, or a
 gap would be left there. On the scene's frame the last edge goes on as it is.
 
-A polygon that comes out too unlike its pixels is *plain*: it keeps to their edges, and so
-do its neighbours where they share one with it. That brings them nearer to their pixels,
-so who is plain is told from each one's own ring; an outline depends on nothing but itself
-and what touches it.
+A polygon that may come out too unlike its pixels is *plain*: it keeps to their edges, and so
+do its neighbours where they share one with it. Who is plain is told from each one's own
+ring, by the worst that its neighbours can make of it, so that an outline depends on nothing
+but itself and what touches it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import shapely
 from pipeline.core.compiled import compiled
 from pipeline.core.rim import UNIT, Rim
 from pipeline.core.shape.clusters import Int64, Polygons
-from pipeline.core.shape.likeness import alike
+from pipeline.core.shape.corners import Float64
 from pipeline.core.window import Window
 
 Flags = npt.NDArray[np.bool_]
@@ -95,20 +95,19 @@ def subpixel(
     edges[:, SHIFT] = rims.at(edges[:, X], edges[:, Y], edges[:, AXIS])
     height, width = size
 
-    def drawn(plain: Flags, joined: Flags) -> Polygons:
-        made, ends = _drawn(edges, offsets, plain, joined, (width, height))
-        shapes: Polygons = shapely.from_ragged_array(
-            shapely.GeometryType.POLYGON, made / UNIT, (ends, parts)
-        )
-        return shapes
-
-    nothing = np.zeros(len(edges), bool)
-    like = alike(outlines, drawn(nothing, nothing), least=least_iou)
+    lost, gained = np.add.reduceat(_worst(edges, offsets, (width, height)), parts[:-1]).T
+    areas = shapely.area(outlines)
+    like = (areas - lost) / (areas + gained)
     owners = np.repeat(np.arange(len(outlines)), np.diff(offsets[parts]))
     number, count = _numbered(edges, width)
     plain = np.zeros(len(count), bool)
     plain[number[(like < least_iou)[owners]]] = True
-    return drawn(plain[number], _junctions(edges, offsets, count[number] > 1, width))
+    joined = _junctions(edges, offsets, count[number] > 1, width)
+    made, ends = _drawn(edges, offsets, plain[number], joined, (width, height))
+    shapes: Polygons = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, made / UNIT, (ends, parts)
+    )
+    return shapes
 
 
 def _numbered(edges: Int64, width: int) -> tuple[Int64, Int64]:
@@ -164,6 +163,74 @@ def _edges(coords: Int64, rings: Int64) -> tuple[Int64, Int64]:
                 x += dx
                 y += dy
     return edges, offsets
+
+
+@compiled
+def _worst(edges: Int64, offsets: Int64, size: tuple[int, int]) -> Float64:
+    """Return the areas that each ring's polygon loses and gains at most: (rings, 2), in pixels.
+
+    At each corner, from one edge's middle to the next one's, that is the most of the two
+    ways there are: the chord, or over the corner itself, which is there where an edge of
+    it keeps its place or walls of three meet.
+    """
+    areas = np.zeros((len(offsets) - 1, 2))
+    for ring in range(len(areas)):
+        before = offsets[ring + 1] - 1
+        one, dx, dy = _outward(edges, before, offsets, ring)
+        for edge in range(offsets[ring], offsets[ring + 1]):
+            x, y = edges[edge, COL], edges[edge, ROW]
+            two, ex, ey = _outward(edges, edge, offsets, ring)
+            lost = (max(-one, 0.0) + max(-two, 0.0)) / 4
+            gained = (max(one, 0.0) + max(two, 0.0)) / 4
+            if x == 0 or y == 0 or x == size[0] or y == size[1]:
+                # The corner is moved along the frame, with the edge.
+                lost, gained = 2 * lost, 2 * gained
+            else:
+                chord = _chord(one, two, dx * ey - dy * ex)
+                lost, gained = max(lost, chord[0]), max(gained, chord[1])
+            areas[ring, 0] += lost
+            areas[ring, 1] += gained
+            one, dx, dy = two, ex, ey
+    return areas
+
+
+@compiled
+def _outward(edges: Int64, edge: int, offsets: Int64, ring: int) -> tuple[float, int, int]:
+    """Return how far an edge is shifted out of its polygon, in pixels, and where it leads.
+
+    Polygons lie to the right of their rings, seen with y downwards.
+    """
+    after = edge + 1 if edge + 1 < offsets[ring + 1] else offsets[ring]
+    dx = edges[after, COL] - edges[edge, COL]
+    dy = edges[after, ROW] - edges[edge, ROW]
+    shift = edges[edge, SHIFT] / UNIT
+    return (-dx if edges[edge, AXIS] == 1 else dy) * shift, dx, dy
+
+
+@compiled
+def _chord(one: float, two: float, turn: int) -> tuple[float, float]:
+    """Return the areas lost and gained by the chord between the crossings of two edges.
+
+    Args:
+        one: How far out the crossing of the first edge lies, from its middle.
+        two: That of the second.
+        turn: 1 where the corner sticks out, -1 where it is one of the ground outside, 0
+            where the edges go straight on.
+    """
+    if turn == 0:
+        net = (one + two) / 2
+        if one * two >= 0:
+            return max(-net, 0.0), max(net, 0.0)
+        high, low = max(one, two), -min(one, two)
+        return low**2 / (high + low) / 2, high**2 / (high + low) / 2
+    # Of the square of four centres around a corner that sticks out, the chord leaves the
+    # polygon a triangle, its right angle in the pixel's centre. Shifts are less than a half,
+    # so the corner itself lies beyond the chord.
+    a, b = (one, two) if turn > 0 else (-one, -two)
+    triangle = (a + 0.5) * (b + 0.5) / 2
+    over = triangle * ((max(a, 0.0) / (a + 0.5)) ** 2 + (max(b, 0.0) / (b + 0.5)) ** 2)
+    under = 0.25 - (triangle - over)
+    return (under, over) if turn > 0 else (over, under)
 
 
 @compiled
