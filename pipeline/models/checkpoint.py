@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 KEY = "overtile"
+WEIGHTS, COPY = "model.safetensors", "card.json"
+"""A model's file, and the copy of its card that lies beside it."""
 LARGEST_HEADER = 64 * 2**20
 
 
@@ -61,7 +63,8 @@ def read_card(path: Path) -> ModelCard:
     """Return the card of a checkpoint without loading its weights or torch.
 
     Raises:
-        ModelError: The file is no safetensors file, or has no valid card.
+        ModelError: The file is no safetensors file, has no valid card, or the copy of it
+            beside the file was changed.
     """
     way_out = "give a .safetensors file written by overtile, or a name from `overtile models list`"
     try:
@@ -70,12 +73,30 @@ def read_card(path: Path) -> ModelCard:
             if not 2 <= size <= min(LARGEST_HEADER, path.stat().st_size - 8):
                 raise ModelError(f"{path}: not a safetensors file (pickles are refused); {way_out}")
             header = json.loads(handle.read(size))
-        return ModelCard.model_validate_json(header["__metadata__"][KEY])
+        said = header["__metadata__"][KEY]
+        card = ModelCard.model_validate_json(said)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = _faults(error) if isinstance(error, ValidationError) else "no model card in it"
         raise ModelError(f"{path}: {reason}; {way_out}") from error
+    _refuse_another(path.with_name(COPY), said, path)
+    return card
+
+
+def _refuse_another(copy: Path, said: str, path: Path) -> None:
+    """Refuse a card beside a checkpoint that says something else: it would change nothing."""
+    if path.name != WEIGHTS or not copy.is_file() or copy.stat().st_size > LARGEST_HEADER:
+        return
+    try:
+        same = json.loads(copy.read_bytes()) == json.loads(said)
+    except (OSError, ValueError, RecursionError):
+        same = False
+    if not same:
+        raise ModelError(
+            f"{copy}: not the card inside {path.name}, of which it is a copy to read; put that "
+            "back or remove it, and say in a task what is to be different (threshold: 0.6)"
+        )
 
 
 def _faults(error: ValidationError) -> str:

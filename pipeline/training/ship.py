@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
-from pipeline.models.checkpoint import save
+from pipeline.models.checkpoint import COPY, WEIGHTS, save
 from pipeline.models.memory import bytes_per_pixel
 from pipeline.training.config import TrainingConfig
 from pipeline.training.network import described_by
@@ -94,7 +94,7 @@ def speed(network: nn.Module, pixels: Tensor) -> float:
 
 
 def write_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -> ModelCard:
-    """Write ``model.safetensors`` and ``card.json``, floats in half precision.
+    """Write ``model.safetensors`` and a copy of its card, ``card.json``; floats in half precision.
 
     Returns:
         The card with the digest of the weights.
@@ -104,6 +104,8 @@ def write_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) ->
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in weights.items()
     }
-    card = save(folder / "model.safetensors", halved, card)
-    write_whole(folder / "card.json", (card.model_dump_json(indent=2) + "\n").encode())
+    copy = folder / COPY
+    copy.unlink(missing_ok=True)  # one of an earlier model would be refused
+    card = save(folder / WEIGHTS, halved, card)
+    write_whole(copy, (card.model_dump_json(indent=2) + "\n").encode())
     return card

@@ -55,6 +55,22 @@ def test_card_and_weights_come_back_as_they_were(tmp_path: Path) -> None:
     assert all(loaded[name].dtype == value.dtype for name, value in weights.items())
 
 
+def test_a_changed_copy_of_the_card_is_refused_as_it_would_change_nothing(saved: Path) -> None:
+    card = read_card(saved)
+    copy = saved.with_name("card.json")
+    copy.write_text(card.model_dump_json(indent=2) + "\n", "utf-8")
+    assert read_card(saved) == card
+    said = json.loads(copy.read_text("utf-8"))
+    said["outputs"]["threshold"] = 0.123
+    for changed in (json.dumps(said), "", "[" * 100_000):
+        copy.write_text(changed, "utf-8")
+        with pytest.raises(ModelError, match=r"card\.json: not the card inside.*threshold: "):
+            read_card(saved)
+    # Beside a file of another name it may be anybody's.
+    other = saved.rename(saved.with_name("other.safetensors"))
+    assert read_card(other) == card
+
+
 def test_saving_twice_gives_the_same_bytes_and_leaves_nothing_beside_them(saved: Path) -> None:
     before = saved.read_bytes()
     save(saved, weights_for(TINY), card_for(TINY))
