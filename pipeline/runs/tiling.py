@@ -87,7 +87,7 @@ def make_grid(
         if inner < max(stride, 64):
             need = base_bytes(card) + per_pixel * (2 * halo + max(stride, 64)) ** 2
             raise ConfigError(
-                f"--max-memory {max_memory / 1e9:.1f} GB is too little for model {card.name!r}; "
+                f"--max-memory {max_memory / 1e9:.3g} GB is too little for model {card.name!r}; "
                 f"it needs {need / 1e9:.1f} GB"
             )
     core = max(stride, int(inner * scale) // stride * stride)

@@ -153,7 +153,7 @@ def make_grid(card: ModelCard, shape: Three, *, tile: int | None, max_memory: in
     least = (2 * halo + stride) ** 3
     if room < least:
         raise ConfigError(
-            f"--max-memory {max_memory / 1e9:.1f} GB is too little for model {card.name!r}; "
+            f"--max-memory {max_memory / 1e9:.3g} GB is too little for model {card.name!r}; "
             f"it needs {(base_bytes(card) + each * least) / 1e9:.1f} GB"
         )
     return fitting(shape, halo=halo, stride=stride, room=room)
