@@ -20,7 +20,8 @@ from pipeline.scenes.segy import SegyScene
 from pipeline.scenes.volume import SegyVolume
 
 FARTHEST = 3.0
-"""Scenes are resampled up to this factor outside a model's range of pixel sizes."""
+"""Scenes are resampled up to this factor outside a model's range of pixel sizes, and enlarged no
+further."""
 DTYPES = {"uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64"}
 LEAST_FILL = 0.01
 """From this share on a value may stand for missing pixels: percentiles then end at it."""
@@ -107,7 +108,7 @@ def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:
     target = min(max(size, low), high)
     if card.inputs.shown_m is not None:
         low, high = card.inputs.shown_m
-        best = min(max(size, low), high)
+        best = max(min(max(size, low), high), size / FARTHEST)
         target = best if max(best / size, size / best) >= WORTH else target
     if target == size and max(across, down) < 1.25 * min(across, down):
         return same, []
