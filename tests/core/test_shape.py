@@ -111,6 +111,7 @@ def test_regularised_is_valid_like_before_and_overlaps_nowhere(
 
 @settings(deadline=None, max_examples=40)
 @given(seed=seeds, stray=st.sampled_from([1.5, 5.0]))
+@example(seed=231, stray=5.0).via("a neighbour cuts a simplified one")
 def test_what_is_not_regularised_is_simplified_under_the_same_conditions(
     seed: int, stray: float
 ) -> None:

@@ -74,6 +74,7 @@ def regularised(
     ranks[left[like[left] > 0]] = SIMPLIFIED
     scale = _scale(pixel)
     areas = shapely.area(polygons)
+    corners = shapely.get_num_coordinates(polygons)
 
     def trimmed(place: int, other: shapely.Polygon) -> shapely.Polygon | None:
         ways = [shapely.difference(made[place], other)]
@@ -82,6 +83,9 @@ def regularised(
             ways.insert(0, shapely.difference(made[place], gone))
         for shape in ways:
             if shape.geom_type != "Polygon" or shape.is_empty or not shape.is_valid:
+                continue
+            # A simplified one that a cut has given more corners than it had is none.
+            if ranks[place] == SIMPLIFIED and corners[place] < shapely.get_num_coordinates(shape):
                 continue
             # Cutting an area off costs no more than it over the union, which is no less
             # than the outline: an overlay is spared where that is little.
