@@ -86,10 +86,11 @@ def read_card(path: Path) -> ModelCard:
 
 def _refuse_another(copy: Path, said: str, path: Path) -> None:
     """Refuse a card beside a checkpoint that says something else: it would change nothing."""
-    if path.name != WEIGHTS or not copy.is_file() or copy.stat().st_size > LARGEST_HEADER:
+    if path.name != WEIGHTS or not copy.is_file():
         return
     try:
-        same = json.loads(copy.read_bytes()) == json.loads(said)
+        small = copy.stat().st_size <= LARGEST_HEADER
+        same = small and json.loads(copy.read_bytes()) == json.loads(said)
     except (OSError, ValueError, RecursionError):
         same = False
     if not same:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.checkpoint import load, read_card
+from pipeline.models.checkpoint import WEIGHTS, load, read_card
 from pipeline.models.predictor import Predictor
 from pipeline.models.threshold import CARD, Threshold
 
@@ -36,7 +36,7 @@ class ModelRef:
 
 def shipped() -> list[str]:
     """Return the names of the models that come with Overtile."""
-    return ["threshold", *sorted(path.parent.name for path in SHIPPED.glob("*/model.safetensors"))]
+    return ["threshold", *sorted(path.parent.name for path in SHIPPED.glob(f"*/{WEIGHTS}"))]
 
 
 def find(name: str) -> Path | None:
@@ -47,12 +47,12 @@ def find(name: str) -> Path | None:
     """
     if name == "threshold":
         return None
-    inside = SHIPPED / name / "model.safetensors"
+    inside = SHIPPED / name / WEIGHTS
     if "/" not in name and inside.is_file():
         return inside
     path = Path(name)
     if path.is_dir():
-        path = path / "model.safetensors"
+        path = path / WEIGHTS
     if path.is_file():
         return path.absolute()
     raise ConfigError(

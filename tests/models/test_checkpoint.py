@@ -66,6 +66,10 @@ def test_a_changed_copy_of_the_card_is_refused_as_it_would_change_nothing(saved:
         copy.write_text(changed, "utf-8")
         with pytest.raises(ModelError, match=r"card\.json: not the card inside.*threshold: "):
             read_card(saved)
+    with copy.open("wb") as handle:
+        handle.truncate(2**40)  # refused unread
+    with pytest.raises(ModelError, match=r"card\.json: not the card inside"):
+        read_card(saved)
     # Beside a file of another name it may be anybody's.
     other = saved.rename(saved.with_name("other.safetensors"))
     assert read_card(other) == card
