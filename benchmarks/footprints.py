@@ -6,7 +6,8 @@ without any), as `overtile map` does, once for each step (tiles that two steps h
 common are predicted once), and scores it as `overtile evaluate` does. What is tuned, such
 as ``--separate "{threshold: 0.6}"``, is tuned on train and val; test is only reported. A
 model has seen the train places. The labels of ``noisy`` ones are wrong, so that with
-``--noisy`` their polygons are counted and never scored.
+``--noisy`` their polygons are counted and never scored. ``--coarser 2`` averages the scenes to
+pixels of twice the size first.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import rasterio
 import yaml
+from affine import Affine
+from rasterio.enums import Resampling
+from rasterio.windows import Window
 
 from benchmarks._report import tell
 from pipeline.config import load_task
@@ -89,6 +94,26 @@ def scenes(data: Path, parts: list[str], splits: tuple[str, ...]) -> list[tuple[
     return found
 
 
+def coarsened(scene: Path, out: Path, factor: float) -> Path:
+    """Write a scene averaged to coarser pixels, over its ground but for a last part of one."""
+    with rasterio.open(scene) as source:
+        height, width = (int(size / factor) for size in source.shape)
+        down, across = int(height * factor), int(width * factor)
+        pixels = source.read(
+            window=Window(0, 0, across, down),
+            out_shape=(source.count, height, width),
+            resampling=Resampling.average,
+        )
+        profile = {"driver": "GTiff", "dtype": source.dtypes[0], "count": source.count}
+        profile |= {"height": height, "width": width, "crs": source.crs, "nodata": source.nodata}
+        profile["transform"] = source.transform * Affine.scale(across / width, down / height)
+        path = out / scene.name
+        with rasterio.open(path, "w", **profile) as target:
+            target.write(pixels)
+            target.colorinterp = source.colorinterp
+    return path
+
+
 def mapped(request: MapRequest, kept: Path) -> dict[str, Any]:
     """Map a scene and return the row of it."""
     install_guard()
@@ -136,6 +161,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=USUAL)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--noisy", action="store_true", help="count polygons of noisy places")
+    parser.add_argument("--coarser", type=float, default=1.0)
     parser.add_argument("parts", nargs="*")
     chosen = parser.parse_args(arguments)
     rows = []
@@ -145,6 +171,8 @@ def main(arguments: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             kept = Path(folder) / "kept"
             kept.mkdir()
+            if chosen.coarser > 1:
+                scene = coarsened(scene, Path(folder), chosen.coarser)
             for step in chosen.steps:
                 task = Path(folder) / f"{step}.yaml"
                 stated = task_of(step, model=chosen.model, separate=chosen.separate)
