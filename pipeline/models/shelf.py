@@ -152,9 +152,4 @@ def _loaded(ref: ModelRef, device: str) -> Predictor:
     from pipeline.models.engine import TorchPredictor
 
     card, tensors = _planned(path, ref)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    if device == "cuda":
-        import torch
-
-        precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return TorchPredictor(card, tensors, device=device, precision=precision)
+    return TorchPredictor(card, tensors, device=device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
@@ -82,8 +83,7 @@ class Draws:
 
     def _of_image(self, step: int, item: int, rng: Generator) -> Draw:
         epoch, at = divmod(step * self.config.batch + item, len(self.places))
-        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.places))
-        place = self.places[order[at]]
+        place = self.places[_order(self.config.seed, epoch, len(self.places))[at]]
         level = place.levels[0]
         matrix = draw_matrix(self.config.augment, 1.0, rng)
         if rng.random() < self.config.foreground and len(place.centres):
@@ -97,6 +97,12 @@ class Draws:
         ]
         field = draw_field(self.config.augment, crop=self.config.edge, rng=rng)
         return Draw(level=level, matrix=matrix, centre=(middle[0], middle[1]), field=field, rng=rng)
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, many: int) -> NDArray[np.intp]:
+    """Return in which order an epoch takes its images."""
+    return np.random.default_rng((seed, epoch)).permutation(many)
 
 
 def _middle(part: float, *, length: int, crop: int) -> float:

@@ -18,6 +18,7 @@ from pipeline.training import state as states
 from pipeline.training.callbacks import Clock
 from pipeline.training.config import TrainingConfig
 from pipeline.training.data import Data
+from pipeline.training.device import scoring
 from pipeline.training.figures import reported
 from pipeline.training.live.callback import Live, final_page
 from pipeline.training.module import Segmenter
@@ -72,7 +73,7 @@ def score_now(run: Run, module: Segmenter) -> None:
     half = run.config.model_copy(
         update={"score": run.config.score.model_copy(update={"thresholds": (0.5,)})}
     )
-    said = answers(network, run.data.validation, half)
+    said = answers(scoring(network, run.config), run.data.validation, half)
     best = chosen(trials(said, half), half.score)
     run.live.validated(said, best, step=module.step)
     log.info(
@@ -93,7 +94,8 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
     """Choose the threshold on validation, score, pack the model; return the summary."""
     config, network = run.config, averaged(module)
     _write_weights(run, network)
-    best, scores = _chosen_and_scored(run, network)
+    best, scores = _chosen_and_scored(run, scoring(network, config))
+    network.cpu()
     left_out = TOLD_ELSEWHERE | (OF_PICTURES if config.volumes else {"volumes": True})
     training = {
         "steps": module.step,

@@ -19,6 +19,7 @@ from pipeline.training import state as states
 from pipeline.training.callbacks import Advance, Clock, Keeper, Progress, Scorer, restore
 from pipeline.training.config import read_config
 from pipeline.training.data import read_splits
+from pipeline.training.device import on_cuda
 from pipeline.training.finish import Run, finish, score_now
 from pipeline.training.leaks import check_leaks
 from pipeline.training.live.callback import Live
@@ -89,7 +90,7 @@ def trainer_of(run: Run, state: dict[str, Any] | None) -> pl.Trainer:
     )
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device: cuda: torch sees no CUDA device here; use cpu or auto")
-    cuda = torch.cuda.is_available() and config.device != "cpu"
+    cuda = on_cuda(config)
     return pl.Trainer(
         accelerator="gpu" if cuda else "cpu",
         devices=config.devices,

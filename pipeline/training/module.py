@@ -15,6 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.training import network as networks
 from pipeline.training.batches import Batch, Sample
 from pipeline.training.config import ScheduleConfig, TrainingConfig
+from pipeline.training.device import layout_of
 from pipeline.training.feed import AnyDraws, batch_at, loader_of
 from pipeline.training.objective import loss_at, middle, of_answers, probabilities
 from pipeline.training.state import Average
@@ -40,6 +41,7 @@ class Segmenter(pl.LightningModule):
         self.network = networks.build(config)
         self.average = Average(self.network, decay=config.schedule.average)
         self.step = 0
+        self.layout = torch.channels_last
         self.counts = torch.zeros(3, dtype=torch.float64)
         self.redrawn = 0
         self.skipped = 0
@@ -71,6 +73,7 @@ class Segmenter(pl.LightningModule):
                 for (encoder, decays), parameters in sorted(groups.items(), key=lambda kv: kv[0])
             ],
             lr=schedule.rate,
+            fused=self.device.type == "cuda",
         )
 
     def train_dataloader(self) -> DataLoader[Sample]:
@@ -86,17 +89,21 @@ class Segmenter(pl.LightningModule):
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Return the batch on a device."""
+        """Return the batch on a device, laid as its steps want it."""
+        image = batch.image.to(device, non_blocking=True)
         return replace(
             batch,
-            image=batch.image.to(device, non_blocking=True),
+            image=image if image.ndim > 4 else image.contiguous(memory_format=self.layout),
             target=batch.target.to(device, non_blocking=True),
             weight=batch.weight.to(device, non_blocking=True),
         )
 
     def on_fit_start(self) -> None:
-        """Keep the averaged weights where the network is."""
+        """Keep the averaged weights where the network is, and weights as pictures lie."""
         self.average.to(self.device)
+        if self.config.network.dims == 2:
+            self.layout = layout_of(self.network, cuda=self.device.type == "cuda")
+            self.network.to(memory_format=self.layout)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set rate and chance: both are functions of the step."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from pipeline.errors import ConfigError
 
@@ -30,12 +31,13 @@ class Average:
     def update(self, network: nn.Module, step: int) -> None:
         """Take the network's weights in; early steps are forgotten faster."""
         decay = min(self.decay, (1.0 + step) / (10.0 + step))
-        for name, value in network.state_dict().items():
-            kept = self.state[name]
-            if kept.is_floating_point():
-                kept.lerp_(value, 1.0 - decay)
-            else:
-                kept.copy_(value)
+        new = network.state_dict()
+        moving = [name for name, value in new.items() if value.is_floating_point()]
+        # All at once: a GPU would wait for each.
+        blend = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        blend([self.state[name] for name in moving], [new[name] for name in moving], step)
+        for name in new.keys() - set(moving):
+            self.state[name].copy_(new[name])
 
     def to(self, device: torch.device) -> None:
         """Move to where the network is."""

@@ -1,0 +1,105 @@
+"""What a GPU gives beside the processor: how fast tiles are predicted, and how alike.
+
+``python -m benchmarks.device SCENE.tif`` predicts the tiles of a scene, as `map` cuts them for
+the shipped buildings model, on the processor and on a CUDA device, and compares them: the
+largest difference of a probability, and pixels that fall on the other side of the threshold.
+``--tiles 8`` takes the first eight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks._report import tell
+from pipeline.core.tile import cut
+from pipeline.models.checkpoint import load
+from pipeline.models.engine import TorchPredictor
+from pipeline.models.shelf import find
+from pipeline.runs.plan import ScenePlan
+from pipeline.runs.planning import plan_scene
+from pipeline.runs.request import MapRequest
+from pipeline.scenes.find import find_scenes
+from pipeline.scenes.guard import install_guard
+from pipeline.scenes.open import open_scene
+
+Tile = tuple[NDArray[Any], NDArray[np.bool_]]
+
+
+def tiles_of(scene: str, *, most: int) -> tuple[ScenePlan, list[Tile]]:
+    """Return the plan of a scene and its first tiles: pixels, and where they are valid."""
+    install_guard()
+    request = MapRequest(scenes=(scene,), out=Path("unused"))
+    ref = find_scenes([scene]).refs[0]
+    plan = plan_scene(request, request.chosen_task, ref, "scene").draft
+    opened = open_scene(ref, known=plan.info)
+    found = []
+    for core in list(plan.grid.cores())[:most]:
+        pixels, valid = cut(
+            lambda window: opened.read(window, plan.bands),
+            plan.grid.tile(core),
+            height=plan.grid.height,
+            width=plan.grid.width,
+            edge=plan.edge,
+        )
+        found.append((np.ascontiguousarray(pixels), valid))
+    return plan, found
+
+
+def predicted(
+    plan: ScenePlan, tiles: list[Tile], *, device: str
+) -> tuple[float, list[NDArray[np.float32]]]:
+    """Return seconds of a second pass over all tiles, and what they give."""
+    path = find(plan.model.name)
+    if path is None:
+        raise SystemExit(f"{plan.model.name} has no weights")
+    predictor = TorchPredictor(*load(path), device=device)
+    for pixels, valid in tiles:  # a shape of its own costs a GPU a second, once
+        predictor.predict(pixels, valid, plan.stretch)
+    began = time.perf_counter()
+    said = [predictor.predict(pixels, valid, plan.stretch) for pixels, valid in tiles]
+    return time.perf_counter() - began, said
+
+
+def main() -> None:
+    """Measure and tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scene")
+    parser.add_argument("--tiles", type=int, default=8)
+    asked = parser.parse_args()
+    plan, tiles = tiles_of(asked.scene, most=asked.tiles)
+    threshold = plan.card.outputs.threshold
+    pixels = sum(valid.size for _, valid in tiles)
+    rows = []
+    expected: list[NDArray[np.float32]] = []
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        seconds, said = predicted(plan, tiles, device=device)
+        expected = expected or said
+        pairs = list(zip(said, expected, strict=True))
+        changed = [(one[0] >= threshold) != (other[0] >= threshold) for one, other in pairs]
+        off = [abs(other[0] - threshold)[at] for (_, other), at in zip(pairs, changed, strict=True)]
+        rows.append(
+            {
+                "device": device,
+                "tiles": len(tiles),
+                "mpx": pixels / 1e6,
+                "mpx_per_s": pixels / 1e6 / seconds,
+                "largest_dp": max(float(abs(one - other).max()) for one, other in pairs),
+                "changed_px": sum(int(at.sum()) for at in changed),
+                "farthest_from_threshold": max(
+                    (float(each.max()) for each in off if each.size), default=0.0
+                ),
+            }
+        )
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
+    tell(f"device: {name}", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Where a training computes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.training.config import TrainingConfig
+
+
+def on_cuda(config: TrainingConfig) -> bool:
+    """Return whether GPUs compute, not processors."""
+    return config.device != "cpu" and torch.cuda.is_available()
+
+
+def layout_of(network: nn.Module, *, cuda: bool) -> torch.memory_format:
+    """Return how pictures lie in memory for a network's steps: channels last, or first.
+
+    Channels last is the faster one, but on GPUs for depthwise convolutions: backward through
+    a MobileNetV2 U-Net took more than 4 s on an H100 in it, and 18 ms with channels first
+    (32 pictures of 128 px, torch 2.11).
+    """
+    convolutions = [part for part in network.modules() if isinstance(part, nn.Conv2d)]
+    depthwise = any(part.groups > 1 and part.groups == part.in_channels for part in convolutions)
+    return torch.contiguous_format if cuda and depthwise else torch.channels_last
+
+
+class Elsewhere(nn.Module):
+    """A network on a GPU that takes and gives tensors of the processor's memory."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        """Move ``network`` to ``device``."""
+        super().__init__()
+        self.network = network.to(device)
+        self.device = device
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Return what the network says, in float32 without TF32: as a processor would."""
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            said: Tensor = self.network(seen.to(self.device))
+        return said.cpu()
+
+
+def scoring(network: nn.Module, config: TrainingConfig) -> nn.Module:
+    """Return a network that scores where the training computes; on the CPU it is itself."""
+    return Elsewhere(network, torch.device("cuda")) if on_cuda(config) else network
