@@ -39,6 +39,10 @@ class Peak:
         self.bytes = 0
 
 
+def _resident(process: Any, *, shared: bool) -> int:
+    return int(process.memory_full_info().pss if shared else process.memory_info().rss)
+
+
 @contextmanager
 def peak_memory(pid: int) -> Iterator[Peak]:
     """Watch a process tree while the block runs."""
@@ -51,7 +55,9 @@ def peak_memory(pid: int) -> Iterator[Peak]:
             try:
                 root = psutil.Process(pid)
                 tree = [root, *root.children(recursive=True)]
-                total = sum(process.memory_info().rss for process in tree)
+                # What forked processes share counts once: a child about to start another
+                # program would double its parent.
+                total = sum(_resident(process, shared=len(tree) > 1) for process in tree)
                 peak.bytes = max(peak.bytes, total)
             except psutil.Error:
                 pass
