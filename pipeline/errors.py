@@ -73,3 +73,15 @@ class LockedError(PipelineError):
     def __str__(self) -> str:
         """Return who holds which folder, and what to do."""
         return f"{self.folder} is in use by {self.holder}; {self.way_out}"
+
+
+def interrupted(error: BaseException) -> bool:
+    """Return whether a signal to stop is behind an error.
+
+    Compiled code may go on where KeyboardInterrupt came; Python then raises a SystemError
+    that has it as its cause.
+    """
+    found: BaseException | None = error
+    while isinstance(found, SystemError):
+        found = found.__cause__
+    return isinstance(found, KeyboardInterrupt)

@@ -15,6 +15,7 @@ from pipeline.errors import (
     ModelError,
     PipelineError,
     SceneError,
+    interrupted,
 )
 
 EVERY = [
@@ -49,3 +50,17 @@ def test_a_scenes_error_names_file_reason_and_way_out() -> None:
 
 def test_a_locked_folder_names_its_holder() -> None:
     assert "out is in use by process 7 on host since noon" in str(EVERY[5])
+
+
+def test_a_stop_is_known_behind_what_compiled_code_makes_of_it() -> None:
+    assert interrupted(KeyboardInterrupt())
+    assert not interrupted(SystemError("damaged"))
+    assert not interrupted(ValueError())
+    wrapped = SystemError("a result with an exception set")
+    wrapped.__cause__ = SystemError("the same")
+    assert not interrupted(wrapped)
+    wrapped.__cause__.__cause__ = KeyboardInterrupt()
+    assert interrupted(wrapped)
+    other = ValueError()
+    other.__cause__ = KeyboardInterrupt()
+    assert not interrupted(other)

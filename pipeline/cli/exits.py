@@ -13,7 +13,7 @@ from types import FrameType
 
 import typer
 
-from pipeline.errors import ConfigError, LockedError, PipelineError, SceneError
+from pipeline.errors import ConfigError, LockedError, PipelineError, SceneError, interrupted
 
 _AGAIN_S = 0.01
 
@@ -36,7 +36,9 @@ def failing() -> Iterator[None]:
             longest = max(str(error.filename).split("/"), key=len)[:60]
             report(f"error: {longest}...: a name of more than 255 bytes; give a shorter one")
             raise typer.Exit(2) from error
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, SystemError) as error:
+            if not interrupted(error):
+                raise
             report("stopped; run the same command again to go on where it stopped")
             raise typer.Exit(128 + (came[0] if came else signal.SIGINT)) from error
 

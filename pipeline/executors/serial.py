@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from pipeline.errors import interrupted
 from pipeline.executors.executor import Executor, Job, Result
 
 
@@ -17,8 +18,10 @@ class Serial:
         for job in jobs:
             try:
                 outcome: Result | Exception = task(job)
-            except Exception as error:  # noqa: BLE001 - whatever a task raises is its outcome
-                outcome = error
+            except Exception as error:
+                if interrupted(error):
+                    raise
+                outcome = error  # whatever a task raises
             yield job, outcome
 
     def everywhere(self, task: Callable[[], Result]) -> list[Result]:

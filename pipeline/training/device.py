@@ -36,7 +36,7 @@ class Elsewhere(nn.Module):
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return what the network says, in float32 without TF32: as a processor would."""
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             said: Tensor = self.network(seen.to(self.device))
         return said.cpu()
 

@@ -15,7 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.training import network as networks
 from pipeline.training.batches import Batch, Sample
 from pipeline.training.config import ScheduleConfig, TrainingConfig
-from pipeline.training.device import layout_of
+from pipeline.training.device import layout_of, on_cuda
 from pipeline.training.feed import AnyDraws, batch_at, loader_of
 from pipeline.training.objective import loss_at, middle, of_answers, probabilities
 from pipeline.training.state import Average
@@ -39,9 +39,11 @@ class Segmenter(pl.LightningModule):
         self.draws = draws
         torch.manual_seed(config.seed)
         self.network = networks.build(config)
+        self.layout = layout_of(self.network, cuda=on_cuda(config))
+        if config.network.dims == 2:
+            self.network.to(memory_format=self.layout)
         self.average = Average(self.network, decay=config.schedule.average)
         self.step = 0
-        self.layout = torch.channels_last
         self.counts = torch.zeros(3, dtype=torch.float64)
         self.redrawn = 0
         self.skipped = 0
@@ -99,11 +101,8 @@ class Segmenter(pl.LightningModule):
         )
 
     def on_fit_start(self) -> None:
-        """Keep the averaged weights where the network is, and weights as pictures lie."""
+        """Keep the averaged weights where the network is."""
         self.average.to(self.device)
-        if self.config.network.dims == 2:
-            self.layout = layout_of(self.network, cuda=self.device.type == "cuda")
-            self.network.to(memory_format=self.layout)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set rate and chance: both are functions of the step."""

@@ -53,6 +53,58 @@ def test_a_signal_that_comes_while_an_object_is_taken_down_is_not_lost(name: str
     assert "slept" not in done.stdout
 
 
+COMPILED = """
+import os, signal
+import numba, numpy, typer
+from numba.core import serialize
+from pipeline.cli.exits import failing
+from pipeline.executors.serial import Serial
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+@numba.njit
+def pair(length):
+    return numpy.zeros(length), numpy.zeros(length)
+
+class Once(dict):
+    # What numba asks for the type of each array, called by compiled code.
+    def __getitem__(self, key):
+        if not self:
+            self[None] = None
+            os.kill(os.getpid(), signal.{name})
+        return super().__getitem__(key)
+
+app = typer.Typer()
+
+@app.command()
+def command(serial: bool = False):
+    serialize._unpickled_memo = Once()
+    with failing():
+        if serial:
+            print(list(Serial().run(pair, [3])))
+        else:
+            pair(3)
+        print("went on")
+
+app()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("more", [[], ["--serial"]])
+def test_a_signal_that_comes_in_compiled_code_stops_in_words(name: str, more: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED.format(name=name), *more],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == "stopped; run the same command again to go on where it stopped\n"
+    assert done.returncode == 128 + signal.Signals[name]
+    assert not done.stdout
+
+
 def test_what_else_goes_wrong_there_is_told_as_ever() -> None:
     said = """
 from pipeline.cli.exits import failing

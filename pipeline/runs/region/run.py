@@ -10,7 +10,7 @@ from typing import Any
 
 from shapely import to_geojson
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, interrupted
 from pipeline.outputs.atomic import replacing
 from pipeline.runs.publish import sha256
 from pipeline.runs.region.clock import Clock, utc_now
@@ -119,7 +119,7 @@ def _fault(summary: dict[str, Any], fault: str, tell: Tell) -> None:
 
 def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Clock) -> None:
     """Note why a run ended early, if it did and the ledger can still be written."""
-    stopped = isinstance(error, KeyboardInterrupt)
+    stopped = interrupted(error)
     reason = str(error) if isinstance(error, PipelineError) else repr(error)
     row = replace(
         run,

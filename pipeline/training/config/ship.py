@@ -34,7 +34,8 @@ class ShipConfig(Section):
     pixel_size_m: tuple[float, float] | None = None
     """Ground pixels it is made for; from the augmentation where there are places, else any."""
     shown_m: tuple[float, float] | None = None
-    """Ground pixels at which it does best: others are resampled when it maps."""
+    """Ground pixels at which it does best: others are resampled when it maps. Validation scores
+    them as they are; `benchmarks.footprints` maps them."""
     context: Literal["exact", "blend", "pad"] | None = None
     """How tiles see their surroundings; by the network's reach without."""
     pad_to: int = Field(default=0, ge=0)
