@@ -98,7 +98,9 @@ def done_by(out: Path) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path, _ = write_settlement(tmp_path_factory.mktemp("made"), seed=77, height=400, width=480)
+    folder = tmp_path_factory.mktemp("made")
+    # At pixels that the model sees as they are: enlarged ones would be twice as many tiles.
+    path, _ = write_settlement(folder, seed=77, height=400, width=480, pixel_m=0.2)
     return path
 
 
