@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,38 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._report import tell
-from pipeline.core.tile import cut
+from benchmarks._scenes import planned
 from pipeline.models.checkpoint import load
 from pipeline.models.engine import TorchPredictor
 from pipeline.models.shelf import find
 from pipeline.runs.plan import ScenePlan
-from pipeline.runs.planning import plan_scene
-from pipeline.runs.request import MapRequest
-from pipeline.scenes.find import find_scenes
-from pipeline.scenes.guard import install_guard
-from pipeline.scenes.open import open_scene
+from pipeline.runs.predict import read_tile
 
 Tile = tuple[NDArray[Any], NDArray[np.bool_]]
-
-
-def tiles_of(scene: str, *, most: int) -> tuple[ScenePlan, list[Tile]]:
-    """Return the plan of a scene and its first tiles: pixels, and where they are valid."""
-    install_guard()
-    request = MapRequest(scenes=(scene,), out=Path("unused"))
-    ref = find_scenes([scene]).refs[0]
-    plan = plan_scene(request, request.chosen_task, ref, "scene").draft
-    opened = open_scene(ref, known=plan.info)
-    found = []
-    for core in list(plan.grid.cores())[:most]:
-        pixels, valid = cut(
-            lambda window: opened.read(window, plan.bands),
-            plan.grid.tile(core),
-            height=plan.grid.height,
-            width=plan.grid.width,
-            edge=plan.edge,
-        )
-        found.append((np.ascontiguousarray(pixels), valid))
-    return plan, found
 
 
 def predicted(
@@ -60,7 +35,7 @@ def predicted(
     if path is None:
         raise SystemExit(f"{plan.model.name} has no weights")
     predictor = TorchPredictor(*load(path), device=device)
-    for pixels, valid in tiles:  # a shape of its own costs a GPU a second, once
+    for pixels, valid in tiles:  # what only the first pass costs
         predictor.predict(pixels, valid, plan.stretch)
     began = time.perf_counter()
     said = [predictor.predict(pixels, valid, plan.stretch) for pixels, valid in tiles]
@@ -73,7 +48,9 @@ def main() -> None:
     parser.add_argument("scene")
     parser.add_argument("--tiles", type=int, default=8)
     asked = parser.parse_args()
-    plan, tiles = tiles_of(asked.scene, most=asked.tiles)
+    plan = planned(asked.scene)
+    cores = list(plan.grid.cores())[: asked.tiles]
+    tiles = [read_tile(plan, plan.grid.tile(core)) for core in cores]
     threshold = plan.card.outputs.threshold
     pixels = sum(valid.size for _, valid in tiles)
     rows = []

@@ -17,13 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._report import peak_memory, tell
-from pipeline.core.tile import cut
+from benchmarks._scenes import planned
 from pipeline.models.shelf import load_predictor
-from pipeline.runs.planning import plan_scene
-from pipeline.runs.request import MapRequest
-from pipeline.scenes.find import find_scenes
-from pipeline.scenes.guard import install_guard
-from pipeline.scenes.open import open_scene
+from pipeline.runs.predict import read_tile
 
 
 def mapped(scene: str, folder: Path) -> tuple[float, int, dict[str, float]]:
@@ -48,21 +44,11 @@ def mapped(scene: str, folder: Path) -> tuple[float, int, dict[str, float]]:
 
 def bare(scene: str) -> tuple[float, int, int]:
     """Return seconds of forward passes alone, tile pixels and scene pixels."""
-    install_guard()
-    request = MapRequest(scenes=(scene,), out=Path("unused"))
-    ref = find_scenes([scene]).refs[0]
-    plan = plan_scene(request, request.chosen_task, ref, "scene").draft
+    plan = planned(scene)
     predictor = load_predictor(plan.model, device="cpu")
-    opened = open_scene(ref, known=plan.info)
     seconds = 0.0
     for core in plan.grid.cores():
-        pixels, valid = cut(
-            lambda window: opened.read(window, plan.bands),
-            plan.grid.tile(core),
-            height=plan.grid.height,
-            width=plan.grid.width,
-            edge=plan.edge,
-        )
+        pixels, valid = read_tile(plan, plan.grid.tile(core))
         began = time.monotonic()
         answer = predictor.predict(np.ascontiguousarray(pixels), valid, plan.stretch)
         seconds += time.monotonic() - began

@@ -106,7 +106,7 @@ def coarsened(scene: Path, out: Path, factor: float) -> Path:
         )
         profile = {"driver": "GTiff", "dtype": source.dtypes[0], "count": source.count}
         profile |= {"height": height, "width": width, "crs": source.crs, "nodata": source.nodata}
-        profile["transform"] = source.transform * Affine.scale(across / width, down / height)
+        profile["transform"] = source.transform @ Affine.scale(across / width, down / height)
         path = out / scene.name
         with rasterio.open(path, "w", **profile) as target:
             target.write(pixels)

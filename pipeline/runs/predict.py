@@ -72,6 +72,21 @@ def scene_of(plan: ScenePlan, *, resampled: bool) -> Scene:
     return scene
 
 
+def read_tile(
+    plan: ScenePlan, tile: Window
+) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
+    """Return pixels of a tile on the network's grid, mirrored past edges, and where valid."""
+    sampling = plan.grid.sampling
+    scene = scene_of(plan, resampled=True)
+    return cut(
+        lambda window: scene.read(window, plan.bands),
+        tile,
+        height=sampling.net_height,
+        width=sampling.net_width,
+        edge=plan.edge,
+    )
+
+
 def core_probabilities(plan: ScenePlan, core: Window) -> Float32[np.ndarray, "classes rows cols"]:
     """Return a core's class probabilities before they are quantised, 0..1."""
     install_guard()
@@ -198,15 +213,8 @@ def _forward(
     plan: ScenePlan, tile: Window, clock: Clock
 ) -> tuple[np.ndarray, Float32[np.ndarray, "channels rows cols"], Bool[np.ndarray, "rows cols"]]:
     """Return a tile's pixels, what the network says of them, and where they are valid."""
-    sampling, outputs = plan.grid.sampling, plan.card.outputs
-    scene = scene_of(plan, resampled=True)
-    pixels, valid = cut(
-        lambda window: scene.read(window, plan.bands),
-        tile,
-        height=sampling.net_height,
-        width=sampling.net_width,
-        edge=plan.edge,
-    )
+    outputs = plan.card.outputs
+    pixels, valid = read_tile(plan, tile)
     clock.lap("read")
     predictor = load_predictor(plan.model, device=plan.device)
     # Channels beyond these would be interpolated and quantised for nobody.

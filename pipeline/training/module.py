@@ -40,8 +40,6 @@ class Segmenter(pl.LightningModule):
         torch.manual_seed(config.seed)
         self.network = networks.build(config)
         self.layout = layout_of(self.network, cuda=on_cuda(config))
-        if config.network.dims == 2:
-            self.network.to(memory_format=self.layout)
         self.average = Average(self.network, decay=config.schedule.average)
         self.step = 0
         self.counts = torch.zeros(3, dtype=torch.float64)
@@ -95,7 +93,7 @@ class Segmenter(pl.LightningModule):
         image = batch.image.to(device, non_blocking=True)
         return replace(
             batch,
-            image=image if image.ndim > 4 else image.contiguous(memory_format=self.layout),
+            image=image.contiguous(memory_format=self.layout),
             target=batch.target.to(device, non_blocking=True),
             weight=batch.weight.to(device, non_blocking=True),
         )

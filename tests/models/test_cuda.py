@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from pipeline.models.checkpoint import load
 from pipeline.models.engine import TorchPredictor
-from pipeline.models.predictor import Stretch
 from pipeline.models.shelf import find
 from pipeline.training import state as states
 from pipeline.training.fit import fit
@@ -54,8 +53,7 @@ def test_the_shipped_model_agrees_with_the_processor() -> None:
     here = TorchPredictor(*load(path))
     there = TorchPredictor(*load(path), device="cuda")
     pixels, valid = _pixels(3)
-    stretch = Stretch(low=0, high=255)
-    one, other = (each.predict(pixels, valid, stretch) for each in (here, there))
+    one, other = (each.predict(pixels, valid, FULL) for each in (here, there))
     assert np.abs(one - other).max() <= 1e-4
 
 

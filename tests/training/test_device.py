@@ -27,6 +27,12 @@ def test_only_depthwise_convolutions_on_gpus_want_channels_first(
     assert layout_of(network, cuda=True) == there
 
 
+def test_volumes_have_channels_first_everywhere() -> None:
+    network = build("unet_3d", {"in_channels": 1, "classes": 1, "width": 2, "depth": 2})
+    assert layout_of(network, cuda=False) == layout_of(network, cuda=True)
+    assert layout_of(network, cuda=False) == torch.contiguous_format
+
+
 def test_a_network_elsewhere_says_the_same() -> None:
     network = build("unet", {"in_channels": 3, "classes": 1, "width": 4, "depth": 2}).eval()
     seen = torch.rand(2, 3, 32, 32)

@@ -1,0 +1,19 @@
+"""Plans of scenes, as `overtile map` makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.runs.plan import ScenePlan
+from pipeline.runs.planning import plan_scene
+from pipeline.runs.request import MapRequest
+from pipeline.scenes.find import find_scenes
+from pipeline.scenes.guard import install_guard
+
+
+def planned(scene: str) -> ScenePlan:
+    """Return the plan of a scene with the shipped buildings model, not yet put on a device."""
+    install_guard()
+    request = MapRequest(scenes=(scene,), out=Path("unused"))
+    ref = find_scenes([scene]).refs[0]
+    return plan_scene(request, request.chosen_task, ref, "scene").draft
