@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.planning import plan_scene
 from pipeline.runs.request import MapRequest
 from pipeline.scenes.find import find_scenes
-from pipeline.scenes.guard import install_guard
 
 
 def planned(scene: str) -> ScenePlan:

@@ -31,13 +31,13 @@ from benchmarks._report import tell
 from pipeline.config import load_task
 from pipeline.executors.executor import Job, Result
 from pipeline.executors.serial import Serial
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.runs.evaluate import Options, evaluate_scene
 from pipeline.runs.mapping import map_scene
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tile import TileJob
 from pipeline.runs.workers import Crew
 from pipeline.scenes.find import find_scenes, unique_names
-from pipeline.scenes.guard import install_guard
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "buildings"
 SPLITS = ("train", "val", "test")

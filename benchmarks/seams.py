@@ -20,6 +20,7 @@ import torch
 
 from benchmarks._report import tell
 from pipeline.core.window import Window
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.card import ModelCard, Network
 from pipeline.models.checkpoint import save
 from pipeline.models.networks import build
@@ -30,7 +31,6 @@ from pipeline.runs.planning import plan_scene
 from pipeline.runs.predict import core_probabilities
 from pipeline.runs.request import MapRequest
 from pipeline.scenes.find import find_scenes
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.memory import MemoryScene
 from pipeline.scenes.open import open_scene
 

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _guarded() -> None:
-    from pipeline.scenes.guard import install_guard
+    from pipeline.gdal.raster_guard import install_guard
 
     install_guard()
 

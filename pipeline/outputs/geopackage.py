@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from pipeline.core.footprints import Footprints
 from pipeline.errors import ExportError
+from pipeline.gdal.vector_guard import PINNED_TIME
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.geoparquet import on_the_map
-from pipeline.outputs.ogr import LAYER, PINNED_TIME, write_ogr
+from pipeline.outputs.ogr import LAYER, write_ogr
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.style import polygon_style
 from pipeline.outputs.table import Rows

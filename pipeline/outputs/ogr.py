@@ -1,55 +1,21 @@
-"""pyogrio with a GDAL that follows no references, and layers written through it."""
+"""Layers written through pyogrio."""
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import shapely
 
 from pipeline.errors import ExportError
+from pipeline.gdal.vector_guard import pyogrio
 from pipeline.outputs.atomic import replacing
 
-SKIPPED = (
-    "OGR_VRT,GDALG,WFS,OAPIF,CSW,HTTP,OGCAPI,Elasticsearch,Carto,AmigoCloud,PLSCENES,NGW,EEDA,PDF,"
-    "ADBC"
-)
-"""Drivers that read other files or servers than the one named."""
-PINNED_TIME = "1970-01-01T00:00:00.000Z"
-"""When files say they were written: the same inputs give the same bytes at any time."""
 LAYER = "polygons"
 """What the layer is called inside its file."""
-_SETTINGS = {
-    "OGR_CURRENT_DATE": PINNED_TIME,
-    "GDAL_NUM_THREADS": "1",
-}
 _DRIVERS = {".fgb": "FlatGeobuf", ".gpkg": "GPKG", ".pmtiles": "PMTiles"}
-
-
-@cache
-def pyogrio() -> Any:
-    """Return pyogrio with the drivers of `SKIPPED` left out of its own GDAL.
-
-    Its drivers are registered when it is imported, by what the environment says then;
-    rasterio's GDAL, which is another one, must not see the same list.
-    """
-    before = os.environ.get("GDAL_SKIP")
-    os.environ["GDAL_SKIP"] = SKIPPED
-    try:
-        import pyogrio as module  # the environment has to be set first
-        import pyogrio.raw
-    finally:
-        if before is None:
-            del os.environ["GDAL_SKIP"]
-        else:
-            os.environ["GDAL_SKIP"] = before
-    module.set_gdal_config_options(_SETTINGS)
-    return module
 
 
 def write_ogr(

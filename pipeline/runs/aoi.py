@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
-from pipeline.runs.truth import read_objects
+from pipeline.labels.read import read_objects
 from pipeline.scenes.scene import SceneInfo
 
 CONTEXT = 256

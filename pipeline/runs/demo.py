@@ -11,11 +11,11 @@ import shapely
 from PIL import Image
 
 from pipeline.core.georef import Georef
+from pipeline.labels.read import read_objects
 from pipeline.outputs.provenance import MapClass
 from pipeline.outputs.quicklook import View, demo_picture
 from pipeline.runs.mapping import map_scenes
 from pipeline.runs.request import MapRequest
-from pipeline.runs.truth import read_objects
 from pipeline.scenes.made import Style, settlement, write_settlement
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef

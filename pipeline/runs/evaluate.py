@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pipeline.core.scores.pixels import class_scores, foreground_scores
 from pipeline.errors import ConfigError
+from pipeline.labels.objects import Objects
+from pipeline.labels.read import read_objects
 from pipeline.runs.evaluate_coco import coco_table, salt_table
 from pipeline.runs.evaluate_doubts import about_offset
 from pipeline.runs.evaluate_figures import Table, figure, number, pixel_row
@@ -23,7 +25,6 @@ from pipeline.runs.evaluate_report import write_report
 from pipeline.runs.evaluate_result import Evaluation
 from pipeline.runs.evaluate_scene import Compared, compare
 from pipeline.runs.evaluate_thresholds import sample, threshold_tables
-from pipeline.runs.truth import Objects, read_objects
 
 SCHEMA = "overtile/report/1"
 """Names the layout of `report.json`; `pipeline/outputs/report/schema.json` describes it."""

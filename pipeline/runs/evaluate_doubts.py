@@ -11,9 +11,9 @@ from pyproj import CRS, Geod
 
 from pipeline.core.scores.overlaps import Overlaps
 from pipeline.errors import ConfigError
+from pipeline.labels.objects import Objects
+from pipeline.labels.repair import several
 from pipeline.runs.evaluate_frame import Frame, moved
-from pipeline.runs.truth import Objects
-from pipeline.runs.truth_repair import several
 
 FEWEST_PAIRS = 5
 """Overlapping pairs from which on a common offset is told."""

@@ -16,7 +16,7 @@ from pyproj import CRS, Transformer
 
 from pipeline.core.georef import Georef
 from pipeline.errors import ConfigError
-from pipeline.runs.truth import Grid, Objects
+from pipeline.labels.objects import Grid, Objects
 
 MOST_PIXELS = 64_000_000
 """Pixels of a grid made up where no raster gives one."""

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float64, Shaped, UInt8
 
 from pipeline.core.window import Window
 from pipeline.errors import PipelineError, SceneError
+from pipeline.labels.objects import Grid
+from pipeline.labels.raster import open_labels
 from pipeline.outputs.report.pyramid import pyramid
-from pipeline.runs.truth import Grid
-from pipeline.runs.truth_labels import open_labels
 from pipeline.scenes.scene import Scene
 
 _SAMPLES = 8

@@ -10,9 +10,10 @@ from typing import Any
 
 from pipeline.core.grid import balanced
 from pipeline.errors import ConfigError
-from pipeline.runs.truth import Grid, Objects, read_objects
-from pipeline.runs.truth_geojson import load_json
-from pipeline.runs.truth_labels import is_raster, open_labels, read_labels
+from pipeline.labels.geojson import load_json
+from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.raster import is_raster, open_labels, read_labels
+from pipeline.labels.read import read_objects
 
 POLYGONS = ("polygons.parquet", "polygons.geojson", "polygons.coco.json")
 """Where a run's polygons are, the most exact first."""

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, ExportError, SceneError
+from pipeline.labels.read import read_objects
 from pipeline.runs.evaluate import Options, evaluate_opened
 from pipeline.runs.evaluate_frame import made_up_grid
 from pipeline.runs.evaluate_inputs import Predicted, expanded, grid_at, open_predicted
 from pipeline.runs.evaluate_pool import comparison, pooled
 from pipeline.runs.evaluate_report import write_summary
 from pipeline.runs.evaluate_result import Evaluation
-from pipeline.runs.truth import read_objects
 from pipeline.scenes.names import slug, unique
 
 Summary = dict[str, Any]

@@ -16,9 +16,9 @@ from pipeline.core.scores.pixels import LEVELS, confusion, levels
 from pipeline.core.scores.spans import Runs, rasterize
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
+from pipeline.labels.objects import Grid
+from pipeline.labels.raster import open_labels, read_block
 from pipeline.runs.evaluate_scene import Compared
-from pipeline.runs.truth import Grid
-from pipeline.runs.truth_labels import open_labels, read_block
 from pipeline.scenes.scene import Scene
 
 _LONGEST = 2048

@@ -10,13 +10,13 @@ import shapely
 from jaxtyping import Float64, Shaped
 
 from pipeline.core.scores.groups import best_iou
+from pipeline.labels.objects import Grid
 from pipeline.outputs.report.encode import bytes_text, encoded, floats_text
 from pipeline.outputs.report.page import write_report_page, write_summary_page
 from pipeline.outputs.report.tables import figure_rows, write_csv, write_json
 from pipeline.runs.evaluate_imagery import imagery
 from pipeline.runs.evaluate_result import Evaluation
 from pipeline.runs.evaluate_scene import Side
-from pipeline.runs.truth import Grid
 
 _SHOTS = 12
 """False positives, and misses, in the gallery."""

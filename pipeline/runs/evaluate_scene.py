@@ -10,11 +10,12 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 
 from pipeline.core.scores.spans import Runs, rasterize
 from pipeline.errors import ConfigError
+from pipeline.labels.clean import without_repeats
+from pipeline.labels.objects import Objects
+from pipeline.labels.repair import several
 from pipeline.runs.evaluate_doubts import about_outside, check_coverage, labelled
 from pipeline.runs.evaluate_frame import Frame, make_frame
 from pipeline.runs.evaluate_inputs import Predicted
-from pipeline.runs.truth import Objects, without_repeats
-from pipeline.runs.truth_repair import several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.config import Task
 from pipeline.errors import SceneError
 from pipeline.executors.executor import Executor
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.shelf import card_of
 from pipeline.outputs.atomic import write_faults
 from pipeline.runs.finish import write_outputs
@@ -28,7 +29,6 @@ from pipeline.runs.tile import TileRecord, map_tile, predict_tile
 from pipeline.runs.volume.mapping import map_volume, volumes_of
 from pipeline.runs.workers import Crew
 from pipeline.scenes.find import find_scenes, unique_names
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.names import redacted
 from pipeline.scenes.open import fingerprint
 from pipeline.scenes.scene import SceneRef

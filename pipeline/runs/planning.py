@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.config import Task
 from pipeline.core.quantise import quantised_threshold
 from pipeline.errors import PipelineError, SceneError
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.card import ModelCard
 from pipeline.models.shelf import ModelRef, card_of
 from pipeline.outputs.formats import FORMATS
@@ -25,7 +26,6 @@ from pipeline.runs.separation import network_pixels, separation_of
 from pipeline.runs.shaping import outline_of
 from pipeline.runs.tiling import base_bytes, make_grid, pixel_bytes
 from pipeline.scenes.find import find_scenes, unique_names
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.names import redacted
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef

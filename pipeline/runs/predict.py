@@ -15,10 +15,10 @@ from pipeline.core.quantise import NODATA, SCALE, quantised
 from pipeline.core.tile import cut
 from pipeline.core.window import Window
 from pipeline.errors import PipelineError
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.shelf import load_predictor
 from pipeline.runs.artefact import read_artefact
 from pipeline.runs.plan import ScenePlan
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.resample import Resampled
 from pipeline.scenes.scene import Scene

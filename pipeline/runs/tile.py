@@ -25,11 +25,11 @@ from pipeline.core.rim import rim_of
 from pipeline.core.separate import context, separate, trace_instances
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.runs.artefact import read_artefact, write_artefact
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.predict import Clock, blend, predicted, raw, thumb_of
 from pipeline.runs.refinement import guided
-from pipeline.scenes.guard import install_guard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

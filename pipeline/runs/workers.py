@@ -11,6 +11,7 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.executors.executor import Executor
 from pipeline.executors.malloc import few_arenas
 from pipeline.executors.serial import Serial
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.card import ModelCard
 from pipeline.models.shelf import (
     Device,
@@ -22,7 +23,6 @@ from pipeline.models.shelf import (
 from pipeline.runs.plan import versions
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import THREADS
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.scene import SceneRef
 
 LARGE = 20_000_000

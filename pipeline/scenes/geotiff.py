@@ -16,10 +16,10 @@ from rasterio.windows import Window as RasterWindow
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes import validity
 from pipeline.scenes.beside import check_mask
 from pipeline.scenes.examine import examine, has_mask, split_alpha
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.header import examine_bytes
 from pipeline.scenes.location import content_digest, gdal_path, is_remote, remote_reason
 from pipeline.scenes.names import redacted

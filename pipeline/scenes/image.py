@@ -13,10 +13,10 @@ from rasterio.io import DatasetReader
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes import moment
 from pipeline.scenes.beside import check_pipes
 from pipeline.scenes.examine import image_bands, split_alpha
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.location import content_digest, gdal_path, open_bytes
 from pipeline.scenes.names import slug, stem
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef

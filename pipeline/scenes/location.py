@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.errors import SceneError
-from pipeline.scenes import gdal
-from pipeline.scenes.guard import install_guard
+from pipeline.gdal import bindings as gdal
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes.names import redacted
 from pipeline.scenes.redirects import check_redirects
 

@@ -15,7 +15,7 @@ from pyproj import Geod, Transformer
 from rasterio.io import DatasetReader
 
 from pipeline.errors import ConfigError, SceneError
-from pipeline.scenes.guard import install_guard
+from pipeline.gdal.raster_guard import install_guard
 
 PERCENTILES = (1.0, 99.0)
 """Values of other types than 8 bits that become black and white, as in mapping."""

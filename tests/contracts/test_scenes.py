@@ -17,7 +17,7 @@ from rasterio.transform import from_origin
 from pipeline.core.georef import Georef
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.scenes.guard import install_guard
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes.memory import MemoryScene
 from pipeline.scenes.open import fingerprint, open_scene
 from pipeline.scenes.resample import Resampled

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from distributed import Client
 
+from pipeline.gdal.raster_guard import check_guard
 from pipeline.models.shelf import shipped
-from pipeline.scenes.guard import check_guard
 from pipeline.scenes.made import write_settlement
 from tests.runs.scenery import contents
 

@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 
 from pipeline.errors import PipelineError
 from pipeline.executors.dask import Dask
-from pipeline.scenes.guard import install_guard
+from pipeline.gdal.raster_guard import install_guard
 
 LONG_S = 60.0
 

@@ -20,7 +20,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.executors.dask import Dask
 from pipeline.executors.tls import security_for
-from pipeline.scenes.guard import install_guard
+from pipeline.gdal.raster_guard import install_guard
 from tests.runs.scenery import contents, write_scene
 
 MAKE = Path(__file__).resolve().parents[2] / "workflows" / "certificates.sh"

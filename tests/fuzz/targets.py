@@ -15,9 +15,9 @@ from rasterio.io import MemoryFile
 from pipeline.config.task import load_task
 from pipeline.core.window import Window
 from pipeline.errors import PipelineError
+from pipeline.gdal.raster_guard import install_guard
+from pipeline.labels.read import read_objects
 from pipeline.models.checkpoint import read_card
-from pipeline.runs.truth import read_objects
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
 

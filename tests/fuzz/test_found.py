@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.runs.truth import read_objects
+from pipeline.labels.read import read_objects
 
 NESTED = '{"type":"GeometryCollection","geometries":[' * 50 + "]}" * 50
 

@@ -13,8 +13,8 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import SceneError
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.outputs.coverage import NODATA, coverage
-from pipeline.scenes.guard import install_guard
 from tests.runs.scenery import NORTH_UP, write_scene
 
 

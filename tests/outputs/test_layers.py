@@ -25,11 +25,11 @@ from shapely.geometry import Polygon
 from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
 from pipeline.errors import ExportError
+from pipeline.gdal.vector_guard import pyogrio
 from pipeline.outputs.check import check_file
 from pipeline.outputs.flatgeobuf import flatgeobuf_layer
 from pipeline.outputs.formats import FORMATS, FormatName, file_name, writer
 from pipeline.outputs.geopackage import geopackage_layer
-from pipeline.outputs.ogr import pyogrio
 from pipeline.outputs.pmtiles import pmtiles_layer
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.style import polygon_style

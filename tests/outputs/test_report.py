@@ -19,6 +19,7 @@ from PIL import Image
 
 from pipeline.core.georef import Georef
 from pipeline.core.window import Window
+from pipeline.labels.objects import Grid, Objects
 from pipeline.outputs.report.encode import encoded
 from pipeline.outputs.report.page import render
 from pipeline.outputs.report.pyramid import MOST_PIXELS, pyramid
@@ -26,7 +27,6 @@ from pipeline.outputs.report.tables import write_csv, write_json
 from pipeline.runs.evaluate import Options, score
 from pipeline.runs.evaluate_inputs import Predicted
 from pipeline.runs.evaluate_report import write_report, write_summary
-from pipeline.runs.truth import Grid, Objects
 from tests.outputs.browser import CHROMIUM, Page
 
 NASTY = "</script><script>document.title='hacked'</script><img src=x onerror=alert(1)> & \u2028 {}"

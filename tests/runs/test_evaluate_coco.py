@@ -11,10 +11,10 @@ import pytest
 import shapely
 from rasterio.features import rasterize
 
+from pipeline.labels.objects import Grid, Objects
 from pipeline.runs.evaluate import Options, score
 from pipeline.runs.evaluate_coco import CHIP, MOST
 from pipeline.runs.evaluate_inputs import Predicted
-from pipeline.runs.truth import Grid, Objects
 from tests.core.test_scores_coco import pycoco
 
 SIDE = 2 * CHIP

@@ -17,7 +17,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from pipeline.scenes.guard import install_guard
+from pipeline.gdal.raster_guard import install_guard
 
 
 def pytest_configure(config: pytest.Config) -> None:

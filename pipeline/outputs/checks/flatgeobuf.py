@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
+from pipeline.gdal.vector_guard import pyogrio
 from pipeline.outputs.checks.complaints import Complaints
 from pipeline.outputs.checks.polygons import Extent, check_polygons, not_within, read_wkb
-from pipeline.outputs.ogr import pyogrio
 
 _MAGIC = b"fgb\x03fgb"
 _NODE = np.dtype([("box", "<f8", 4), ("offset", "<u8")])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import ConfigError, SceneError
+from pipeline.gdal.raster_guard import install_guard
 from pipeline.runs.publish import MANIFEST
 from pipeline.runs.region.delivery import check_sinks
 from pipeline.runs.region.due import OTHER, Todo, settled, todo_of, what_differs
@@ -17,7 +18,6 @@ from pipeline.runs.region.ledger import NAME, open_ledger
 from pipeline.runs.region.records import RunRow, SceneRow
 from pipeline.runs.region.site import SCENES, Site
 from pipeline.runs.region.sources import Candidate, Listing, listings
-from pipeline.scenes.guard import install_guard
 from pipeline.scenes.open import fingerprint
 
 _AT_ONCE = 8

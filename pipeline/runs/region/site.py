@@ -18,9 +18,9 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.config import Region, Task, load_region, load_task
 from pipeline.config.region import inside
 from pipeline.errors import ConfigError
+from pipeline.labels.read import read_objects
 from pipeline.models.shelf import card_of, shipped
 from pipeline.runs.request import MapRequest, memory
-from pipeline.runs.truth import read_objects
 
 SCENES = "scenes"
 LAYER = "layer.parquet"

@@ -13,9 +13,9 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.config.region import Catalog, inside
 from pipeline.errors import SceneError
+from pipeline.gdal import bindings as gdal
 from pipeline.runs.region.sources.candidate import Listing
 from pipeline.runs.region.sources.items import Entry, Wanted
-from pipeline.scenes import gdal
 from pipeline.scenes.location import gdal_path, is_remote, open_bytes
 from pipeline.scenes.names import redacted
 from pipeline.scenes.stac import MAX_ITEM_BYTES, allowed_href

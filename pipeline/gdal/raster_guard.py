@@ -17,7 +17,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from pipeline.errors import ConfigError
-from pipeline.scenes import gdal
+from pipeline.gdal import bindings as gdal
 
 ALLOWED = frozenset({"GTiff", "COG", "MEM", "PNG", "JPEG", "JP2OpenJPEG"})
 """Drivers that only decode or encode pixels."""

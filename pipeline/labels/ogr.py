@@ -7,17 +7,9 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from pipeline.outputs.ogr import pyogrio
-from pipeline.runs.truth_geojson import Json
-from pipeline.runs.truth_vectors import (
-    KEPT,
-    Vectors,
-    from_wkb,
-    known_crs,
-    placeless,
-    refusal,
-    short,
-)
+from pipeline.gdal.vector_guard import pyogrio
+from pipeline.labels.geojson import Json
+from pipeline.labels.vectors import KEPT, Vectors, from_wkb, known_crs, placeless, refusal, short
 
 
 def read_ogr(path: Path, kind: str, layer: str | None) -> Vectors:

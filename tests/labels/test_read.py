@@ -22,9 +22,11 @@ from pyproj import CRS
 from typer.testing import CliRunner
 
 from pipeline.errors import ConfigError
-from pipeline.runs.truth import read_objects, without_repeats
-from pipeline.runs.truth_coco import decoded
-from pipeline.runs.truth_vectors import read_vectors, sniff
+from pipeline.labels.clean import without_repeats
+from pipeline.labels.coco import decoded
+from pipeline.labels.read import read_objects
+from pipeline.labels.read_vectors import read_vectors
+from pipeline.labels.sniff import sniff
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 ODD = Path(__file__).resolve().parents[2] / "../shared/data/odd"
@@ -223,7 +225,7 @@ def test_parquet_and_shapefile_without_a_crs_are_refused(tmp_path: Path) -> None
 
 def test_the_guard_on_vectors_leaves_rasterio_alone() -> None:
     script = (
-        "from pipeline.runs.truth_ogr import pyogrio\n"
+        "from pipeline.gdal.vector_guard import pyogrio\n"
         "import os, rasterio\n"
         "names = pyogrio().list_drivers()\n"
         "assert 'OGR_VRT' not in names and 'GPKG' in names and 'GeoJSON' in names\n"

@@ -10,11 +10,12 @@ import shapely
 from jaxtyping import UInt8
 
 from pipeline.errors import ConfigError
-from pipeline.runs.truth import Grid, Objects, cleaned
-from pipeline.runs.truth_geojson import Json
-from pipeline.runs.truth_labels import polygons_of
-from pipeline.runs.truth_repair import several
-from pipeline.runs.truth_vectors import Vectors
+from pipeline.labels.clean import cleaned
+from pipeline.labels.geojson import Json
+from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.raster import polygons_of
+from pipeline.labels.repair import several
+from pipeline.labels.vectors import Vectors
 
 
 def read_coco(path: Path, value: dict[str, Any], *, image: str | None) -> Objects:

@@ -1,100 +1,22 @@
-"""Objects to compare: polygons of any file, cleaned, with what was done about each fault."""
+"""Polygons cleaned for comparison, with what was done about each fault."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Float64, Int64, Shaped
-from pyproj import CRS
+from jaxtyping import Int64, Shaped
 
-from pipeline.core.georef import Georef
 from pipeline.core.scores.overlaps import overlaps
 from pipeline.errors import ConfigError
-from pipeline.runs.truth_geojson import Json, load_json
-from pipeline.runs.truth_repair import repaired, several, unwrapped
-from pipeline.runs.truth_vectors import Vectors, read_vectors, sniff
+from pipeline.labels.geojson import Json
+from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.repair import repaired, several, unwrapped
+from pipeline.labels.vectors import Vectors
 
 _LABELS = ("class", "label", "class_name", "category")
 _CONFIDENCES = ("confidence", "score", "probability")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """The pixels that objects were drawn on."""
-
-    height: int
-    """Rows."""
-    width: int
-    """Columns."""
-    georef: Georef | None
-    """Where they lie; None for images that have no place on the Earth."""
-    made_up: bool = False
-    """True where no raster gave them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objects:
-    """Valid polygons, each one connected piece of ground."""
-
-    source: str
-    """The file they come from."""
-    polygon: Shaped[np.ndarray, " n"]
-    """Shapely Polygons."""
-    crs: CRS | None
-    """What their coordinates mean; None for pixels ``(x=col, y=row)``."""
-    label: Shaped[np.ndarray, " n"] | None = None
-    """Name of each one's class, where the file has classes."""
-    confidence: Float64[np.ndarray, " n"] | None = None
-    """In 0..1, where the file has it."""
-    id: Shaped[np.ndarray, " n"] | None = None
-    """What the file calls each one."""
-    grid: Grid | None = None
-    """The pixels they were drawn on, where there are any."""
-    unknown: Shaped[np.ndarray, " areas"] | None = None
-    """Polygons of the same plane in which a label raster has no data."""
-    notes: tuple[str, ...] = field(default=())
-    """What was repaired or left out, with counts."""
-
-    def __len__(self) -> int:
-        """Return the number of polygons."""
-        return len(self.polygon)
-
-    def take(self, which: Bool[np.ndarray, " n"] | Int64[np.ndarray, " some"]) -> Objects:
-        """Return the rows that ``which`` selects."""
-        return replace(
-            self,
-            polygon=self.polygon[which],
-            label=None if self.label is None else self.label[which],
-            confidence=None if self.confidence is None else self.confidence[which],
-            id=None if self.id is None else self.id[which],
-        )
-
-
-def read_objects(path: Path, *, layer: str | None = None, image: str | None = None) -> Objects:
-    """Return the polygons of a vector file, a COCO file or a label raster.
-
-    Args:
-        path: A local file.
-        layer: Which layer, where a vector file has several.
-        image: Which image, where a COCO file has several: its file name or stem.
-
-    Raises:
-        ConfigError: The file cannot be read, or holds no polygons but other things.
-        SceneError: It is a raster that cannot be read.
-    """
-    from pipeline.runs.truth_coco import read_coco
-    from pipeline.runs.truth_labels import is_raster, read_labels
-
-    if is_raster(path):
-        return read_labels(path)
-    if sniff(path) == "geojson":
-        value = load_json(path)
-        if isinstance(value, dict) and "annotations" in value and "type" not in value:
-            return read_coco(path, value, image=image)
-    return cleaned(read_vectors(path, layer=layer))
 
 
 def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:

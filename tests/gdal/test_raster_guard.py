@@ -13,8 +13,8 @@ import rasterio
 from rasterio.errors import RasterioIOError
 
 from pipeline.errors import ConfigError
-from pipeline.scenes import gdal
-from pipeline.scenes.guard import ALLOWED, check_guard, install_guard
+from pipeline.gdal import bindings as gdal
+from pipeline.gdal.raster_guard import ALLOWED, check_guard, install_guard
 
 
 def test_nothing_but_the_allowed_drivers_is_left() -> None:
@@ -67,7 +67,7 @@ def test_without_the_guard_that_would_have_opened() -> None:
         '<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>\'\n'
         "rasterio.open(text).close()\n"
         "from pipeline.errors import ConfigError\n"
-        "from pipeline.scenes.guard import check_guard, install_guard\n"
+        "from pipeline.gdal.raster_guard import check_guard, install_guard\n"
         "try:\n    check_guard()\nexcept ConfigError:\n    print('off')\n"
         "install_guard()\ncheck_guard()\nprint('on')\n"
     )

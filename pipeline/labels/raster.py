@@ -22,7 +22,7 @@ from pipeline.core.quantise import STEPS
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
-from pipeline.runs.truth import Grid, Objects
+from pipeline.labels.objects import Grid, Objects
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import Scene, SceneRef
 
