@@ -49,6 +49,16 @@ def map_(  # noqa: PLR0913 - the options of a command
     ] = None,
     crs: Annotated[str | None, typer.Option(help="Of scenes without one; none: in pixels.")] = None,
     asset: Annotated[str | None, typer.Option(help="Which asset of a STAC item.")] = None,
+    as_one_scene: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--as-one-scene", help="Map adjoining files as one scene.")
+    ] = False,
+    overlap: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose pixels count where such files overlap: first, last, newest, oldest."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Folder of such files' outputs.")] = None,
     slices: Annotated[
         str | None, typer.Option(help="Of SEG-Y volumes: inline, crossline, time, section.")
     ] = None,
@@ -62,6 +72,10 @@ def map_(  # noqa: PLR0913 - the options of a command
     if device not in ("auto", "cpu", "cuda", "openvino"):
         raise typer.BadParameter(
             f"{device!r} is none of auto, cpu, cuda, openvino", param_hint="--device"
+        )
+    if overlap not in (None, "first", "last", "newest", "oldest"):
+        raise typer.BadParameter(
+            f"{overlap!r} is none of first, last, newest, oldest", param_hint="--overlap"
         )
     options = {"crs": crs, "datetime": datetime, "asset": asset, "slices": slices}
     with failing():
@@ -83,6 +97,9 @@ def map_(  # noqa: PLR0913 - the options of a command
             values=numbers(values, option="--values") if values else None,
             separate=separate,
             formats=tuple(format_ or ()),
+            as_one_scene=as_one_scene,
+            overlap=overlap,  # type: ignore[arg-type]  # checked above
+            name=name,
             scene_options=tuple(sorted((k, v) for k, v in options.items() if v is not None)),
         )
         summary = plan_only(request) if dry_run else map_scenes(request, tell=report)

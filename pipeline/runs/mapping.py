@@ -20,7 +20,7 @@ from pipeline.runs.finish import write_outputs
 from pipeline.runs.join import Joiner
 from pipeline.runs.lock import holding
 from pipeline.runs.plan import ScenePlan
-from pipeline.runs.planning import Planned, plan_scene
+from pipeline.runs.planning import Planned, plan_scene, scenes_of
 from pipeline.runs.progress import Progress
 from pipeline.runs.publish import publish, refuse_another, refuse_links, standing
 from pipeline.runs.request import MapRequest
@@ -28,7 +28,7 @@ from pipeline.runs.sweep import Sweep
 from pipeline.runs.tile import TileRecord, map_tile, predict_tile
 from pipeline.runs.volume.mapping import map_volume, volumes_of
 from pipeline.runs.workers import Crew
-from pipeline.scenes.find import find_scenes, unique_names
+from pipeline.scenes.find import unique_names
 from pipeline.scenes.names import redacted
 from pipeline.scenes.open import fingerprint
 from pipeline.scenes.scene import SceneRef
@@ -61,7 +61,7 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
 
         check_truth(request)
     task = request.chosen_task
-    found = find_scenes(request.scenes, dict(request.scene_options))
+    found = scenes_of(request)
     rows: list[dict[str, Any]] = [_failed(error.scene, error, tell) for error in found.failures]
     card = card_of(task.model)
     with holding(request.out), crew_of(request, task) as crew:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.config import Task
 from pipeline.core.quantise import quantised_threshold
-from pipeline.errors import PipelineError, SceneError
+from pipeline.errors import ConfigError, PipelineError, SceneError
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.card import ModelCard
 from pipeline.models.shelf import ModelRef, card_of
@@ -25,7 +25,8 @@ from pipeline.runs.request import MapRequest
 from pipeline.runs.separation import network_pixels, separation_of
 from pipeline.runs.shaping import outline_of
 from pipeline.runs.tiling import base_bytes, make_grid, pixel_bytes
-from pipeline.scenes.find import find_scenes, unique_names
+from pipeline.scenes.adjoining import as_one_scene
+from pipeline.scenes.find import Found, find_scenes, unique_names
 from pipeline.scenes.names import redacted
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
@@ -121,6 +122,27 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
     return Planned(draft=draft, warnings=contract.warnings, notes=contract.notes)
 
 
+def scenes_of(request: MapRequest) -> Found:
+    """Return the scenes that a request names: one for all files where they are mapped as one.
+
+    Raises:
+        ConfigError: A path does not exist, or an option has no effect.
+    """
+    found = find_scenes(request.scenes, dict(request.scene_options))
+    if not request.as_one_scene:
+        given = {"--overlap": request.overlap, "--name": request.name}
+        if unused := [option for option, value in given.items() if value is not None]:
+            raise ConfigError(f"{unused[0]} is for --as-one-scene alone; leave it out")
+        return found
+    if found.failures or not found.refs:
+        return replace(found, refs=())
+    try:
+        whole = as_one_scene(found.refs, overlap=request.overlap or "first", name=request.name)
+    except SceneError as error:
+        return Found(refs=(), failures=(error,))
+    return Found(refs=(whole,), failures=())
+
+
 def dry_run(request: MapRequest) -> dict[str, Any]:
     """Return what a run would do, cost and complain of, without doing it.
 
@@ -131,7 +153,7 @@ def dry_run(request: MapRequest) -> dict[str, Any]:
     install_guard()
     task = request.chosen_task
     card = card_of(task.model)
-    found = find_scenes(request.scenes, dict(request.scene_options))
+    found = scenes_of(request)
     rows: list[dict[str, Any]] = [
         {"scene": error.scene, "state": "refused", "reason": str(error)} for error in found.failures
     ]

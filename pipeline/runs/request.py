@@ -14,6 +14,7 @@ from pipeline.config import Task, explained, load_task
 from pipeline.errors import ConfigError
 from pipeline.models.shelf import Device
 from pipeline.outputs.formats import FORMATS
+from pipeline.scenes.adjoining import Overlap
 
 _UNITS = ("", "K", "M", "G", "T")
 
@@ -56,6 +57,12 @@ class MapRequest:
     """Formats of the polygons, instead of the task's."""
     separate: bool | None = None
     """Whether touching objects are taken apart, instead of what the task says."""
+    as_one_scene: bool = False
+    """Whether the scenes are adjoining files that are mapped as one."""
+    overlap: Overlap | None = None
+    """Whose pixels are taken where such files overlap; those of the one named first if None."""
+    name: str | None = None
+    """Folder of the outputs of such files; the first file's name if None."""
     scene_options: tuple[tuple[str, str], ...] = ()
     """Settings for opening scenes: ``crs``, ``datetime``, ``asset``, ``slices``."""
 

@@ -31,6 +31,10 @@ def open_scene(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
             from pipeline.scenes.segy import SegyScene
 
             return SegyScene(ref, known=known)
+        case "mosaic":
+            from pipeline.scenes.mosaic import MosaicScene
+
+            return MosaicScene(ref, known=known)
         case "memory":
             from pipeline.scenes.memory import recall
 
@@ -47,6 +51,10 @@ def fingerprint(ref: SceneRef) -> str:
     """
     if ref.kind in ("geotiff", "image"):
         return content_digest(ref.href)
+    if ref.mosaic is not None:
+        from pipeline.scenes.mosaic import mosaic_fingerprint
+
+        return mosaic_fingerprint(ref.mosaic)
     scene = open_scene(ref)
     try:
         return scene.info.fingerprint

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Shaped
 
 from pipeline.core.georef import Georef
 from pipeline.core.window import Window
+from pipeline.scenes.parts import Mosaic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +105,10 @@ class SceneRef:
     """How to open a scene again: small, hashable, and travels to a worker."""
 
     kind: str
-    """Which module opens it: ``geotiff``, ``image``, ``segy``, ``made``."""
+    """Which module opens it: ``geotiff``, ``image``, ``segy``, ``made``, ``mosaic``."""
     href: str
-    """Absolute path or URL."""
+    """Absolute path or URL; of a mosaic, that of its first part."""
     options: tuple[tuple[str, str], ...] = ()
     """Settings of that module, sorted: assumed CRS, slice number, ..."""
+    mosaic: Mosaic | None = None
+    """What a mosaic is made of; None for a scene in one file."""
