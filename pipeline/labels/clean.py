@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import shapely
-from jaxtyping import Int64, Shaped
+from jaxtyping import Bool, Float64, Int64, Shaped
+from pyproj import CRS, Proj, Transformer
 
-from pipeline.core.scores.overlaps import overlaps
+from pipeline.core.scores.overlaps import Overlaps, in_threads, overlaps
 from pipeline.errors import ConfigError
 from pipeline.labels.geojson import Json
 from pipeline.labels.objects import Grid, Objects
@@ -17,6 +18,15 @@ from pipeline.labels.vectors import Vectors
 
 _LABELS = ("class", "label", "class_name", "category")
 _CONFIDENCES = ("confidence", "score", "probability")
+INSIDE_SHARE = 0.95
+"""Share of a polygon's area that another covers, from which it is not counted again."""
+EARTH_RADIUS_M = 6_371_008.8
+"""Mean radius of the Earth (IUGG)."""
+NEAR_M = 0.3
+"""Hausdorff distance up to which two overlapping polygons are copies of one.
+
+Copies whose corners are up to 0.1 m off in x and y differ from each other by up to 0.28 m.
+"""
 
 
 def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
@@ -77,28 +87,99 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
 
 
 def without_repeats(truth: Objects) -> Objects:
-    """Return truth in which nothing is there twice: duplicates, and polygons inside others."""
-    notes = list(truth.notes)
+    """Remove repeated polygons: exact copies, near copies, and polygons inside others.
+
+    A polygon repeats another where the other covers 95 % of it, or where both cover half of
+    the larger one and no point of either boundary is farther than `NEAR_M` from the other
+    polygon (Hausdorff distance). Of each group of repeats the first stays by a total order:
+    larger area, then smaller coordinates; the order of rows in the file has no influence.
+    """
     if not len(truth):
         return truth
+    notes = list(truth.notes)
     keys = shapely.to_wkb(shapely.normalize(truth.polygon))
     _, first = np.unique(keys.astype(bytes) if keys.dtype != object else keys, return_index=True)
     kept = truth.take(np.sort(first))
-    if len(kept) < len(truth):
-        notes.append(f"{several(len(truth) - len(kept), 'duplicate polygon')} counted once")
+    copies = len(truth) - len(kept)
     pairs = overlaps(kept.polygon, kept.polygon)
     pairs = pairs.where(pairs.predicted != pairs.truth)
-    mine, other = pairs.predicted_area[pairs.predicted], pairs.truth_area[pairs.truth]
-    nested = (pairs.shared >= 0.95 * mine) & ((mine < other) | (pairs.predicted > pairs.truth))
-    drop = np.zeros(len(kept), bool)
-    drop[pairs.predicted[nested]] = True
+    near = _near_copies(kept, pairs)
+    inside = pairs.shared >= INSIDE_SHARE * pairs.predicted_area[pairs.predicted]
+    repeats = pairs.where(near | inside)
+    drop = _repeated(kept, repeats)
+    copied = np.zeros(len(kept), bool)
+    copied[pairs.predicted[near & ~drop[pairs.truth]]] = True
+    copies += int((drop & copied).sum())
+    nested = int((drop & ~copied).sum())
+    if copies:
+        notes.append(f"{several(copies, 'duplicate polygon')} counted once")
+    if nested:
+        notes.append(f"{several(nested, 'polygon')} inside another not counted again")
     crossing = pairs.where(~drop[pairs.predicted] & ~drop[pairs.truth])
     crossing = crossing.where((crossing.iou > 0.01) & (crossing.predicted < crossing.truth))
-    if drop.any():
-        notes.append(f"{several(int(drop.sum()), 'polygon')} inside another not counted again")
     if len(crossing):
         notes.append(f"{several(len(crossing), 'pair')} of true polygons overlapping")
     return replace(kept.take(~drop), notes=tuple(notes))
+
+
+def _near_copies(objects: Objects, pairs: Overlaps) -> Bool[np.ndarray, " pairs"]:
+    """Test which pairs are copies of one polygon, moved or redrawn by less than `NEAR_M`."""
+    area = pairs.predicted_area
+    larger = np.maximum(area[pairs.predicted], area[pairs.truth])
+    near = pairs.shared >= 0.5 * larger
+    rows = np.flatnonzero(near)
+    one, other = objects.polygon[pairs.predicted[rows]], objects.polygon[pairs.truth[rows]]
+    limit = 1.0
+    if objects.crs is not None:
+        scale = _metres_per_unit(objects.crs, shapely.bounds(one))
+        origin = shapely.bounds(one)[:, :2]
+        one, other = _scaled(one, origin, scale), _scaled(other, origin, scale)
+        limit = NEAR_M
+    near[rows] = in_threads(shapely.hausdorff_distance, one, other) <= limit
+    return np.asarray(near, bool)
+
+
+def _metres_per_unit(crs: CRS, boxes: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, "n 2"]:
+    """Compute the length on the ground of one unit of x and of y in the middle of each box."""
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    if crs.is_geographic:  # the factor is radians per unit
+        degree = EARTH_RADIUS_M * unit
+        return np.column_stack([degree * np.cos(y * unit), np.full(len(y), degree)])
+    if not len(boxes):
+        return np.empty((0, 2))
+    to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    scale = Proj(crs).get_factors(*to_degrees.transform(x, y)).meridional_scale
+    length = np.broadcast_to(unit / np.asarray(scale, np.float64), len(y))
+    return np.column_stack([length, length])
+
+
+def _scaled(
+    polygons: Shaped[np.ndarray, " n"],
+    origin: Float64[np.ndarray, "n 2"],
+    scale: Float64[np.ndarray, "n 2"],
+) -> Shaped[np.ndarray, " n"]:
+    points, owner = shapely.get_coordinates(polygons, return_index=True)
+    moved = (points - origin[owner]) * scale[owner]
+    return np.asarray(shapely.set_coordinates(polygons.copy(), moved), object)
+
+
+def _repeated(objects: Objects, repeats: Overlaps) -> Bool[np.ndarray, " n"]:
+    """Test which polygons repeat one that stays; ``repeats`` are pairs (repeat, other)."""
+    drop = np.zeros(len(objects), bool)
+    if not len(repeats):
+        return drop
+    rows = np.unique(np.concatenate([repeats.predicted, repeats.truth]))
+    keys = shapely.to_wkb(shapely.normalize(objects.polygon[rows]))
+    first = sorted(range(len(rows)), key=lambda at: (-repeats.truth_area[rows[at]], keys[at]))
+    rank = np.zeros(len(objects), np.int64)
+    rank[rows[first]] = np.arange(len(rows))
+    below = repeats.where(rank[repeats.truth] < rank[repeats.predicted])
+    starts = below.starts()
+    for row in rows[first]:
+        others = below.truth[starts[row] : starts[row + 1]]
+        drop[row] = bool((~drop[others]).any())
+    return drop
 
 
 def _column(
