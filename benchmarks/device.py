@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks._report import tell
 from benchmarks._scenes import planned
+from pipeline.core.quantise import STEPS
 from pipeline.models.checkpoint import load
 from pipeline.models.engine import TorchPredictor
 from pipeline.models.shelf import find
@@ -51,7 +52,7 @@ def main() -> None:
     plan = planned(asked.scene)
     cores = list(plan.grid.cores())[: asked.tiles]
     tiles = [read_tile(plan, plan.grid.tile(core)) for core in cores]
-    threshold = plan.card.outputs.threshold
+    threshold = plan.threshold / STEPS
     pixels = sum(valid.size for _, valid in tiles)
     rows = []
     expected: list[NDArray[np.float32]] = []

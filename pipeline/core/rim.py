@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from pipeline.core.fragments import Int32, Int64
 from pipeline.core.grow import UInt8
-from pipeline.core.quantise import NODATA
+from pipeline.core.quantise import NODATA, background_of
 from pipeline.core.window import Window
 
 Int8 = npt.NDArray[np.int8]
@@ -60,13 +60,23 @@ class Rim:
         return cls(edges=arrays["rim_edges"], shifts=arrays["rim_shifts"])
 
 
-def rim_of(probability: UInt8, labels: UInt8, *, core: Window, seen: Window, threshold: int) -> Rim:
+def rim_of(
+    probability: UInt8,
+    labels: UInt8,
+    *,
+    core: Window,
+    seen: Window,
+    threshold: int,
+    shares: bool = False,
+) -> Rim:
     """Return the shifts of a core's edges.
 
     Between background and class ``k`` the surface is ``q_k`` and its level half a step
     below the threshold, where rounding parts inside from outside; between two classes it
-    is their difference, and its level 0. Where it does not cross (what refinement added or
-    took away, and beside pixels without data) the edge keeps its place.
+    is their difference, and its level 0. Where classes share the probability with the
+    background, the level is at least half a step above the background's. Where the surface
+    does not cross (what refinement added or took away, and beside pixels without data) the
+    edge keeps its place.
 
     Args:
         probability: (classes, rows, cols), quantised, over ``seen``.
@@ -74,8 +84,12 @@ def rim_of(probability: UInt8, labels: UInt8, *, core: Window, seen: Window, thr
         core: The window to answer for.
         seen: The core and, but for the scene's edges, a pixel more above and to the left.
         threshold: Quantised probability from which a pixel belongs to a class.
+        shares: Whether classes and background sum to one, as a softmax's do.
     """
     rows, cols = core.within(seen)
+    least = np.full(labels.shape, threshold, np.int64)
+    if shares:
+        least = np.maximum(least, background_of(probability) + 1)
     found = []
     for axis, (down, right) in enumerate(((0, 1), (1, 0))):
         # The scene's edge has one side only.
@@ -85,7 +99,7 @@ def rim_of(probability: UInt8, labels: UInt8, *, core: Window, seen: Window, thr
         row, col = np.nonzero((here != before) & (here != NODATA) & (before != NODATA))
         row, col = row + top, col + left
         pairs = (row - down, col - right), (row, col)
-        shift = _shifts(probability, labels, pairs, threshold)
+        shift = _shifts(probability, labels, pairs, least)
         place = (row - rows.start) * core.width + col - cols.start
         moved = shift != 0
         found.append(np.stack([2 * place[moved] + axis, shift[moved]]))
@@ -98,9 +112,12 @@ def _shifts(
     probability: UInt8,
     labels: UInt8,
     pairs: tuple[tuple[Int64, Int64], tuple[Int64, Int64]],
-    threshold: int,
+    least: Int64,
 ) -> Int64:
-    """Return the shift between each pixel of the one side and that of the other."""
+    """Return the shift between each pixel of the one side and that of the other.
+
+    ``least`` holds the quantised probability from which each pixel belongs to a class.
+    """
     one, two = (labels[pixels].astype(np.int64) for pixels in pairs)
     own = np.where(one > 0, one, two) - 1
     rival = np.where((one > 0) & (two > 0), two, 0) - 1
@@ -108,7 +125,7 @@ def _shifts(
     for pixels in pairs:
         height = 2 * probability[(own, *pixels)].astype(np.int64)
         other = 2 * probability[(np.maximum(rival, 0), *pixels)].astype(np.int64)
-        heights.append(height - np.where(rival >= 0, other, 2 * threshold - 1))
+        heights.append(height - np.where(rival >= 0, other, 2 * least[pixels] - 1))
     first, last = heights
     # From inside to outside, whichever comes first.
     turned = np.where(one > 0, 1, -1)

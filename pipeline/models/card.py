@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from pipeline.core.quantise import quantised_threshold
+
 Probability = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -116,8 +118,24 @@ class Outputs(Section):
     """How the interior channel tells objects apart."""
     activation: Literal["sigmoid", "softmax", "none"] = "sigmoid"
     """What makes channels probabilities; softmax has the background as its channel 0."""
-    threshold: Probability = 0.5
-    """Probability from which a pixel belongs to a class."""
+    threshold: Probability | None = None
+    """Probability from which a pixel belongs to a class. Not given: 0.5; with softmax none, so
+    that the class is the arg max over all channels, background included."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether the classes share the probability with the background, as softmax has it."""
+        return self.activation == "softmax"
+
+    def quantised_threshold(self, wanted: float | None = None) -> int:
+        """Compute the least quantised probability of a class: of ``wanted``, or the card's own.
+
+        1, the least that there is, where a softmax has neither: the arg max alone decides.
+        """
+        threshold = self.threshold if wanted is None else wanted
+        if threshold is None and self.shares:
+            return 1
+        return quantised_threshold(0.5 if threshold is None else threshold)
 
     @property
     def channels(self) -> int:

@@ -85,9 +85,13 @@ class ScenePlan:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the outputs, apart from how they are computed."""
-        # Plans without refinement keep the digest that they had before there was any.
-        refinement = {} if self.refinement is None else {"refinement": asdict(self.refinement)}
-        return refinement | {
+        # Plans without these keep the digest that they had before there were any.
+        more: dict[str, Any] = {}
+        if self.refinement is not None:
+            more["refinement"] = asdict(self.refinement)
+        if self.card.outputs.shares:
+            more["arg_max"] = "with background"
+        return more | {
             "scene": self.info.fingerprint,
             "size": [self.info.height, self.info.width],
             "options": [list(option) for option in self.scene.options],

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import Task
-from pipeline.core.quantise import quantised_threshold
 from pipeline.errors import ConfigError, PipelineError, SceneError
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.card import ModelCard
@@ -93,7 +92,6 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
     )
     if refinement is not None:
         refuse_narrow(card, grid, extra=extra)
-    threshold = card.outputs.threshold if task.threshold is None else task.threshold
     draft = ScenePlan(
         name=name,
         scene=ref,
@@ -106,7 +104,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         stretch=contract.stretch,
         grid=grid,
         edge=task.edge or card.edge,
-        threshold=quantised_threshold(threshold),
+        threshold=card.outputs.quantised_threshold(task.threshold),
         refinement=refinement,
         separation=separation,
         min_area_m2=task.min_area_m2,

@@ -11,11 +11,12 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 
 from pipeline.core.blend import blended, taper
 from pipeline.core.interpolate import interpolated
-from pipeline.core.quantise import NODATA, SCALE, quantised
+from pipeline.core.quantise import NODATA, SCALE
 from pipeline.core.tile import cut
 from pipeline.core.window import Window
 from pipeline.errors import PipelineError
 from pipeline.gdal.raster_guard import install_guard
+from pipeline.models.quantise import quantised_channels
 from pipeline.models.shelf import load_predictor
 from pipeline.runs.artefact import read_artefact
 from pipeline.runs.plan import ScenePlan
@@ -123,7 +124,7 @@ def raw(plan: ScenePlan, core: Window, clock: Clock) -> UInt8[np.ndarray, "chann
     tile = plan.grid.tile(core)
     _, chances, valid = _forward(plan, tile, clock)
     rows, cols = _inside(plan, tile).within(tile)
-    return quantised(chances[:, rows, cols], valid[rows, cols])
+    return quantised_channels(chances[:, rows, cols], valid[rows, cols], plan.card.outputs)
 
 
 def overlapping(plan: ScenePlan, core: Window, cores: list[Window]) -> tuple[Window, ...]:
@@ -181,7 +182,8 @@ def blend(
         return mean, counts
     chances = np.where(mean == NODATA, np.float32(0), mean * np.float32(SCALE))
     _, valid = scene_of(plan, resampled=False).read(wanted, plan.bands)
-    return quantised(interpolated(chances, box, wanted, sampling), valid), counts
+    chances = interpolated(chances, box, wanted, sampling)
+    return quantised_channels(chances, valid, plan.card.outputs), counts
 
 
 def thumb_of(plan: ScenePlan, core: Window) -> UInt8[np.ndarray, "3 rows cols"]:

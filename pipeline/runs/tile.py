@@ -19,13 +19,14 @@ from rasterio.features import rasterize
 from pipeline.core.contact import joints_of
 from pipeline.core.fragments import Fragments
 from pipeline.core.markers import markers_of
-from pipeline.core.quantise import NODATA, classified, quantised
+from pipeline.core.quantise import NODATA, classified
 from pipeline.core.refine import tidied
 from pipeline.core.rim import rim_of
 from pipeline.core.separate import context, separate, trace_instances
 from pipeline.core.trace import trace
 from pipeline.core.window import Window
 from pipeline.gdal.raster_guard import install_guard
+from pipeline.models.quantise import quantised_channels
 from pipeline.runs.artefact import read_artefact, write_artefact
 from pipeline.runs.plan import ScenePlan
 from pipeline.runs.predict import Clock, blend, predicted, raw, thumb_of
@@ -82,7 +83,8 @@ def map_tile(job: TileJob) -> TileRecord:
         clock.lap("blend")
     else:
         seen = predicted(plan, job.core, clock, wanted=plan.around(job.core))
-        probability, thumb = quantised(seen.chances, seen.valid), seen.thumb
+        probability = quantised_channels(seen.chances, seen.valid, plan.card.outputs)
+        thumb = seen.thumb
         # Refining takes about as much as this gives back.
         del seen
     if plan.refinement is not None:
@@ -120,7 +122,8 @@ def _finished(
     """
     plan, core = job.plan, job.core
     classes = len(plan.card.outputs.classes)
-    labels = classified(probability[:classes], threshold=plan.threshold)
+    shares = plan.card.outputs.shares
+    labels = classified(probability[:classes], threshold=plan.threshold, shares=shares)
     how, settled = plan.refinement, plan.settled(core)
     if how is not None:
         labels = tidied(labels, classes=classes, opening=how.opening, closing=how.closing)
@@ -136,7 +139,12 @@ def _finished(
         more["unknown"] = np.packbits(unknown, axis=1)
     if plan.outline.kind == "subpixel":
         rim = rim_of(
-            probability[:classes], labels, core=core, seen=settled, threshold=plan.threshold
+            probability[:classes],
+            labels,
+            core=core,
+            seen=settled,
+            threshold=plan.threshold,
+            shares=shares,
         )
         more |= rim.to_arrays()
     outside = _outside(job)

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.quantise import NODATA, SCALE, STEPS, classified, quantised, quantised_threshold
+from pipeline.core.quantise import (
+    NODATA,
+    SCALE,
+    STEPS,
+    background_of,
+    classified,
+    quantised,
+    quantised_shares,
+    quantised_threshold,
+)
 
 chances = st.floats(0, 1, width=32)
 
@@ -84,3 +93,54 @@ def test_a_pixel_belongs_to_its_most_probable_class_the_first_of_equals(
             best = max(values)
             wanted = values.index(best) + 1 if best >= threshold else 0
             assert mask[row, col] == wanted
+
+
+def softmax(seed: int, classes: int) -> np.ndarray:
+    """Shares of the background and the classes, (classes + 1, 12, 12), some nearly equal."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=rng.choice([0.01, 1, 5]), size=(classes + 1, 12, 12))
+    shares = np.exp(logits)
+    return (shares / shares.sum(axis=0)).astype(np.float32)
+
+
+@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(1, 20))
+def test_shares_and_background_sum_to_one_and_none_moves_by_a_step(seed: int, classes: int) -> None:
+    shares = softmax(seed, classes)
+    steps = quantised_shares(shares[1:], np.ones((12, 12), bool))
+    every = np.concatenate([background_of(steps)[None], steps.astype(np.int64)])
+    assert (every.sum(axis=0) == STEPS).all()
+    assert (np.abs(every - shares.astype(np.float64) * STEPS) < 1 + 1e-3).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(1, 20))
+def test_the_mask_of_shares_is_the_arg_max_with_the_background(seed: int, classes: int) -> None:
+    shares = softmax(seed, classes)
+    steps = quantised_shares(shares[1:], np.ones((12, 12), bool))
+    mask = classified(steps, threshold=1, shares=True)
+    first, second = -np.sort(-shares, axis=0)[:2]
+    clear = first - second > 2 * SCALE
+    np.testing.assert_array_equal(mask[clear], shares.argmax(axis=0)[clear])
+
+
+@given(seed=st.integers(0, 2**32 - 1), threshold=st.floats(0.1, 0.9))
+def test_a_threshold_is_applied_on_top_of_the_arg_max(seed: int, threshold: float) -> None:
+    steps = quantised_shares(softmax(seed, 3)[1:], np.ones((12, 12), bool))
+    least = quantised_threshold(threshold)
+    plain = classified(steps, threshold=1, shares=True)
+    reaches = steps.max(axis=0) >= least
+    np.testing.assert_array_equal(
+        classified(steps, threshold=least, shares=True), np.where(reaches, plain, 0)
+    )
+
+
+def test_shares_without_data_are_nodata() -> None:
+    valid = np.ones((12, 12), bool)
+    valid[3:5] = False
+    steps = quantised_shares(softmax(7, 2)[1:], valid)
+    assert (steps[:, ~valid] == NODATA).all()
+    np.testing.assert_array_equal(classified(steps, threshold=1, shares=True) == NODATA, ~valid)
+
+
+def test_equal_shares_of_class_and_background_are_background() -> None:
+    steps = quantised_shares(np.full((1, 1, 1), 0.5, np.float32), np.ones((1, 1), bool))
+    assert classified(steps, threshold=1, shares=True)[0, 0] == 0

@@ -43,6 +43,7 @@ def _apart(file: Path, name: str, rows: int, cols: int) -> float:
     assert (found - wanted).abs().max() <= 1e-3
     chances, true = found.sigmoid(), wanted.sigmoid()
     limit = card.outputs.threshold
+    assert limit is not None
     off = (chances >= limit) != (true >= limit)
     assert ((true[off] - limit).abs() < 1e-3).all()
     return float((chances - true).abs().max())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.block import Block, cut
-from pipeline.core.quantise import NODATA, STEPS
+from pipeline.models.quantise import quantised_channels
 from pipeline.models.shelf import load_volume_predictor
 from pipeline.runs.artefact import read_artefact, write_artefact
 from pipeline.runs.predict import Clock, device_lock
@@ -61,8 +61,9 @@ def map_block(job: BlockJob) -> BlockRecord:
         chances = predictor.predict(voxels, plan.stretch)
     clock.lap("predict")
     inner = core.within(block)
-    steps = np.rint(chances[(slice(None), *inner)] * np.float32(STEPS)).astype(np.uint8)
-    steps[:, ~np.isfinite(voxels[inner])] = NODATA
+    steps = quantised_channels(
+        chances[(slice(None), *inner)], np.isfinite(voxels[inner]), plan.card.outputs
+    )
     write_artefact(path, {"probability": steps})
     clock.lap("write")
     return BlockRecord(index=job.index, seconds=clock.seconds, reused=False)

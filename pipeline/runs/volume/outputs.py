@@ -95,9 +95,10 @@ def _probabilities(plan: VolumePlan, part: Block) -> UInt8[np.ndarray, "classes 
 def _masks(
     plan: VolumePlan, counts: np.ndarray, *, turned: bool
 ) -> Iterator[Float32[np.ndarray, "traces samples"]]:
+    shares = plan.card.outputs.shares
     for slab in slabs(plan, turned=turned):
         for line in slab.swapaxes(0, 1):
-            mask = classified(np.ascontiguousarray(line), threshold=plan.threshold)
+            mask = classified(np.ascontiguousarray(line), threshold=plan.threshold, shares=shares)
             counts += np.bincount(mask.ravel(), minlength=256)
             yield np.where(mask == NODATA, np.float32(NO_DATA), mask.astype(np.float32))
 
@@ -123,7 +124,7 @@ def _sections(plan: VolumePlan, volume: SegyVolume) -> Iterator[Section]:
             amplitude=volume.read(part).squeeze(axis).T,
             low=plan.stretch.low,
             high=plan.stretch.high,
-            mask=classified(said, threshold=plan.threshold).T,
+            mask=classified(said, threshold=plan.threshold, shares=plan.card.outputs.shares).T,
             colours=colours,
         )
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from pipeline.config import Task
 from pipeline.core.block import Block, BlockGrid, Three, fitting
-from pipeline.core.quantise import quantised_threshold
 from pipeline.core.tile import Edge
 from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
@@ -64,7 +63,7 @@ class VolumePlan:
             "stretch": [self.stretch.low, self.stretch.high],
             "edge": self.edge,
             "threshold": self.threshold,
-        }
+        } | ({"arg_max": "with background"} if self.card.outputs.shares else {})
 
     @property
     def digest(self) -> str:
@@ -110,7 +109,6 @@ def plan_volume(request: MapRequest, task: Task, path: str, name: str) -> Volume
         fingerprint, shape = volume.fingerprint(), volume.shape
         stretch = _stretch(volume, task)
     model = str(Path(task.model).absolute()) if Path(task.model).exists() else task.model
-    threshold = card.outputs.threshold if task.threshold is None else task.threshold
     return VolumePlan(
         name=name,
         source=path,
@@ -122,7 +120,7 @@ def plan_volume(request: MapRequest, task: Task, path: str, name: str) -> Volume
         stretch=stretch,
         grid=make_grid(card, shape, tile=request.tile, max_memory=request.max_memory),
         edge=task.edge or card.edge,
-        threshold=quantised_threshold(threshold),
+        threshold=card.outputs.quantised_threshold(task.threshold),
         task=task.name,
         work="",
     )

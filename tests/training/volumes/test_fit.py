@@ -76,9 +76,11 @@ def test_a_salt_body_is_learnt_shipped_and_mapped_as_one_forward_pass_says(tmp_p
     with torch.inference_mode():
         said = restored(card, tensors)(padded[None, None])[0, 0].sigmoid().numpy()
     whole = said[tuple(slice(halo, halo + side) for side in amplitude.shape)]
-    sure = np.abs(whole - card.outputs.threshold) > 0.0021
+    threshold = card.outputs.threshold
+    assert threshold is not None
+    sure = np.abs(whole - threshold) > 0.0021
     assert sure.mean() > 0.9
-    np.testing.assert_array_equal(mask[sure], (whole >= card.outputs.threshold)[sure])
+    np.testing.assert_array_equal(mask[sure], (whole >= threshold)[sure])
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_bytes(tmp_path: Path) -> None:
