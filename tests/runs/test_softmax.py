@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from pipeline.models.networks import build
 from tests.runs.scenery import band, run
 
 NAMES = ("building", "road", "water")
-ARGUMENTS = {"in_channels": 3, "classes": 4, "width": 2, "depth": 1, "padding": "padded"}
+ARGUMENTS: dict[str, Any] = {"in_channels": 3, "classes": 4, "width": 2, "depth": 1, "padding": "padded"}
 
 
 @pytest.fixture
