@@ -17,7 +17,13 @@ from pipeline.models.networks import build
 from tests.runs.scenery import band, run
 
 NAMES = ("building", "road", "water")
-ARGUMENTS: dict[str, Any] = {"in_channels": 3, "classes": 4, "width": 2, "depth": 1, "padding": "padded"}
+ARGUMENTS: dict[str, Any] = {
+    "in_channels": 3,
+    "classes": 4,
+    "width": 2,
+    "depth": 1,
+    "padding": "padded",
+}
 
 
 @pytest.fixture
