@@ -10,6 +10,7 @@ from pipeline.cli.evaluate import evaluate
 from pipeline.cli.map import map_
 from pipeline.cli.models import models
 from pipeline.cli.region import region
+from pipeline.cli.stop import run_under_init, spare_children
 from pipeline.cli.train import train
 
 app = typer.Typer(
@@ -19,6 +20,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def begin() -> None:
+    """Check before any command what all of them need."""
+    from pipeline.cli.exits import report
+    from pipeline.cli.open_files import raise_open_files
+    from pipeline.errors import ConfigError
+
+    try:
+        raise_open_files()
+    except ConfigError as error:
+        report(f"error: {error}")
+        raise typer.Exit(2) from error
+
+
 app.command("map", no_args_is_help=True)(map_)
 app.command("evaluate", no_args_is_help=True)(evaluate)
 app.command("check", no_args_is_help=True)(check)
@@ -30,6 +47,8 @@ app.add_typer(models, name="models", help="List models and show their cards.")
 
 def main() -> None:
     """Run the command line."""
+    run_under_init()
+    spare_children()
     app()
 
 

@@ -14,6 +14,7 @@ def check(
     files: Annotated[list[Path], typer.Argument(help="Outputs, or folders of outputs.")],
 ) -> None:
     """Validate outputs: COG, GeoJSON, GeoParquet, FlatGeobuf, GeoPackage, PMTiles, STAC, SEG-Y."""
+    from pipeline.cli.exits import failing
     from pipeline.outputs.check import CHECKS, check_file
 
     missing = [str(file) for file in files if not file.exists()]
@@ -33,7 +34,8 @@ def check(
         names = ", ".join(map(str, files))
         sys.stderr.write(f"error: {names}: nothing to check; name OUT/<scene>, or a file\n")
         raise typer.Exit(2)
-    complaints = {str(file): check_file(file) for file in chosen}
+    with failing():
+        complaints = {str(file): check_file(file) for file in chosen}
     wrong = {name: lines for name, lines in complaints.items() if lines}
     for name, lines in wrong.items():
         sys.stderr.writelines(f"{name}: {line}\n" for line in lines)

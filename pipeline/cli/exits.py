@@ -3,104 +3,53 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 import typer
 
+from pipeline.cli.open_files import lacks_open_files, too_few
+from pipeline.cli.stop import stopping
 from pipeline.errors import ConfigError, LockedError, PipelineError, SceneError, interrupted
-
-_AGAIN_S = 0.01
 
 
 @contextmanager
-def failing() -> Iterator[None]:
+def failing(*, again: str = "the same command again") -> Iterator[None]:
     """Turn what Overtile raises on purpose into a line for people and an exit code.
 
-    SIGINT and SIGTERM stop it in words; the second of either ends it at once.
+    SIGINT and SIGTERM stop it with a message; the second of either ends it at once.
+
+    Args:
+        again: What to run to go on where a signal stopped it.
     """
-    with _stopping() as came:
+    with stopping() as came:
         try:
             yield
-        except PipelineError as error:
-            report(f"error: {error}")
-            raise typer.Exit(exit_code(error)) from error
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            longest = max(str(error.filename).split("/"), key=len)[:60]
-            report(f"error: {longest}...: a name of more than 255 bytes; give a shorter one")
-            raise typer.Exit(2) from error
         except (KeyboardInterrupt, SystemError) as error:
             if not interrupted(error):
                 raise
-            report("stopped; run the same command again to go on where it stopped")
+            report(f"stopped; run {again} to go on where it stopped")
             raise typer.Exit(128 + (came[0] if came else signal.SIGINT)) from error
+        except Exception as error:
+            line, code = _ending(error)
+            if not line:
+                raise
+            report(f"error: {line}")
+            raise typer.Exit(code) from error
 
 
-def _end_at_once(number: int, _: FrameType | None) -> None:
-    os._exit(128 + number)
-
-
-@contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """Raise KeyboardInterrupt at the first SIGINT or SIGTERM, and lend which it was."""
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-
-    def stop(number: int, _: FrameType | None) -> None:
-        came.append(number)
-        for either in before:
-            # Not the system's own way: a signal that came just now would find no handler.
-            signal.signal(either, _end_at_once)
-        raise KeyboardInterrupt
-
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # What a shell's background and nohup ignore stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, stop)
-    try:
-        with _raised_again():
-            yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _raised_again() -> Iterator[None]:
-    """Raise KeyboardInterrupt again where it came while an object was taken down.
-
-    Python tells of what goes wrong there, and goes on.
-    """
-    hook, alarm = sys.unraisablehook, signal.getsignal(signal.SIGALRM)
-    rung = False
-
-    def dropped(what: sys.UnraisableHookArgs) -> None:
-        nonlocal rung
-        if isinstance(what.exc_value, KeyboardInterrupt):
-            rung = True
-            signal.signal(signal.SIGALRM, signal.default_int_handler)
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
-        else:
-            hook(what)
-
-    sys.unraisablehook = dropped
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
-        if rung:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, alarm)
+def _ending(error: Exception) -> tuple[str, int]:
+    """Return the line and the exit code of an error; no line for one that is a fault of ours."""
+    if lacks_open_files(error):
+        return too_few(), 1
+    if isinstance(error, PipelineError):
+        return str(error), exit_code(error)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        longest = max(str(error.filename).split("/"), key=len)[:60]
+        return f"{longest}...: a name of more than 255 bytes; give a shorter one", 2
+    return "", 1
 
 
 def report(line: str) -> None:

@@ -15,11 +15,13 @@ models = typer.Typer(no_args_is_help=True)
 @models.command("list")
 def list_() -> None:
     """List the models that come with Overtile."""
+    from pipeline.cli.exits import failing
     from pipeline.models.shelf import card_of, shipped
 
     rows = []
-    for name in shipped():
-        card = card_of(name)
+    with failing():
+        cards = {name: card_of(name) for name in shipped()}
+    for name, card in cards.items():
         rows.append(
             {
                 "name": name,

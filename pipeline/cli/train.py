@@ -24,7 +24,7 @@ def train(
     from pipeline.cli.exits import failing
 
     _log_to_stderr()
-    with failing():
+    with failing(again="the same command with --resume"):
         try:
             import lightning
             import torchgeo
@@ -50,6 +50,8 @@ def _log_to_stderr() -> None:
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    # It warns where HOME cannot be written to, and keeps its fonts elsewhere.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     told = logging.getLogger("pipeline.training")
     told.handlers = [handler]
     told.setLevel(logging.INFO)

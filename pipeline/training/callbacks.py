@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,21 @@ class Clock(pl.Callback):
         now = time.monotonic()
         self.seconds += now - self._began
         self._ended = now
+
+
+class Interrupts(pl.Callback):
+    """Keeps SIGINT handled: Lightning ignores it while it ends an interrupted training."""
+
+    def __init__(self) -> None:
+        """Note who handles it."""
+        self._handler = signal.getsignal(signal.SIGINT)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Handle it again, so that a second one ends the process."""
+        if isinstance(exception, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, self._handler)
 
 
 class Advance(pl.Callback):

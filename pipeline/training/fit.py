@@ -16,7 +16,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from pipeline.errors import ConfigError
 from pipeline.executors.malloc import keep_freed
 from pipeline.training import state as states
-from pipeline.training.callbacks import Advance, Clock, Keeper, Progress, Scorer, restore
+from pipeline.training.callbacks import (
+    Advance,
+    Clock,
+    Interrupts,
+    Keeper,
+    Progress,
+    Scorer,
+    restore,
+)
 from pipeline.training.config import read_config
 from pipeline.training.data import read_splits
 from pipeline.training.device import on_cuda
@@ -66,7 +74,8 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
     with quiet():
         trainer = trainer_of(run, state)
         if module.step < config.schedule.steps:
-            trainer.fit(module)
+            with interruptible():
+                trainer.fit(module)
     if not trainer.is_global_zero:
         return {}
     return finish(run, module)
@@ -81,6 +90,7 @@ def trainer_of(run: Run, state: dict[str, Any] | None) -> pl.Trainer:
     config = run.config
     # In this order: what comes after the clock is in no step's time but in the next wait.
     callbacks: Sequence[pl.Callback] = (
+        Interrupts(),
         Advance(),
         run.clock,
         Progress(run.clock, run.folder, every=config.log_every),
@@ -108,6 +118,17 @@ def trainer_of(run: Run, state: dict[str, Any] | None) -> pl.Trainer:
         num_sanity_val_steps=0,
         limit_val_batches=0,
     )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let KeyboardInterrupt through, which Lightning turns into an exit with code 1."""
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
 
 
 @contextmanager

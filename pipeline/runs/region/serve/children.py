@@ -82,7 +82,7 @@ class Children:
             self._stopping = True
             running = list(self._running.values())
         for process in running:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # SIGINT may be ignored here, and so by them
         until = time.monotonic() + within_s
         for process in running:
             try:

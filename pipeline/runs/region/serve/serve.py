@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -70,13 +70,29 @@ def serve(
 
 @contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """Lend an event that SIGTERM and SIGINT set."""
+    """Set the event that is lent at the first SIGTERM or SIGINT.
+
+    A second one of either goes to who handled them before: the command line ends at once.
+    SIGINT stays ignored where it is (in a shell's background).
+    """
     stop = threading.Event()
+    before = {
+        number: handler
+        for number in (signal.SIGTERM, signal.SIGINT)
+        if (handler := signal.getsignal(number)) is not signal.SIG_IGN
+    }
 
-    def note(_number: int, _frame: FrameType | None) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         stop.set()
+        for either, handler in before.items():
+            signal.signal(either, handler)
+        first = before[signal.Signals(number)]
+        if callable(first):
+            with suppress(KeyboardInterrupt):
+                first(number, frame)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, note)
     try:
         yield stop
     finally:

@@ -6,11 +6,12 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from pipeline.runs.region.serve.children import Children, Outcome
 from pipeline.runs.region.serve.http import serving_page
 from pipeline.runs.region.serve.moments import Moments
 from pipeline.runs.region.serve.page import page, standing
-from pipeline.runs.region.serve.serve import keep_time
+from pipeline.runs.region.serve.serve import keep_time, stopping
 from pipeline.runs.region.serve.served import served
+from tests.processes import descendants, gone
 from tests.runs.region.places import Clock, town
 
 HOURLY = "schedule: {cron: '0 * * * *'}\n"
@@ -48,6 +50,8 @@ def _server(*places: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # A shell's background ignores it, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         try:
@@ -177,6 +181,143 @@ def test_the_page_escapes_what_came_from_files(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in html
     assert "and 10 more" in html
     assert "name: " in str(rows[1]["fault"])
+
+
+def _raw(port: int, request: str) -> tuple[str, dict[str, str], str]:
+    """Send a request as it is; return status line, headers and body."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(request.encode("latin-1"))
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    return status, dict(line.split(": ", 1) for line in lines), body
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "status"),
+    [
+        ("/", "", 200),
+        ("/status.json", "", 200),
+        ("/missing", "", 404),
+        ("/", "If-None-Match: *\r\nIf-Modified-Since: Mon, 06 May 2024 00:00:00 GMT\r\n", 200),
+        ("/status.json", "Range: bytes=0-1\r\n", 200),
+    ],
+)
+def test_head_is_answered_with_the_headers_of_get_and_no_body(
+    path: str, more: str, status: int
+) -> None:
+    with serving_page(0, rows=lambda: [{"name": "é"}], html=lambda _: "pägé") as port:
+        tail = f"{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{more}\r\n"
+        line, headers, body = _raw(port, f"HEAD {tail}")
+        assert line.split()[1] == str(status)
+        assert body == ""
+        got_line, got, content = _raw(port, f"GET {tail}")
+        for one in (headers, got):
+            one.pop("Date")
+        assert (line, headers) == (got_line, got)
+        assert headers["Content-Length"] == str(len(content.encode()))
+        other = tail.replace("Host: 127.0.0.1", "Host: evil.example")
+        assert _raw(port, f"HEAD {other}")[0].split()[1] == "403"
+
+
+@pytest.mark.parametrize(
+    "method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "M-SEARCH", "_answer"]
+)
+def test_other_methods_are_not_allowed_and_those_that_are_named(method: str) -> None:
+    with serving_page(0, rows=list, html=lambda _: "page") as port:
+        host = f"Host: 127.0.0.1:{port}\r\n"
+        line, headers, body = _raw(port, f"{method} / HTTP/1.1\r\n{host}\r\n")
+        assert line.split()[1] == "405"
+        assert headers["Allow"] == "GET, HEAD"
+        assert "Content-Security-Policy" in headers
+        assert body == "Method Not Allowed\n"
+        # It goes on serving.
+        assert _get(port, "/") == (200, "page")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ("GET / HTTP/x\r\n\r\n", "400"),
+        ("GET / / HTTP/1.1 \r\n\r\n", "400"),
+        (f"GET /{'a' * 70_000} HTTP/1.1\r\n\r\n", "414"),
+        ("GET / HTTP/1.1\r\n" + "a: b\r\n" * 200 + "\r\n", "431"),
+        ("HEAD / HTTP/3.0\r\n\r\n", "505"),
+    ],
+)
+def test_a_request_that_is_none_is_refused_without_a_word_of_it(request_: str, status: str) -> None:
+    with serving_page(0, rows=list, html=lambda _: "page") as port:
+        try:
+            line, headers, body = _raw(port, request_)
+        except ConnectionResetError:  # the answer can be lost where not all was read
+            line, headers, body = f"HTTP/1.0 {status}", {"Content-Security-Policy": ""}, ""
+        assert line.split()[1] == status
+        assert "Content-Security-Policy" in headers
+        assert "aaa" not in body
+        assert _get(port, "/") == (200, "page")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_sets_the_event_and_counts_where_the_second_goes(
+    number: signal.Signals,
+) -> None:
+    came: list[int] = []
+
+    def raising(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    both = (signal.SIGTERM, signal.SIGINT)
+    before = {one: signal.signal(one, raising) for one in both}
+    try:
+        with stopping() as stop:
+            assert not stop.is_set()
+            os.kill(os.getpid(), number)
+            assert stop.wait(10)
+            assert came == [number]
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+            assert came == [number, signal.SIGTERM]
+        # What is ignored stays ignored.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with stopping() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop.wait(0.1)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@pytest.mark.slow
+def test_the_second_signal_ends_the_server_and_the_run_under_way(tmp_path: Path) -> None:
+    file = town(tmp_path, scenes=2, text=HOURLY)
+    (tmp_path / "out").mkdir()
+    _overdue(file)
+    with _server(file) as (process, port):
+        _until(port, lambda row: bool(row.get("here")))
+        below = descendants(process.pid)
+        assert len(below) >= 2  # the run, and what watches the server
+        for pid in below:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)  # a run that no signal to stop reaches
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert process.poll() is None
+        for pid in below:
+            with suppress(ProcessLookupError):
+                if b"watcher.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGCONT)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 128 + signal.SIGINT
+        assert time.monotonic() - began < 20
+        assert gone(below)
+    run = subprocess.run(
+        [sys.executable, "-Pm", "pipeline.cli.__main__", "region", "run", str(file)],
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(run.stdout)["failed"] == 0
 
 
 def test_the_page_is_for_this_machine_alone() -> None:
