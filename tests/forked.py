@@ -32,6 +32,8 @@ class Limits:
 
     file_bytes: int | None = None
     """No file may grow larger."""
+    open_files: tuple[int, int] | None = None
+    """So many files may be open at once: soft and hard limit."""
     user: int | None = None
     """Whose rights it has; None: ours."""
 
@@ -57,15 +59,21 @@ class Ended:
 class Started:
     """A command under way."""
 
-    def __init__(self, place: Path, arguments: tuple[str, ...], limits: Limits) -> None:
-        """Start it; what it says goes to files in ``place``."""
+    def __init__(
+        self,
+        place: Path,
+        arguments: tuple[str, ...],
+        limits: Limits,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        """Start it after ``prepare`` in its process; what it says goes to files in ``place``."""
         self._said, self._stdout = place / "stderr.txt", place / "stdout.txt"
         for path in (self._said, self._stdout):
             path.write_text("")
             path.chmod(0o666)
         where = str(self._said), str(self._stdout)
         self._process: ForkServerProcess = _FORKS.Process(
-            target=_main, args=(arguments, limits, *where)
+            target=_main, args=(arguments, limits, prepare, *where)
         )
         self._process.start()
 
@@ -110,7 +118,13 @@ def map_arguments(scene: Path, out: Path, *more: str) -> tuple[str, ...]:
     return ("map", str(scene), "--out", str(out), *settings, *more)
 
 
-def _main(arguments: tuple[str, ...], limits: Limits, said: str, stdout: str) -> None:
+def _main(
+    arguments: tuple[str, ...],
+    limits: Limits,
+    prepare: Callable[[], None] | None,
+    said: str,
+    stdout: str,
+) -> None:
     # As a shell starts it: no files of ours, and none of pytest's ways.
     for number, path in ((2, said), (1, stdout)):
         handle = os.open(path, os.O_WRONLY | os.O_TRUNC)
@@ -126,6 +140,10 @@ def _main(arguments: tuple[str, ...], limits: Limits, said: str, stdout: str) ->
         os.setgroups([])
         os.setgid(limits.user)
         os.setuid(limits.user)
+    if limits.open_files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits.open_files)
+    if prepare is not None:
+        prepare()
     from pipeline.cli.__main__ import app
 
     app(arguments)

@@ -23,6 +23,7 @@ from pipeline.models.checkpoint import load
 from pipeline.models.engine import TorchPredictor
 from pipeline.models.predictor import Stretch
 from pipeline.training import state as states
+from pipeline.training.callbacks import Scorer
 from pipeline.training.config import ScheduleConfig, TrainingConfig, read_config
 from pipeline.training.data import read_data
 from pipeline.training.finish import WEIGHTS
@@ -83,6 +84,25 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
         for name, value in kept.items()
     }
     return {**state["network"], **moments}
+
+
+def test_a_signal_stops_a_training_as_any_command_and_the_second_one_counts(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled, before = [], signal.getsignal(signal.SIGINT)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def while_it_ends(*_: object) -> None:
+        handled.append(signal.getsignal(signal.SIGINT))
+
+    monkeypatch.setattr(Segmenter, "training_step", interrupted)
+    monkeypatch.setattr(Scorer, "on_exception", while_it_ends)
+    with pytest.raises(KeyboardInterrupt):
+        fit(small, tmp_path / "out")
+    assert handled == [before]
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_an_export_is_a_model_that_predicts_as_the_training_did(
