@@ -62,8 +62,9 @@ def _user_folders() -> Iterator[Path]:
 
 
 def _temporary_folders() -> Iterator[Path]:
-    for place in dict.fromkeys((os.environ.get("TMPDIR"), "/tmp", "/var/tmp")):
-        if place and Path(place).is_absolute():
+    given = os.environ.get("TMPDIR")
+    for place in (given,) if given else ("/tmp", "/var/tmp"):
+        if Path(place).is_absolute():
             with suppress(OSError):
                 yield Path(place).resolve() / f"overtile-{os.geteuid()}"
 
