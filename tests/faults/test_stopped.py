@@ -86,7 +86,7 @@ def hold_a_tile(number: int = 7) -> None:
             library.pthread_mutex_lock(mutex)
         return predict(*arguments)
 
-    Threshold.predict = held  # type: ignore[method-assign]
+    Threshold.predict = held  # type: ignore[assignment, method-assign]
 
 
 @pytest.mark.parametrize(
