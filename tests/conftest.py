@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from pipeline.gdal.environment import isolate_environment
 from tests.postgres import _postgis, postgis, postgres
 
 __all__ = ["_postgis", "postgis", "postgres"]  # fixtures
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Before pyproj is loaded, which keeps the folder of the user's grids.
+isolate_environment()
 
 # No deadline: the first example compiles. On CI every run draws the same examples, so that
 # a red run says something about the change.

@@ -28,8 +28,11 @@ def begin() -> None:
     from pipeline.cli.exits import report
     from pipeline.cli.open_files import raise_open_files
     from pipeline.errors import ConfigError
+    from pipeline.gdal.environment import isolate_environment
 
     try:
+        # Before GDAL and PROJ are loaded.
+        isolate_environment()
         raise_open_files()
     except ConfigError as error:
         report(f"error: {error}")

@@ -65,6 +65,7 @@ def map_(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Map scenes: a mask, probabilities and polygons for each."""
     from pipeline.cli.exits import failing, report
+    from pipeline.gdal.environment import unused_settings
     from pipeline.runs.mapping import map_scenes
     from pipeline.runs.planning import dry_run as plan_only
     from pipeline.runs.request import MapRequest, memory, numbers
@@ -103,5 +104,7 @@ def map_(  # noqa: PLR0913 - the options of a command
             scene_options=tuple(sorted((k, v) for k, v in options.items() if v is not None)),
         )
         summary = plan_only(request) if dry_run else map_scenes(request, tell=report)
+    if dry_run and (unused := unused_settings()):
+        report(f"warning: settings of GDAL and PROJ that have no effect: {', '.join(unused)}")
     sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     raise typer.Exit(3 if summary["failed"] else 0)

@@ -2,83 +2,61 @@
 
 GDAL reads about 150 formats, and some of them are programs: a VRT reads any
 file or URL, an MRF writes files, whatever their names end in. `install_guard`
-leaves the six drivers of `ALLOWED` in rasterio's GDAL, sets limits for the
-network, and proves that a VRT no longer opens. It has to run in every process,
-before the first raster is opened; doing it again costs nothing.
+leaves the six drivers of `ALLOWED` in rasterio's GDAL, gives it and PROJ the
+settings of `pipeline.gdal.settings` and none of the environment's, and proves
+that a VRT no longer opens. It has to run in every process, before the first
+raster is opened; doing it again costs nothing.
 """
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping
 
 import rasterio
+import rasterio.session
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from pipeline.errors import ConfigError
 from pipeline.gdal import bindings as gdal
+from pipeline.gdal.environment import data_folders, isolate_environment
+from pipeline.gdal.proj import check_positions, set_pyproj, set_search_path
+from pipeline.gdal.settings import set_raster_options
 
 ALLOWED = frozenset({"GTiff", "COG", "MEM", "PNG", "JPEG", "JP2OpenJPEG"})
 """Drivers that only decode or encode pixels."""
 
-BLOCK_CACHE_BYTES = 96 * 2**20
-"""GDAL's cache of decoded blocks, for the whole process."""
-
-SETTINGS: Mapping[str, str] = {
-    # A server that stalls is given up after 20 s below 1 kB/s; busy ones are
-    # asked four times more.
-    "GDAL_HTTP_CONNECTTIMEOUT": "10",
-    "GDAL_HTTP_TIMEOUT": "120",
-    "GDAL_HTTP_LOW_SPEED_TIME": "20",
-    "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
-    "GDAL_HTTP_MAX_RETRY": "4",
-    "GDAL_HTTP_RETRY_DELAY": "1",
-    "CPL_VSIL_CURL_CACHE_SIZE": str(32 * 2**20),
-    "CPL_VSIL_CURL_CHUNK_SIZE": str(64 * 2**10),
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
-    # Folders are not listed (on a server that is a request, and its answer may
-    # name anything). A mask beside a local file is looked for by its exact name.
-    "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
-    # .aux.xml files override reference system and transform without a word.
-    "GDAL_PAM_ENABLED": "NO",
-    "GDAL_GEOREF_SOURCES": "INTERNAL,WORLDFILE",
-    "GDAL_VRT_ENABLE_PYTHON": "NO",
-    "GDAL_NUM_THREADS": "1",
-    "GTIFF_IMPLICIT_JPEG_OVR": "NO",
-    # libjpeg only warns of an image that ends early, and fills the rest with gray.
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
-    # The short way takes what memory held for the rows that a PNG lacks.
-    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
-}
-"""Settings of rasterio's GDAL; one named in the environment keeps that value."""
-
+_LIBRARY: str = rasterio._env.__file__
 _PROBE = (
     '<VRTDataset rasterXSize="1" rasterYSize="1">'
     '<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
 )
-_PINNED = ("GDAL_PAM_ENABLED", "GDAL_VRT_ENABLE_PYTHON", "GDAL_DISABLE_READDIR_ON_OPEN")
 _lock = threading.Lock()
 _installed = threading.Event()
 
 
 def install_guard() -> None:
-    """Leave only the allowed drivers and safe settings in this process.
+    """Leave only the allowed drivers and Overtile's own settings in this process.
 
     Raises:
-        ConfigError: A raster that could read other files still opens.
+        ConfigError: A raster that could read other files still opens, or GDAL or PROJ
+            depend on the environment.
     """
+    # Every time: rasterio looks for its data in the environment whenever it begins.
+    isolate_environment()
     if _installed.is_set():
         return
     with _lock:
         if _installed.is_set():
             return
+        # GDAL reads credentials by itself; where boto3 cannot find a profile, it raises
+        # for local scenes as well.
+        rasterio.session.boto3 = None
+        set_raster_options(_LIBRARY)
+        set_search_path(_LIBRARY, data_folders("PROJ_DATA")["rasterio"])
         _remove_drivers()
-        for name, value in SETTINGS.items():
-            if name in _PINNED or gdal.setting(name) is None:
-                gdal.configure(name, value)
-        gdal.library().GDALSetCacheMax64(BLOCK_CACHE_BYTES)
+        check_positions(_LIBRARY, "rasterio")
+        set_pyproj()
         # Scenes without a place are refused by `pipeline.scenes.placing`, in words.
         warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
         check_guard()

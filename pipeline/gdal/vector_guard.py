@@ -6,17 +6,15 @@ import os
 from functools import cache
 from typing import Any
 
+from pipeline.gdal.environment import data_folders, isolate_environment
+from pipeline.gdal.proj import check_positions, set_search_path
+from pipeline.gdal.settings import set_vector_options
+
 SKIPPED = (
     "OGR_VRT,GDALG,WFS,OAPIF,CSW,HTTP,OGCAPI,Elasticsearch,Carto,AmigoCloud,PLSCENES,NGW,EEDA,PDF,"
     "ADBC"
 )
 """Drivers that read other files or servers than the one named."""
-PINNED_TIME = "1970-01-01T00:00:00.000Z"
-"""When files say they were written: the same inputs give the same bytes at any time."""
-_SETTINGS = {
-    "OGR_CURRENT_DATE": PINNED_TIME,
-    "GDAL_NUM_THREADS": "1",
-}
 
 
 @cache
@@ -26,6 +24,7 @@ def pyogrio() -> Any:
     Its drivers are registered when it is imported, by what the environment says then;
     rasterio's GDAL, which is another one, must not see the same list.
     """
+    isolate_environment()
     before = os.environ.get("GDAL_SKIP")
     os.environ["GDAL_SKIP"] = SKIPPED
     try:
@@ -33,8 +32,11 @@ def pyogrio() -> Any:
         import pyogrio.raw
     finally:
         if before is None:
-            del os.environ["GDAL_SKIP"]
+            os.environ.pop("GDAL_SKIP", None)
         else:
             os.environ["GDAL_SKIP"] = before
-    module.set_gdal_config_options(_SETTINGS)
+    library = module._ogr.__file__
+    set_vector_options(library)
+    set_search_path(library, data_folders("PROJ_DATA")["pyogrio"])
+    check_positions(library, "pyogrio")
     return module

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.core.footprints import Footprints
 from pipeline.errors import ExportError
-from pipeline.gdal.vector_guard import PINNED_TIME
+from pipeline.gdal.settings import PINNED_TIME
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.geoparquet import on_the_map
 from pipeline.outputs.ogr import LAYER, write_ogr

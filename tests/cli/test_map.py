@@ -42,8 +42,12 @@ def test_the_summary_is_json_and_progress_is_plain_lines(tmp_path: Path, scene: 
 
 
 @pytest.mark.slow
-def test_a_dry_run_tells_what_it_would_cost_and_writes_nothing(tmp_path: Path, scene: Path) -> None:
+def test_a_dry_run_tells_what_it_would_cost_and_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scene: Path
+) -> None:
     out = tmp_path / "out"
+    monkeypatch.setenv("GTIFF_POINT_GEO_IGNORE", "YES")
+    monkeypatch.setenv("PROJ_DATA", "/opt/conda/share/proj")
     done = overtile("map", scene, "--out", out, *BRIGHT, "--tile", "64", "--dry-run")
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["scenes"]
@@ -53,6 +57,9 @@ def test_a_dry_run_tells_what_it_would_cost_and_writes_nothing(tmp_path: Path, s
         assert row[cost] >= 0
     assert row["peak_memory_bytes"] < 4e9
     assert row["complaints"] == []
+    (warning,) = (line for line in done.stderr.splitlines() if "no effect" in line)
+    assert "GTIFF_POINT_GEO_IGNORE" in warning
+    assert "PROJ_DATA" not in warning
     assert not out.exists()
 
 
