@@ -78,6 +78,8 @@ _EXPECTED = {*_WHEELS, *_FIXED, "GDAL_DRIVER_PATH", "CPL_ZIP_ENCODING", "GDAL_VE
 """What conda, QGIS and images of GDAL set by themselves: nobody meant anything by it."""
 
 _unused: set[str] = set()
+_known: tuple[bytes, ...] = ()
+"""Names of all variables when they were last looked through."""
 
 
 def isolate_environment() -> None:
@@ -86,7 +88,10 @@ def isolate_environment() -> None:
     Raises:
         ConfigError: pyproj was loaded before, with grids in the user's folder.
     """
+    global _known
     first = any(os.environ.get(name) != value for name, value in _FIXED.items())
+    if not first and _known == tuple(os.environb):
+        return  # a region opens ten thousand scenes
     if first:
         _refuse_grids()
     names = [name for name in os.environ if _is_setting(name) and not _is_kept(name)]
@@ -97,6 +102,7 @@ def isolate_environment() -> None:
             os.environ.pop(name, None)
     if first:
         os.environ.update(_FIXED)
+    _known = tuple(os.environb)
 
 
 def access_settings() -> dict[str, str]:

@@ -57,6 +57,7 @@ VECTOR: Mapping[str, str] = {
 }
 """Options of pyogrio's GDAL."""
 
+# GDAL 3.10 calls itself without end where CPL_DEBUG is set then: `isolate_environment` removes it.
 _DIRECTIVE = b"[directives]\nignore-env-vars=yes\n"
 _FILE = b"/vsimem/overtile-settings"
 _TEXT = ctypes.c_char_p
