@@ -30,6 +30,7 @@ class Kind:
 KINDS = {
     "mask.tif": Kind("mask", _COG, "data", "Mask of classes"),
     "probability.tif": Kind("probability", _COG, "data", "Probability"),
+    "interior.tif": Kind("interior", _COG, "data", "Probability of lying inside an object"),
     "polygons.geojson": Kind("geojson", "application/geo+json", "data", "Polygons in WGS 84"),
     "polygons.geojsonl": Kind(
         "geojsonl", "application/geo+json-seq", "data", "Polygons in WGS 84, one a line"
@@ -94,7 +95,7 @@ def _pixels(name: str, provenance: Provenance) -> dict[str, Any]:
     if name == "mask.tif":
         classes = _classes(provenance)
         return {"data_type": "uint8", "nodata": NODATA, "classification:classes": classes}
-    if name == "probability.tif":
+    if name in ("probability.tif", "interior.tif"):
         return {
             "data_type": "uint8",
             "nodata": NODATA,

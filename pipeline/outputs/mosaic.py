@@ -32,8 +32,8 @@ PROBABILITY_STEP = 0.004
 class Raster:
     """A raster output: what its numbers mean."""
 
-    kind: Literal["mask", "probability"]
-    """``mask``: 0 or a class value; ``probability``: 0..250, 0.004 each."""
+    kind: Literal["mask", "probability", "interior"]
+    """``mask``: 0 or a class value; ``probability`` and ``interior``: 0..250, 0.004 each."""
     bands: tuple[str, ...]
     """What each band shows."""
     provenance: Provenance

@@ -55,6 +55,8 @@ class Joiner:
         """
         self._writers["mask"].write(core, arrays["mask"][None])
         self._writers["probability"].write(core, arrays["probability"])
+        if "interior" in self._writers:
+            self._writers["interior"].write(core, arrays["interior"][None])
         self._place(core, arrays)
         self.counts += np.bincount(arrays["mask"].ravel(), minlength=256)
         if "spread" in arrays:
@@ -89,9 +91,12 @@ class Joiner:
 
 
 def rasters(plan: ScenePlan) -> dict[str, Raster]:
-    """Return what the two rasters of a scene show."""
+    """Return what the rasters of a scene show."""
     names = tuple(known.name for known in plan.card.outputs.classes)
-    return {
+    made = {
         "mask": Raster(kind="mask", bands=("class",), provenance=plan.provenance),
         "probability": Raster(kind="probability", bands=names, provenance=plan.provenance),
     }
+    if plan.interior:
+        made["interior"] = Raster(kind="interior", bands=("interior",), provenance=plan.provenance)
+    return made

@@ -81,6 +81,8 @@ class ScenePlan:
     """Folder for tiles and unfinished outputs; not part of any digest."""
     memory: int = 4 * 10**9
     """Bytes that the process may take; not part of any digest."""
+    keep_interior: bool = False
+    """Whether the interior probability is an output too: what joins buildings across scenes."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -112,6 +114,11 @@ class ScenePlan:
         }
 
     @property
+    def interior(self) -> bool:
+        """Whether there is an interior probability, and it is kept."""
+        return self.keep_interior and self.separation is not None
+
+    @property
     def digest(self) -> str:
         """Sha256 of `settings`: the same plan, whatever executor, memory or machine."""
         return _digest(self.settings)
@@ -122,6 +129,8 @@ class ScenePlan:
             {
                 **{k: v for k, v in self.settings.items() if k not in _AFTER},
                 "rim": self.outline.kind == "subpixel",
+                # Tiles of other plans keep the keys that they had before there was any.
+                **({"interior": True} if self.interior else {}),
                 "kind": kind,
                 "core": asdict(core),
                 "tile": asdict(self.grid.tile(core)),

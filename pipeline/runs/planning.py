@@ -116,6 +116,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         formats=tuple(name for name in FORMATS if name in task.formats),
         work="",
         memory=request.max_memory,
+        keep_interior=request.keep_interior,
     )
     return Planned(draft=draft, warnings=contract.warnings, notes=contract.notes)
 

@@ -63,6 +63,8 @@ class MapRequest:
     """Whose pixels are taken where such files overlap; those of the one named first if None."""
     name: str | None = None
     """Folder of the outputs of such files; the first file's name if None."""
+    keep_interior: bool = False
+    """Whether the interior probability is an output too, as joining across scenes needs."""
     scene_options: tuple[tuple[str, str], ...] = ()
     """Settings for opening scenes: ``crs``, ``datetime``, ``asset``, ``slices``."""
 

@@ -11,6 +11,7 @@ neighbours' outlines.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,18 @@ def settings_of(outline: Outline, *, min_hole_m2: float) -> dict[str, Any]:
         "pixel": list(outline.pixel),
         "min_hole_m2": min_hole_m2,
     }
+
+
+def outline_from(settings: Mapping[str, Any]) -> Outline:
+    """Return the outline that `settings_of` told of."""
+    kind, iou = settings["outline"], settings.get("min_iou", Rules().least_iou)
+    pixel = settings.get("pixel", (1.0, 1.0))
+    tolerance = settings.get("tolerance", TOLERANCE)
+    if kind == "simplified":
+        rules = Rules(least_iou=iou, simplify=tolerance, stray=2 * tolerance)
+    else:
+        rules = rules_of(tolerance, least_iou=iou)
+    return Outline(kind=kind, rules=rules, pixel=(pixel[0], pixel[1]))
 
 
 class Shaping:

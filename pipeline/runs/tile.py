@@ -133,6 +133,10 @@ def _finished(
     fragments, joints = _traced(plan, core, probability, labels)
     own, mask = probability[:classes, rows, cols], labels[rows, cols]
     more: dict[str, np.ndarray] = {}
+    if plan.interior and plan.separation is not None:
+        # Outside the mask nothing is separated; zeros there take no room.
+        inside = probability[plan.separation.channel, rows, cols]
+        more["interior"] = np.where((mask > 0) & (mask != NODATA), inside, np.uint8(0))
     unknown = mask == NODATA
     if unknown.any():
         # Outlines keep off what the camera did not see, not off what nobody asked for.

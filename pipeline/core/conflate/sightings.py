@@ -19,6 +19,8 @@ COVERED = 0.5
 _AT_ONCE = 4096
 # A share is an area over an area: one that should be a half may miss it by the last bits.
 _SLACK = 1e-6
+# Outlines are rounded to centimetres: that much of one of a few metres.
+_ROUNDING = 2e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,40 @@ def sightings(
         first=np.where(first == never, UNDATED, first),
         last=np.maximum.reduceat(date, starts),
     )
+
+
+def observed(
+    outlines: Outlines,
+    *,
+    coverage: Sequence[BaseGeometry],
+    acquisition: Int64[np.ndarray, " scenes"],
+) -> Int64[np.ndarray, " n"]:
+    """Return how many acquisitions cover at least half of each outline; 1 if none does.
+
+    Args:
+        outlines: Drawn outlines; those near each other best follow each other.
+        coverage: Valid area that each scene mapped, in longitude and latitude.
+        acquisition: A number that scenes which are pieces of one acquisition share.
+    """
+    found = np.zeros(len(outlines), np.int64)
+    areas = np.array(coverage, object)
+    frames = shapely.bounds(areas).reshape(-1, 4)
+    for start in range(0, len(outlines), _AT_ONCE):
+        rows = np.arange(start, min(start + _AT_ONCE, len(outlines)))
+        bounds = outlines.bounds[rows]
+        near = np.flatnonzero(_meet(frames, _frame(bounds)))
+        shapes = outlines.load(rows)
+        for which in np.unique(acquisition[near]).tolist():
+            scenes = near[acquisition[near] == which]
+            asked = np.any([_meet(bounds, frames[at]) for at in scenes.tolist()], axis=0)
+            if not asked.any():
+                continue
+            area = areas[scenes[0]]
+            if len(scenes) > 1:
+                area = shapely.union_all([near_part(one, shapes) for one in areas[scenes]])
+            seen = share_within(shapes[asked], area)
+            found[rows[asked]] += seen >= COVERED - _ROUNDING
+    return np.maximum(found, 1)
 
 
 def gone(

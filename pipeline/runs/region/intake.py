@@ -40,7 +40,7 @@ class Intake:
     """Box of each in longitude and latitude; NaN where a footprint has no place there."""
     area: Float64[np.ndarray, " n"]
     """Area of each in square degrees; 0 where it has no place."""
-    wkb: pa.LargeBinaryArray
+    wkb: pa.LargeBinaryArray | pa.ChunkedArray
     """Geometry of each in longitude and latitude, mapped from a file without a name."""
 
     def load(self, rows: Int64[np.ndarray, " k"]) -> Shaped[np.ndarray, " k"]:

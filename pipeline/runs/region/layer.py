@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pipeline.core.conflate import pairs as rule
 from pipeline.core.conflate.conflation import Policy, Shown, Views, conflate
 from pipeline.core.conflate.identity import inherited, new_id, settled
 from pipeline.core.conflate.pairs import CELL, Outlines, joined, same_building
-from pipeline.core.conflate.sightings import COVERED, UNDATED
+from pipeline.core.conflate.sightings import COVERED, UNDATED, observed
 from pipeline.errors import ConfigError
 from pipeline.outputs.atomic import write_faults
 from pipeline.outputs.layer import write_layer
@@ -35,9 +35,12 @@ from pipeline.runs.region.layer_rows import (
     bearers,
     outcomes,
     own_columns,
+    parts_dated,
     rows,
+    seen_in_parts,
     write_observations,
 )
+from pipeline.runs.region.seams.join import join_seams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +66,18 @@ class LayerSummary:
     scenes: int
     """Scenes taken in."""
     given: int
-    """Footprints of all scenes."""
+    """Footprints of all scenes, and those put together at their borders."""
     footprints: int
     """Footprints of the layer."""
     united: int
     """Footprints that show a building which another footprint stands for."""
     gone: int
-    """Footprints of buildings that a newer scene covers and does not show (policy newest)."""
+    """Footprints of buildings that a newer scene covers and does not show (policy newest), or
+    that lie on the ground of an adjoining scene, which does not show them."""
     lost: int
     """Footprints that have no place on the Earth, or no area after rounding."""
+    joined: int
+    """Footprints put together at the borders of adjoining scenes."""
     new: int
     """Footprints whose building_id the previous layer does not have."""
     kept: int
@@ -111,10 +117,13 @@ def build_layer(
     scenes = sorted(scenes, key=lambda scene: scene.key)
     views = _views(scenes)
     earlier = None if previous is None else read_layer(previous)
+    parquets = [scene.parquet for scene in scenes]
     with write_faults(out):
-        taken = take_in([scene.parquet for scene in scenes], scratch=out.parent)
+        taken = take_in(parquets, scratch=out.parent)
+    seamless = join_seams(parquets, taken, views)
+    taken = seamless.taken
     labels = _labels(taken, earlier)
-    usable = np.flatnonzero(taken.area > 0)
+    usable = np.flatnonzero((taken.area > 0) & seamless.stays)
     outlines = Outlines(
         bounds=taken.bounds,
         area=taken.area,
@@ -133,11 +142,19 @@ def build_layer(
     known = [] if earlier is None else earlier.table["building_id"].to_pylist()
     ids = settled(fresh, heir, known)
     scene = (keys, views.date, which)
-    own = own_columns(ids, conflated.seen, scene=scene, heir=heir, earlier=earlier)
+    n_obs = observed(
+        outlines.take(conflated.drawn),
+        coverage=views.coverage,
+        acquisition=seamless.acquisition,
+    )
+    parts = seen_in_parts(conflated, usable, seamless.stands)
+    seen = parts_dated(conflated.seen, parts, _dates(taken, views))
+    seen = replace(seen, n_obs=n_obs)
+    own = own_columns(ids, seen, scene=scene, heir=heir, earlier=earlier)
     note = notes(_about(scenes, policy), shapely.union_all(views.coverage))
     write_layer(out, rows(taken, drawn, own), schema=SCHEMA, notes=note)
-    outcome = outcomes(conflated, usable, len(taken.area))
-    bearer = bearers(ids, conflated, usable, len(taken.area))
+    outcome = outcomes(conflated, usable, seamless.stands)
+    bearer = bearers(ids, conflated, usable, seamless.stands)
     write_observations(observations_of(out), taken, keys, outcome, bearer)
     counts = np.bincount(outcome, minlength=len(OUTCOMES)).tolist()
     return LayerSummary(
@@ -147,6 +164,7 @@ def build_layer(
         united=counts[UNITED],
         gone=counts[GONE],
         lost=counts[LOST],
+        joined=seamless.joined,
         new=len(set(ids) - set(known)),
         kept=len(set(ids) & set(known)),
         ended=len(set(known) - set(ids)),
@@ -212,6 +230,11 @@ def _shown(taken: Intake, usable: Int64[np.ndarray, " n"]) -> Shown:
         confidence=table["confidence"].to_numpy(),
         cut=cut.to_numpy(),
     )
+
+
+def _dates(taken: Intake, views: Views) -> Int64[np.ndarray, " n"]:
+    """Return the date of each footprint."""
+    return np.asarray(views.date[taken.table["scene"].to_numpy()], np.int64)
 
 
 def _heirs(

@@ -16,6 +16,7 @@ from pipeline.outputs.atomic import replacing
 from pipeline.outputs.geoparquet import ROWS_PER_GROUP
 from pipeline.runs.region.intake import Intake
 from pipeline.runs.region.layer_file import SCHEMA, Layer
+from pipeline.runs.region.seams.group import NOBODY
 
 OUTCOMES = ("drawn", "united", "gone", "lost")
 """What may become of a footprint, by number."""
@@ -76,13 +77,51 @@ def own_columns(
     )
 
 
-def outcomes(
-    conflated: Conflated, usable: Int64[np.ndarray, " m"], count: int
+def seen_in_parts(
+    conflated: Conflated, usable: Int64[np.ndarray, " m"], stands: Int64[np.ndarray, " n"]
 ) -> Int64[np.ndarray, " n"]:
-    """Return what became of each of ``count`` footprints, as a place in `OUTCOMES`."""
-    found = np.full(count, LOST, np.int64)
+    """Return the drawn outline that each footprint is a part of; -1 for all others."""
+    place = np.full(len(usable), -1, np.int64)
+    place[conflated.drawn] = np.arange(len(conflated.drawn))
+    drawn = np.full(len(stands), -1, np.int64)
+    drawn[usable] = place[conflated.owner]
+    return np.where(stands >= 0, drawn[stands], -1)
+
+
+def parts_dated(
+    seen: Sightings, parts: Int64[np.ndarray, " n"], dates: Int64[np.ndarray, " n"]
+) -> Sightings:
+    """Return when buildings were seen, the parts of those that borders had cut included.
+
+    Args:
+        seen: When the drawn outlines were seen.
+        parts: What `seen_in_parts` returned.
+        dates: Date of each footprint.
+    """
+    known = (parts >= 0) & (dates != UNDATED)
+    never = np.iinfo(np.int64).max
+    first, last = np.where(seen.first == UNDATED, never, seen.first), seen.last.copy()
+    np.minimum.at(first, parts[known], dates[known])
+    np.maximum.at(last, parts[known], dates[known])
+    return Sightings(n_obs=seen.n_obs, first=np.where(first == never, UNDATED, first), last=last)
+
+
+def outcomes(
+    conflated: Conflated, usable: Int64[np.ndarray, " m"], stands: Int64[np.ndarray, " n"]
+) -> Int64[np.ndarray, " n"]:
+    """Return what became of each footprint, as a place in `OUTCOMES`.
+
+    Args:
+        conflated: One outline a building.
+        usable: The footprints that were conflated.
+        stands: The row that stands for each instead, or a negative number.
+    """
+    found = np.full(len(stands), LOST, np.int64)
     drawn = conflated.owner == np.arange(len(usable))
     found[usable] = np.where(conflated.gone, GONE, np.where(drawn, DRAWN, UNITED))
+    found[stands == NOBODY] = GONE
+    cut = np.flatnonzero(stands >= 0)
+    found[cut] = np.where(found[stands[cut]] == DRAWN, UNITED, found[stands[cut]])
     return found
 
 
@@ -119,14 +158,19 @@ def write_observations(
 
 
 def bearers(
-    ids: Sequence[str], conflated: Conflated, usable: Int64[np.ndarray, " m"], count: int
+    ids: Sequence[str],
+    conflated: Conflated,
+    usable: Int64[np.ndarray, " m"],
+    stands: Int64[np.ndarray, " n"],
 ) -> list[str | None]:
     """Return the building that each footprint shows; None for what is gone or lost."""
     place = np.full(len(usable), -1, np.int64)
     place[conflated.drawn] = np.arange(len(ids))
-    found: list[str | None] = [None] * count
+    found: list[str | None] = [None] * len(stands)
     for row, at in zip(usable.tolist(), place[conflated.owner].tolist(), strict=True):
         found[row] = ids[at] if at >= 0 else None
+    for row in np.flatnonzero(stands >= 0).tolist():
+        found[row] = found[int(stands[row])]
     return found
 
 

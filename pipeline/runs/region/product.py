@@ -16,6 +16,9 @@ from pipeline.runs.region.scenes import polygons_of
 from pipeline.runs.region.sinks import write_sinks
 from pipeline.runs.region.site import LAYER, SCENES, Site, digest
 
+RULES = 2
+"""Raised when the same scenes make another layer: 2 joins buildings at borders of scenes."""
+
 
 def publish_layer(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict[str, Any]]:
     """Build the layer and what follows from it, unless it would be the one that is there.
@@ -32,6 +35,7 @@ def publish_layer(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict
     policies = site.region.policies
     key = digest(
         [
+            RULES,
             policies.overlap,
             list(site.region.outputs),
             [[row.scene, row.key, row.last_run, row.off_nadir] for row in rows],

@@ -82,6 +82,7 @@ def open_site(file: Path, *, root: Path | None = None) -> Site:
         device=region.compute.device,
         max_memory=memory(region.compute.max_memory),
         aoi=None if area is None else out / "aoi.geojson",
+        keep_interior=True,
         formats=tuple(dict.fromkeys((*load_task(task_name).formats, "parquet"))),
     )
     task = request.chosen_task

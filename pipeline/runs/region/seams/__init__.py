@@ -1,0 +1,1 @@
+"""Buildings that the borders of adjoining scenes cut, put together again."""
