@@ -4,7 +4,7 @@ Python runs signal handlers between two instructions of the main thread: not whi
 holds that thread, nor while any thread holds the GIL. So a second process watches (`watcher`):
 CPython's own handler in C writes each signal to a socket, without the GIL
 (`signal.set_wakeup_fd`). At the second SIGINT or SIGTERM, in any order, it kills the children
-of this process, and after a second this process as well if that has not ended by itself with
+of this process, and after two seconds this process as well if that has not ended by itself with
 128 + the signal's number. Chosen over ``sigaction`` with ``SA_RESETHAND``: that counts each
 signal apart (SIGTERM, then SIGINT would not end it), leaves children behind, and needs the
 layout of a C structure for each platform.

@@ -26,7 +26,7 @@ ENDED = b"."
 """Sent back once all children are ended."""
 STOPS = (signal.SIGINT, signal.SIGTERM)
 """Signals to stop; the second one of either ends the process."""
-GRACE_S = 1.0
+GRACE_S = 2.0
 """How long the process may take to end by itself after the second signal."""
 _ROUNDS = 20
 
