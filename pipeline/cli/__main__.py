@@ -11,6 +11,7 @@ from pipeline.cli.map import map_
 from pipeline.cli.models import models
 from pipeline.cli.region import region
 from pipeline.cli.stop import run_under_init, spare_children
+from pipeline.cli.streams import redacted_stderr
 from pipeline.cli.train import train
 
 app = typer.Typer(
@@ -52,7 +53,8 @@ def main() -> None:
     """Run the command line."""
     run_under_init()
     spare_children()
-    app()
+    with redacted_stderr():  # mistakes in the command itself are told before any command begins
+        app()
 
 
 if __name__ == "__main__":

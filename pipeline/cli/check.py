@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +12,13 @@ def check(
     files: Annotated[list[Path], typer.Argument(help="Outputs, or folders of outputs.")],
 ) -> None:
     """Validate outputs: COG, GeoJSON, GeoParquet, FlatGeobuf, GeoPackage, PMTiles, STAC, SEG-Y."""
-    from pipeline.cli.exits import failing
+    from pipeline.cli.exits import failing, report
+    from pipeline.cli.streams import print_json
     from pipeline.outputs.check import CHECKS, check_file
 
     missing = [str(file) for file in files if not file.exists()]
     if missing:
-        sys.stderr.write(f"error: there is no {', '.join(missing)}\n")
+        report(f"error: there is no {', '.join(missing)}")
         raise typer.Exit(2)
     chosen = [
         inner
@@ -32,13 +31,14 @@ def check(
     ]
     if not chosen:
         names = ", ".join(map(str, files))
-        sys.stderr.write(f"error: {names}: nothing to check; name OUT/<scene>, or a file\n")
+        report(f"error: {names}: nothing to check; name OUT/<scene>, or a file")
         raise typer.Exit(2)
     with failing():
         complaints = {str(file): check_file(file) for file in chosen}
     wrong = {name: lines for name, lines in complaints.items() if lines}
     for name, lines in wrong.items():
-        sys.stderr.writelines(f"{name}: {line}\n" for line in lines)
+        for line in lines:
+            report(f"{name}: {line}")
     summary = {"checked": len(complaints), "wrong": len(wrong), "complaints": wrong}
-    sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+    print_json(summary, ensure_ascii=True)
     raise typer.Exit(1 if wrong else 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +16,11 @@ def demo(
 ) -> None:
     """Make a settlement, map it, score it against its truth, and draw the result."""
     from pipeline.cli.exits import failing, report
+    from pipeline.cli.streams import print_json
     from pipeline.runs.demo import run_demo
 
     with failing():
         summary = run_demo(out, model=model, tell=report)
-    sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+    print_json(summary, ensure_ascii=True)
     report(f"open {summary['picture']}")
     raise typer.Exit(3 if summary["failed"] else 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +35,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     summed up.
     """
     from pipeline.cli.exits import failing, report
+    from pipeline.cli.streams import print_json
     from pipeline.runs.evaluate import Options
     from pipeline.runs.evaluate_many import evaluate_many
     from pipeline.runs.evaluate_task import write_threshold
@@ -57,7 +56,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     for failure in summary["failed"]:
         report(failure)
     told = _told(summary, out) if "systems" in summary else summary
-    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    print_json(told)
     raise typer.Exit(3 if summary["failed"] else 0)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 import typer
 
 from pipeline.cli.open_files import lacks_open_files, too_few
 from pipeline.cli.stop import stopping
+from pipeline.cli.streams import redacted_stderr
+from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, LockedError, PipelineError, SceneError, interrupted
 
 
@@ -19,12 +23,13 @@ from pipeline.errors import ConfigError, LockedError, PipelineError, SceneError,
 def failing(*, again: str = "the same command again") -> Iterator[None]:
     """Turn what Overtile raises on purpose into a line for people and an exit code.
 
-    SIGINT and SIGTERM stop it with a message; the second of either ends it at once.
+    SIGINT and SIGTERM stop it with a message; the second of either ends it at once. What is
+    written to standard error meanwhile shows no credentials, tracebacks of other errors included.
 
     Args:
         again: What to run to go on where a signal stopped it.
     """
-    with stopping() as came:
+    with redacted_stderr(), stopping() as came:
         try:
             yield
         except (KeyboardInterrupt, SystemError) as error:
@@ -32,11 +37,14 @@ def failing(*, again: str = "the same command again") -> Iterator[None]:
                 raise
             report(f"stopped; run {again} to go on where it stopped")
             raise typer.Exit(128 + (came[0] if came else signal.SIGINT)) from error
+        except (click.ClickException, click.Abort, typer.Exit):
+            raise
         except Exception as error:
             line, code = _ending(error)
-            if not line:
-                raise
-            report(f"error: {line}")
+            if line:
+                report(f"error: {line}")
+            else:
+                traceback.print_exc()
             raise typer.Exit(code) from error
 
 
@@ -54,7 +62,7 @@ def _ending(error: Exception) -> tuple[str, int]:
 
 def report(line: str) -> None:
     """Write a line for people to standard error; what a terminal would obey is spelled out."""
-    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in redact(line))
     sys.stderr.write(f"{shown}\n")
     sys.stderr.flush()
 

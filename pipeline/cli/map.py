@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +63,7 @@ def map_(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Map scenes: a mask, probabilities and polygons for each."""
     from pipeline.cli.exits import failing, report
+    from pipeline.cli.streams import print_json
     from pipeline.gdal.environment import unused_settings
     from pipeline.runs.mapping import map_scenes
     from pipeline.runs.planning import dry_run as plan_only
@@ -106,5 +105,5 @@ def map_(  # noqa: PLR0913 - the options of a command
         summary = plan_only(request) if dry_run else map_scenes(request, tell=report)
     if dry_run and (unused := unused_settings()):
         report(f"warning: settings of GDAL and PROJ that have no effect: {', '.join(unused)}")
-    sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    print_json(summary)
     raise typer.Exit(3 if summary["failed"] else 0)

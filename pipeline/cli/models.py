@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ models = typer.Typer(no_args_is_help=True)
 def list_() -> None:
     """List the models that come with Overtile."""
     from pipeline.cli.exits import failing
+    from pipeline.cli.streams import print_json
     from pipeline.models.shelf import card_of, shipped
 
     rows = []
@@ -32,7 +32,7 @@ def list_() -> None:
                 "license": card.terms.license,
             }
         )
-    sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    print_json(rows, ensure_ascii=True)
 
 
 @models.command("show")
@@ -57,8 +57,9 @@ def export_(
 
     if format_ not in ("onnx", "openvino"):
         raise typer.BadParameter(f"{format_!r} is none of onnx, openvino", param_hint="--format")
+    from pipeline.cli.streams import print_json
     from pipeline.models.export import export
 
     with failing():
         written = export(name, kind=format_, out=out)  # type: ignore[arg-type]  # checked above
-    sys.stdout.write(json.dumps(written, indent=2) + "\n")
+    print_json(written, ensure_ascii=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -84,7 +83,9 @@ def status(
     if as_json:
         _print(found)
     else:
-        sys.stdout.writelines(f"{line}\n" for line in lines(found))
+        from pipeline.cli.streams import print_lines
+
+        print_lines(lines(found))
 
 
 @region.command("changes")
@@ -167,4 +168,6 @@ def serve(
 
 
 def _print(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    from pipeline.cli.streams import print_json
+
+    print_json(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +21,10 @@ def train(
 ) -> None:
     """Train a model: data, augmentation, network and schedule are one YAML file."""
     from pipeline.cli.exits import failing
+    from pipeline.cli.streams import print_json
 
-    _log_to_stderr()
     with failing(again="the same command with --resume"):
+        _log_to_stderr()
         try:
             import lightning
             import torchgeo
@@ -42,7 +42,7 @@ def train(
 
             summary = fit(config, out, resume=resume)
     if summary:
-        sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        print_json(summary)
 
 
 def _log_to_stderr() -> None:

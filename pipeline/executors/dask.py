@@ -12,6 +12,7 @@ from itertools import islice
 
 from distributed import Client, LocalCluster
 
+from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.executors.ask import Setup, ask
 from pipeline.executors.executor import Executor, Job, Result
@@ -98,12 +99,12 @@ class Dask:
         Raises:
             ConfigError: Nobody answers there, no worker joins, or a certificate is refused.
         """
-        security = security_for(address)
+        security, shown = security_for(address), redact(address)
         try:
             client = Client(address, timeout=connect_s, security=security)
         except (OSError, ValueError, TimeoutError) as error:
             raise ConfigError(
-                f"--executor {address}: no Dask scheduler answers there ({error}); "
+                f"--executor {shown}: no Dask scheduler answers there ({redact(str(error))}); "
                 "start one with `dask scheduler` (one that speaks TLS is at tls://...), "
                 "or use --executor local"
             ) from error
@@ -112,16 +113,16 @@ class Dask:
         except TimeoutError as error:
             client.close()
             raise ConfigError(
-                f"--executor {address}: the scheduler has no workers; "
-                f"start some with `dask worker {address}`"
+                f"--executor {shown}: the scheduler has no workers; "
+                f"start some with `dask worker {shown}`"
             ) from error
         try:
             client.register_plugin(Setup(setup))
         except OSError as error:  # Dask's CommClosedError is one
             client.close()
             raise ConfigError(
-                f"--executor {address}: a worker was lost while the run began ({error}); "
-                "run the same command again"
+                f"--executor {shown}: a worker was lost while the run began "
+                f"({redact(str(error))}); run the same command again"
             ) from error
         return cls(client, timeout_s=timeout_s)
 

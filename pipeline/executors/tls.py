@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import dask
 from distributed.security import Security
 
+from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError
 
 _SETTING = "distributed.comm.tls"
@@ -34,7 +35,7 @@ def security_for(address: str) -> Security | None:
     missing = [_variable(name) for name, path in files.items() if not path]
     if missing:
         raise ConfigError(
-            f"--executor {address}: TLS needs certificates; set {', '.join(missing)} "
+            f"--executor {redact(address)}: TLS needs certificates; set {', '.join(missing)} "
             "to files in PEM format (workflows/README.md says how to make them)"
         )
     security = Security()
@@ -43,7 +44,7 @@ def security_for(address: str) -> Security | None:
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         shown = ", ".join(f"{_variable(name)}={path}" for name, path in files.items())
         raise ConfigError(
-            f"--executor {address}: these are no certificates to use: {shown} ({error}); "
+            f"--executor {redact(address)}: these are no certificates to use: {shown} ({error}); "
             "the key must be the certificate's, both in PEM format"
         ) from error
     _greet(address, context, files)
@@ -72,17 +73,17 @@ def _greet(address: str, context: ssl.SSLContext, files: dict[str, str]) -> None
             secured.recv(1)
     except ssl.SSLCertVerificationError as error:
         raise ConfigError(
-            f"--executor {address}: the scheduler's certificate is not signed by "
+            f"--executor {redact(address)}: the scheduler's certificate is not signed by "
             f"{files['ca-file']} ({error.verify_message}); name the authority that signed it"
         ) from error
     except ssl.SSLError as error:
         if error.reason is not None and "ALERT" in error.reason:
             raise ConfigError(
-                f"--executor {address}: the scheduler refuses {files['client.cert']} "
+                f"--executor {redact(address)}: the scheduler refuses {files['client.cert']} "
                 f"({error.reason}); use a certificate that its authority signed"
             ) from error
         raise ConfigError(
-            f"--executor {address}: no TLS is spoken there ({error.reason}); start the "
+            f"--executor {redact(address)}: no TLS is spoken there ({error.reason}); start the "
             "scheduler with --protocol tls, or give its tcp:// address"
         ) from error
     except OSError:

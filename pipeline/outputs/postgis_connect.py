@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL whose password is never told."""
+"""A connection to PostgreSQL whose credentials are shown nowhere."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
 
+from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, ExportError
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 10
 WAIT_S = 60
+_SHOWN = frozenset({"host", "hostaddr", "port", "dbname", "sslmode", "connect_timeout"})
+"""Parameters of a connection that are no credentials."""
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def transaction(url: str) -> Iterator[Connection[Any]]:
         ExportError: The server cannot be reached, refuses, or broke off; nothing was changed.
     """
     pg = psycopg()
-    target, secrets = place(url), _secrets(url)
+    target = place(url)
     try:
         with pg.connect(
             _plain(url),
@@ -41,7 +43,7 @@ def transaction(url: str) -> Iterator[Connection[Any]]:
             connection.execute(f"SET LOCAL lock_timeout = '{WAIT_S}s'")
             yield connection
     except pg.Error as error:
-        told = _without(secrets, " ".join(str(error).split()))
+        told = without_credentials(str(error), url)
         reason = f"another writer held it for {WAIT_S} s" if _waited(error) else told
     else:
         return
@@ -50,7 +52,7 @@ def transaction(url: str) -> Iterator[Connection[Any]]:
 
 
 def place(url: str) -> str:
-    """Return host, port and database of a URL, for people: neither user nor password.
+    """Return host, port and database of a URL, for people: no user, password or other parameter.
 
     Raises:
         ConfigError: The URL cannot be read.
@@ -58,7 +60,18 @@ def place(url: str) -> str:
     known = _parts(url)
     host = known.get("host") or known.get("hostaddr") or "local socket"
     port = f":{known['port']}" if known.get("port") else ""
-    return f"PostgreSQL at {host}{port}/{known.get('dbname') or known.get('user') or ''}"
+    return f"PostgreSQL at {host}{port}/{known.get('dbname') or ''}"
+
+
+def without_credentials(text: str, url: str) -> str:
+    """Return a message of a driver on one line, without anything confidential of a URL.
+
+    Raises:
+        ConfigError: The URL cannot be read.
+    """
+    known = _parts(url)
+    secrets = [str(value) for name, value in known.items() if name not in _SHOWN]
+    return redact(" ".join(text.split()), secrets=[*secrets, url, _plain(url)])
 
 
 def psycopg() -> ModuleType:
@@ -78,7 +91,9 @@ def psycopg() -> ModuleType:
 
 def _parts(url: str) -> dict[str, Any]:
     pg = psycopg()
-    if "://" in url:
+    authority, _, path = url.partition("?")[0].partition("://")[2].partition("/")
+    # libpq takes what follows a bare "@" or "/" of a password for the host or the database.
+    if "://" in url and authority.count("@") <= 1 and "@" not in path:
         try:
             return dict(pg.conninfo.conninfo_to_dict(_plain(url)))
         except pg.Error:
@@ -92,21 +107,6 @@ def _parts(url: str) -> dict[str, Any]:
 def _plain(url: str) -> str:
     """Return the URL without the name of a driver, which SQLAlchemy's have."""
     return re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)
-
-
-def _secrets(url: str) -> list[str]:
-    """Return every spelling in which a password could turn up, the longest first."""
-    word = _parts(url).get("password")
-    if not word:
-        return []
-    spelt = {word, quote(word, safe=""), quote(word), quote_plus(word), url, _plain(url)}
-    return sorted(spelt, key=len, reverse=True)
-
-
-def _without(secrets: list[str], text: str) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
 
 
 def _connect_s(url: str) -> int:

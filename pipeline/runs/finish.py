@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 
 from pipeline.core.quantise import STEPS
+from pipeline.core.redaction import redact_values
 from pipeline.executors.malloc import give_back
 from pipeline.outputs.assets import asset
 from pipeline.outputs.atomic import replacing, write_faults
@@ -71,7 +72,7 @@ def write_outputs(
         quicklook(final / "quicklook.png", view(plan, joiner))
         for cog in cogs:
             cog.result()
-    manifest = _manifest(plan, joiner, written, failures) | {"warnings": list(warnings)}
+    manifest = _manifest(plan, joiner, written, failures) | {"warnings": redact_values(warnings)}
     item = make_item(
         sorted(final.iterdir()),
         plan.provenance,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Task
+from pipeline.core.redaction import redact
 from pipeline.errors import SceneError
 from pipeline.executors.executor import Executor
 from pipeline.gdal.raster_guard import install_guard
@@ -98,8 +99,9 @@ def crew_of(request: MapRequest, task: Task) -> Iterator[Crew]:
 
 
 def _failed(source: str, error: Exception, tell: Tell) -> dict[str, Any]:
-    tell(str(error))
-    return {"scene": source, "state": "failed", "reason": str(error)}
+    told = redact(str(error))
+    tell(told)
+    return {"scene": source, "state": "failed", "reason": told}
 
 
 def map_scene(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.redaction import redact_values
 from pipeline.errors import ConfigError, SceneError
 from pipeline.outputs.assets import KINDS
 from pipeline.outputs.atomic import write_faults
@@ -71,7 +72,7 @@ def publish(final: Path, target: Path, log: list[dict[str, Any]]) -> None:
         ExportError: The folder could not be renamed.
     """
     with write_faults(target):
-        lines = "".join(json.dumps(entry) + "\n" for entry in log)
+        lines = "".join(json.dumps(redact_values(entry)) + "\n" for entry in log)
         (final / "log.jsonl").write_text(lines, "utf-8")
         old = final.with_name("replaced")
         if old.exists() and not target.exists():

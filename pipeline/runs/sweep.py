@@ -7,6 +7,7 @@ from typing import Any
 
 import shapely
 
+from pipeline.core.redaction import redact
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, ExportError, ModelError, PipelineError, SceneError
 from pipeline.runs.aoi import around, wanted
@@ -64,7 +65,7 @@ class Sweep:
             return
         if isinstance(outcome, ModelError | ExportError | ConfigError):
             raise outcome
-        reason = str(outcome) if isinstance(outcome, PipelineError) else repr(outcome)
+        reason = redact(str(outcome) if isinstance(outcome, PipelineError) else repr(outcome))
         # Where tiles are blended a tile has two passes: the first that fails is the cause.
         self.failures.setdefault(job.index, reason)
         self.log.append({"tile": job.index, "failed": reason})

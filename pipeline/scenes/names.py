@@ -8,17 +8,18 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
+from pipeline.core.redaction import place_of, without_credentials
 from pipeline.scenes.scene import SceneRef
 
 _LONGEST = 80
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
-def short_hash(text: str) -> str:
-    """Return eight hexadecimal digits of a text's sha256."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+def short_hash(text: str, digits: int = 8) -> str:
+    """Return the first hexadecimal digits of a text's sha256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:digits]
 
 
 def slug(text: str) -> str:
@@ -40,13 +41,7 @@ def slug(text: str) -> str:
 
 def redacted(href: str) -> str:
     """Return a URL without user, password, query and fragment; a path as it is."""
-    if "://" not in href:
-        return href
-    try:
-        parts = urlsplit(href)
-    except ValueError:  # an address in brackets that is none
-        return href.partition("://")[0] + "://..."
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return without_credentials(href)
 
 
 def unique(names: Sequence[str], places: Sequence[str]) -> list[str]:
@@ -65,5 +60,15 @@ def unique(names: Sequence[str], places: Sequence[str]) -> list[str]:
 
 def stem(ref: SceneRef) -> str:
     """Return what a scene is called: its option ``name``, or its file's name without suffix."""
-    path = unquote(urlsplit(ref.href).path) if "://" in ref.href else ref.href
+    path = ref.href
+    if "://" in path:
+        path = unquote(redacted(path).partition("://")[2].partition("/")[2])
     return dict(ref.options).get("name") or PurePath(path).stem
+
+
+def scene_place(ref: SceneRef) -> str:
+    """Return what tells a scene from all others: its path or URL, and the number of its slice.
+
+    Of a URL what signs it or authorises is left out: a renewed signature is the same scene.
+    """
+    return f"{place_of(ref.href)}#{dict(ref.options).get('number', '')}"

@@ -13,7 +13,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pipeline.errors import SceneError
@@ -38,20 +38,33 @@ def check_redirects(href: str) -> None:
     Raises:
         SceneError: It does, or leads on and on.
     """
-    if urlsplit(href).scheme.lower() not in _FOLLOWED:
+    asked, place = _parts(href, href).hostname, href
+    if _parts(href, href).scheme.lower() not in _FOLLOWED:
         return
-    asked, place = urlsplit(href).hostname, href
     for _ in range(MOST):
         following = _following(place)
         if following is None:
             return
-        place = urljoin(place, following)
-        parts = urlsplit(place)
+        parts = _parts(href, place, following)
+        place = parts.geturl()
         if parts.scheme not in _FOLLOWED:
             raise _refused(href, f"to {parts.scheme}://, which is not followed")
         if parts.hostname != asked and not is_public(parts.hostname or ""):
             raise _refused(href, f"to the private host '{parts.hostname}'")
     raise _refused(href, f"more than {MOST} times")
+
+
+def _parts(href: str, place: str, following: str = "") -> SplitResult:
+    """Return the parts of a URL that a scene's URL is, or is sent on to.
+
+    Raises:
+        SceneError: It is none: a bracket in its host, for example.
+    """
+    try:
+        return urlsplit(urljoin(place, following))
+    except ValueError as error:
+        fault = "its server sends on to what is no URL" if following else "it is no URL"
+        raise SceneError(redacted(href), fault, "check the host in it") from error
 
 
 def is_public(host: str) -> bool:

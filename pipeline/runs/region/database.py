@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, ExportError
+from pipeline.outputs.postgis_connect import place, without_credentials
 
 
 @contextmanager
@@ -32,21 +35,25 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def failed(error: SQLAlchemyError, engine: Engine) -> ConfigError | ExportError:
     """Return what an error of the database means for who runs a region."""
     shown = engine.url.database if engine.dialect.name == "sqlite" else "the ledger"
+    words = told(error, engine)
     if engine.dialect.name == "sqlite" and not isinstance(error, OperationalError):
         return ConfigError(
-            f"{shown}: cannot be used as a ledger ({told(error)}); move it away, with its -wal "
+            f"{shown}: cannot be used as a ledger ({words}); move it away, with its -wal "
             "and -shm, put a copy there if you have one, and run again: scenes that are mapped "
             "are found again, attempts and the history of runs are not"
         )
     return ExportError(
-        f"{shown}: the ledger could not be read or written: {told(error)}; free space, grant "
+        f"{shown}: the ledger could not be read or written: {words}; free space, grant "
         "rights or start the database, then run again"
     )
 
 
-def told(error: SQLAlchemyError) -> str:
-    """Return the driver's words, a line of them."""
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+def told(error: SQLAlchemyError, engine: Engine) -> str:
+    """Return the first line of a driver's message, without credentials."""
+    line = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    if engine.dialect.name == "sqlite":
+        return redact(line)
+    return without_credentials(line, engine.url.render_as_string(hide_password=False))
 
 
 def sqlite(path: Path) -> Engine:
@@ -71,14 +78,18 @@ def postgres(url: str) -> Engine:
     """Return the database of a URL.
 
     Raises:
-        ConfigError: It is none of PostgreSQL's.
+        ConfigError: It is none of PostgreSQL's, or cannot be read.
     """
-    scheme, _, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     if scheme not in ("postgresql", "postgresql+psycopg"):
+        # What is no scheme may be a password.
+        known = separator and re.fullmatch(r"[a-z][a-z0-9+]{0,19}", scheme)
+        begins = f"begins with {scheme!r}" if known else "has no scheme"
         raise ConfigError(
-            f"the ledger's URL begins with {scheme[:20]!r}, and must be "
+            f"the ledger's URL {begins}, and must be "
             "postgresql://USER@HOST/DATABASE; set the variable that ledger_env names"
         )
+    place(url)
     try:
         return create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True)
     except (SQLAlchemyError, ImportError, ValueError) as error:

@@ -14,7 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError
+from pipeline.outputs.postgis_connect import place
 from pipeline.runs.region.database import failed, postgres, sqlite, told, transaction
 from pipeline.runs.region.migrations import MIGRATIONS
 from pipeline.runs.region.records import RunRow, SceneRow
@@ -42,17 +44,17 @@ class Ledger:
     def put(self, rows: Sequence[SceneRow]) -> None:
         """Write scenes, in one transaction."""
         with transaction(self.engine) as connection:
-            self._upsert(connection, "scenes", ("region", "scene"), [asdict(row) for row in rows])
+            self._upsert(connection, "scenes", ("region", "scene"), [_columns(row) for row in rows])
 
     def record(self, row: SceneRow, tiles: Mapping[int, str]) -> None:
         """Write what became of a scene, and which of its tiles failed."""
         with transaction(self.engine) as connection:
-            self._upsert(connection, "scenes", ("region", "scene"), [asdict(row)])
+            self._upsert(connection, "scenes", ("region", "scene"), [_columns(row)])
             here = {"region": self.region, "scene": row.scene}
             connection.execute(
                 text("DELETE FROM tiles_failed WHERE region = :region AND scene = :scene"), here
             )
-            failed = [here | {"tile": tile, "reason": why} for tile, why in tiles.items()]
+            failed = [here | {"tile": tile, "reason": redact(why)} for tile, why in tiles.items()]
             self._upsert(connection, "tiles_failed", ("region", "scene", "tile"), failed)
 
     def runs(self) -> list[RunRow]:
@@ -137,7 +139,8 @@ class Ledger:
 
     def deliver(self, sink: str, *, layer_key: str | None, reason: str | None, now: float) -> None:
         """Note which layer a sink holds, or why it does not hold the current one."""
-        row = {"sink": sink, "layer_key": layer_key, "reason": reason, "tried_at": now}
+        told = None if reason is None else redact(reason)
+        row = {"sink": sink, "layer_key": layer_key, "reason": told, "tried_at": now}
         with transaction(self.engine) as connection:
             self._upsert(connection, "deliveries", ("region", "sink"), [row])
 
@@ -177,7 +180,7 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
         ExportError: The disk is full, or the file may not be written.
     """
     engine = sqlite(out / NAME) if url is None else postgres(url)
-    shown = str(out / NAME) if url is None else engine.url.render_as_string(hide_password=True)
+    shown = str(out / NAME) if url is None else place(url)
     try:
         with engine.begin() as connection:
             connection.execute(text("CREATE TABLE IF NOT EXISTS version (version INTEGER)"))
@@ -195,11 +198,16 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
         if url is None:
             raise failed(error, engine) from error
         raise ConfigError(
-            f"{shown}: cannot be used as a ledger ({told(error)}); start that server, or mend "
-            "the URL in the variable that ledger_env names"
+            f"{shown}: cannot be used as a ledger ({told(error, engine)}); start that server, "
+            "or mend the URL in the variable that ledger_env names"
         ) from error
     return Ledger(engine, region)
 
 
 def _names(row: type[SceneRow] | type[RunRow]) -> str:
     return ", ".join(field.name for field in fields(row))
+
+
+def _columns(row: SceneRow) -> dict[str, Any]:
+    """Return what is stored of a scene: the reason may quote a URL."""
+    return asdict(row) | {"reason": None if row.reason is None else redact(row.reason)}

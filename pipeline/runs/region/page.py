@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.redaction import redact, redact_values
 from pipeline.runs.region.changes import Amount, ChangeSummary
 from pipeline.runs.region.ledger import Ledger
 from pipeline.runs.region.publish import run_folder
@@ -52,7 +53,7 @@ def _scene(row: SceneRow) -> ReportScene:
         datetime=row.datetime,
         km2=row.km2 if row.folder else None,
         attempts=row.attempts,
-        reason=row.reason,
+        reason=None if row.reason is None else redact(row.reason),
     )
 
 
@@ -100,7 +101,7 @@ def _changes(site: Site, runs: Sequence[RunRow]) -> ReportChanges | None:
 
 
 def _summary(run: RunRow) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run.summary) if run.summary else {}
+    found: dict[str, Any] = redact_values(json.loads(run.summary)) if run.summary else {}
     return found
 
 

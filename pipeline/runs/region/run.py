@@ -10,6 +10,7 @@ from typing import Any
 
 from shapely import to_geojson
 
+from pipeline.core.redaction import redact, redact_values
 from pipeline.errors import PipelineError, interrupted
 from pipeline.outputs.atomic import replacing
 from pipeline.runs.publish import sha256
@@ -125,7 +126,7 @@ def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Cloc
         run,
         state="interrupted" if stopped else "failed",
         ended_at=clock().timestamp(),
-        summary=json.dumps({"reason": "stopped by hand" if stopped else reason}),
+        summary=json.dumps({"reason": "stopped by hand" if stopped else redact(reason)}),
     )
     with suppress(PipelineError):
         # One that is stopped as its last transaction ends is done.
@@ -168,7 +169,7 @@ def _ended(
 def _stored(summary: dict[str, Any]) -> str:
     """Return what the ledger keeps of a summary: for years, so that long lists are cut."""
     kept = {name: value for name, value in summary.items() if name != "touched"}
-    return json.dumps(kept | {"faults": summary["faults"][:_MOST_FAULTS]})
+    return json.dumps(redact_values(kept | {"faults": summary["faults"][:_MOST_FAULTS]}))
 
 
 def _timings(watch: list[float]) -> dict[str, float]:

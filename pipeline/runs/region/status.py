@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.core.redaction import redact_values
 from pipeline.runs.region.ledger import NAME, open_ledger
 from pipeline.runs.region.lock import is_held
 from pipeline.runs.region.page import NAME as PAGE
@@ -44,7 +45,7 @@ def status(site: Site, *, now: datetime) -> dict[str, Any]:
     ended = [run for run in runs if run.state != "running"]
     schedule, page = site.region.schedule, site.out / PAGE
     coming = None if schedule is None else next_run(schedule, now)
-    return {
+    found = {
         "region": site.region.name,
         "scenes": dict(sorted(Counter(row.state for row in scenes.values()).items())),
         "failures": [
@@ -60,6 +61,9 @@ def status(site: Site, *, now: datetime) -> dict[str, Any]:
         "runs": [_told(run) for run in reversed(runs[-10:])],
         "report": str(page) if page.is_file() else None,
     }
+    # A ledger of an earlier version may hold what is not stored any more.
+    shown: dict[str, Any] = redact_values(found)
+    return shown
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.config import Task
 from pipeline.errors import ConfigError, ExportError, ModelError, PipelineError, SceneError
+from pipeline.core.redaction import redact
 from pipeline.outputs.atomic import write_faults
 from pipeline.runs.progress import Progress
 from pipeline.runs.publish import manifest_of, publish, refuse_another, refuse_links, vouched
@@ -137,12 +138,13 @@ def _run(plan: VolumePlan, crew: Crew, target: Path) -> dict[str, Any]:
     with Progress(plan.name, pixels=sum(core.voxels for core in cores)) as progress:
         for job, outcome in crew.executor.run(map_block, jobs):
             if isinstance(outcome, BlockRecord):
-                told = {"seconds": outcome.seconds, "reused": outcome.reused}
-                log.append({"block": job.index} | told)
+                entry = {"seconds": outcome.seconds, "reused": outcome.reused}
+                log.append({"block": job.index} | entry)
             elif isinstance(outcome, ModelError | ExportError | ConfigError):
                 raise outcome
             else:
-                why = str(outcome) if isinstance(outcome, PipelineError) else repr(outcome)
+                told = str(outcome) if isinstance(outcome, PipelineError) else repr(outcome)
+                why = redact(told)
                 failures[job.index] = why
                 log.append({"block": job.index, "failed": why})
             reused = isinstance(outcome, BlockRecord) and outcome.reused

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.redaction import redact
 from pipeline.runs.region.clock import Clock
 from pipeline.runs.region.scenes import Tell
 
@@ -94,6 +95,6 @@ class Children:
         last = ""
         for line in stream:
             if line.strip():
-                last = line.strip()[:_LONGEST_LINE]
+                last = redact(line.strip())[:_LONGEST_LINE]
                 self._tell(f"{name}: {last}")
         return last

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.redaction import redact_values
 from pipeline.errors import PipelineError
 from pipeline.runs.region.serve.children import Outcome
 from pipeline.runs.region.serve.served import Served
@@ -85,7 +86,8 @@ def _row(one: Served, outcome: Outcome | None, now: datetime) -> dict[str, Any]:
             row |= status(open_site(one.file), now=now)
         except PipelineError as error:
             row["fault"] = str(error)
-    return row
+    shown: dict[str, Any] = redact_values(row)
+    return shown
 
 
 def _html(row: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.config.region import Api
+from pipeline.core.redaction import credentials_of, redact
 from pipeline.errors import SceneError
 from pipeline.runs.region.sources.candidate import Listing
 from pipeline.runs.region.sources.items import Wanted
@@ -33,7 +34,8 @@ def list_api(source: Api, *, wanted: Wanted, area: BaseGeometry | None) -> Listi
         *(ClientTypeError, STACError, STACTypeError),
         *(SceneError, ValueError, KeyError, TypeError, AttributeError),  # of another shape
     ) as error:
-        told = str(error).partition("\n")[0][:300] or type(error).__name__
+        line = str(error).partition("\n")[0]
+        told = redact(line, secrets=credentials_of(source.url))[:300] or type(error).__name__
         fault = f"{redacted(source.url)}: the API does not answer as one should ({told})"
         return Listing(source=wanted.source, faults=(fault,), complete=False)
     if len(items) > source.limit:
