@@ -18,6 +18,7 @@ from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.shelf import card_of
 from pipeline.outputs.atomic import write_faults
 from pipeline.runs.finish import write_outputs
+from pipeline.runs.folders import WORK, note_source, scene_folders
 from pipeline.runs.join import Joiner
 from pipeline.runs.lock import holding
 from pipeline.runs.plan import ScenePlan
@@ -29,12 +30,10 @@ from pipeline.runs.sweep import Sweep
 from pipeline.runs.tile import TileRecord, map_tile, predict_tile
 from pipeline.runs.volume.mapping import map_volume, volumes_of
 from pipeline.runs.workers import Crew
-from pipeline.scenes.find import unique_names
 from pipeline.scenes.names import redacted
 from pipeline.scenes.open import fingerprint
 from pipeline.scenes.scene import SceneRef
 
-WORK = ".work"
 ANOTHER_PLAN = "holds the results of another plan"
 Tell = Callable[[str], None]
 
@@ -69,14 +68,14 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
         if card.terms.use:
             tell(f"model {task.model}: {card.terms.use}")
         if card.network.dims == 3:
-            volumes, others = volumes_of(found.refs)
+            volumes, others = volumes_of(found.refs, request.out)
             rows.extend(_failed(error.scene, error, tell) for error in others)
             rows.extend(
                 map_volume(request, crew, path, name, work=request.out / WORK / name, tell=tell)
                 for name, path in volumes.items()
             )
         else:
-            named = zip(found.refs, unique_names(found.refs), strict=True)
+            named = zip(found.refs, scene_folders(request.out, found.refs), strict=True)
             rows.extend(map_scene(request, crew, ref, name, tell) for ref, name in named)
         gained = sum_up(rows, request.out) if request.truth is not None else {}
     failed = sum(
@@ -154,6 +153,7 @@ def _run(
     began = time.monotonic()
     with write_faults(plan.tiles):
         plan.tiles.mkdir(parents=True, exist_ok=True)
+    note_source(Path(plan.work), plan.info.source)
     with (
         Progress(plan.name, pixels=plan.info.height * plan.info.width) as progress,
         _scratch(plan) as scratch,

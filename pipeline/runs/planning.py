@@ -17,6 +17,7 @@ from pipeline.models.shelf import ModelRef, card_of
 from pipeline.outputs.formats import FORMATS
 from pipeline.runs.aoi import area_of_interest
 from pipeline.runs.contract import agree
+from pipeline.runs.folders import scene_folders
 from pipeline.runs.plan import ScenePlan, settled_margin
 from pipeline.runs.publish import refuse_another
 from pipeline.runs.refinement import refinement_of, refuse_narrow
@@ -25,7 +26,7 @@ from pipeline.runs.separation import network_pixels, separation_of
 from pipeline.runs.shaping import outline_of
 from pipeline.runs.tiling import base_bytes, make_grid, pixel_bytes
 from pipeline.scenes.adjoining import as_one_scene
-from pipeline.scenes.find import Found, find_scenes, unique_names
+from pipeline.scenes.find import Found, find_scenes
 from pipeline.scenes.names import redacted
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
@@ -172,7 +173,7 @@ def dry_run(request: MapRequest) -> dict[str, Any]:
 def _dry_rows(
     request: MapRequest, task: Task, refs: tuple[SceneRef, ...]
 ) -> Iterator[dict[str, Any]]:
-    for ref, name in zip(refs, unique_names(refs), strict=True):
+    for ref, name in zip(refs, scene_folders(request.out, refs), strict=True):
         try:
             yield _costs(plan_scene(request, task, ref, name), request)
         except SceneError as error:

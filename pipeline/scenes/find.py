@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, SceneError
 from pipeline.scenes import image, segy, stac
 from pipeline.scenes.location import is_remote
 from pipeline.scenes.moment import rfc3339
-from pipeline.scenes.names import slug, stem, unique
+from pipeline.scenes.names import scene_place, slug, stem, unique
 from pipeline.scenes.scene import SceneRef
 
 _GEOTIFF = (".tif", ".tiff")
@@ -61,8 +61,7 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
                 continue
             for ref in found:
                 settings = tuple(sorted({**dict(ref.options), **chosen}.items()))
-                number = dict(ref.options).get("number", "")
-                key = (ref.kind, ref.href, dict(ref.options).get("direction", ""), number)
+                key = (ref.kind, scene_place(ref), dict(ref.options).get("direction", ""))
                 refs.setdefault(key, replace(ref, options=settings))
     return Found(refs=tuple(refs.values()), failures=tuple(failures))
 
@@ -90,9 +89,8 @@ def _check(options: Mapping[str, str]) -> None:
 
 
 def unique_names(refs: Sequence[SceneRef]) -> list[str]:
-    """Return an output name for each scene; those that share one carry a short hash."""
-    places = [f"{ref.href}#{dict(ref.options).get('number', '')}" for ref in refs]
-    return unique([slug(stem(ref)) for ref in refs], places)
+    """Return a name for each scene; those that share one carry a short hash of their place."""
+    return unique([slug(stem(ref)) for ref in refs], [scene_place(ref) for ref in refs])
 
 
 def _places(argument: str, failures: list[SceneError]) -> Iterator[str]:

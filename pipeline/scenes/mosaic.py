@@ -18,7 +18,7 @@ from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes import validity
 from pipeline.scenes.location import content_digest
-from pipeline.scenes.names import redacted, slug, stem
+from pipeline.scenes.names import slug, source_of, stem
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.parts import Mosaic, Part
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
@@ -202,7 +202,7 @@ def _examine(ref: SceneRef, mosaic: Mosaic) -> SceneInfo:
     return replace(
         first,
         name=slug(stem(ref)),
-        source=f"{redacted(ref.href)} and {len(infos) - 1} more" if infos[1:] else first.source,
+        source=source_of(ref) if infos[1:] else first.source,
         height=mosaic.height,
         width=mosaic.width,
         bands=bands,

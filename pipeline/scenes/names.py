@@ -66,9 +66,17 @@ def stem(ref: SceneRef) -> str:
     return dict(ref.options).get("name") or PurePath(path).stem
 
 
+def source_of(ref: SceneRef) -> str:
+    """Return how messages and manifests name a scene: its path or URL, without credentials."""
+    parts = () if ref.mosaic is None else ref.mosaic.parts
+    return redacted(ref.href) + (f" and {len(parts) - 1} more" if parts[1:] else "")
+
+
 def scene_place(ref: SceneRef) -> str:
-    """Return what tells a scene from all others: its path or URL, and the number of its slice.
+    """Return what tells a scene from all others: path or URL, and the number of its slice.
 
     Of a URL what signs it or authorises is left out: a renewed signature is the same scene.
     """
-    return f"{place_of(ref.href)}#{dict(ref.options).get('number', '')}"
+    hrefs = [ref.href] if ref.mosaic is None else [part.href for part in ref.mosaic.parts]
+    place = "\n".join(place_of(href) for href in hrefs)
+    return f"{place}#{dict(ref.options).get('number', '')}"

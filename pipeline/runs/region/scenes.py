@@ -10,7 +10,8 @@ from typing import Any
 
 from pipeline.errors import SceneError
 from pipeline.outputs.coverage import coverage
-from pipeline.runs.mapping import ANOTHER_PLAN, WORK, crew_of, map_scene
+from pipeline.runs.folders import WORK
+from pipeline.runs.mapping import ANOTHER_PLAN, crew_of, map_scene
 from pipeline.runs.publish import manifest_of, standing
 from pipeline.runs.region.clock import Clock
 from pipeline.runs.region.due import Todo

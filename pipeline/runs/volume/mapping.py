@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Task
-from pipeline.errors import ConfigError, ExportError, ModelError, PipelineError, SceneError
 from pipeline.core.redaction import redact
+from pipeline.errors import ConfigError, ExportError, ModelError, PipelineError, SceneError
 from pipeline.outputs.atomic import write_faults
+from pipeline.runs.folders import NamedScene, folders, note_source
 from pipeline.runs.progress import Progress
 from pipeline.runs.publish import manifest_of, publish, refuse_another, refuse_links, vouched
 from pipeline.runs.request import MapRequest
@@ -20,17 +22,17 @@ from pipeline.runs.volume.block import BlockJob, BlockRecord, map_block
 from pipeline.runs.volume.outputs import write_outputs
 from pipeline.runs.volume.plan import VolumePlan, plan_volume
 from pipeline.runs.workers import Crew
-from pipeline.scenes.names import redacted, slug, unique
+from pipeline.scenes.names import redacted, slug
 from pipeline.scenes.scene import SceneRef
 from pipeline.scenes.volume import SegyVolume
 
 Tell = Callable[[str], None]
 
 
-def volumes_of(refs: Sequence[SceneRef]) -> tuple[dict[str, str], list[SceneError]]:
+def volumes_of(refs: Sequence[SceneRef], out: Path) -> tuple[dict[str, str], list[SceneError]]:
     """Return the path of each volume by the name of its folder, and what is no volume."""
     paths = list(dict.fromkeys(ref.href for ref in refs if ref.kind == "segy"))
-    names = unique([slug(Path(path).stem) for path in paths], paths)
+    names = folders(out, [_named(path) for path in paths])
     others = [
         SceneError(
             redacted(ref.href), "it is no volume", "the model sees volumes: name SEG-Y files"
@@ -39,6 +41,15 @@ def volumes_of(refs: Sequence[SceneRef]) -> tuple[dict[str, str], list[SceneErro
         if ref.kind != "segy"
     ]
     return dict(zip(names, paths, strict=True)), others
+
+
+def _named(path: str) -> NamedScene:
+    def content() -> str | None:
+        with suppress(SceneError), SegyVolume(path) as volume:
+            return volume.fingerprint()
+        return None
+
+    return NamedScene(name=slug(Path(path).stem), place=path, source=path, content=content)
 
 
 def map_volume(
@@ -87,7 +98,7 @@ def map_volume(
 
 def dry_rows(request: MapRequest, task: Task, refs: Sequence[SceneRef]) -> Iterator[dict[str, Any]]:
     """Yield what mapping each volume would do and cost, or why it is refused."""
-    volumes, refused = volumes_of(refs)
+    volumes, refused = volumes_of(refs, request.out)
     for name, path in volumes.items():
         try:
             yield _costs(request, plan_volume(request, task, path, name))
@@ -131,6 +142,7 @@ def _run(plan: VolumePlan, crew: Crew, target: Path) -> dict[str, Any]:
     began = time.monotonic()
     with write_faults(plan.blocks):
         plan.blocks.mkdir(parents=True, exist_ok=True)
+    note_source(Path(plan.work), plan.source)
     cores = list(plan.grid.cores())
     jobs = (BlockJob(plan=plan, index=index, core=core) for index, core in enumerate(cores))
     failures: dict[int, str] = {}
