@@ -149,7 +149,8 @@ class Policies(Section):
     overlap: Literal["newest", "confident", "nadir"] = "newest"
     """Whose outline stays where several scenes show one building."""
     withdrawn: Literal["keep", "drop"] = "keep"
-    """Whether scenes that their source no longer lists stay in the layer."""
+    """Whether scenes that their source no longer lists stay in the layer; the results of dropped
+    ones are set aside, and removed by the next run that does not find them either."""
     keep_runs: Annotated[int, Field(ge=2)] = 12
     """Layers of so many runs are kept."""
     error_budget: Annotated[int, Field(ge=0)] = 20

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import Task
+from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, PipelineError, SceneError
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.card import ModelCard
@@ -155,7 +156,8 @@ def dry_run(request: MapRequest) -> dict[str, Any]:
     card = card_of(task.model)
     found = scenes_of(request)
     rows: list[dict[str, Any]] = [
-        {"scene": error.scene, "state": "refused", "reason": str(error)} for error in found.failures
+        {"scene": error.scene, "state": "refused", "reason": redact(str(error))}
+        for error in found.failures
     ]
     if card.network.dims == 3:
         from pipeline.runs.volume.mapping import dry_rows
@@ -177,7 +179,7 @@ def _dry_rows(
         try:
             yield _costs(plan_scene(request, task, ref, name), request)
         except SceneError as error:
-            yield {"scene": redacted(ref.href), "state": "refused", "reason": str(error)}
+            yield {"scene": redacted(ref.href), "state": "refused", "reason": redact(str(error))}
 
 
 def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:

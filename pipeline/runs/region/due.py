@@ -12,6 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.config.region import Policies
+from pipeline.core.redaction import redact
 from pipeline.errors import SceneError
 from pipeline.outputs.stac import frame
 from pipeline.runs.region.records import SceneRow
@@ -60,8 +61,9 @@ def todo_of(
     """
     base = row or SceneRow(scene=candidate.scene, source=candidate.source, state="new")
     if isinstance(asked, SceneError):
-        failed = replace(base, source=candidate.source, reason=str(asked))
-        return Todo(candidate=candidate, state="unreadable", why=str(asked), row=failed)
+        reason = redact(str(asked))
+        failed = replace(base, source=candidate.source, reason=reason)
+        return Todo(candidate=candidate, state="unreadable", why=reason, row=failed)
     content = asked or base.fingerprint or ""
     options = dict(candidate.ref.options)
     options.pop("name", None)

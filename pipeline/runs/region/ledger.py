@@ -41,6 +41,21 @@ class Ledger:
             ).all()
         return {row.scene: SceneRow(**row._mapping) for row in rows}
 
+    def folders_of_others(self) -> set[str]:
+        """Return the folders of results that other regions of this database refer to."""
+        with transaction(self.engine) as connection:
+            rows = connection.execute(
+                text("SELECT folder FROM scenes WHERE region <> :region AND folder IS NOT NULL"),
+                {"region": self.region},
+            ).all()
+        return {str(row.folder) for row in rows}
+
+    def regions(self) -> set[str]:
+        """Return the names of all regions of this database that were run."""
+        with transaction(self.engine) as connection:
+            rows = connection.execute(text("SELECT DISTINCT region FROM runs")).all()
+        return {str(row.region) for row in rows}
+
     def put(self, rows: Sequence[SceneRow]) -> None:
         """Write scenes, in one transaction."""
         with transaction(self.engine) as connection:
@@ -204,10 +219,10 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
     return Ledger(engine, region)
 
 
-def _names(row: type[SceneRow] | type[RunRow]) -> str:
-    return ", ".join(field.name for field in fields(row))
-
-
 def _columns(row: SceneRow) -> dict[str, Any]:
     """Return what is stored of a scene: the reason may quote a URL."""
     return asdict(row) | {"reason": None if row.reason is None else redact(row.reason)}
+
+
+def _names(row: type[SceneRow] | type[RunRow]) -> str:
+    return ", ".join(field.name for field in fields(row))

@@ -74,6 +74,7 @@ def _history(runs: Sequence[RunRow]) -> list[ReportRun]:
                 failed=run.failed,
                 footprints=footprints,
                 faults=tuple(summary.get("faults") or ()),
+                notes=_notes(summary),
                 **{
                     kind: changes[kind]["count"] if changes else None
                     for kind in ("added", "removed", "changed")
@@ -81,6 +82,16 @@ def _history(runs: Sequence[RunRow]) -> list[ReportRun]:
             )
         )
     return found
+
+
+def _notes(summary: dict[str, Any]) -> tuple[str, ...]:
+    """Return what became of results that the layer does not use any more."""
+    results = summary.get("results") or {}
+    told = {
+        "set_aside": "Results of withdrawn scenes that were set aside, and go with the next run",
+        "removed": "Results that no layer uses any more, and were removed",
+    }
+    return tuple(f"{text}: {results[kind]}." for kind, text in told.items() if results.get(kind))
 
 
 def _changes(site: Site, runs: Sequence[RunRow]) -> ReportChanges | None:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, SceneError
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.runs.publish import MANIFEST
@@ -16,6 +17,7 @@ from pipeline.runs.region.delivery import check_sinks
 from pipeline.runs.region.due import OTHER, Todo, settled, todo_of, what_differs
 from pipeline.runs.region.ledger import NAME, open_ledger
 from pipeline.runs.region.records import RunRow, SceneRow
+from pipeline.runs.region.removal import WITHDRAWN, announced
 from pipeline.runs.region.site import SCENES, Site
 from pipeline.runs.region.sources import Candidate, Listing, listings
 from pipeline.scenes.open import fingerprint
@@ -73,7 +75,7 @@ def plan_region(
     return RegionPlan(
         todos=tuple(todos),
         withdrawn=withdrawn,
-        faults=tuple(fault for one in found for fault in one.faults),
+        faults=tuple(redact(fault) for one in found for fault in one.faults),
     )
 
 
@@ -110,6 +112,7 @@ def plan_summary(site: Site, *, now: float) -> dict[str, Any]:
             for t in plan.todos
         ],
         "withdrawn": [row.scene for row in plan.withdrawn],
+        "results": announced(site, plan.withdrawn),
         "faults": faults,
         "failed": len(faults) + counts.get("unreadable", 0),
     }
@@ -143,7 +146,8 @@ def _print(candidate: Candidate) -> str | SceneError:
 def _there(site: Site, row: SceneRow) -> bool:
     if row.folder is None:
         return False
-    return os.path.isfile(f"{site.out}/{SCENES}/{row.folder}/{MANIFEST}")  # noqa: PTH113 - speed
+    places = (f"{site.out}/{SCENES}", f"{site.out}/{WITHDRAWN}")
+    return any(os.path.isfile(f"{place}/{row.folder}/{MANIFEST}") for place in places)  # noqa: PTH113 - speed
 
 
 def _withdrawn(found: list[Listing], known: Mapping[str, SceneRow]) -> tuple[SceneRow, ...]:

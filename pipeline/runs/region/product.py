@@ -12,6 +12,7 @@ from pipeline.runs.region.layer import LayerScene, LayerSummary, build_layer
 from pipeline.runs.region.ledger import Ledger
 from pipeline.runs.region.publish import current, publish, run_folder
 from pipeline.runs.region.records import RunRow, SceneRow
+from pipeline.runs.region.removal import is_dropped
 from pipeline.runs.region.scenes import polygons_of
 from pipeline.runs.region.sinks import write_sinks
 from pipeline.runs.region.site import LAYER, SCENES, Site, digest
@@ -114,7 +115,7 @@ def _in_layer(site: Site, rows: dict[str, SceneRow]) -> list[SceneRow]:
     for row in sorted(rows.values(), key=lambda row: (row.first_run or 0, row.scene)):
         if row.folder is None or not polygons_of(site, row).is_file():
             continue
-        if row.state == "withdrawn" and site.region.policies.withdrawn == "drop":
+        if is_dropped(site, row):
             continue
         chosen.setdefault(row.folder, row)
     return sorted(chosen.values(), key=lambda row: row.scene)

@@ -69,6 +69,8 @@ class ReportRun:
     """Footprints changed since the run before."""
     faults: tuple[str, ...] = ()
     """What was wrong with the sources."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ def write_region_report(
     plane = _Plane(shapely.union_all([shapely.box(*s.bounds) for s in shapes if not s.is_empty]))
     failures = [scene for scene in scenes if scene.state in ("failed", "partial")]
     faults = runs[-1].faults if runs else ()
-    notes = list(faults[:_MOST_FAULTS])
+    notes = [*(runs[-1].notes if runs else ()), *faults[:_MOST_FAULTS]]
     if len(faults) > _MOST_FAULTS:
         notes.append(f"{len(faults)} faults of the sources; {_MOST_FAULTS} of them are listed.")
     if len(failures) > _MOST_FAILURES:
@@ -153,10 +155,16 @@ def write_region_report(
                 {"key": scene.key, "attempts": scene.attempts, "reason": scene.reason}
                 for scene in failures[:_MOST_FAILURES]
             ],
-            "runs": [asdict(replace(run, faults=())) for run in runs],
+            "runs": [_row(run) for run in runs],
             "changes": None if changes is None else _told(changes),
         },
     )
+
+
+def _row(run: ReportRun) -> dict[str, Any]:
+    row = asdict(replace(run, faults=()))
+    del row["notes"]
+    return row
 
 
 class _Plane:

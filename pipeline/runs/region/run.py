@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from shapely import to_geojson
@@ -23,7 +23,8 @@ from pipeline.runs.region.plan import RegionPlan, plan_region
 from pipeline.runs.region.product import publish_layer
 from pipeline.runs.region.publish import last_on_disk, retain
 from pipeline.runs.region.records import RunRow
-from pipeline.runs.region.scenes import Mapped, Tell, clear_away, map_region
+from pipeline.runs.region.removal import clear_away, restore
+from pipeline.runs.region.scenes import Mapped, Tell, map_region
 from pipeline.runs.region.site import Site
 
 _MOST_FAULTS = 200
@@ -54,12 +55,12 @@ def run_region(site: Site, *, tell: Tell, clock: Clock = utc_now) -> dict[str, A
         try:
             if site.area is not None:
                 write_area(site)
-            run, summary = _run(site, ledger, run, prove=prove, clock=clock, tell=tell)
+            run, summary, gone = _run(site, ledger, run, prove=prove, clock=clock, tell=tell)
         except BaseException as error:
             _note_failure(ledger, run, error, clock)
             raise
         if run.state == "done":
-            _after(site, ledger, run, summary, clock=clock, tell=tell)
+            _after(site, ledger, run, summary, gone=gone, clock=clock, tell=tell)
         try:
             summary["report"] = str(write_page(site, ledger, now=clock()))
         except PipelineError as error:
@@ -69,10 +70,12 @@ def run_region(site: Site, *, tell: Tell, clock: Clock = utc_now) -> dict[str, A
 
 def _run(
     site: Site, ledger: Ledger, run: RunRow, *, prove: Prove, clock: Clock, tell: Tell
-) -> tuple[RunRow, dict[str, Any]]:
-    """Map and publish; return the run as the ledger has it now, and the summary."""
-    watch = [time.monotonic()]
-    plan = plan_region(site, ledger.scenes(), now=clock().timestamp(), runs=ledger.runs())
+) -> tuple[RunRow, dict[str, Any], set[str]]:
+    """Map and publish; return the run as the ledger has it now, the summary, and what is gone."""
+    watch, known = [time.monotonic()], ledger.scenes()
+    plan = plan_region(site, known, now=clock().timestamp(), runs=ledger.runs())
+    gone = {row.scene for row in plan.withdrawn}
+    restore(site, known, plan.todos)
     for fault in plan.faults:
         tell(fault)
     ledger.put([replace(row, state="withdrawn") for row in plan.withdrawn])
@@ -84,7 +87,7 @@ def _run(
         summary = _summary(site, run, plan, mapped) | {"state": "stopped"}
         row = _ended(run, "stopped", mapped, clock, summary)
         ledger.commit(row, outputs={}, timings=_timings(watch))
-        return row, summary
+        return row, summary, gone
     published, made = publish_layer(site, ledger, run)
     prove()
     watch.append(time.monotonic())
@@ -92,11 +95,18 @@ def _run(
     row = _ended(published, "done", mapped, clock, summary)
     files = _files(site, run) if made.get("layer_built") else {}
     ledger.commit(row, outputs=files, timings=_timings(watch))
-    return row, summary
+    return row, summary, gone
 
 
-def _after(
-    site: Site, ledger: Ledger, run: RunRow, summary: dict[str, Any], *, clock: Clock, tell: Tell
+def _after(  # noqa: PLR0913 - what a run has at its end
+    site: Site,
+    ledger: Ledger,
+    run: RunRow,
+    summary: dict[str, Any],
+    *,
+    gone: set[str],
+    clock: Clock,
+    tell: Tell,
 ) -> None:
     """Fill sinks and remove what is old: what fails here is told, and costs no run."""
     told = deliver(site, ledger, run, clock=clock)
@@ -107,15 +117,18 @@ def _after(
             _fault(summary, f"sink {sink['table']}: {sink['error']}; tried again next time", tell)
     try:
         _tidy(site, ledger)
+        cleared = clear_away(site, ledger, gone=gone, layer=run.layer)
+        summary["results"] = asdict(cleared)
     except PipelineError as error:
         _fault(summary, f"old results could not be removed: {error}", tell)
-    if told or summary["faults"]:
+    if told or summary["faults"] or any(summary.get("results", {}).values()):
         ledger.commit(replace(run, summary=_stored(summary)), outputs={}, timings={})
 
 
 def _fault(summary: dict[str, Any], fault: str, tell: Tell) -> None:
-    summary["faults"] = [*summary["faults"], fault]
-    tell(fault)
+    told = redact(fault)
+    summary["faults"] = [*summary["faults"], told]
+    tell(told)
 
 
 def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Clock) -> None:
@@ -190,12 +203,11 @@ def _files(site: Site, run: RunRow) -> dict[str, tuple[int, str]]:
 
 
 def _tidy(site: Site, ledger: Ledger) -> None:
-    """Remove old layers and results; nothing of it is needed, so that failing costs room only."""
+    """Remove old layers; nothing of it is needed, so that failing costs room only."""
     retain(site.out, keep=site.region.policies.keep_runs)
     for old in ledger.runs():
         if old.layer is not None and not (site.out / old.layer).is_dir():
             ledger.forget_layer(old)
-    clear_away(site, ledger.scenes())
 
 
 def write_area(site: Site) -> None:

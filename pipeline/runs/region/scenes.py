@@ -10,7 +10,6 @@ from typing import Any
 
 from pipeline.errors import SceneError
 from pipeline.outputs.coverage import coverage
-from pipeline.runs.folders import WORK
 from pipeline.runs.mapping import ANOTHER_PLAN, crew_of, map_scene
 from pipeline.runs.publish import manifest_of, standing
 from pipeline.runs.region.clock import Clock
@@ -171,9 +170,11 @@ def _failed(row: SceneRow, reason: str) -> SceneRow:
 
 
 def _like(row: SceneRow, twin: SceneRow) -> SceneRow:
+    """Return a scene with the results of another that has the same content, be that withdrawn."""
+    torn = twin.attempts > 0 and twin.wanted == twin.key
     return replace(
         row,
-        state=twin.state,
+        state="partial" if torn else "done",
         key=twin.key,
         folder=twin.folder,
         datetime=twin.datetime,
@@ -181,7 +182,7 @@ def _like(row: SceneRow, twin: SceneRow) -> SceneRow:
         pixels=twin.pixels,
         km2=twin.km2,
         attempts=0,
-        reason=twin.reason,
+        reason=twin.reason if torn else None,
     )
 
 
@@ -191,25 +192,6 @@ def _dated(row: SceneRow, *, run: int, now: float) -> SceneRow:
     if row.state == "failed":
         return row
     return replace(row, first_run=row.first_run or run, last_run=run)
-
-
-def clear_away(site: Site, rows: dict[str, SceneRow]) -> list[str]:
-    """Remove results that no scene has any more; return their folders' names.
-
-    Only who holds the region may call it, after the run is committed.
-    """
-    stay = {row.folder for row in rows.values() if row.folder}
-    folder = site.out / SCENES
-    if not folder.is_dir():
-        return []
-    old = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and path.name != WORK and path.name not in stay
-    ]
-    for path in old:
-        shutil.rmtree(path, ignore_errors=True)
-    return [path.name for path in old]
 
 
 def polygons_of(site: Site, row: SceneRow) -> Path:

@@ -215,6 +215,25 @@ def test_scenes_by_url_are_mapped_once_and_again_when_the_server_has_others(
     assert "404" in plan["scenes"][0]["why"]
 
 
+def test_scenes_whose_urls_are_signed_anew_are_not_mapped_again(
+    tmp_path: Path, served: tuple[Path, str]
+) -> None:
+    folder, url = served
+    cut(folder, "s", ground(), row=0, col=0, when="20240101")
+    file = town(tmp_path, scenes=1)
+    here = url.replace("://", "://me:FIRST@")
+    address = f"{here}/s_20240101.tif?sv=2022&sig=FIRST"
+    twice = f"[{{type: urls, urls: ['{address}', '{address.replace('sig=FIRST', 'sig=NEXT')}']}}]"
+    file.write_text(file.read_text().replace("[{type: files, path: scenes}]", twice))
+    assert go(file)["mapped"] == 1
+    file.write_text(file.read_text().replace("FIRST", "SECOND"))
+    again = go(file)
+    assert (again["mapped"], again["unchanged"], again["faults"]) == (0, 1, [])
+    assert (again["withdrawn"], again["layer_built"]) == (0, False)
+    name = plan_summary(site_of(file), now=0.0)["scenes"][0]["scene"]
+    assert name == f"{url}/s_20240101.tif"
+
+
 def test_a_checksum_in_the_catalogue_spares_asking_the_server(
     tmp_path: Path, served: tuple[Path, str]
 ) -> None:

@@ -14,7 +14,7 @@ from pipeline.runs.region.sources.catalog import list_catalog
 from pipeline.runs.region.sources.files import list_files
 from pipeline.runs.region.sources.items import Wanted
 from pipeline.scenes.find import find_scenes
-from pipeline.scenes.names import redacted
+from pipeline.scenes.names import redacted, scene_place
 
 
 def listings(region: Region, *, root: Path, area: BaseGeometry | None) -> list[Listing]:
@@ -32,9 +32,9 @@ def listings(region: Region, *, root: Path, area: BaseGeometry | None) -> list[L
         fresh, faults = [], list(listing.faults)
         for candidate in listing.candidates:
             if candidate.scene not in seen:
-                seen[candidate.scene] = candidate.ref.href
+                seen[candidate.scene] = scene_place(candidate.ref)
                 fresh.append(candidate)
-            elif seen[candidate.scene] != candidate.ref.href:
+            elif seen[candidate.scene] != scene_place(candidate.ref):
                 faults.append(f"{candidate.scene}: another scene has this name; rename one")
         found.append(replace(listing, candidates=tuple(fresh), faults=tuple(faults)))
     return found
