@@ -7,8 +7,26 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from pipeline.core.quantise import quantised_threshold
+from pipeline.models.arguments import LARGEST_CHANNELS, LARGEST_CLASSES, LARGEST_SIZE
+
+LONGEST_RADIUS = 2048
+"""Pixels that a network may look to every side and still be given a halo."""
+LARGEST_STRIDE = 512
+LEAST_STD = 1e-6
+MOST_NOTES = 1000
+"""Entries of a list of sentences."""
+PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
+"""No characters that steer a terminal or turn the direction of text."""
 
 Probability = Annotated[float, Field(gt=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN)]
+"""What a band is called."""
+Sentence = Annotated[str, Field(max_length=10_000, pattern=PLAIN)]
+"""What people read."""
+Metres = Annotated[float, Field(gt=0, le=1e6)]
+"""Edge of a pixel on the ground."""
+Value = Annotated[float, Field(ge=-1e12, le=1e12)]
+"""A value of a band, or of a channel."""
 
 
 class Section(BaseModel):
@@ -22,15 +40,15 @@ class Section(BaseModel):
 class Network(Section):
     """Which network the weights belong to."""
 
-    architecture: str
+    architecture: Name
     """Name in `pipeline.models.networks`: ``unet``, ``smp_unet``, ``threshold``, ..."""
     arguments: dict[str, JsonValue] = {}
     """What the network is built with."""
-    stride: int = Field(ge=1)
+    stride: int = Field(ge=1, le=LARGEST_STRIDE)
     """Total down-sampling: tile sizes are multiples of it."""
-    size: int | None = Field(default=None, ge=1)
+    size: int | None = Field(default=None, ge=1, le=LARGEST_SIZE)
     """Side of the only square tiles that it takes; None: any multiples of the stride."""
-    reach: int | None = Field(ge=0)
+    reach: int | None = Field(ge=0, le=LONGEST_RADIUS)
     """How far in pixels the network looks, its receptive field's radius; None: everywhere."""
     dims: Literal[2, 3] = 2
     """2: it sees pictures; 3: volumes, inline, crossline and sample."""
@@ -52,27 +70,29 @@ def check_shown(
 class Inputs(Section):
     """What the network wants to see."""
 
-    bands: tuple[str, ...] = Field(min_length=1)
+    bands: tuple[Name, ...] = Field(min_length=1, max_length=LARGEST_CHANNELS)
     """Colours in the order of the network's channels; ``any`` takes what there is."""
-    pixel_size_m: tuple[float, float] | None = None
+    pixel_size_m: tuple[Metres, Metres] | None = None
     """Smallest and largest ground pixel size in metres; None: any, and none needed."""
-    shown_m: tuple[float, float] | None = None
+    shown_m: tuple[Metres, Metres] | None = None
     """Ground pixels at which it does best: others, a fifth off, are resampled; None: any."""
-    low: float = 0.0
+    low: Value = 0.0
     """Value of an 8-bit band that becomes 0."""
-    high: float = 255.0
+    high: Value = 255.0
     """Value of an 8-bit band that becomes 1; other bands are stretched, see the task."""
-    mean: tuple[float, ...]
+    mean: tuple[Value, ...] = Field(max_length=LARGEST_CHANNELS)
     """Subtracted from each channel once it lies in 0..1."""
-    std: tuple[float, ...]
+    std: tuple[Value, ...] = Field(max_length=LARGEST_CHANNELS)
     """Then divided by."""
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Inputs:
         if not len(self.bands) == len(self.mean) == len(self.std):
             raise ValueError("bands, mean and std must have the same length")
-        if min(self.std) <= 0 or self.high <= self.low:
-            raise ValueError("std must be positive, and high above low")
+        if min(self.std) < LEAST_STD or self.high <= self.low:
+            raise ValueError(f"std must be positive, at least {LEAST_STD:g}, and high above low")
+        if self.pixel_size_m is not None and self.pixel_size_m[0] > self.pixel_size_m[1]:
+            raise ValueError("pixel_size_m must rise")
         check_shown(self.shown_m, self.pixel_size_m)
         return self
 
@@ -80,7 +100,7 @@ class Inputs(Section):
 class Class(Section):
     """One class of the mask."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)
     """What polygons of it are called."""
     colour: str = Field(pattern=r"^#[0-9a-f]{6}$")
     """Colour in mask and pictures."""
@@ -97,21 +117,23 @@ class Separation(Section):
 
     threshold: Probability = 0.7
     """Interior probability from which an object's inside is sure: a marker."""
-    growth: int = Field(default=24, ge=1)
+    growth: int = Field(default=24, ge=1, le=1024)
     """Most steps from a marker to what belongs to it, in pixels of the network."""
-    least_m2: float = Field(default=10.0, ge=0)
+    least_m2: float = Field(default=10.0, ge=0, le=1e12)
     """Smallest object beside another where the border is sure; square pixels of the scene
     where there is no place. 0: no border falls."""
-    doubling: float = Field(default=0.2, gt=0)
+    doubling: float = Field(default=0.2, ge=1e-6, le=1e6)
     """By which interior probability along the border an object must be twice as large."""
 
 
 class Outputs(Section):
     """What the network's channels mean."""
 
-    classes: tuple[Class, ...] = Field(min_length=1)
+    classes: tuple[Class, ...] = Field(min_length=1, max_length=LARGEST_CLASSES)
     """Classes from 1; the network's first channels, in this order."""
-    separating: tuple[Literal["interior", "boundary", "distance"], ...] = ()
+    separating: tuple[Literal["interior", "boundary", "distance"], ...] = Field(
+        default=(), max_length=3
+    )
     """Channels after the classes that tell touching objects apart; ``interior`` is used:
     the probability that a pixel lies inside an object, off its walls."""
     separation: Separation = Separation()
@@ -147,18 +169,18 @@ class Outputs(Section):
 class Terms(Section):
     """Who may use the model for what, and whom to thank."""
 
-    license: str
+    license: Sentence
     """SPDX name of the licence of the weights, or a sentence."""
-    use: str = ""
+    use: Sentence = ""
     """Limits of use, shown whenever the model runs; empty where there are none."""
-    credits: tuple[str, ...] = ()
+    credits: tuple[Sentence, ...] = Field(default=(), max_length=MOST_NOTES)
     """Data and weights that it was made from, with their licences."""
 
 
 class ModelCard(Section):
     """All that a run must know of a model."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)
     """What the model is called in outputs."""
     network: Network
     """Which network the weights belong to."""
@@ -169,15 +191,15 @@ class ModelCard(Section):
     context: Literal["exact", "blend", "pad"] = "exact"
     """How tiles see their surroundings: a halo of the network's reach; overlapping and
     blended; or the image padded to ``pad_to`` as in training."""
-    pad_to: int = 0
+    pad_to: int = Field(default=0, ge=0, le=LARGEST_SIZE)
     """Size that small images are padded to where ``context`` is ``pad``."""
     edge: Literal["mirror", "replicate", "constant"] = "mirror"
     """What lies past the scene's edges."""
     flip: bool = False
     """Predict tiles a second time, left and right flipped, and take the mean: twice the time."""
-    bytes_per_pixel: float = Field(default=400.0, gt=0)
+    bytes_per_pixel: float = Field(default=400.0, ge=1, le=1e9)
     """Memory that one pixel of a tile takes while it is predicted on the CPU; measured."""
-    pixels_per_s: float = Field(default=5e5, gt=0)
+    pixels_per_s: float = Field(default=5e5, ge=1e-3, le=1e15)
     """Tile pixels a second on two CPU cores; measured, for estimates only."""
     terms: Terms
     """Who may use the model for what."""
@@ -185,9 +207,9 @@ class ModelCard(Section):
     """Data, recipe, steps and hours."""
     scores: dict[str, JsonValue] = {}
     """Measured quality, and on what."""
-    known_failures: tuple[str, ...] = ()
+    known_failures: tuple[Sentence, ...] = Field(default=(), max_length=MOST_NOTES)
     """Where the model is known to be wrong."""
-    sha256: str = ""
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     """Digest of the weights; filled in and checked by `pipeline.models.checkpoint`."""
 
     @model_validator(mode="after")

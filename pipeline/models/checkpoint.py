@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import ModelError
+from pipeline.models.arguments import fault_of
 from pipeline.models.card import ModelCard
+from pipeline.models.header import LARGEST_HEADER, NoHeaderError, check_tensors, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 KEY = "overtile"
 WEIGHTS, COPY = "model.safetensors", "card.json"
 """A model's file, and the copy of its card that lies beside it."""
-LARGEST_HEADER = 64 * 2**20
+LARGEST_CARD = 2**20
+"""Characters of a card."""
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -63,25 +66,39 @@ def read_card(path: Path) -> ModelCard:
     """Return the card of a checkpoint without loading its weights or torch.
 
     Raises:
-        ModelError: The file is no safetensors file, has no valid card, or the copy of it
-            beside the file was changed.
+        ModelError: The file is no safetensors file, has no valid card or one outside the
+            limits, holds tensors that cannot be, or the copy of the card beside it was changed.
     """
     way_out = "give a .safetensors file written by overtile, or a name from `overtile models list`"
     try:
-        with path.open("rb") as handle:
-            size = int.from_bytes(handle.read(8), "little")
-            if not 2 <= size <= min(LARGEST_HEADER, path.stat().st_size - 8):
-                raise ModelError(f"{path}: not a safetensors file (pickles are refused); {way_out}")
-            header = json.loads(handle.read(size))
+        header = read_header(path)
         said = header["__metadata__"][KEY]
+        if len(said) > LARGEST_CARD:
+            raise ModelError(
+                f"{path}: its card has {len(said)} characters, the limit is {LARGEST_CARD}; "
+                f"{way_out}"
+            )
         card = ModelCard.model_validate_json(said)
+    except NoHeaderError as error:
+        raise ModelError(
+            f"{path}: not a safetensors file (pickles are refused); {way_out}"
+        ) from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = _faults(error) if isinstance(error, ValidationError) else "no model card in it"
         raise ModelError(f"{path}: {reason}; {way_out}") from error
+    _refuse_impossible(path, card)
+    check_tensors(path, header)
     _refuse_another(path.with_name(COPY), said, path)
     return card
+
+
+def _refuse_impossible(path: Path, card: ModelCard) -> None:
+    """Refuse a card whose network is none, or is told what it cannot be built with."""
+    fault = fault_of(card.network.architecture, card.network.arguments)
+    if fault is not None:
+        raise ModelError(f"{path}: its card cannot be used: {fault}")
 
 
 def _refuse_another(copy: Path, said: str, path: Path) -> None:
@@ -101,8 +118,10 @@ def _refuse_another(copy: Path, said: str, path: Path) -> None:
 
 
 def _faults(error: ValidationError) -> str:
-    faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
-    return "no valid model card: " + "; ".join(": ".join(filter(None, fault)) for fault in faults)
+    faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()[:8]]
+    told = [": ".join(filter(None, fault))[:300] for fault in faults]
+    more = error.error_count() - len(told)
+    return "no valid model card: " + "; ".join([*told, *([f"and {more} more"] if more else [])])
 
 
 def load(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:

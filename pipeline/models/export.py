@@ -17,7 +17,7 @@ from pipeline.models.card import ModelCard
 from pipeline.models.checkpoint import KEY, load
 from pipeline.models.openvino import Compiled, converted, difference, library
 from pipeline.models.restore import remainder, restored, trial_sizes
-from pipeline.models.shelf import find
+from pipeline.models.shelf import blaming, find
 
 Format = Literal["onnx", "openvino"]
 LARGEST = 65536
@@ -48,7 +48,8 @@ def export(name: str, *, kind: Format, out: Path) -> dict[str, Any]:
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
     card, tensors = load(path)
-    network = restored(card, tensors)
+    with blaming(path):
+        network = restored(card, tensors)
     made = out.with_name(f".{out.name}.part{suffix}")
     try:
         (_write_onnx if kind == "onnx" else _write_openvino)(network, card, made)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -131,7 +133,8 @@ def _loaded_volume(ref: ModelRef, device: str) -> VolumePredictor:
     if path is None:
         raise ModelError(f"model {ref.name!r} sees no volumes")
     card, tensors = _planned(path, ref)
-    return VolumePredictor(card, tensors, device=device)
+    with blaming(path):
+        return VolumePredictor(card, tensors, device=device)
 
 
 def _planned(path: Path, ref: ModelRef) -> tuple[ModelCard, dict[str, Tensor]]:
@@ -152,4 +155,14 @@ def _loaded(ref: ModelRef, device: str) -> Predictor:
     from pipeline.models.engine import TorchPredictor
 
     card, tensors = _planned(path, ref)
-    return TorchPredictor(card, tensors, device=device)
+    with blaming(path):
+        return TorchPredictor(card, tensors, device=device)
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Name the file in what is wrong with a model."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error

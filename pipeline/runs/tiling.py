@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.core.grid import Sampling, TileGrid
 from pipeline.errors import ConfigError
+from pipeline.models.arguments import least_bytes_per_pixel
 from pipeline.models.card import ModelCard
 from pipeline.scenes.scene import SceneInfo
 
@@ -40,7 +41,10 @@ def pixel_bytes(card: ModelCard, info: SceneInfo, *, bands: int) -> float:
     # is predicted meanwhile does not.
     growing = 17 if outputs.separating else 0
     engine = ENGINE if _learnt(card) else 1.0
-    return engine * card.bytes_per_pixel + THREADS * waiting + (THREADS - 1) * growing
+    # A card may claim less than one set of its network's features takes.
+    least = least_bytes_per_pixel(card.network.arguments)
+    predicted = max(card.bytes_per_pixel, least)
+    return engine * predicted + THREADS * waiting + (THREADS - 1) * growing
 
 
 def make_grid(
@@ -66,6 +70,7 @@ def make_grid(
         ConfigError: The tile is too small for the halo, or memory for any tile.
     """
     stride, reach = card.network.stride, card.network.reach
+    _check_fixed(card, per_pixel=per_pixel, max_memory=max_memory)
     if card.context == "pad" and max(sampling.net_height, sampling.net_width) <= card.pad_to:
         edge = _up(max(sampling.height, sampling.width), stride)
         return TileGrid(sampling=sampling, core=edge, halo=0, stride=stride, pad_to=card.pad_to)
@@ -93,6 +98,22 @@ def make_grid(
     core = max(stride, int(inner * scale) // stride * stride)
     core = min(core, _up(max(sampling.height, sampling.width), stride))
     return TileGrid(sampling=sampling, core=core, halo=halo, stride=stride)
+
+
+def _check_fixed(card: ModelCard, *, per_pixel: float, max_memory: int) -> None:
+    """Refuse a model whose only tiles, or padded images, memory does not hold.
+
+    Raises:
+        ConfigError: Says how much they take.
+    """
+    edge = card.network.size or card.pad_to
+    need = base_bytes(card) + per_pixel * edge**2
+    if edge and need > max_memory:
+        raise ConfigError(
+            f"model {card.name!r} takes tiles of {edge} px, of its card: that needs "
+            f"{need / 1e9:.1f} GB, and --max-memory allows {max_memory / 1e9:.3g} GB; give more, "
+            "or another model"
+        )
 
 
 def _fixed(size: int, tile: int | None, *, stride: int, whole: bool) -> tuple[int, int]:

@@ -72,3 +72,46 @@ def test_softmax_has_the_background_as_a_channel_of_its_own() -> None:
     assert card_for(PADDED, classes=2, activation="softmax").outputs.channels == 3
     outputs = card_for(PADDED, activation="softmax", separating=("interior", "boundary")).outputs
     assert outputs.channels == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network__stride": 10**9}, "stride"),
+        ({"network__size": 10**9}, "size"),
+        ({"network__size": -64}, "size"),
+        ({"network__reach": 10**6}, "reach"),
+        ({"network__dims": 4}, "dims"),
+        ({"network__architecture": "u" * 1000}, "architecture"),
+        ({"context": "pad", "pad_to": 10**9}, "pad_to"),
+        ({"context": "pad", "pad_to": -16}, "pad_to"),
+        ({"pad_to": 16.5}, "pad_to"),
+        ({"inputs__bands": ["red"] * 1000}, "bands"),
+        ({"inputs__bands": ["red", "g" * 101]}, "bands"),
+        ({"inputs__bands": ["red", "a\x1b[2J"]}, "bands"),
+        ({"inputs__bands": ["red", "a\u202eb"]}, "bands"),
+        ({"inputs__std": [0.2, 1e-300]}, "std must be positive"),
+        ({"inputs__mean": [0.5, 1e300]}, "mean"),
+        ({"inputs__low": -1e300}, "low"),
+        ({"inputs__pixel_size_m": [0.0, 1.0]}, "pixel_size_m"),
+        ({"inputs__pixel_size_m": [2.0, 1.0]}, "pixel_size_m must rise"),
+        ({"outputs__classes": [{"name": "a" * 101, "colour": "#112233"}]}, "name"),
+        ({"outputs__classes": [{"name": "a", "colour": "#112233"}] * 251}, "classes"),
+        ({"outputs__separating": ["interior"] * 4}, "separating"),
+        ({"outputs__separation": {"growth": 10**9}}, "growth"),
+        ({"outputs__separation": {"doubling": 1e-300}}, "doubling"),
+        ({"bytes_per_pixel": 1e-9}, "bytes_per_pixel"),
+        ({"bytes_per_pixel": 1e300}, "bytes_per_pixel"),
+        ({"pixels_per_s": 1e-300}, "pixels_per_s"),
+        ({"terms": {"license": "x" * 10_001}}, "license"),
+        ({"terms": {"license": "x", "credits": ["\x07"]}}, "credits"),
+        ({"known_failures": ["x"] * 1001}, "known_failures"),
+        ({"sha256": "../../etc/passwd"}, "sha256"),
+        ({"name": "a" * 101}, "name"),
+    ],
+)
+def test_a_value_outside_its_limits_is_refused_by_name(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ModelCard.model_validate(_changed(**changes))

@@ -208,3 +208,92 @@ def test_the_card_lies_in_the_metadata_alone(saved: Path) -> None:
     header = _header(saved)
     assert list(header["__metadata__"]) == ["overtile"]
     ModelCard.model_validate_json(header["__metadata__"]["overtile"])
+
+
+def _entry(**changes: Any) -> dict[str, Any]:
+    return {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | changes
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (_entry(dtype="F4096"), "cannot be"),
+        (_entry(shape=[-2]), "cannot be"),
+        (_entry(shape=[2.0]), "cannot be"),
+        (_entry(shape=[True, 2]), "cannot be"),
+        (_entry(shape=[3]), "cannot be"),
+        (_entry(shape=[2**40, 2**40]), "cannot be"),
+        (_entry(shape=[1] * 100), "cannot be"),
+        (_entry(data_offsets=[8, 0]), "cannot be"),
+        (_entry(data_offsets=[0]), "cannot be"),
+        (_entry(data_offsets=[0, 10**400]), "cannot be"),
+        (_entry(shape=[10**9], data_offsets=[0, 4 * 10**9]), "damaged or cut short"),
+        ("x", "cannot be"),
+        ([[]], "cannot be"),
+        (None, "cannot be"),
+    ],
+)
+def test_a_tensor_that_cannot_be_is_refused_with_the_card(
+    saved: Path, entry: Any, message: str
+) -> None:
+    card = _header(saved)["__metadata__"]
+    header = json.dumps({"__metadata__": card, "a": entry}).encode()
+    saved.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 64)
+    for read in (read_card, load):
+        with pytest.raises(ModelError, match=rf"model\.safetensors: .*{message}"):
+            read(saved)
+
+
+def test_more_weights_than_any_network_may_have_are_refused_unread(saved: Path) -> None:
+    card, size = _header(saved)["__metadata__"], 5 * 2**30
+    entry = _entry(shape=[size // 4], data_offsets=[0, size])
+    _with_header(saved, json.dumps({"__metadata__": card, "a": entry}).encode())
+    with saved.open("r+b") as handle:
+        handle.truncate(saved.stat().st_size + size)
+    with pytest.raises(ModelError, match="take 5.0 GiB, the limit is 4 GiB"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"width": 20_000}, "its card cannot be used: .*width is 20000"),
+        ({"width": -4}, "width is -4"),
+        ({"depth": 60}, "depth is 60"),
+        ({"classes": 10**9}, "classes is 1000000000"),
+        ({"depth": 10**400}, "more than 30 digits"),
+    ],
+)
+def test_a_card_whose_network_is_out_of_bounds_is_refused_when_it_is_read(
+    saved: Path, arguments: dict[str, Any], message: str
+) -> None:
+    header = _header(saved)
+    card = json.loads(header["__metadata__"]["overtile"])
+    card["network"]["arguments"] |= arguments
+    _with_header(saved, json.dumps({"__metadata__": {"overtile": json.dumps(card)}}).encode())
+    with pytest.raises(ModelError, match=rf"model\.safetensors: .*{message}"):
+        read_card(saved)
+
+
+@pytest.mark.parametrize("text", ['"' + "x" * 2**21 + '"', "[" + "1," * 2**20 + "1]"])
+def test_a_card_larger_than_a_card_is_refused(saved: Path, text: str) -> None:
+    _with_header(saved, json.dumps({"__metadata__": {"overtile": text}}).encode())
+    with pytest.raises(ModelError, match=r"its card has \d+ characters, the limit is 1048576"):
+        read_card(saved)
+
+
+@pytest.mark.parametrize("width", [4, 64, 256])
+def test_a_card_that_asks_for_a_larger_network_than_its_file_holds_is_refused(
+    saved: Path, width: int
+) -> None:
+    from pipeline.models.shelf import ModelRef, load_predictor
+
+    header, content = _header(saved), saved.read_bytes()
+    body = content[8 + int.from_bytes(content[:8], "little") :]
+    card = json.loads(header["__metadata__"]["overtile"])
+    card["network"]["arguments"] |= {"width": width, "depth": 4}
+    header["__metadata__"]["overtile"] = json.dumps(card)
+    told = json.dumps(header).encode()
+    saved.write_bytes(struct.pack("<Q", len(told)) + told + body)
+    with pytest.raises(ModelError, match=r"model\.safetensors: weights of 'small' do not fit"):
+        load_predictor(ModelRef(name=str(saved), sha256=card["sha256"]), device="cpu")

@@ -103,3 +103,14 @@ def test_the_halo_grows_by_what_separation_looks_at() -> None:
             extra=extra,
         )
         assert grid.halo == halo
+
+
+def test_tiles_of_one_size_that_memory_does_not_hold_are_refused() -> None:
+    sampling = Sampling(height=100, width=100, net_height=100, net_width=100)
+    network = CARD.network.model_copy(update={"reach": None, "size": 4096})
+    padded = CARD.model_copy(update={"context": "pad", "pad_to": 4096})
+    for card in (CARD.model_copy(update={"network": network, "context": "blend"}), padded):
+        with pytest.raises(ConfigError, match=r"takes tiles of 4096 px, of its card: .* 8\.\d GB"):
+            make_grid(card, sampling, tile=None, per_pixel=400.0, max_memory=4 * 10**9)
+        grid = make_grid(card, sampling, tile=None, per_pixel=400.0, max_memory=10**10)
+        assert len(grid) >= 1

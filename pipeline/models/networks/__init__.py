@@ -15,46 +15,89 @@ returns the answer alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
 from pipeline.errors import ModelError
+from pipeline.models.arguments import RULES, fault_of, short
+from pipeline.models.networks.encoders import check_encoder
 from pipeline.models.networks.shelf import NETWORKS
+from pipeline.models.networks.skeleton import skeleton
+
+FAULTS = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, RuntimeError,
+    TypeError, UserWarning, ValueError,
+)  # fmt: skip
+"""What libraries raise for arguments that do not go together."""
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Return an untrained network; nothing is fetched from anywhere.
+    """Return an untrained network; nothing is fetched, and no file is read.
 
     Args:
         name: Its name in `NETWORKS`: a card's ``architecture``, a training's ``name``.
         arguments: What it is built with; plain values, as YAML and JSON hold them.
 
     Raises:
-        ModelError: No network has that name, or it does not take these arguments.
+        ModelError: No network has that name, it does not take these arguments, or it would be
+            too large; refused before memory is taken for it.
     """
-    if name not in NETWORKS:
-        known = ", ".join(sorted(NETWORKS))
-        raise ModelError(f"no network is called {name!r}; there are {known}")
+    empty(name, arguments)
+    return _made(name, arguments, NETWORKS[name].make)
+
+
+def empty(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """Return a network whose weights have shapes and no values, see `build`.
+
+    Raises:
+        ModelError: It cannot be built, or would be too large.
+    """
+    _check(name, arguments)
+
+    def make(**given: Any) -> nn.Module:
+        if "encoder_name" in given:
+            check_encoder(given["encoder_name"])
+        return skeleton(NETWORKS[name].make, given)
+
+    return _made(name, arguments, make)
+
+
+def _check(name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments outside a network's limits; one that code adds to `NETWORKS` has none."""
+    known = name in RULES or name not in NETWORKS
+    fault = fault_of(name, arguments) if known else None
+    if fault is not None:
+        raise ModelError(fault)
+
+
+def _made(name: str, arguments: Mapping[str, Any], make: Callable[..., nn.Module]) -> nn.Module:
     try:
-        return NETWORKS[name].make(**arguments)
-    except (TypeError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Layers without a channel.
+            warnings.filterwarnings("error", "Initializing zero-element tensors")
+            return make(**arguments)
+    except FAULTS as error:
         raise ModelError(
-            f"network {name!r} cannot be built with {dict(arguments)}: {error}"
+            f"network {name!r} cannot be built with {short(dict(arguments))}: {_in_a_line(error)}"
         ) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return an error's message in one line of at most 400 characters."""
+    return " ".join(str(error).split())[:400]
 
 
 def stride_of(name: str, arguments: Mapping[str, Any]) -> int:
     """Return a network's total down-sampling: sizes that it takes are multiples of it.
 
     Raises:
-        ModelError: No network has that name.
+        ModelError: No network has that name, or it does not take these arguments.
     """
-    if name not in NETWORKS:
-        known = ", ".join(sorted(NETWORKS))
-        raise ModelError(f"no network is called {name!r}; there are {known}")
+    _check(name, arguments)
     return NETWORKS[name].stride(arguments)
 
 
-__all__ = ["NETWORKS", "build", "stride_of"]
+__all__ = ["NETWORKS", "build", "empty", "stride_of"]

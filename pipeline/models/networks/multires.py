@@ -22,9 +22,15 @@ class MultiResBlock(nn.Module):
     """Three convolutions in a chain, laid beside each other, plus a shortcut."""
 
     def __init__(self, kit: Kit, inputs: int, filters: float) -> None:
-        """Build it with about ``filters`` channels: a sixth, a third and a half of them."""
+        """Build it with about ``filters`` channels: a sixth, a third and a half of them.
+
+        Raises:
+            ValueError: One of its convolutions would have no channel.
+        """
         super().__init__()
         parts = [int(filters * share) for share in (0.167, 0.333, 0.5)]
+        if min(parts) < 1:
+            raise ValueError(f"a block of {filters:g} filters is too narrow; give a width of 6")
         self.channels = sum(parts)
         self.shortcut = _conv(kit, inputs, self.channels, 1, act=False)
         self.chain = nn.ModuleList(

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models.header import NOT_JSON, NoHeaderError, check_tensors, read_header
 
 
 def start_encoder(network: nn.Module, source: str) -> None:
@@ -47,8 +48,9 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        check_tensors(path, read_header(path))
         return load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, NoHeaderError, ModelError, *NOT_JSON) as error:
         raise ConfigError(
             f"{path}: no weights to start an encoder from ({error}); give a .safetensors file or "
             "a name of torchgeo's, such as ResNet18_Weights.SENTINEL2_RGB_MOCO"

@@ -12,6 +12,7 @@ from pipeline.config import Task
 from pipeline.core.block import Block, BlockGrid, Three, fitting
 from pipeline.core.tile import Edge
 from pipeline.errors import ConfigError
+from pipeline.models.arguments import least_bytes_per_pixel
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
 from pipeline.models.shelf import ModelRef, card_of
@@ -146,7 +147,8 @@ def make_grid(card: ModelCard, shape: Three, *, tile: int | None, max_memory: in
         a, b, c = (min(core, -(-length // stride) * stride) for length in shape)
         return BlockGrid(shape=shape, core=(a, b, c), halo=halo, stride=stride)
     # One is predicted while others are read and written, a float and a byte a class each.
-    each = card.bytes_per_pixel + THREADS * (4 + 5 * len(card.outputs.classes))
+    predicted = max(card.bytes_per_pixel, least_bytes_per_pixel(card.network.arguments))
+    each = predicted + THREADS * (4 + 5 * len(card.outputs.classes))
     room = (max_memory - base_bytes(card)) / each
     least = (2 * halo + stride) ** 3
     if room < least:

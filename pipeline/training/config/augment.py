@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Section
+from pipeline.models.card import Metres, Section
 
 
 class AugmentConfig(Section):
     """How far crops are driven from what the camera saw; 0 switches a part off."""
 
-    pixel_m: tuple[float, float] | None = (0.09, 0.6)
+    pixel_m: tuple[Metres, Metres] | None = (0.09, 0.6)
     """Ground sizes of a pixel that are drawn; without, crops keep their scene's own."""
-    usual_pixel_m: float = 0.16
+    usual_pixel_m: Metres = 0.16
     """The likeliest of them; the draw is triangular in the logarithm."""
     shape: float = Field(default=0.12, ge=0, lt=0.5)
     """Largest relative change of aspect, and shear."""
@@ -22,7 +22,7 @@ class AugmentConfig(Section):
     """Turn by quarters where not by any angle; without both, crops stand upright."""
     flips: bool = True
     """Flip left and right."""
-    elastic: float = Field(default=0.0, ge=0)
+    elastic: float = Field(default=0.0, ge=0, le=256)
     """Deviation of the displacements on a coarse grid, in pixels of the crop; 0: stiff."""
     elastic_share: float = Field(default=0.5, ge=0, le=1)
     """How often a crop is deformed so."""
@@ -30,7 +30,7 @@ class AugmentConfig(Section):
     """Nodes of that grid along an edge of the crop."""
     degrade: float = Field(default=0.0, ge=0, le=1)
     """How often a crop is seen by a coarser sensor and enlarged again."""
-    degrade_m: tuple[float, float] = (0.3, 0.6)
+    degrade_m: tuple[Metres, Metres] = (0.3, 0.6)
     """Ground sizes of that sensor's pixels."""
     sixteen_bit: float = Field(default=0.0, ge=0, le=1)
     """How often a crop looks like a 16-bit product that was stretched to 8 bits."""
@@ -38,7 +38,7 @@ class AugmentConfig(Section):
     """Largest relative change of brightness, contrast and gamma."""
     colour: float = Field(default=0.15, ge=0, lt=1)
     """Largest relative change of one band against the others."""
-    hue: float = Field(default=0.3, ge=0)
+    hue: float = Field(default=0.3, ge=0, le=7)
     """Largest turn of the hue, in radians."""
     blur: float = Field(default=0.35, ge=0, le=1)
     """How often a crop is blurred."""

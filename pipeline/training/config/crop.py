@@ -6,17 +6,19 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-LEAST = 16
-"""Smallest edge of a crop."""
+from pipeline.models.arguments import short
+
+LEAST, MOST = 16, 4096
+"""Smallest and largest edge of a crop."""
 
 
 def _crop(found: Any) -> Any:
     edges = found if isinstance(found, list | tuple) else [found]
     whole = all(isinstance(edge, int) and not isinstance(edge, bool) for edge in edges)
-    if len(edges) not in (1, 3) or not whole or min(edges) < LEAST:
+    if len(edges) not in (1, 3) or not whole or min(edges) < LEAST or max(edges) > MOST:
         raise ValueError(
-            f"{found!r} is no size: give one whole number of at least {LEAST}, or for volumes "
-            "three: inlines, crosslines and samples"
+            f"{short(found)} is no size: give one whole number of at least {LEAST}, and at most "
+            f"{MOST}, or for volumes three: inlines, crosslines and samples"
         )
     return edges[0] if len(edges) == 1 else tuple(edges)
 

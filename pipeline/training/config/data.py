@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Class, Section
+from pipeline.models.card import Class, Metres, Name, Section
 
+Band = Annotated[int, Field(ge=1, le=65_535)]
+"""Number of a raster's band, from 1."""
 Part = Annotated[float, Field(ge=0, le=1)]
 Box = tuple[Part, Part, Part, Part]
 """Left, top, right, bottom, as parts of a scene's width and height."""
@@ -17,16 +19,16 @@ Box = tuple[Part, Part, Part, Part]
 class ClassConfig(Class):
     """One class of objects, and how labels name it."""
 
-    values: tuple[str | int, ...] = ()
+    values: tuple[str | int, ...] = Field(default=(), max_length=10_000)
     """Values of the place's ``field``, or of the label raster; without, every label is of it."""
 
 
 class PlaceConfig(Section):
     """One ground, photographed once or at several zooms, with one label file."""
 
-    name: str
+    name: Name
     """What logs and scores call it."""
-    scenes: tuple[Path, ...] = Field(min_length=1)
+    scenes: tuple[Path, ...] = Field(min_length=1, max_length=10_000)
     """Rasters of the same ground, one a zoom."""
     labels: Path
     """Polygons in any CRS (GeoJSON, GeoPackage, shapefile), or a raster of labels."""
@@ -40,17 +42,17 @@ class PlaceConfig(Section):
     """Value of a label raster that says: not labelled; a class that names it wins."""
     area: Path | None = None
     """Polygons within which everything is labelled; all of the scene without."""
-    share: float = Field(default=1.0, gt=0)
+    share: float = Field(default=1.0, ge=1e-9, le=1e9)
     """How often crops come from here, relative to the other places."""
     empty: int | None = None
     """Pixels with this value in every band lie outside the survey: not labelled."""
-    bands: tuple[int, ...] = (1, 2, 3)
+    bands: tuple[Band, ...] = Field(default=(1, 2, 3), min_length=1, max_length=3)
     """Bands that the network sees; one alone is repeated."""
     within: Box | None = None
     """The only block of the ground that is used."""
-    without: tuple[Box, ...] = ()
+    without: tuple[Box, ...] = Field(default=(), max_length=10_000)
     """Blocks that are left out, such as the one that another split is `within`."""
-    gap_m: float = Field(default=0.0, ge=0)
+    gap_m: float = Field(default=0.0, ge=0, le=1e9)
     """Metres around the blocks of `without` that are left out too."""
 
     @model_validator(mode="after")
@@ -73,7 +75,7 @@ class ImagesConfig(Section):
     """Folder of the images in it."""
     masks: str = "masks"
     """Folder of the masks in it, by the same names."""
-    folds: int = Field(default=5, ge=2)
+    folds: int = Field(default=5, ge=2, le=10_000)
     """Into how many parts the images are divided, by a hash of their names."""
     fold: int = Field(default=0, ge=0)
     """Which of them is held out for validation."""
@@ -81,7 +83,7 @@ class ImagesConfig(Section):
     """Which of them is held out for the test; none without."""
     unknown: int | None = None
     """Value of a mask that says: not labelled; a class that names it wins."""
-    pixel_m: float = Field(default=1.0, gt=0)
+    pixel_m: Metres = 1.0
     """Nominal size of a pixel; sizes in metres are relative to it."""
 
     @model_validator(mode="after")
@@ -99,13 +101,13 @@ class MadeConfig(Section):
 
     share: float = Field(gt=0, lt=1)
     """Part of all crops that comes from made scenes."""
-    first_seed: int = Field(ge=1000)
+    first_seed: int = Field(ge=1000, le=2**31)
     """Seed of the first scene; seeds below 1000 are kept for demos and tests."""
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=100_000)
     """How many scenes, one a seed."""
-    size: int = Field(ge=256)
+    size: int = Field(ge=256, le=8192)
     """Edge of a scene in pixels."""
-    pixel_m: tuple[float, float] = (0.12, 0.5)
+    pixel_m: tuple[Metres, Metres] = (0.12, 0.5)
     """Smallest and largest ground size of a pixel."""
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import Field, JsonValue, model_validator
 
-from pipeline.models.card import Section
+from pipeline.models.arguments import RULES, fault_of
+from pipeline.models.card import LARGEST_STRIDE, Section
 
 MOBILENET: dict[str, JsonValue] = {
     "encoder_name": "mobilenet_v2",
@@ -32,7 +33,7 @@ class NetworkConfig(Section):
     """Where the encoder starts: a safetensors file, or a name of torchgeo's weights."""
     start: str | None = None
     """A model of the same network, by name or folder, whose weights all of it starts from."""
-    stride: int | None = Field(default=None, ge=1)
+    stride: int | None = Field(default=None, ge=1, le=LARGEST_STRIDE)
     """Total down-sampling; from the arguments where they say their depth."""
 
     @model_validator(mode="before")
@@ -49,16 +50,16 @@ class NetworkConfig(Section):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> NetworkConfig:
-        from pipeline.models.networks import NETWORKS  # torch: for reading a training alone
-
-        if self.name not in NETWORKS:
-            known = ", ".join(sorted(NETWORKS))
-            raise ValueError(f"no network is called {self.name!r}; there are {known}")
+        if self.name not in RULES:
+            raise ValueError(fault_of(self.name, {}))
         depth, decoder = (self.arguments.get(key) for key in ("encoder_depth", "decoder_channels"))
         if isinstance(decoder, list | tuple) and depth is not None and len(decoder) != depth:
             raise ValueError(
                 f"decoder_channels has {len(decoder)} blocks, encoder_depth is {depth}"
             )
+        fault = fault_of(self.name, self.arguments)
+        if fault is not None:
+            raise ValueError(fault)
         if self.start is not None and self.encoder_weights is not None:
             raise ValueError("a network starts from `start` or from `encoder_weights`, not both")
         return self

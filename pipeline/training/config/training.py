@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 
 from pipeline.config import read_section
 from pipeline.core.block import Three
+from pipeline.models.arguments import LARGEST_CLASSES
 from pipeline.models.card import Section
 from pipeline.training.config.augment import AugmentConfig
 from pipeline.training.config.crop import Crop
@@ -22,11 +24,13 @@ from pipeline.training.config.data import (
 )
 from pipeline.training.config.loss import LossConfig
 from pipeline.training.config.network import NetworkConfig
-from pipeline.training.config.schedule import ScheduleConfig
+from pipeline.training.config.schedule import MOST_STEPS, ScheduleConfig
 from pipeline.training.config.ship import ScoreConfig, ShipConfig
 from pipeline.training.config.target import TargetConfig
 from pipeline.training.config.volumes import VolumesConfig
 
+LARGEST_BATCH = 2**28
+"""Pixels or voxels of a batch: 64 crops of 2048 x 2048."""
 OFF: dict[str, Any] = {"interior": False, "gap": False, "contact_weight": 0}
 """Targets of volumes: their classes, and nothing else."""
 OF_VOLUMES: dict[str, Any] = {"crop": 64, "batch": 2}
@@ -36,10 +40,12 @@ OF_VOLUMES: dict[str, Any] = {"crop": 64, "batch": 2}
 class TrainingConfig(Section):
     """A whole training."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63)
     """All randomness derives from it and the step."""
     classes: tuple[ClassConfig, ...] = Field(
-        default=(ClassConfig(name="building", colour="#e6550d"),), min_length=1
+        default=(ClassConfig(name="building", colour="#e6550d"),),
+        min_length=1,
+        max_length=LARGEST_CLASSES,
     )
     """What is looked for."""
     places: tuple[PlaceConfig, ...] = ()
@@ -58,7 +64,7 @@ class TrainingConfig(Section):
     """What is done about ground or images that two splits share."""
     crop: Crop = 256
     """Edge of a crop in pixels; of volumes in voxels, or inlines, crosslines and samples."""
-    batch: int = Field(default=8, ge=1)
+    batch: int = Field(default=8, ge=1, le=65_536)
     """Crops a step, over all devices."""
     foreground: float = Field(default=0.8, ge=0, le=1)
     """How often a crop is laid around an object instead of anywhere."""
@@ -81,17 +87,17 @@ class TrainingConfig(Section):
     it makes twice as fast; sums stay float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What computes."""
-    devices: int = Field(default=1, ge=1)
+    devices: int = Field(default=1, ge=1, le=1024)
     """How many of them; each takes its part of every batch."""
-    workers: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, le=1024)
     """Processes that cut crops ahead; worth it beside a GPU."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of a step; all cores without."""
-    log_every: int = Field(default=50, ge=1)
+    log_every: int = Field(default=50, ge=1, le=MOST_STEPS)
     """Steps between two lines of progress."""
-    save_every: int = Field(default=250, ge=1)
+    save_every: int = Field(default=250, ge=1, le=MOST_STEPS)
     """Steps between two checkpoints."""
-    score_every_minutes: float = Field(default=15.0, gt=0)
+    score_every_minutes: float = Field(default=15.0, gt=0, le=1e9)
     """Minutes between two scored exports."""
 
     @model_validator(mode="before")
@@ -148,6 +154,11 @@ class TrainingConfig(Section):
             told = self.crop if isinstance(self.crop, int) else list(self.crop)
             raise ValueError(
                 f"crop {told} is no multiple of the network's stride {self.network.total_stride}"
+            )
+        if self.batch * math.prod(self.box[: self.network.dims]) > LARGEST_BATCH:
+            raise ValueError(
+                f"a batch of {self.batch} crops of {' x '.join(map(str, self.box))} is more than "
+                f"{LARGEST_BATCH} pixels; give a smaller crop or batch"
             )
         if self.batch % self.devices:
             raise ValueError(f"a batch of {self.batch} cannot be shared by {self.devices} devices")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Section
+from pipeline.models.card import Name, Section, Value
 
 Lines = tuple[int, int]
 """Numbers of the first and the last line, both included."""
@@ -16,13 +16,13 @@ Lines = tuple[int, int]
 class VolumeConfig(Section):
     """A volume, or a block of its traces, with its labels: SEG-Y both, on the same traces."""
 
-    name: str
+    name: Name
     """What logs and scores call it."""
     volume: Path
     """Amplitudes."""
     labels: Path
     """A value a voxel: 0 is background, others are those of the classes."""
-    share: float = Field(default=1.0, gt=0)
+    share: float = Field(default=1.0, ge=1e-9, le=1e9)
     """How often crops come from here, relative to the others; of no matter but in `train`."""
     unknown: int | None = -1
     """Label that says: not known; -1 is what Overtile's own `mask.sgy` has for no data. A class
@@ -31,7 +31,7 @@ class VolumeConfig(Section):
     """Numbers of the first and last inline that are used; all without."""
     crosslines: Lines | None = None
     """Numbers of the first and last crossline that are used; all without."""
-    values: tuple[float, float] | None = None
+    values: tuple[Value, Value] | None = None
     """Amplitudes that become black and white; without, the percentiles that mapping takes."""
 
     @model_validator(mode="after")
@@ -56,7 +56,7 @@ class VolumeAugmentConfig(Section):
     """Flip along samples as well: down is not up where rock was laid down in order."""
     turns: bool = True
     """Turn by quarters around the vertical, where a crop has as many inlines as crosslines."""
-    elastic: float = Field(default=0.0, ge=0)
+    elastic: float = Field(default=0.0, ge=0, le=256)
     """Deviation of the displacements on a coarse grid, in voxels; 0: stiff."""
     elastic_share: float = Field(default=0.5, ge=0, le=1)
     """How often a crop is deformed so."""
@@ -66,7 +66,7 @@ class VolumeAugmentConfig(Section):
     """Largest relative change of the amplitudes' distance from their middle."""
     noise: float = Field(default=0.35, ge=0, le=1)
     """How often noise is added."""
-    noise_level: float = Field(default=0.1, ge=0)
+    noise_level: float = Field(default=0.1, ge=0, le=1e3)
     """Its largest deviation, as a part of the span from black to white."""
 
 
@@ -82,7 +82,7 @@ class VolumesConfig(Section):
     """Where exports are scored and the threshold is chosen; never trained on."""
     test: tuple[VolumeConfig, ...] = ()
     """Where the last export is scored; nothing is chosen by it."""
-    gap: int = Field(default=16, ge=0)
+    gap: int = Field(default=16, ge=0, le=2**31)
     """Lines that must lie between what two splits use of one volume: neighbours look alike."""
     augment: VolumeAugmentConfig = VolumeAugmentConfig()
     """What the network is shown."""
