@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_ACTIVE: list["Asked"] = []
+_ACTIVE: list[Asked] = []
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 FILES = ("open", "os.listdir", "os.scandir")
 

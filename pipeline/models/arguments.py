@@ -7,7 +7,6 @@ a value outside its limits.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -335,6 +334,6 @@ def least_bytes_per_pixel(arguments: Mapping[str, Any]) -> float:
         widen = arguments.get("widen", 1)
         return 4.0 * width * (widen if type(widen) is int else 1)
     channels = arguments.get("decoder_channels")
-    if isinstance(channels, list | tuple) and channels and math.isfinite(channels[-1]):
-        return 4.0 * channels[-1]
+    if isinstance(channels, list | tuple) and channels and type(channels[-1]) is int:
+        return 4.0 * float(channels[-1])
     return 0.0

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from pipeline.training.augment import augmented
 from pipeline.training.config import TargetConfig, TrainingConfig
-from pipeline.training.draws import ATTEMPTS, Draws
+from pipeline.training.draws import ATTEMPTS, Draws, surroundings
 from pipeline.training.places import Level, Place
 from pipeline.training.targets import CONTACT_SCALE, buildings, interiors
 from pipeline.training.warp import Crop, cut
+from pipeline.training.windowed import WindowedPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +78,10 @@ def targets_of(crop: Crop, level: Level, asked: TargetConfig, *, classes: int) -
 
 
 def draw_batch(
-    places: Sequence[Place], made: Sequence[Place], config: TrainingConfig, step: int
+    places: Sequence[Place | WindowedPlace],
+    made: Sequence[Place],
+    config: TrainingConfig,
+    step: int,
 ) -> Batch:
     """Return the batch of one step.
 
@@ -96,16 +100,17 @@ def drawn(draws: Draws, step: int, item: int) -> Sample:
     config = draws.config
     for attempt in range(ATTEMPTS):
         draw = draws.draw(step, item, attempt)
+        level, centre = surroundings(draw, crop=config.edge)
         crop = cut(
-            draw.level,
+            level,
             matrix=draw.matrix,
-            centre=draw.centre,
+            centre=centre,
             crop=config.edge,
             field=draw.field,
         )
         if crop.known.any():
             break
-    sample = sample_of(crop, draw.level, config, draw.rng)
+    sample = sample_of(crop, level, config, draw.rng)
     redrawn = attempt + (0 if crop.known.any() else 1)
     return Sample(image=sample.image, target=sample.target, weight=sample.weight, redrawn=redrawn)
 

@@ -16,12 +16,12 @@ import pandas as pd
 import shapely
 import torch
 from affine import Affine
-from numpy.typing import NDArray
 from pyproj import CRS
 from torchgeo.datasets import GeoDataset
 
-from pipeline.core.tile import positions
+from pipeline.core.window import Window
 from pipeline.training.places import Level
+from pipeline.training.windowed import WindowedLevel
 
 NOWHERE = CRS.from_wkt(
     'ENGCRS["pixels of an image",EDATUM["its corner"],CS[Cartesian,2],'
@@ -40,10 +40,10 @@ class LevelDataset(GeoDataset):
     mirrored, as mapping mirrors it.
     """
 
-    def __init__(self, level: Level) -> None:
-        """Lay an index around a level that is in memory already."""
+    def __init__(self, level: Level | WindowedLevel) -> None:
+        """Lay an index around a level: in memory, or read by windows."""
         self.level = level
-        rows, cols = level.instances.shape
+        rows, cols = level.shape
         self.transform = level.transform or Affine(
             level.pixel_m, 0.0, 0.0, 0.0, -level.pixel_m, rows * level.pixel_m
         )
@@ -98,26 +98,7 @@ class LevelDataset(GeoDataset):
     def cut(self, query: Any) -> Level:
         """Return the part of the level that a query means."""
         row, col, height, width = self.window(query)
-        level = self.level
-        rows, cols = level.instances.shape
-        inside = row >= 0 and col >= 0 and row + height <= rows and col + width <= cols
-
-        def part(array: NDArray[Any]) -> NDArray[Any]:
-            if inside:
-                return np.ascontiguousarray(array[..., row : row + height, col : col + width])
-            down = positions(row, height, size=rows, edge="mirror")
-            across = positions(col, width, size=cols, edge="mirror")
-            return np.ascontiguousarray(array[..., down[:, None], across])
-
-        return Level(
-            image=part(level.image),
-            instances=part(level.instances),
-            contact=part(level.contact),
-            known=part(level.known),
-            pixel_m=level.pixel_m,
-            class_of=level.class_of,
-            source=level.source,
-        )
+        return self.level.part(Window(row=row, col=col, height=height, width=width))
 
     def __getitem__(self, query: Any) -> dict[str, Any]:
         """Return image, mask (classes, 255 where unknown), objects and contact of a query."""

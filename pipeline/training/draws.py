@@ -10,11 +10,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pipeline.core.window import Window
 from pipeline.training.config import TrainingConfig
-from pipeline.training.elastic import draw_field
+from pipeline.training.elastic import draw_field, farthest
 from pipeline.training.places import Level, Place
 from pipeline.training.warp import draw_level, draw_matrix
+from pipeline.training.windowed import WindowedLevel, WindowedPlace
 
+MARGIN = 2
+"""Pixels around a crop that interpolation may look at."""
 ATTEMPTS = 8
 """Draws until a crop on which nothing is known is given up: counted, and weighing nothing."""
 
@@ -23,7 +27,7 @@ ATTEMPTS = 8
 class Draw:
     """A crop before it is cut."""
 
-    level: Level
+    level: Level | WindowedLevel
     """What it is cut from."""
     matrix: NDArray[np.float64]
     """2 x 2, from a step in the crop to a step in the level."""
@@ -39,7 +43,7 @@ class Draw:
 class Draws:
     """Crops by their step and item."""
 
-    places: Sequence[Place]
+    places: Sequence[Place | WindowedPlace]
     """Real ones, drawn by their share; images one after the other in a new order each epoch."""
     made: Sequence[Place]
     """Made ones, drawn evenly, as often as the config says."""
@@ -61,6 +65,7 @@ class Draws:
         if self.config.images is not None:
             return self._of_image(step, item, rng)
         made = self.config.made
+        place: Place | WindowedPlace
         if self.made and made is not None and rng.random() < made.share:
             place = self.made[int(rng.integers(len(self.made)))]
         else:
@@ -68,10 +73,10 @@ class Draws:
             place = self.places[int(rng.choice(len(self.places), p=shares / shares.sum()))]
         return self._of_place(place, rng)
 
-    def _of_place(self, place: Place, rng: Generator) -> Draw:
+    def _of_place(self, place: Place | WindowedPlace, rng: Generator) -> Draw:
         config = self.config
         level, scale = draw_level(place, config.augment, rng)
-        height, width = level.instances.shape
+        height, width = level.shape
         if rng.random() < config.foreground and len(place.centres):
             centre = place.centres[rng.integers(len(place.centres))] * (height, width)
             centre = centre + rng.uniform(-0.4, 0.4, 2) * config.edge * scale
@@ -88,12 +93,12 @@ class Draws:
         matrix = draw_matrix(self.config.augment, 1.0, rng)
         if rng.random() < self.config.foreground and len(place.centres):
             near = place.centres[rng.integers(len(place.centres))]
-            near = near + rng.uniform(-0.4, 0.4, 2) * self.config.edge / level.instances.shape
+            near = near + rng.uniform(-0.4, 0.4, 2) * self.config.edge / level.shape
         else:
             near = rng.random(2)
         middle = [
             _middle(part, length=length, crop=self.config.edge)
-            for part, length in zip(near, level.instances.shape, strict=True)
+            for part, length in zip(near, level.shape, strict=True)
         ]
         field = draw_field(self.config.augment, crop=self.config.edge, rng=rng)
         return Draw(level=level, matrix=matrix, centre=(middle[0], middle[1]), field=field, rng=rng)
@@ -137,3 +142,17 @@ def span(
     first = np.floor(np.asarray(centre) - reach).astype(int) - margin
     last = np.ceil(np.asarray(centre) + reach).astype(int) + margin
     return (int(first[0]), int(last[0])), (int(first[1]), int(last[1]))
+
+
+def surroundings(draw: Draw, *, crop: int) -> tuple[Level, tuple[float, float]]:
+    """Return pixels that a crop can be cut from, and where its middle lies in them.
+
+    The level itself where it is in memory, else the window of it that the crop touches.
+    """
+    if isinstance(draw.level, Level):
+        return draw.level, draw.centre
+    (top, bottom), (left, right) = span(
+        draw.matrix, draw.centre, crop=crop, margin=MARGIN, moved=farthest(draw.field)
+    )
+    window = Window(row=top, col=left, height=bottom - top, width=right - left)
+    return draw.level.part(window), (draw.centre[0] - top, draw.centre[1] - left)

@@ -32,7 +32,7 @@ from pipeline.training.finish import Run, finish, score_now
 from pipeline.training.leaks import check_leaks
 from pipeline.training.live.callback import Live
 from pipeline.training.module import Segmenter
-from pipeline.training.network import described_by
+from pipeline.training.network import check_network, described_by
 from pipeline.training.precision import precision_of
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
         ModelError: The loss is no longer a number.
     """
     config = read_config(config_path)
+    check_network(config, config_path)
     state = states.load(out_dir, digest=config.digest()) if resume else None
     if not resume and states.checkpoints(out_dir):
         raise ConfigError(f"{out_dir}: holds a training; go on with --resume, or choose another")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from pipeline.training.config import ClassConfig, ImagesConfig
 from pipeline.training.labels import numbered
 from pipeline.training.places import Level, Place, contacts, existing, make_place
 
+BYTES, READING = 9, 40
+"""Bytes that a pixel of an image takes: its colours, object, weight; and while it is read."""
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
@@ -35,13 +39,23 @@ def split(config: ImagesConfig, names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def read_images(
-    config: ImagesConfig, classes: Sequence[ClassConfig], *, contact_sigma: float
+    config: ImagesConfig,
+    classes: Sequence[ClassConfig],
+    *,
+    contact_sigma: float,
+    most_bytes: float = inf,
 ) -> dict[str, list[Place]]:
     """Return the images of each split, held in memory, a place each.
 
+    Args:
+        config: Names them.
+        classes: What is looked for.
+        contact_sigma: See `contact_map`; 0 where no such map is used.
+        most_bytes: Memory that all of them may take.
+
     Raises:
-        ConfigError: A folder or mask is missing, a mask and its image differ in size,
-            ``depths.csv`` knows none of the images, or a split is empty.
+        ConfigError: They take more than that, a folder or mask is missing, a mask and its
+            image differ in size, ``depths.csv`` knows none of the images, or a split is empty.
     """
     folder = config.folder
     existing([folder / config.images, folder / config.masks])
@@ -60,6 +74,7 @@ def read_images(
                 f"{folder}: no image falls into the {name} split: {len(found)} images, "
                 f"{config.folds} folds; use fewer folds or another fold"
             )
+    _check_sizes(folder, list(found.values()), most_bytes)
     return {
         part: [_place(found[name], config, classes, contact_sigma) for name in names]
         for part, names in parts.items()
@@ -95,13 +110,35 @@ def _place(path: Path, config: ImagesConfig, classes: Sequence[ClassConfig], sig
     return make_place(path.stem, [level], share=1.0, sigma=sigma, halve=False)
 
 
-def _pixels(path: Path) -> NDArray[np.uint8]:
+def _check_sizes(folder: Path, paths: Sequence[Path], most_bytes: float) -> None:
+    """Refuse images that memory does not hold; only their headers are read."""
+    if most_bytes == inf:
+        return
+    total = largest = 0
+    for path in paths:
+        with _reading(path), Image.open(path) as file:
+            pixels = file.width * file.height
+        total, largest = total + pixels, max(largest, pixels)
+        if BYTES * total + READING * largest > most_bytes:
+            raise ConfigError(
+                f"{folder}: its {len(paths)} images take more than memory_gb {most_bytes / 1e9:g} "
+                f"({total / 1e6:.0f} million pixels up to {path.name}); give fewer or smaller "
+                "ones, or a larger memory_gb"
+            )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        with Image.open(path) as file:
-            mode = "L" if file.mode in ("1", "L", "P") else "RGB"
-            return np.asarray(file if file.mode == "P" else file.convert(mode), np.uint8)
+        yield
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ConfigError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    with _reading(path), Image.open(path) as file:
+        mode = "L" if file.mode in ("1", "L", "P") else "RGB"
+        return np.asarray(file if file.mode == "P" else file.convert(mode), np.uint8)
 
 
 def _check_depths(folder: Path, images: dict[str, Path]) -> None:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from rasterio.warp import Resampling, reproject
 from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import ConfigError
 from pipeline.training.config import ClassConfig, PlaceConfig
-from pipeline.training.rasters import Grid, read_values
+from pipeline.training.label_rasters import NothingThereError, read_values
+from pipeline.training.rasters import Grid
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +48,11 @@ def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
             than a scene without a place, or hold values of no class.
     """
     if config.labels.suffix.lower() in RASTERS:
-        found = _from_raster(config, classes, grid)
+        found = from_raster(config, classes, grid)
     else:
         found = _from_polygons(config, classes, grid)
     if config.area is not None:
-        inside = _read_polygons(config.area, None).to_crs(grid.crs).geometry
-        shapes = [shape for shape in inside if shape and not shape.is_empty]
+        shapes = read_area(config.area, grid)
         area = np.zeros(grid.shape, np.uint8)
         if shapes:
             rasterize(shapes, out=area, transform=grid.transform)
@@ -61,7 +62,20 @@ def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
     return found
 
 
-def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+def read_area(path: Path, grid: Grid) -> list[BaseGeometry]:
+    """Return the polygons within which everything is labelled, in a grid's coordinates."""
+    inside = _read_polygons(path, None).to_crs(grid.crs).geometry
+    return [shape for shape in inside if shape and not shape.is_empty]
+
+
+def read_shapes(
+    config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid
+) -> list[tuple[BaseGeometry, int]]:
+    """Return a place's polygons in a grid's coordinates, the largest first, with their classes.
+
+    Raises:
+        ConfigError: They cannot be read, or the grid has no CRS.
+    """
     frame = _read_polygons(config.labels, config.layer)
     if grid.crs is None:
         raise ConfigError(f"{grid.source}: has no CRS, so that polygons cannot be laid onto it")
@@ -73,6 +87,11 @@ def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Gr
     ]
     # Where two overlap the smaller one stays whole.
     shapes.sort(key=lambda pair: -pair[0].area)
+    return shapes
+
+
+def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+    shapes = read_shapes(config, classes, grid)
     out = np.zeros(grid.shape, np.int32)
     if shapes:
         numbered = [(shape, at) for at, (shape, _) in enumerate(shapes, start=1)]
@@ -149,20 +168,26 @@ def _key(value: Any) -> str:
     return str(value)
 
 
-def _from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
-    values, transform, crs = read_values(config.labels)
+def from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+    """Return the objects of a label raster on a grid.
+
+    Raises:
+        ConfigError: It cannot be read, has another size than a scene without a place, lies
+            elsewhere (`NothingThereError`), or holds values of no class.
+    """
+    values, transform, crs = read_values(config.labels, grid)
     covered = np.ones(grid.shape, np.bool_)
     if crs is not None and grid.crs is not None:
         there = (values.shape, transform, crs)
         if there != (grid.shape, grid.transform, grid.crs):
-            values, covered = _laid(values, transform, crs, grid)
+            values, covered = laid(values, transform, crs, grid)
     elif values.shape != grid.shape:
         raise ConfigError(
             f"{config.labels}: has {values.shape[0]} x {values.shape[1]} pixels, "
             f"{grid.source} {grid.shape[0]} x {grid.shape[1]}; mask and image must be of one size"
         )
     if not covered.any():
-        raise ConfigError(f"{config.labels}: no label lies inside {grid.source}")
+        raise NothingThereError(f"{config.labels}: no label lies inside {grid.source}")
     found = numbered(
         values, classes, unknown=config.unknown, objects=config.objects, source=config.labels
     )
@@ -170,7 +195,7 @@ def _from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid
     return found
 
 
-def _laid(
+def laid(
     values: NDArray[Any], transform: Affine, crs: Any, grid: Grid
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return a raster's nearest values on a grid, and where it covers it."""
@@ -220,9 +245,10 @@ def numbered(
         class_of = np.ones(int(numbers.max(initial=0)) + 1, np.uint8)
         class_of[0] = 0
         return Labels(instances=numbers.astype(np.int32), class_of=class_of, known=known)
+    present = {int(value) for value in np.unique(values[known])}
     if not class_at:
-        class_at = {int(value): 1 for value in np.unique(values[known]) if value != 0}
-    stray = sorted({int(value) for value in np.unique(values[known])} - {0, *class_at})
+        class_at = dict.fromkeys(sorted(present - {0}), 1)
+    stray = sorted(present - {0, *class_at})
     if stray:
         raise ConfigError(
             f"{source}: values {', '.join(map(str, stray[:10]))} are of no class; "
@@ -231,6 +257,8 @@ def numbered(
     instances = np.zeros(values.shape, np.int32)
     kinds = [0]
     for value, number in class_at.items():
+        if value not in present:
+            continue
         parts, count = ndimage.label((values == value) & known)
         instances = np.where(parts > 0, parts + len(kinds) - 1, instances)
         kinds.extend([number] * count)

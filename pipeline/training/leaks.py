@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.training.config import LeakConfig
 from pipeline.training.data import Data
@@ -26,6 +27,7 @@ from pipeline.training.found import Leak
 from pipeline.training.places import Level, Place
 from pipeline.training.volumes.data import VolumeData
 from pipeline.training.volumes.leaks import leaks_of_volumes
+from pipeline.training.windowed import WindowedLevel, WindowedPlace
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ CELLS = 256
 """A footprint is as fine as so many cells along a scene's longer side."""
 CHIP = 256
 """Pixels along a chip of a scene whose picture is compared."""
+MOST_CHIPS = 4096
+"""Chips of a scene that is read by windows."""
 SMALL = 32
 """Pixels along the small picture that a hash is made of."""
 PLAIN = 4.0
@@ -76,7 +80,11 @@ def leaks(data: Data, *, distance: int) -> list[Leak]:
         data: The splits.
         distance: Bits of 64 in which the hashes of one picture may differ.
     """
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    splits: dict[str, Sequence[Place | WindowedPlace]] = {
+        "train": data.train,
+        "validation": data.validation,
+        "test": data.test,
+    }
     found: list[Leak] = []
     pictures = {name: _Pictures.of(places) for name, places in splits.items()}
     grounds = {name: _grounds(places) for name, places in splits.items()}
@@ -92,17 +100,18 @@ def leaks(data: Data, *, distance: int) -> list[Leak]:
     return found
 
 
-def _grounds(places: Sequence[Place]) -> list[tuple[str, BaseGeometry]]:
+def _grounds(places: Sequence[Place | WindowedPlace]) -> list[tuple[str, BaseGeometry]]:
     """Return where the labels of each scene are used, in degrees."""
     found = []
     for place in places:
         level = place.levels[0]
-        if level.crs is None or level.transform is None or not level.known.any():
+        if level.crs is None or level.transform is None:
             continue
-        rows, cols = level.known.shape
-        step = max(1, max(rows, cols) // CELLS)
+        step = max(1, max(level.shape) // CELLS)
         # A cell counts if its middle is known: what is only touched is no shared ground.
-        coarse = np.ascontiguousarray(level.known[step // 2 :: step, step // 2 :: step])
+        coarse = _known_at(level, step)
+        if not coarse.any():
+            continue
         transform = level.transform @ Affine.scale(float(step))
         corners = [transform @ corner for run in _runs(coarse) for corner in run]
         boxes = np.array(corners, np.float64).reshape(-1, 4)
@@ -112,6 +121,12 @@ def _grounds(places: Sequence[Place]) -> list[tuple[str, BaseGeometry]]:
         degrees = geopandas.GeoSeries([ground], crs=level.crs).to_crs(4326)
         found.append((place.name, degrees.iloc[0]))
     return found
+
+
+def _known_at(level: Level | WindowedLevel, step: int) -> NDArray[np.bool_]:
+    if isinstance(level, WindowedLevel):
+        return level.known_at(step)
+    return np.ascontiguousarray(level.known[step // 2 :: step, step // 2 :: step])
 
 
 def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
@@ -132,7 +147,7 @@ class _Pictures:
     small: NDArray[np.float32]
 
     @classmethod
-    def of(cls, places: Sequence[Place]) -> _Pictures:
+    def of(cls, places: Sequence[Place | WindowedPlace]) -> _Pictures:
         names, hashes, small = [], [], []
         for place in places:
             for level in place.levels[:1]:
@@ -159,8 +174,14 @@ class _Pictures:
                     yield name, other.names[int(near)]
 
 
-def _chips(level: Level) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield small grey pictures of chips of a scene, or of all of an image."""
+def _chips(level: Level | WindowedLevel) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield small grey pictures of chips of a scene, or of all of an image.
+
+    Of a scene that is read by windows at most `MOST_CHIPS`, evenly spread.
+    """
+    if isinstance(level, WindowedLevel):
+        yield from _chips_of_windows(level)
+        return
     grey = level.image.mean(axis=0, dtype=np.float32)
     rows, cols = grey.shape
     if max(rows, cols) <= 2 * CHIP:
@@ -169,6 +190,16 @@ def _chips(level: Level) -> Iterator[tuple[str, NDArray[np.float32]]]:
     for row in range(0, rows - CHIP + 1, CHIP):
         for col in range(0, cols - CHIP + 1, CHIP):
             yield f" at {row}, {col}", _small(grey[row : row + CHIP, col : col + CHIP])
+
+
+def _chips_of_windows(level: WindowedLevel) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    down, across = (length // CHIP for length in level.shape)
+    every = np.unique(np.linspace(0, down * across - 1, min(MOST_CHIPS, down * across)).astype(int))
+    for number in every.tolist() if down * across else []:
+        row, col = (at * CHIP for at in divmod(number, across))
+        window = Window(row=row, col=col, height=CHIP, width=CHIP)
+        image = level.ground.image(window)
+        yield f" at {row}, {col}", _small(image.mean(axis=0, dtype=np.float32))
 
 
 def _small(grey: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +32,22 @@ def arguments(config: TrainingConfig) -> dict[str, Any]:
         "in_channels": 3 if config.volumes is None else 1,
         "classes": config.channels,
     }
+
+
+def check_network(config: TrainingConfig, source: Path) -> None:
+    """Refuse a network that cannot be built, before anything is read or takes memory.
+
+    Args:
+        config: Names it.
+        source: The file that the config was read from, for messages.
+
+    Raises:
+        ConfigError: Says why.
+    """
+    try:
+        networks.empty(config.network.name, arguments(config))
+    except ModelError as error:
+        raise ConfigError(f"{source}: network: {error}") from error
 
 
 def build(config: TrainingConfig, *, started: bool = True) -> nn.Module:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
+from pipeline.core.tile import positions
+from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.training.config import ClassConfig, PlaceConfig
 from pipeline.training.config.data import Box
@@ -47,6 +50,48 @@ class Level:
     """What those mean."""
     source: str = ""
     """Where the image comes from, for messages."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, cols = self.instances.shape
+        return rows, cols
+
+    def part(self, window: Window) -> Level:
+        """Return a window; past the level's edges it is mirrored, as mapping mirrors it."""
+        rows, cols = self.shape
+        if window.row >= 0 and window.col >= 0 and window.bottom <= rows and window.right <= cols:
+            return self.cropped((slice(window.row, window.bottom), slice(window.col, window.right)))
+        return self.taken(
+            positions(window.row, window.height, size=rows, edge="mirror"),
+            positions(window.col, window.width, size=cols, edge="mirror"),
+        )
+
+    def cropped(
+        self, here: tuple[slice, slice], *, contact: NDArray[np.uint8] | None = None
+    ) -> Level:
+        """Return the rows and columns of two slices; the contact map may be another."""
+        weights = self.contact if contact is None else contact
+        return self._with(lambda array: np.ascontiguousarray(array[..., *here]), weights)
+
+    def taken(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Level:
+        """Return some rows and columns, in the order that is given."""
+        return self._with(
+            lambda array: np.ascontiguousarray(array[..., rows[:, None], cols]), self.contact
+        )
+
+    def _with(
+        self, part: Callable[[NDArray[Any]], NDArray[Any]], contact: NDArray[np.uint8]
+    ) -> Level:
+        return Level(
+            image=part(self.image),
+            instances=part(self.instances),
+            contact=part(contact),
+            known=part(self.known),
+            pixel_m=self.pixel_m,
+            class_of=self.class_of,
+            source=self.source,
+        )
 
     def classes(self, instances: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Return the class of each pixel of an array of object numbers; 0 on ground."""
@@ -105,7 +150,7 @@ def make_place(
     """Return a place of the given levels, halved further down to `COARSEST_M`."""
     chain = list(levels)
     while halve and chain[-1].pixel_m * 1.5 < COARSEST_M:
-        chain.append(_halved(chain[-1], sigma))
+        chain.append(halved(chain[-1], sigma))
     return Place(name=name, levels=tuple(chain), share=share, centres=_centres(chain[0].instances))
 
 
@@ -127,6 +172,11 @@ def contacts(instances: NDArray[np.int32], *, sigma: float) -> NDArray[np.uint8]
     if sigma == 0 or not instances.any():
         return np.zeros(instances.shape, np.uint8)
     return contact_map(instances, sigma=sigma)
+
+
+def within_margin(sigma: float) -> int:
+    """Return how far beyond a window objects count in its contact map, in pixels."""
+    return int(3.0 * sigma) + 1 if sigma else 0
 
 
 def _read_level(
@@ -177,7 +227,7 @@ def block(box: Box, shape: tuple[int, int], *, grown: int = 0) -> tuple[slice, s
     )
 
 
-def _halved(level: Level, sigma: float) -> Level:
+def halved(level: Level, sigma: float) -> Level:
     """Return every second pixel of the labels and the mean of four of the image."""
     rows, cols = (length // 2 * 2 for length in level.instances.shape)
     blocks = level.image[:, :rows, :cols].reshape(3, rows // 2, 2, cols // 2, 2)
@@ -210,6 +260,6 @@ def existing(paths: Sequence[Path]) -> None:
     Raises:
         ConfigError: Names the ones that are not.
     """
-    missing = [str(path) for path in paths if not path.exists()]
+    missing = [str(path) for path in paths if not os.path.exists(path)]  # noqa: PTH110 - long names
     if missing:
         raise ConfigError(f"not found: {', '.join(missing)}; paths are relative to where you are")

@@ -14,13 +14,10 @@ from torchgeo.samplers import GeoSampler
 
 from pipeline.training.batches import Batch, Sample, collated, sample_of
 from pipeline.training.datasets import LevelDataset
-from pipeline.training.draws import ATTEMPTS, Draws, span
+from pipeline.training.draws import ATTEMPTS, MARGIN, Draws, span
 from pipeline.training.elastic import farthest
 from pipeline.training.items import Items
 from pipeline.training.warp import cut
-
-MARGIN = 2
-"""Pixels around a crop that interpolation may look at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

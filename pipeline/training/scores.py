@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from pipeline.core.compiled import compiled
 from pipeline.training.batches import normalised
 from pipeline.training.places import Level
 
+WIDEST = 2**23
+"""Pixels that are predicted at once."""
 MIN_AREA_M2 = 4.0
 """Smaller predicted objects are specks, not buildings."""
 MARKER = 0.7
@@ -44,22 +47,37 @@ class Counts:
 
 @torch.inference_mode()
 def predict(network: nn.Module, image: NDArray[np.uint8], *, stride: int = 16) -> Tensor:
-    """Return (channels, rows, cols) logits of a whole scene, in strips with full context."""
+    """Return (channels, rows, cols) logits of a whole scene, in strips with full context.
+
+    Strips of more than `WIDEST` pixels are divided into columns, with as much around each.
+    """
     network.eval()
     rows, cols = image.shape[1:]
     # Strips begin on multiples of the stride, as crops do.
     halo, core = -(-176 // stride) * stride, 1024
-    wide = -(-cols // stride) * stride - cols
-    strips = []
-    for top in range(0, rows, core):
-        bottom = min(top + core, rows)
-        first, last = max(top - halo, 0), min(bottom + halo, rows)
-        strip = torch.from_numpy(image[None, :, first:last].copy())
-        high = -(-(last - first) // stride) * stride - (last - first)
-        padded = nn.functional.pad(normalised(strip), (0, wide, 0, high), mode="reflect")
-        logits = network(padded.contiguous(memory_format=torch.channels_last))
-        strips.append(logits[0, :, top - first : bottom - first, :cols])
-    return torch.cat(strips, dim=1)
+    out: Tensor | None = None
+    for top, bottom, first, last in _overlapping(rows, core, halo):
+        across = cols
+        if (last - first) * cols > WIDEST:
+            across = max(WIDEST // (last - first) - 2 * halo, halo) // stride * stride
+        for left, right, begin, end in _overlapping(cols, across, halo):
+            piece = torch.from_numpy(image[None, :, first:last, begin:end].copy())
+            over = [-(-length // stride) * stride - length for length in piece.shape[2:]]
+            padded = nn.functional.pad(normalised(piece), (0, over[1], 0, over[0]), mode="reflect")
+            logits = network(padded.contiguous(memory_format=torch.channels_last))[0]
+            if out is None:
+                out = torch.empty(len(logits), rows, cols, dtype=logits.dtype)
+            out[:, top:bottom, left:right] = logits[
+                :, top - first : bottom - first, left - begin : right - begin
+            ]
+    return torch.empty(0, rows, cols) if out is None else out
+
+
+def _overlapping(length: int, core: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield begin and end of each core along an axis, and those of what is seen for it."""
+    for start in range(0, length, core):
+        stop = min(start + core, length)
+        yield start, stop, max(start - halo, 0), min(stop + halo, length)
 
 
 def pixels(mask: NDArray[np.bool_], level: Level) -> Counts:

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.training.config import read_config
 from pipeline.training.data import read_splits
 from pipeline.training.feed import batch_at
+from pipeline.training.network import check_network
 from pipeline.training.show_batch import show_batch
 
 
@@ -25,6 +26,7 @@ def show(config_path: Path, out_dir: Path, picture: Path) -> dict[str, Any]:
         ExportError: The picture could not be written.
     """
     config = read_config(config_path)
+    check_network(config, config_path)
     out_dir.mkdir(parents=True, exist_ok=True)
     batch = batch_at(read_splits(config, cache=out_dir).draws(config), 0)
     interior = ["interior"] if config.targets.interior else []

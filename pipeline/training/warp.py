@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.random import Generator
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.core.compiled import compiled
 from pipeline.training.config import AugmentConfig
 from pipeline.training.places import Level, Place
+from pipeline.training.windowed import WindowedLevel, WindowedPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,13 +47,26 @@ def draw_pixel_m(config: AugmentConfig, rng: Generator) -> float:
     return float(np.exp(rng.triangular(np.log(low), np.log(usual), np.log(high))))
 
 
-def source_level(place: Place, pixel_m: float) -> Level:
+def source_level(place: Place | WindowedPlace, pixel_m: float) -> Level | WindowedLevel:
     """Return the coarsest level that is at most 1.2 times coarser than asked for."""
-    fit = [level for level in place.levels if level.pixel_m <= 1.2 * pixel_m]
-    return fit[-1] if fit else place.levels[0]
+    levels: Sequence[Level | WindowedLevel] = place.levels
+    fit = [level for level in levels if level.pixel_m <= 1.2 * pixel_m]
+    return fit[-1] if fit else levels[0]
 
 
-def draw_level(place: Place, config: AugmentConfig, rng: Generator) -> tuple[Level, float]:
+@overload
+def draw_level(place: Place, config: AugmentConfig, rng: Generator) -> tuple[Level, float]: ...
+
+
+@overload
+def draw_level(
+    place: WindowedPlace, config: AugmentConfig, rng: Generator
+) -> tuple[WindowedLevel, float]: ...
+
+
+def draw_level(
+    place: Place | WindowedPlace, config: AugmentConfig, rng: Generator
+) -> tuple[Level | WindowedLevel, float]:
     """Return the level to cut from, and how many of its pixels make one of the crop."""
     if config.pixel_m is None:
         return place.levels[int(rng.integers(len(place.levels)))], 1.0

@@ -6,11 +6,13 @@ from pydantic import Field, model_validator
 
 from pipeline.models.card import Metres, Section
 
+FARTHEST_M = 1e6
+
 
 class AugmentConfig(Section):
     """How far crops are driven from what the camera saw; 0 switches a part off."""
 
-    pixel_m: tuple[Metres, Metres] | None = (0.09, 0.6)
+    pixel_m: tuple[float, float] | None = (0.09, 0.6)
     """Ground sizes of a pixel that are drawn; without, crops keep their scene's own."""
     usual_pixel_m: Metres = 0.16
     """The likeliest of them; the draw is triangular in the logarithm."""
@@ -30,7 +32,7 @@ class AugmentConfig(Section):
     """Nodes of that grid along an edge of the crop."""
     degrade: float = Field(default=0.0, ge=0, le=1)
     """How often a crop is seen by a coarser sensor and enlarged again."""
-    degrade_m: tuple[Metres, Metres] = (0.3, 0.6)
+    degrade_m: tuple[float, float] = (0.3, 0.6)
     """Ground sizes of that sensor's pixels."""
     sixteen_bit: float = Field(default=0.0, ge=0, le=1)
     """How often a crop looks like a 16-bit product that was stretched to 8 bits."""
@@ -53,6 +55,9 @@ class AugmentConfig(Section):
     def _ranges_rise(self) -> AugmentConfig:
         for name in ("pixel_m", "degrade_m"):
             span = getattr(self, name)
-            if span is not None and not 0 < span[0] <= span[1]:
-                raise ValueError(f"{name} {list(span)} must be two sizes in metres, small to large")
+            if span is not None and not 0 < span[0] <= span[1] <= FARTHEST_M:
+                raise ValueError(
+                    f"{name} {list(span)} must be two sizes in metres, small to large, at most "
+                    f"{FARTHEST_M:g}"
+                )
         return self

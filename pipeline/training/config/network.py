@@ -57,7 +57,8 @@ class NetworkConfig(Section):
             raise ValueError(
                 f"decoder_channels has {len(decoder)} blocks, encoder_depth is {depth}"
             )
-        fault = fault_of(self.name, self.arguments)
+        # One that it does not take is refused when the network is built.
+        fault = fault_of(self.name, self._known())
         if fault is not None:
             raise ValueError(fault)
         if self.start is not None and self.encoder_weights is not None:
@@ -78,4 +79,7 @@ class NetworkConfig(Section):
             return self.stride
         from pipeline.models.networks import stride_of
 
-        return stride_of(self.name, self.arguments)
+        return stride_of(self.name, self._known())
+
+    def _known(self) -> dict[str, JsonValue]:
+        return {key: value for key, value in self.arguments.items() if key in RULES[self.name]}

@@ -18,7 +18,7 @@ class ScheduleConfig(Section):
     """Steps of rising rate."""
     decay: int = Field(ge=0, le=MOST_STEPS)
     """Steps at the end over which the rate falls to a hundredth; constant before."""
-    rate: float = Field(default=1e-3, gt=0, le=1e6)
+    rate: float = Field(default=1e-3, gt=0, le=1e30)
     """AdamW's rate for the decoder."""
     encoder_rate: float = Field(default=0.5, gt=0, le=1e6)
     """The encoder's rate, relative to the decoder's."""

@@ -31,6 +31,7 @@ from pipeline.training.config.volumes import VolumesConfig
 
 LARGEST_BATCH = 2**28
 """Pixels or voxels of a batch: 64 crops of 2048 x 2048."""
+DEFAULT_MEMORY_GB = 4.0
 OFF: dict[str, Any] = {"interior": False, "gap": False, "contact_weight": 0}
 """Targets of volumes: their classes, and nothing else."""
 OF_VOLUMES: dict[str, Any] = {"crop": 64, "batch": 2}
@@ -93,6 +94,9 @@ class TrainingConfig(Section):
     """Processes that cut crops ahead; worth it beside a GPU."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of a step; all cores without."""
+    memory_gb: float = Field(default=DEFAULT_MEMORY_GB, ge=0.1, le=1e5)
+    """Memory that scenes and labels may take, in 10^9 bytes: places to train on that are larger
+    are read by windows, all else that is larger is refused before it is read."""
     log_every: int = Field(default=50, ge=1, le=MOST_STEPS)
     """Steps between two lines of progress."""
     save_every: int = Field(default=250, ge=1, le=MOST_STEPS)
@@ -195,6 +199,8 @@ class TrainingConfig(Section):
         """Return what a checkpoint must agree on to be continued: all that changes a step."""
         told = {"score", "ship", "device", "devices", "workers", "log_every", "save_every"}
         told |= {"score_every_minutes", "leaks", "validation", "test", "threads"}
+        if self.memory_gb == DEFAULT_MEMORY_GB:
+            told.add("memory_gb")  # a larger one may hold whole what was read by windows
         left_out: dict[str, Any] = dict.fromkeys(told, True)
         # A training of pictures has the digest that it had before there were volumes.
         left_out["volumes"] = {"validation", "test", "gap"} if self.volumes is not None else True

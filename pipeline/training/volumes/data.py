@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.training.config import TrainingConfig, VolumesConfig
 from pipeline.training.volumes.draws import VolumeDraws
-from pipeline.training.volumes.part import Part, read_part
+from pipeline.training.volumes.part import VOXEL, Part, read_part
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +39,13 @@ def read_volumes(config: TrainingConfig, volumes: VolumesConfig) -> VolumeData:
         ConfigError: Labels do not fit, lack a class, or a part is smaller than a crop.
         SceneError: A volume cannot be read.
     """
+    left, read = config.memory_gb * 1e9, []
+    for one in volumes.every():
+        read.append(read_part(one, config.classes, most_bytes=left))
+        left -= VOXEL * read[-1].kinds.size
+    ends = np.cumsum([len(volumes.train), len(volumes.validation)]).tolist()
     train, validation, test = (
-        tuple(read_part(one, config.classes) for one in split)
-        for split in (volumes.train, volumes.validation, volumes.test)
+        tuple(read[first:last]) for first, last in pairwise((0, *ends, len(read)))
     )
     for part in train:
         if any(edge > length for edge, length in zip(config.box, part.shape, strict=True)):

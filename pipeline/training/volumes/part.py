@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 UNKNOWN = 255
 """Stands on voxels of which nothing is known."""
+VOXEL = 5
+"""Bytes that a voxel takes: its amplitude and its class."""
 SEEDS = 4096
 """Voxels of a class, evenly spread over all of them, that crops are laid around."""
 
@@ -72,12 +76,19 @@ class Part:
         return self.amplitude[a:d, b:e, c:f]
 
 
-def read_part(config: VolumeConfig, classes: Sequence[ClassConfig]) -> Part:
+def read_part(
+    config: VolumeConfig, classes: Sequence[ClassConfig], *, most_bytes: float = inf
+) -> Part:
     """Return a volume, or a block of its traces, with its labels.
 
+    Args:
+        config: Names them.
+        classes: What is looked for.
+        most_bytes: Memory that its voxels may take.
+
     Raises:
-        ConfigError: A file is missing, labels lie on other traces or are of no class, or the
-            volume has no such lines.
+        ConfigError: Its voxels take more than that, a file is missing, labels lie on other
+            traces or are of no class, or the volume has no such lines.
         SceneError: A file is no sorted SEG-Y volume.
     """
     existing([config.volume, config.labels])
@@ -86,8 +97,15 @@ def read_part(config: VolumeConfig, classes: Sequence[ClassConfig]) -> Part:
         _check_same(volume, labels)
         rows = _chosen(volume.inlines, config.inlines, f"{config.volume}: inlines")
         cols = _chosen(volume.crosslines, config.crosslines, f"{config.volume}: crosslines")
-        low, high = config.values or volume.span(Values().percentiles)
         shape = (len(rows), len(cols), volume.shape[2])
+        need = VOXEL * math.prod(shape)
+        if need > most_bytes:
+            raise ConfigError(
+                f"{config.volume}: {' x '.join(map(str, shape))} voxels take {need / 1e9:.3g} GB, "
+                f"and memory_gb leaves {most_bytes / 1e9:.3g} GB; give fewer `inlines` or "
+                "`crosslines`, or a larger memory_gb"
+            )
+        low, high = config.values or volume.span(Values().percentiles)
         amplitude, kinds = np.empty(shape, np.float32), np.empty(shape, np.uint8)
         class_at = class_values(classes)
         # Line by line: label values are as large as amplitudes, and are kept as bytes.
