@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+
 import typer
 
 from pipeline.cli.check import check
@@ -53,8 +56,12 @@ def main() -> None:
     """Run the command line."""
     run_under_init()
     spare_children()
-    with redacted_stderr():  # mistakes in the command itself are told before any command begins
-        app()
+    with redacted_stderr():
+        try:
+            app()
+        except Exception:  # noqa: BLE001 - told whole, but for what a URL in it holds
+            traceback.print_exc()
+            sys.exit(1)
 
 
 if __name__ == "__main__":

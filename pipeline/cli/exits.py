@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import signal
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 import typer
 
 from pipeline.cli.open_files import lacks_open_files, too_few
@@ -24,7 +22,7 @@ def failing(*, again: str = "the same command again") -> Iterator[None]:
     """Turn what Overtile raises on purpose into a line for people and an exit code.
 
     SIGINT and SIGTERM stop it with a message; the second of either ends it at once. What is
-    written to standard error meanwhile shows no credentials, tracebacks of other errors included.
+    written to standard error meanwhile shows no credentials.
 
     Args:
         again: What to run to go on where a signal stopped it.
@@ -37,14 +35,11 @@ def failing(*, again: str = "the same command again") -> Iterator[None]:
                 raise
             report(f"stopped; run {again} to go on where it stopped")
             raise typer.Exit(128 + (came[0] if came else signal.SIGINT)) from error
-        except (click.ClickException, click.Abort, typer.Exit):
-            raise
         except Exception as error:
             line, code = _ending(error)
-            if line:
-                report(f"error: {line}")
-            else:
-                traceback.print_exc()
+            if not line:
+                raise
+            report(f"error: {line}")
             raise typer.Exit(code) from error
 
 
