@@ -35,9 +35,9 @@ def begin() -> None:
     from pipeline.gdal.environment import isolate_environment
 
     try:
+        raise_open_files()
         # Before GDAL and PROJ are loaded.
         isolate_environment()
-        raise_open_files()
     except ConfigError as error:
         report(f"error: {error}")
         raise typer.Exit(2) from error
