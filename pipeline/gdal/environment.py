@@ -96,10 +96,8 @@ def isolate_environment() -> None:
         _refuse_grids()
     names = [name for name in os.environ if _is_setting(name) and not _is_kept(name)]
     for name in names:
-        # Later it is our own, while pyogrio is imported in another thread.
-        if first or name != "GDAL_SKIP":
-            _unused.add(name)
-            os.environ.pop(name, None)
+        _unused.add(name)
+        os.environ.pop(name, None)
     if first:
         os.environ.update(_FIXED)
     _known = tuple(os.environb)

@@ -11,7 +11,7 @@ from pyproj import CRS, Proj, Transformer
 
 from pipeline.core.scores.overlaps import Overlaps, in_threads, overlaps
 from pipeline.errors import ConfigError
-from pipeline.labels.geojson import Json
+from pipeline.labels.json_text import Json
 from pipeline.labels.objects import Grid, Objects
 from pipeline.labels.repair import repaired, several, unwrapped
 from pipeline.labels.vectors import Vectors

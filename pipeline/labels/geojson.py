@@ -1,4 +1,7 @@
-"""GeoJSON as it comes: unclosed rings, null geometries, old ``crs`` members, lines of features."""
+"""GeoJSON as it comes: unclosed rings, null geometries, old ``crs`` members, lines of features.
+
+Features are decoded one at a time, so that memory holds geometries and not their JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,111 +19,105 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from pipeline.errors import ConfigError
+from pipeline.labels.json_text import TAKEN, Json
+from pipeline.labels.limits import Count, Limits
+from pipeline.labels.vectors import Vectors, known_crs, refusal
 
-Json = Any
-"""A JSON value, not looked into yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeoJson:
-    """What a GeoJSON file holds."""
-
-    geometry: Shaped[np.ndarray, " n"]
-    """A shapely geometry for each feature, valid or not; None where it has none."""
-    crs: CRS
-    """OGC:CRS84, or what an old ``crs`` member names."""
-    columns: dict[str, list[Any]]
-    """Wanted attributes, one value a feature."""
-    notes: tuple[str, ...]
-    """What was repaired, with counts."""
+_MOST_FIELDS = 1000
+_COUNTED_TOGETHER = 1000
 
 
-def load_json(path: Path) -> Json:
-    """Return the JSON value of a file; of several lines of JSON, a FeatureCollection.
+class FeatureCollector:
+    """Geometries and attributes of features, taken one by one."""
 
-    Raises:
-        ConfigError: It is not JSON, or not whole; NaN and Infinity are not JSON.
-    """
+    def __init__(self, path: Path, *, wanted: tuple[str, ...], limits: Limits) -> None:
+        self._path, self._wanted = path, wanted
+        self._count = Count(path, limits)
+        self._shapes: list[Any] = []
+        self._columns: dict[str, list[Any]] = {}
+        self._fields: dict[str, None] = {}
+        self._repairs: Counter[str] = Counter()
+        self._fault: ConfigError | None = None
 
-    def refuse(word: str) -> None:
-        raise ConfigError(f"{path}: it holds {word}, which is not JSON; export it again without")
+    def add(self, feature: Json) -> None:
+        """Take a feature.
 
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
+        A fault is kept until it is known that the file is GeoJSON at all.
+        """
+        if self._fault is None:
+            try:
+                self._add(feature)
+            except ConfigError as error:
+                self._fault = error
+
+    def _add(self, feature: Json) -> None:
+        if not isinstance(feature, dict):
+            raise refusal(self._path, "not all of its features are objects", "export it again")
+        if feature.get("type") == "FeatureCollection":
+            raise refusal(self._path, "it holds several collections", "write them as one")
+        number = len(self._shapes)
         try:
-            return json.loads(text, parse_constant=refuse)
-        except json.JSONDecodeError as error:
-            lines = [line.strip(" \t\r\x1e") for line in text.split("\n")]
-            if error.msg != "Extra data" and not text.startswith("\x1e"):
-                raise
-            features = [json.loads(line, parse_constant=refuse) for line in lines if line]
-            return {"type": "FeatureCollection", "features": features}
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: it is not UTF-8 text; export it again") from error
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{path}: it is damaged or cut off at line {error.lineno}, column {error.colno} "
-            f"({error.msg}); export it again"
-        ) from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: it is nested too deeply; export it again") from error
-    except ValueError as error:  # whole numbers of thousands of digits
-        raise ConfigError(f"{path}: it holds no usable JSON ({error}); export it again") from error
-
-
-def read_geojson(path: Path, *, wanted: tuple[str, ...]) -> GeoJson:
-    """Return the features of a GeoJSON file.
-
-    Rings that are not closed are closed; positions keep ``x, y`` only.
-
-    Raises:
-        ConfigError: It is not GeoJSON, is damaged, or has coordinates that no
-            reference system of it allows.
-    """
-    value = load_json(path)
-    features = _features(path, value)
-    repairs: Counter[str] = Counter()
-    shapes = np.empty(len(features), object)
-    for row, feature in enumerate(features):
-        try:
-            shapes[row] = _shape(feature.get("geometry"), repairs)
+            geometry = feature.get("geometry")
+            self._count.check_corners(_positions(geometry), number=number + 1)
+            shape = _shape(geometry, self._repairs)
         except (
             *(TypeError, ValueError, KeyError, AttributeError),
             *(IndexError, OverflowError, RecursionError),
         ) as error:
-            raise ConfigError(
-                f"{path}: the geometry of feature {row + 1} is not GeoJSON ({error}); repair it"
-            ) from error
-    properties = [feature.get("properties") or {} for feature in features]
-    columns = {
-        name: [one.get(name) if isinstance(one, dict) else None for one in properties]
-        for name in wanted
-        if any(isinstance(one, dict) and name in one for one in properties)
-    }
-    crs = _crs(path, value)
-    _check_degrees(path, shapes, crs)
-    notes = tuple(
-        f"{count} {what.replace('|s|', '' if count == 1 else 's')}"
-        for what, count in sorted(repairs.items())
-    )
-    return GeoJson(geometry=shapes, crs=crs, columns=columns, notes=notes)
+            reason = f"the geometry of feature {number + 1} is not GeoJSON ({error})"
+            raise refusal(self._path, reason, "repair it") from error
+        self._shapes.append(shape)
+        if len(self._shapes) % _COUNTED_TOGETHER == 0:
+            self._count.add(_array(self._shapes[-_COUNTED_TOGETHER:]))
+        properties = feature.get("properties")
+        self._keep(number, properties if isinstance(properties, dict) else {})
+
+    def _keep(self, number: int, properties: dict[str, Any]) -> None:
+        if len(self._fields) < _MOST_FIELDS:
+            self._fields.update(dict.fromkeys(properties))
+        for name in self._wanted:
+            if name in properties and name not in self._columns:
+                self._columns[name] = [None] * number
+        for name, values in self._columns.items():
+            values.append(properties.get(name))
+
+    def vectors(self, members: dict[str, Json]) -> Vectors:
+        """Return what was taken, with what the other members of the file say of it.
+
+        Raises:
+            ConfigError: It is not GeoJSON, or has coordinates that no reference system of it
+                allows.
+        """
+        kind = members.get("type")
+        if kind in ("Polygon", "MultiPolygon", "GeometryCollection"):
+            self.add({"type": "Feature", "properties": {}, "geometry": members})
+        elif kind == "Feature":
+            self.add(members)
+        elif kind != "FeatureCollection" or members.get("features") is not TAKEN:
+            raise refusal(self._path, "it is JSON, but not GeoJSON", "give a FeatureCollection")
+        if self._fault is not None:
+            raise self._fault
+        shapes = _array(self._shapes)
+        self._count.add(shapes[len(shapes) - len(shapes) % _COUNTED_TOGETHER :])
+        crs = _crs(self._path, members)
+        _check_degrees(self._path, shapes, crs)
+        return Vectors(
+            source=str(self._path),
+            geometry=shapes,
+            crs=crs,
+            columns=self._columns,
+            fields=tuple(self._fields),
+            notes=tuple(
+                f"{count} {what.replace('|s|', '' if count == 1 else 's')}"
+                for what, count in sorted(self._repairs.items())
+            ),
+        )
 
 
-def _features(path: Path, value: Json) -> list[dict[str, Any]]:
-    kind = value.get("type") if isinstance(value, dict) else None
-    if kind == "FeatureCollection" and isinstance(value.get("features"), list):
-        features: list[dict[str, Any]] = value["features"]
-    elif kind == "Feature":
-        features = [value]
-    elif kind in ("Polygon", "MultiPolygon", "GeometryCollection"):
-        features = [{"type": "Feature", "properties": {}, "geometry": value}]
-    else:
-        raise ConfigError(f"{path}: it is JSON, but not GeoJSON; give a FeatureCollection")
-    if not all(isinstance(feature, dict) for feature in features):
-        raise ConfigError(f"{path}: not all of its features are objects; export it again")
-    if any(feature.get("type") == "FeatureCollection" for feature in features):
-        raise ConfigError(f"{path}: it holds several collections; write them as one")
-    return features
+def _array(shapes: list[Any]) -> Shaped[np.ndarray, " n"]:
+    found = np.empty(len(shapes), object)
+    found[:] = shapes
+    return found
 
 
 def _crs(path: Path, value: Json) -> CRS:
@@ -131,7 +127,7 @@ def _crs(path: Path, value: Json) -> CRS:
     try:
         if member["type"] != "name":
             raise ConfigError(f"{path}: its crs member is a link; name the CRS instead")
-        crs = CRS.from_user_input(member["properties"]["name"])
+        crs = known_crs(path, str(member["properties"]["name"]))
     except (CRSError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: its crs member names no known CRS; reproject it") from error
     # GeoJSON of before 2016 has x first whatever the authority says.
@@ -139,15 +135,28 @@ def _crs(path: Path, value: Json) -> CRS:
 
 
 def _check_degrees(path: Path, shapes: Shaped[np.ndarray, " n"], crs: CRS) -> None:
-    points = shapely.get_coordinates(shapes)
-    if not crs.is_geographic or not len(points):
+    if not crs.is_geographic or not len(shapes):
         return
-    widest, highest = np.abs(points).max(axis=0)
+    bounds = np.abs(np.nan_to_num(shapely.bounds(shapes))).reshape(-1, 2)
+    widest, highest = bounds.max(axis=0)
     if widest > 540 or highest > 90.0001:
         raise ConfigError(
             f"{path}: a coordinate is {widest:.7g}, {highest:.7g}, but GeoJSON without a crs "
             "member is in degrees; reproject it to longitude and latitude"
         )
+
+
+def _positions(geometry: Json) -> int:
+    """Return how many positions the rings of a geometry have, before they are decoded."""
+    if geometry is None:
+        return 0
+    kind = geometry["type"]
+    if kind == "GeometryCollection":
+        return sum(_positions(part) for part in geometry["geometries"])
+    if kind not in ("Polygon", "MultiPolygon"):
+        return 0
+    listed = geometry["coordinates"] if kind == "MultiPolygon" else [geometry["coordinates"]]
+    return sum(len(ring) for rings in listed for ring in rings)
 
 
 def _shape(geometry: Json, repairs: Counter[str]) -> Json:
@@ -158,7 +167,7 @@ def _shape(geometry: Json, repairs: Counter[str]) -> Json:
         parts = [_shape(part, repairs) for part in geometry["geometries"]]
         return shapely.geometrycollections([part for part in parts if part is not None])
     if kind in ("Point", "MultiPoint", "LineString", "MultiLineString"):
-        return shapely.Point(0, 0)  # told apart from polygons, and then left out
+        return shapely.Point(0, 0)  # distinguished from polygons, and then left out
     if kind not in ("Polygon", "MultiPolygon"):
         raise ValueError(f"type {kind!r}")
     listed = geometry["coordinates"] if kind == "MultiPolygon" else [geometry["coordinates"]]

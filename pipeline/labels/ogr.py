@@ -1,62 +1,123 @@
-"""GeoPackage, Shapefile, FlatGeobuf, KML and GML, through a GDAL that follows no references."""
+"""Shapefile, FlatGeobuf, KML and GML, through a GDAL that is left with one driver.
+
+It runs in a child process alone: the other drivers are gone for good. GDAL sees the open file
+under a name in an empty folder of ours, so it finds no other files beside it (a ``.gfs`` or
+``.xsd`` of a GML, a ``.qix`` of a Shapefile), and what it writes beside it ends there.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import shapely
 
 from pipeline.gdal.vector_guard import pyogrio
-from pipeline.labels.geojson import Json
-from pipeline.labels.vectors import KEPT, Vectors, from_wkb, known_crs, placeless, refusal, short
+from pipeline.labels.layers import Choice
+from pipeline.labels.limits import Count
+from pipeline.labels.opened import VectorFile
+from pipeline.labels.vectors import Vectors, from_wkb, known_crs, placeless, refusal, short
+
+DRIVERS = {"shp": "ESRI Shapefile", "fgb": "FlatGeobuf", "kml": "LIBKML", "gml": "GML"}
+"""The one driver of each format."""
+_SETTINGS = {
+    "GML_DOWNLOAD_SCHEMA": "NO",
+    "GML_SKIP_RESOLVE_ELEMS": "ALL",
+    "GML_USE_SCHEMA_IMPORT": "NO",
+}
+_ROWS_AT_ONCE = 1024
 
 
-def read_ogr(path: Path, kind: str, layer: str | None) -> Vectors:
-    """Return the geometries of one layer.
+class OgrReader:
+    """The layers of an open file."""
 
-    Args:
-        path: A file whose content has been looked at.
-        kind: What it was found to be.
-        layer: Which layer, where it has several with polygons.
+    def __init__(self, file: VectorFile, kind: str, folder: Path) -> None:
+        """Open a file.
 
-    Raises:
-        ConfigError: It cannot be read, does not say its CRS, or has several layers.
-    """
-    ogr = pyogrio()
-    try:
-        chosen = _layer(path, ogr.list_layers(path), layer)
-        about = ogr.read_info(path, layer=chosen)
-        names = [name for name in KEPT if name in set(about["fields"])]
-        meta, _, shapes, fields = ogr.raw.read(path, layer=chosen, columns=names, force_2d=True)
-        geometry = from_wkb(shapes)
-    except (ogr.errors.DataSourceError, ogr.errors.DataLayerError, RuntimeError) as error:
-        reason = f"it cannot be read as {kind} ({short(error)})"
-        raise refusal(path, reason, "export it again") from error
-    except shapely.errors.GEOSException as error:
-        raise refusal(path, f"a geometry is damaged ({short(error)})", "repair it") from error
-    if not meta["crs"]:
-        raise placeless(path)
-    return Vectors(
-        source=str(path),
-        geometry=np.asarray(geometry, object),
-        crs=known_crs(path, meta["crs"]),
-        columns={name: list(values) for name, values in zip(names, fields, strict=True)},
-    )
+        Args:
+            file: An open file whose content has been looked at.
+            kind: Its format, of `DRIVERS`.
+            folder: An empty folder.
+        """
+        self._ogr = pyogrio(allowed=(DRIVERS[kind],))
+        self._ogr.set_gdal_config_options(_SETTINGS)
+        self._file, self._kind = file, kind
+        self._source = folder / f"{file.path.stem}.{kind}"
+        for path, handle in (
+            (self._source, file.handle),
+            *((self._source.with_suffix(name), one) for name, one in file.beside.items()),
+        ):
+            path.symlink_to(f"/dev/fd/{handle}")
 
+    def read(self, *, wanted: tuple[str, ...], choice: Choice, count: Count) -> Vectors:
+        """Return the features of one layer.
 
-def _layer(path: Path, layers: Json, wanted: str | None) -> str:
-    names = [str(name) for name, _ in layers]
-    if wanted is not None:
-        if wanted in names:
-            return wanted
-        raise refusal(path, f"it has no layer {wanted!r}", f"its layers are {', '.join(names)}")
-    spatial = [str(name) for name, kind in layers if kind is not None]
-    areal = [str(name) for name, kind in layers if kind and "Polygon" in kind] or spatial
-    if len(areal) > 1:
-        raise refusal(
-            path, f"it has {len(areal)} layers: {', '.join(areal)}", "say which: --truth-layer NAME"
+        Raises:
+            ConfigError: It cannot be read, does not say its CRS, has several layers, or more
+                features or corners than the limit.
+        """
+        path = self._file.path
+        errors = self._ogr.errors
+        try:
+            layers = [(str(name), kind) for name, kind in self._ogr.list_layers(self._source)]
+            layer = choice.of(path, layers)
+            fields = tuple(map(str, self._ogr.read_info(self._source, layer=layer)["fields"]))
+            names = [name for name in wanted if name in fields]
+            crs, shapes, columns = self._decoded(layer, names, count)
+        except (errors.DataSourceError, errors.DataLayerError, RuntimeError, OSError) as error:
+            if _no_memory(error):
+                raise MemoryError from error
+            reason = f"it cannot be read as {self._kind} ({self._said(error)})"
+            raise refusal(path, reason, "export it again") from error
+        except (shapely.errors.GEOSException, pa.ArrowException) as error:
+            if isinstance(error, MemoryError) or _no_memory(error):
+                raise MemoryError from error
+            reason = f"a geometry is damaged ({self._said(error)})"
+            raise refusal(path, reason, "repair it") from error
+        if not crs:
+            raise placeless(path)
+        return Vectors(
+            source=str(path),
+            geometry=shapes,
+            crs=known_crs(path, crs),
+            columns=columns,
+            fields=fields,
         )
-    if not areal:
-        raise refusal(path, "it has no layer with geometries", "name another file")
-    return areal[0]
+
+    def _decoded(
+        self, layer: str, names: list[str], count: Count
+    ) -> tuple[str | None, np.ndarray, dict[str, list[Any]]]:
+        shapes = [np.zeros(0, object)]
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        with self._ogr.raw.open_arrow(
+            self._source, layer=layer, columns=names, batch_size=_ROWS_AT_ONCE, use_pyarrow=True
+        ) as (meta, batches):
+            geometry = meta["geometry_name"] or "wkb_geometry"
+            for batch in batches:
+                count.add_bytes(batch.nbytes)
+                wkb = batch.column(geometry).to_numpy(zero_copy_only=False)
+                shapes.append(shapely.force_2d(from_wkb(wkb)))
+                count.add(shapes[-1])
+                for name in names:
+                    columns[name] += _values(batch.column(name))
+            return meta["crs"], np.concatenate(shapes), columns
+
+    def _said(self, error: Exception) -> str:
+        """Return GDAL's words with the file's own name."""
+        return short(error).replace(str(self._source), self._file.path.name)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    with suppress(UnicodeDecodeError):
+        return list(column.to_pylist())
+    # A Shapefile that says nothing, or something wrong, of its encoding.
+    raw = column.cast(pa.binary()).to_pylist()
+    return [None if one is None else one.decode(errors="replace") for one in raw]
+
+
+def _no_memory(error: Exception) -> bool:
+    said = str(error).lower()
+    return "bad_alloc" in said or "out of memory" in said or "cannot allocate" in said

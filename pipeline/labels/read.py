@@ -2,34 +2,91 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.labels.clean import cleaned
-from pipeline.labels.geojson import load_json
-from pipeline.labels.objects import Objects
-from pipeline.labels.read_vectors import read_vectors
-from pipeline.labels.sniff import sniff
+import numpy as np
+import pyarrow as pa
+import shapely
+from jaxtyping import Shaped
+from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.labels.child_read import GEOMETRY
+from pipeline.labels.columns import geometries
+from pipeline.labels.layers import Choice
+from pipeline.labels.limits import DEFAULT, Limits
+from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.read_vectors import Question, ask, crs_of
 
 
-def read_objects(path: Path, *, layer: str | None = None, image: str | None = None) -> Objects:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """The union of the polygons of a file."""
+
+    geometry: BaseGeometry
+    """Polygons; empty where there is none."""
+    crs: CRS | None
+    """What their coordinates mean; None for pixels ``(x=col, y=row)``."""
+
+
+def read_objects(
+    path: Path,
+    *,
+    layer: str | None = None,
+    image: str | None = None,
+    limits: Limits = DEFAULT,
+) -> Objects:
     """Return the polygons of a vector file, a COCO file or a label raster.
 
     Args:
         path: A local file.
         layer: Which layer, where a vector file has several.
         image: Which image, where a COCO file has several: its file name or stem.
+        limits: What reading a vector file may take.
 
     Raises:
-        ConfigError: The file cannot be read, or holds no polygons but other things.
+        ConfigError: The file cannot be read, takes more than its limits, or holds no polygons
+            but other things.
         SceneError: It is a raster that cannot be read.
     """
-    from pipeline.labels.coco import read_coco
     from pipeline.labels.raster import is_raster, read_labels
 
     if is_raster(path):
         return read_labels(path)
-    if sniff(path) == "geojson":
-        value = load_json(path)
-        if isinstance(value, dict) and "annotations" in value and "type" not in value:
-            return read_coco(path, value, image=image)
-    return cleaned(read_vectors(path, layer=layer))
+    choice = Choice(name=layer)
+    header, table = ask(path, Question(what="objects", choice=choice, image=image, limits=limits))
+    names = set(table.column_names)
+    grid = header["grid"]
+    return Objects(
+        source=str(path),
+        polygon=geometries(table.column(GEOMETRY)),
+        crs=crs_of(header),
+        label=_texts(table, "label") if "label" in names else None,
+        confidence=np.array(table.column("confidence").to_pylist(), np.float64)
+        if "confidence" in names
+        else None,
+        id=_texts(table, "id") if "id" in names else None,
+        grid=None if grid is None else Grid(height=grid[0], width=grid[1], georef=None),
+        notes=tuple(header["notes"]),
+    )
+
+
+def read_area(path: Path, *, layer: str | None = None, limits: Limits = DEFAULT) -> Area:
+    """Return the union of the polygons of a file.
+
+    Raises:
+        ConfigError: As `read_objects`.
+        SceneError: It is a raster that cannot be read.
+    """
+    from pipeline.labels.raster import is_raster, read_labels
+
+    if is_raster(path):
+        objects = read_labels(path)
+        return Area(geometry=shapely.union_all(objects.polygon), crs=objects.crs)
+    header, table = ask(path, Question(what="area", choice=Choice(name=layer), limits=limits))
+    return Area(geometry=shapely.union_all(geometries(table.column(GEOMETRY))), crs=crs_of(header))
+
+
+def _texts(table: pa.Table, name: str) -> Shaped[np.ndarray, " n"]:
+    return np.array([*table.column(name).to_pylist(), None], object)[:-1]

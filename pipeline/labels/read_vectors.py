@@ -1,91 +1,170 @@
-"""Polygons from files that others made, read without trusting them.
+"""Vector files of others, read in a child process without trusting them.
 
-A file is told by its first bytes, never by its name: an OGR VRT called
-``truth.geojson`` would read any file or URL of this machine. GeoJSON and
-GeoParquet are decoded here; GeoPackage, Shapefile, FlatGeobuf, KML and GML go
-to pyogrio, whose GDAL is stripped of every driver that follows references.
+A file is opened once; what it is follows from its first bytes and never from its name: an OGR
+VRT called ``truth.geojson`` would read any file or URL of this machine. GeoJSON, COCO,
+GeoParquet and GeoPackage are decoded by us; Shapefile, FlatGeobuf, KML and GML by a GDAL that
+is left with the one driver. Reading and repairing have limits of memory and time.
 """
 
 from __future__ import annotations
 
-import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-import shapely
+from pyproj import CRS
 
-from pipeline.labels.geojson import read_geojson
-from pipeline.labels.sniff import sniff
-from pipeline.labels.vectors import KEPT, Vectors, from_wkb, known_crs, placeless, refusal, short
-from pipeline.scenes.placing import unearthly
+from pipeline.gdal.child import (
+    Call,
+    ChildError,
+    ChildLimits,
+    ChildMemoryError,
+    ChildTimeError,
+    call_in_child,
+)
+from pipeline.labels.child_read import COLUMN, GEOMETRY
+from pipeline.labels.columns import geometries, values_of
+from pipeline.labels.layers import Choice
+from pipeline.labels.limits import DEFAULT, Limits
+from pipeline.labels.opened import VectorFile, opened
+from pipeline.labels.sniff import guess
+from pipeline.labels.vectors import KEPT, Vectors, refusal
+
+_MODULES: Mapping[str, tuple[str, ...]] = {
+    "parquet": ("pipeline.labels.geoparquet",),
+    "gpkg": ("pipeline.labels.geopackage",),
+    "coco": ("pipeline.labels.coco:compile_tracing",),
+    **dict.fromkeys(
+        ("shp", "fgb", "xml"), ("pipeline.labels.ogr", "pipeline.gdal.vector_guard:configure")
+    ),
+}
+"""What decodes each format: imported once, before a child is forked."""
+_OF_COCO = (b'"annotations"', b'"images"', b'"categories"', b'"licenses"')
 
 
-def read_vectors(path: Path, *, layer: str | None = None) -> Vectors:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of a vector file."""
+
+    what: Literal["vectors", "objects", "area"]
+    """Geometries as they stand, cleaned polygons, or their union."""
+    choice: Choice = field(default_factory=Choice)
+    """Which layer."""
+    image: str | None = None
+    """Which image of a COCO file."""
+    wanted: tuple[str, ...] = KEPT
+    """Attributes that are read."""
+    limits: Limits = DEFAULT
+    """What reading may take."""
+
+
+def read_vectors(
+    path: Path,
+    *,
+    layer: str | None = None,
+    choice: Choice | None = None,
+    wanted: tuple[str, ...] = KEPT,
+    limits: Limits = DEFAULT,
+) -> Vectors:
     """Return the geometries of a vector file.
 
     Args:
         path: A local file.
         layer: Which layer, where the file has several with polygons.
+        choice: The same, with what to do where it is not clear.
+        wanted: Attributes to return.
+        limits: What reading may take.
 
     Raises:
-        ConfigError: It is no vector file, is damaged, or does not say what its
-            coordinates mean, or not in a way that leads to the Earth.
+        ConfigError: It is no vector file, is damaged, takes more than its limits, or does not
+            say what its coordinates mean, or not in a way that leads to the Earth.
     """
-    found = _as_they_stand(path, layer)
-    fault = "" if found.crs is None else unearthly(found.crs)
-    if fault:
-        raise refusal(path, f"its {fault}", "reproject it to EPSG:4326")
-    return found
-
-
-def _as_they_stand(path: Path, layer: str | None) -> Vectors:
-    kind = sniff(path)
-    if layer is not None and kind in ("geojson", "parquet"):
-        raise refusal(path, f"it has no layers, and so no {layer!r}", "leave the layer out")
-    if kind == "geojson":
-        return _from_geojson(path)
-    if kind == "parquet":
-        return _from_parquet(path)
-    from pipeline.labels.ogr import read_ogr
-
-    return read_ogr(path, kind, layer)
-
-
-def _from_geojson(path: Path) -> Vectors:
-    found = read_geojson(path, wanted=KEPT)
+    question = Question(
+        what="vectors", choice=choice or Choice(name=layer), wanted=wanted, limits=limits
+    )
+    header, table = ask(path, question)
+    columns = {
+        one.name.removeprefix(COLUMN): values_of(table.column(one.name), one)
+        for one in table.schema
+        if one.name != GEOMETRY
+    }
     return Vectors(
         source=str(path),
-        geometry=found.geometry,
-        crs=found.crs,
-        columns=found.columns,
-        notes=found.notes,
+        geometry=geometries(table.column(GEOMETRY)),
+        crs=crs_of(header),
+        columns=columns,
+        fields=tuple(header["fields"]),
+        notes=tuple(header["notes"]),
     )
 
 
-def _from_parquet(path: Path) -> Vectors:
+def ask(path: Path, question: Question) -> tuple[dict[str, Any], pa.Table]:
+    """Read a file in a child process; returns what `pipeline.labels.child_read` answers.
+
+    Raises:
+        ConfigError: As `read_vectors`.
+    """
+    limits = question.limits
+    with opened(path) as file, ExitStack() as stack:
+        call = Call(
+            function="pipeline.labels.child_read:read",
+            arguments=arguments_for(file, question, folder=_folder(stack, path)),
+            preload=("numpy.ma", "pipeline.labels.child_read", *_modules(file)),
+        )
+        allowed = ChildLimits(
+            memory_bytes=limits.memory_bytes,
+            seconds=limits.time(file.size),
+            answer_bytes=limits.memory_bytes,
+        )
+        try:
+            header, stream = call_in_child(call, files=file.handles, limits=allowed)
+        except ChildMemoryError as error:
+            memory = limits.memory_bytes / 1e9
+            reason = f"reading it takes more than {memory:.3g} GB of memory, which is the limit"
+            raise refusal(path, reason, limits.way_out) from error
+        except ChildTimeError as error:
+            reason = f"reading it takes more than {allowed.seconds:.3g} s, which is the limit"
+            raise refusal(path, reason, limits.way_out) from error
+        except ChildError as error:
+            raise refusal(path, f"it cannot be read ({error})", "export it again") from error
+    with pa.ipc.open_stream(pa.py_buffer(stream)) as reader:
+        return header, reader.read_all()
+
+
+def arguments_for(file: VectorFile, question: Question, *, folder: str) -> dict[str, Any]:
+    """Return the arguments of `pipeline.labels.child_read.read`."""
+    return {
+        "path": str(file.path),
+        "beside": tuple(file.beside),
+        "what": question.what,
+        "wanted": question.wanted,
+        "layer": question.choice.name,
+        "hint": question.choice.hint,
+        "image": question.image,
+        "limits": asdict(question.limits),
+        "folder": folder,
+    }
+
+
+def crs_of(header: Mapping[str, Any]) -> CRS | None:
+    """Return the reference system of an answer."""
+    return None if header["crs"] is None else CRS.from_user_input(header["crs"])
+
+
+def _folder(stack: ExitStack, path: Path) -> str:
+    """Return a new empty folder, removed at the end."""
     try:
-        with pq.ParquetFile(path) as file:
-            meta = json.loads((file.schema_arrow.metadata or {})[b"geo"])
-            primary = meta["primary_column"]
-            about = meta["columns"][primary]
-            if about["encoding"] != "WKB":
-                raise refusal(path, f"its encoding is {about['encoding']}", "write it as WKB")
-            names = [name for name in KEPT if name in file.schema_arrow.names]
-            table = file.read(columns=[primary, *names])
-        geometry = from_wkb(table.column(primary).to_numpy(zero_copy_only=False))
-    except (KeyError, TypeError, ValueError) as error:
-        raise refusal(
-            path, "it is Parquet without usable geo metadata", "write GeoParquet"
-        ) from error
-    except (pa.ArrowException, shapely.errors.GEOSException, OSError) as error:
-        raise refusal(path, f"it is damaged ({short(error)})", "export it again") from error
-    if "crs" in about and about["crs"] is None:
-        raise placeless(path)
-    return Vectors(
-        source=str(path),
-        geometry=shapely.force_2d(geometry),
-        # Without the key the standard says longitude and latitude.
-        crs=known_crs(path, json.dumps(about["crs"]) if "crs" in about else "OGC:CRS84"),
-        columns={name: table.column(name).to_pylist() for name in names},
-    )
+        return stack.enter_context(tempfile.TemporaryDirectory(prefix="overtile-"))
+    except OSError as error:
+        reason = f"there is no folder for temporary files ({error})"
+        raise refusal(path, reason, "name one that can be written: TMPDIR") from error
+
+
+def _modules(file: VectorFile) -> tuple[str, ...]:
+    kind = guess(file.head)
+    coco = kind == "geojson" and any(name in file.head for name in _OF_COCO)
+    return _MODULES.get("coco" if coco else kind, ())

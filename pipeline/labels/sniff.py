@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import glob
+import re
 from pathlib import Path
 
+from pipeline.labels.limits import MAX_TEXT_BYTES
+from pipeline.labels.opened import SHAPEFILE, VectorFile, opened
 from pipeline.labels.vectors import refusal
-from pipeline.scenes.location import endless
-
-MAX_BYTES = 2 * 2**30
-"""Larger text files are refused: they are read whole."""
 
 _MAGIC = (
     ("parquet", 0, b"PAR1"),
@@ -17,6 +15,7 @@ _MAGIC = (
     ("gpkg", 68, b"GPKG"),
     ("gpkg", 68, b"GP10"),
     ("gpkg", 68, b"GP11"),
+    ("shp", 0, SHAPEFILE),
 )
 _KNOWN = (
     (b"PK\x03\x04", "it is a ZIP archive", "unpack it and name the file inside"),
@@ -29,71 +28,73 @@ _KNOWN = (
     (b"[", "it is a bare JSON array", "give a FeatureCollection"),
 )
 _FORMATS = "GeoJSON, GeoParquet, GeoPackage, Shapefile, FlatGeobuf, KML or GML"
+_BLOCK = 2**20
+_OVERLAP = 64
+_ENCODING = re.compile(rb"^<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
+_ENCODINGS = re.compile(rb"(?i)utf-?8|us-ascii|ascii|iso-8859-\d+|windows-125\d")
+_REFERENCES = (b"ogrvrt", b"xlink:href", b"<networklink", b":networklink")
 
 
 def sniff(path: Path) -> str:
-    """Return ``geojson``, ``parquet``, ``gpkg``, ``shp``, ``fgb``, ``kml`` or ``gml``.
+    """Return the format of a file: that of `guess`, with ``kml`` and ``gml`` told from XML.
 
     Raises:
         ConfigError: It is none of them, or not a file that can be read.
     """
-    head = _head(path)
+    with opened(path) as file:
+        return format_of(file)
+
+
+def guess(head: bytes) -> str:
+    """Return ``geojson``, ``parquet``, ``gpkg``, ``shp``, ``fgb`` or ``xml`` by the first bytes.
+
+    Empty where it is none of them.
+    """
     for kind, place, magic in _MAGIC:
         if head.startswith(magic, place):
             return kind
-    if head.startswith(b"\x00\x00\x27\x0a"):
-        return _whole_shapefile(path)
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x1e")
-    if text.startswith((b"{", b"<")):
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            reason = f"it has {size / 2**30:.1f} GiB; the limit is 2"
-            raise refusal(path, reason, "convert it to GeoParquet")
-        return "geojson" if text.startswith(b"{") else _markup(path, text)
+    text = _text(head)
+    return "geojson" if text.startswith(b"{") else "xml" if text.startswith(b"<") else ""
+
+
+def format_of(file: VectorFile) -> str:
+    """Return what an open file is; as `sniff`."""
+    kind = guess(file.head)
+    if kind in ("geojson", "xml"):
+        if file.size > MAX_TEXT_BYTES:
+            limit = MAX_TEXT_BYTES / 2**30
+            reason = f"it has {file.size / 2**30:.1f} GiB; the limit is {limit:g}"
+            raise refusal(file.path, reason, "convert it to GeoParquet")
+        return kind if kind == "geojson" else _markup(file)
+    if kind:
+        return kind
     for start, what, way_out in _KNOWN:
-        if head.startswith(start):
-            raise refusal(path, what, way_out)
-    raise refusal(path, "its content is no vector format that is read", f"give {_FORMATS}")
+        if file.head.startswith(start):
+            raise refusal(file.path, what, way_out)
+    raise refusal(file.path, "its content is no vector format that is read", f"give {_FORMATS}")
 
 
-def _head(path: Path) -> bytes:
-    """Return a file's first bytes, at least one."""
-    if endless(path):
-        raise refusal(path, "it is no regular file", "name a file")
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise refusal(path, reason, "check the path and its rights") from error
-    if not head:
-        raise refusal(path, "it is empty (0 bytes)", "export it again")
-    return head
+def _text(head: bytes) -> bytes:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x1e")
 
 
-def _whole_shapefile(path: Path) -> str:
-    beside = list(path.parent.glob(f"{glob.escape(path.stem)}.*"))
-    for other in beside:
-        if endless(other):
-            raise refusal(path, f"{other.name} beside it is no regular file", "remove that")
-    present = {other.suffix.lower() for other in beside}
-    missing = [suffix for suffix in (".shx", ".dbf", ".prj") if suffix not in present]
-    if missing:
-        parts = " and ".join(missing)
-        verb = "is" if len(missing) == 1 else "are"
-        raise refusal(path, f"{parts} {verb} not beside it", "copy all files of the Shapefile")
-    return "shp"
-
-
-def _markup(path: Path, head: bytes) -> str:
-    """Tell KML and GML from all other XML, and refuse what XML can be abused for."""
-    lowered = path.read_bytes().lower()
-    if b"<!doctype" in lowered or b"<!entity" in lowered:
-        raise refusal(path, "it declares XML entities", "export it again, as GeoJSON")
-    if b"ogrvrt" in lowered or b"xlink:href" in lowered or b"<networklink" in lowered:
-        raise refusal(path, "it refers to other files", "export it again, as GeoJSON")
-    if b"<kml" in head:
+def _markup(file: VectorFile) -> str:
+    """Return whether XML is KML or GML, and refuse what XML can be abused for."""
+    head = _text(file.head)
+    encoding = _ENCODING.match(head)
+    if b"\0" in head or (encoding and not _ENCODINGS.fullmatch(encoding.group(1))):
+        raise refusal(file.path, "it is XML in an encoding that is not read", "save it as UTF-8")
+    rest = b""
+    with file.bytes() as raw:
+        while block := raw.read(_BLOCK):
+            lowered = rest + block.lower()
+            if b"<!doctype" in lowered or b"<!entity" in lowered:
+                raise refusal(file.path, "it declares XML entities", "export it again, as GeoJSON")
+            if any(word in lowered for word in _REFERENCES):
+                raise refusal(file.path, "it refers to other files", "export it again, as GeoJSON")
+            rest = lowered[-_OVERLAP:]
+    if b"<kml" in head or b":kml" in head:
         return "kml"
     if b"opengis.net/gml" in head and b"featurecollection" in head.lower():
         return "gml"
-    raise refusal(path, "it is markup, but neither KML nor GML", f"give {_FORMATS}")
+    raise refusal(file.path, "it is markup, but neither KML nor GML", f"give {_FORMATS}")

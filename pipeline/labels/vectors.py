@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ class Vectors:
     crs: CRS | None
     """What their coordinates mean; None for pixels ``(x=col, y=row)``."""
     columns: dict[str, list[Any]]
-    """Attributes named in `KEPT`, one value a geometry."""
+    """The attributes asked for, one value a geometry."""
+    fields: tuple[str, ...] = ()
+    """Names of all attributes of the file or layer."""
     notes: tuple[str, ...] = field(default=())
     """What was repaired while reading."""
 
@@ -49,8 +52,10 @@ def known_crs(path: Path, text: str) -> CRS:
     """Return the reference system that a file names.
 
     Raises:
-        ConfigError: Nobody knows it.
+        ConfigError: Nobody knows it, or it is defined in another file.
     """
+    if "+init" in text.lower() and not re.search(r"(?i)\+init=\s*epsg:\d+", text):
+        raise refusal(path, f"its CRS {text[:80]!r} is another file", "reproject it to EPSG:4326")
     try:
         return CRS.from_user_input(text)
     except CRSError as error:

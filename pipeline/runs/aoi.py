@@ -7,38 +7,44 @@ from pathlib import Path
 import numpy as np
 import shapely
 from jaxtyping import Float64
-from pyproj import CRS, Transformer
+from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
-from pipeline.labels.read import read_objects
+from pipeline.labels.limits import memory_limits
+from pipeline.labels.read import read_area
 from pipeline.scenes.scene import SceneInfo
 
 CONTEXT = 256
 """Pixels around the area of interest that are mapped too, so that polygons stay whole."""
 
 
-def area_of_interest(path: Path, info: SceneInfo) -> bytes:
+def area_of_interest(path: Path, info: SceneInfo, *, max_memory: int) -> bytes:
     """Return the polygons of a file as one geometry in pixels of a scene, as WKB.
+
+    Args:
+        path: The file.
+        info: The scene.
+        max_memory: Bytes that reading the file may take.
 
     Raises:
         ConfigError: The file cannot be read, or holds no polygons.
         SceneError: The scene lies wholly outside, or cannot be compared.
     """
-    objects = read_objects(path)
-    if not len(objects):
+    found = read_area(path, limits=memory_limits(max_memory, option="--max-memory"))
+    area = found.geometry
+    if area.is_empty:
         raise ConfigError(f"--aoi {path}: it holds no polygons")
-    if objects.crs is not None and info.georef is None:
+    if found.crs is not None and info.georef is None:
         raise SceneError(
             info.source,
             f"it has no place on the Earth, so --aoi {path} does not apply to it",
             "leave --aoi out, or give the scene's reference system with --crs",
         )
-    area = shapely.union_all(objects.polygon)
-    if objects.crs is not None and info.georef is not None:
+    if found.crs is not None and info.georef is not None:
         georef = info.georef
-        move = Transformer.from_crs(CRS.from_user_input(objects.crs), georef.crs, always_xy=True)
+        move = Transformer.from_crs(found.crs, georef.crs, always_xy=True)
         west, south, east, north = area.bounds
         # A straight edge of one system bends in another: a thousandth of the area at a time.
         area = shapely.segmentize(area, max(east - west, north - south) / 1000)

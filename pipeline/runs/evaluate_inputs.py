@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.core.grid import balanced
 from pipeline.errors import ConfigError
-from pipeline.labels.geojson import load_json
+from pipeline.labels.json_text import load_json
 from pipeline.labels.objects import Grid, Objects
 from pipeline.labels.raster import is_raster, open_labels, read_labels
 from pipeline.labels.read import read_objects

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import geopandas
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
@@ -18,12 +19,17 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import ConfigError
+from pipeline.labels.layers import Choice
+from pipeline.labels.read_vectors import read_vectors
+from pipeline.labels.vectors import Vectors
 from pipeline.training.config import ClassConfig, PlaceConfig
 from pipeline.training.label_rasters import NothingThereError, read_values
 from pipeline.training.rasters import Grid
 
 log = logging.getLogger(__name__)
 
+_AREAL = (3, 6)  # Polygon, MultiPolygon
+_FIELDS_NAMED = 50
 RASTERS = {".tif", ".tiff", ".png"}
 """Suffixes of label rasters; all others hold polygons."""
 
@@ -64,7 +70,7 @@ def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
 
 def read_area(path: Path, grid: Grid) -> list[BaseGeometry]:
     """Return the polygons within which everything is labelled, in a grid's coordinates."""
-    inside = _read_polygons(path, None).to_crs(grid.crs).geometry
+    inside = _laid_onto(_read_polygons(path, None), grid)
     return [shape for shape in inside if shape and not shape.is_empty]
 
 
@@ -76,13 +82,13 @@ def read_shapes(
     Raises:
         ConfigError: They cannot be read, or the grid has no CRS.
     """
-    frame = _read_polygons(config.labels, config.layer)
+    found = _read_polygons(config.labels, config.layer, field=config.field)
     if grid.crs is None:
         raise ConfigError(f"{grid.source}: has no CRS, so that polygons cannot be laid onto it")
-    numbers = _classes_of(frame, config, classes)
+    numbers = _classes_of(found, config, classes)
     shapes = [
         (shape, number)
-        for shape, number in zip(frame.to_crs(grid.crs).geometry, numbers, strict=True)
+        for shape, number in zip(_laid_onto(found, grid), numbers, strict=True)
         if shape and not shape.is_empty and number > 0
     ]
     # Where two overlap the smaller one stays whole.
@@ -100,42 +106,40 @@ def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Gr
     return Labels(instances=out, class_of=class_of, known=np.ones(grid.shape, np.bool_))
 
 
-def _read_polygons(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
-    try:
-        layers = geopandas.list_layers(path)["name"].tolist()
-    except Exception as error:
-        raise ConfigError(f"{path}: cannot be read as polygons: {error}") from error
-    if layer is None and len(layers) > 1:
-        raise ConfigError(f"{path}: has {len(layers)} layers, {', '.join(layers)}; name `layer`")
-    if layer is not None and layer not in layers:
-        raise ConfigError(f"{path}: has no layer {layer!r}; there are {', '.join(layers)}")
-    try:
-        frame = geopandas.read_file(path, layer=layer)
-    except Exception as error:
-        raise ConfigError(f"{path}: cannot be read as polygons: {error}") from error
-    if not isinstance(frame, geopandas.GeoDataFrame) or frame.crs is None:
-        raise ConfigError(f"{path}: does not say its CRS; give it one (a .prj file, or GeoJSON)")
-    areal = frame.geometry.geom_type.isin(("Polygon", "MultiPolygon"))
+def _read_polygons(path: Path, layer: str | None, *, field: str | None = None) -> Vectors:
+    """Return the polygons of a file, and the values of one field.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    choice = Choice(name=layer, hint="name `layer`")
+    found = read_vectors(path, choice=choice, wanted=() if field is None else (field,))
+    areal = np.isin(shapely.get_type_id(found.geometry), _AREAL)
     if not areal.all():
         log.warning("%s: %d labels are no polygons, left out", path, int((~areal).sum()))
-    return frame[areal]
+    rows = np.flatnonzero(areal)
+    columns = {name: [values[row] for row in rows] for name, values in found.columns.items()}
+    return replace(found, geometry=found.geometry[rows], columns=columns)
 
 
-def _classes_of(
-    frame: geopandas.GeoDataFrame, config: PlaceConfig, classes: Sequence[ClassConfig]
-) -> list[int]:
+def _laid_onto(found: Vectors, grid: Grid) -> list[BaseGeometry]:
+    """Return geometries in the reference system of a grid."""
+    return list(geopandas.GeoSeries(found.geometry, crs=found.crs).to_crs(grid.crs))
+
+
+def _classes_of(found: Vectors, config: PlaceConfig, classes: Sequence[ClassConfig]) -> list[int]:
     """Return the class of each polygon, from 1; 0 where it is of none."""
     if config.field is None:
         if len(classes) > 1:
             raise ConfigError(f"{config.labels}: {len(classes)} classes need a `field` that tells")
-        return [1] * len(frame)
-    if config.field not in frame.columns:
-        there = ", ".join(str(name) for name in frame.columns if name != "geometry") or "none"
+        return [1] * len(found.geometry)
+    if config.field not in found.columns:
+        there = ", ".join(found.fields[:_FIELDS_NAMED]) or "none"
         raise ConfigError(f"{config.labels}: has no field {config.field!r}; there are {there}")
     class_at = _class_at(classes)
     if not class_at:
-        return [1] * len(frame)
-    values = frame[config.field].tolist()
+        return [1] * len(found.geometry)
+    values = found.columns[config.field]
     numbers = [class_at.get(_key(value), 0) for value in values]
     others = sorted({str(value) for value, at in zip(values, numbers, strict=True) if at == 0})
     if others:

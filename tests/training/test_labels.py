@@ -95,6 +95,34 @@ def test_labels_that_do_not_say_their_crs_are_refused(ground: Path) -> None:
         read_place(_place(ground, labels=ground / "bare.shp"), contact_sigma=0)
 
 
+@pytest.mark.parametrize("name", ["other.geojson", "other.fgb", "other.gpkg"])
+@pytest.mark.parametrize("what", ["labels", "area"])
+def test_documents_that_refer_to_other_files_are_no_labels(
+    ground: Path, name: str, what: str
+) -> None:
+    source = ground / "labels.geojson"
+    documents = [
+        f'<OGRVRTDataSource><OGRVRTLayer name="labels"><SrcDataSource>{source}</SrcDataSource>'
+        "</OGRVRTLayer></OGRVRTDataSource>",
+        "<OGRWFSDataSource><URL>http://127.0.0.1:9/</URL></OGRWFSDataSource>",
+        '{"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline ! read '
+        f'{source} ! limit 9"}}',
+    ]
+    for document in documents:
+        (ground / name).write_text(document)
+        with pytest.raises(ConfigError, match=f"{name}: "):
+            read_place(_place(ground, **{what: ground / name}), contact_sigma=0)
+
+
+def test_a_field_of_geoparquet_tells_classes_as_well(ground: Path) -> None:
+    labels = geopandas.read_file(ground / "labels.geojson")
+    labels["kind"] = [1, 2, 3]
+    labels.to_parquet(ground / "kinds.parquet")
+    config = _place(ground, labels=ground / "kinds.parquet", field="kind")
+    level = read_place(config, contact_sigma=0, classes=(HOUSE, TANK)).levels[0]
+    assert np.unique(level.classes(level.instances)).tolist() == [0, 1, 2]
+
+
 def test_outside_the_labelled_area_nothing_is_known(ground: Path) -> None:
     x, y = CORNER
     half = box(x, y - 96 * PIXEL_M, x + 64 * PIXEL_M, y)

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.config import Region, Task, load_region, load_task
 from pipeline.config.region import inside
 from pipeline.errors import ConfigError
-from pipeline.labels.read import read_objects
+from pipeline.labels.limits import memory_limits
+from pipeline.labels.read import read_area
 from pipeline.models.shelf import card_of, shipped
 from pipeline.runs.request import MapRequest, memory
 
@@ -135,13 +136,13 @@ def _area(region: Region, base: Path) -> BaseGeometry:
     if region.aoi is None or region.aoi.bbox is not None:
         return shapely.box(*(region.aoi.bbox if region.aoi and region.aoi.bbox else (0, 0, 0, 0)))
     path = inside(base, str(region.aoi.file), field="aoi.file")
-    objects = read_objects(path)
-    if not len(objects):
+    limits = memory_limits(memory(region.compute.max_memory), option="compute.max_memory")
+    found = read_area(path, limits=limits)
+    area, crs = found.geometry, found.crs
+    if area.is_empty:
         raise ConfigError(f"aoi.file: {path} holds no polygons; draw the area, or leave aoi out")
-    if objects.crs is None:
+    if crs is None:
         raise ConfigError(f"aoi.file: {path} has no reference system; save it as GeoJSON")
-    area = shapely.union_all(objects.polygon)
-    crs = CRS.from_user_input(objects.crs)
     move = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
     west, south, east, north = area.bounds
     # A straight edge of one system bends in another: a thousandth of the area at a time.
