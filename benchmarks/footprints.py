@@ -29,7 +29,7 @@ from rasterio.windows import Window
 
 from benchmarks._report import tell
 from pipeline.config import load_task
-from pipeline.executors.executor import Job, Result
+from pipeline.executors.executor import Conditions, Job, Result
 from pipeline.executors.serial import Serial
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.runs.evaluate import Options, evaluate_scene
@@ -78,6 +78,10 @@ class Keeping:
     def everywhere(self, task: Callable[[], Result]) -> list[Result]:
         """Do it here."""
         return self._serial.everywhere(task)
+
+    def require(self, conditions: Conditions) -> None:
+        """Do as `Serial` does."""
+        self._serial.require(conditions)
 
     def close(self) -> None:
         """Have nothing to give back."""

@@ -7,6 +7,7 @@
     |- SceneError    one scene is at fault; it is recorded and the others go on
     |- ModelError    the model is at fault; stop before the first tile
     |- ExportError   a result could not be written; free space or rights, then retry
+    |- ClusterError  the cluster was lost midway; nothing is lost, the same command goes on
     `- LockedError   another run holds the output folder; wait for it
 
 Arguments are positional, so that an error unpickles when it comes back from a
@@ -48,6 +49,10 @@ class ModelError(PipelineError):
 
 class ExportError(PipelineError):
     """A result could not be written; nothing half-written is left under its name."""
+
+
+class ClusterError(PipelineError):
+    """The cluster was lost or has no suitable worker left; what was mapped is kept."""
 
 
 class LockedError(PipelineError):

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import errors
 from pipeline.errors import (
+    ClusterError,
     ConfigError,
     ExportError,
     LockedError,
@@ -24,6 +25,7 @@ EVERY = [
     SceneError("a.tif", "has 1 band, 3 are needed", "choose them with --bands"),
     ModelError("m.safetensors: damaged"),
     ExportError("mask.tif: no space left"),
+    ClusterError("the scheduler at tcp://host:8786 was lost"),
     LockedError("out", "process 7 on host since noon"),
 ]
 
@@ -49,7 +51,7 @@ def test_a_scenes_error_names_file_reason_and_way_out() -> None:
 
 
 def test_a_locked_folder_names_its_holder() -> None:
-    assert "out is in use by process 7 on host since noon" in str(EVERY[5])
+    assert "out is in use by process 7 on host since noon" in str(EVERY[6])
 
 
 def test_a_stop_is_known_behind_what_compiled_code_makes_of_it() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
@@ -60,6 +61,13 @@ def report(line: str) -> None:
     shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in redact(line))
     sys.stderr.write(f"{shown}\n")
     sys.stderr.flush()
+
+
+def summary_code(summary: Mapping[str, Any]) -> int:
+    """Return the exit code of a command that printed its summary."""
+    if summary.get("stopped"):
+        return 1
+    return 3 if summary["failed"] or summary.get("faults") else 0
 
 
 def exit_code(error: PipelineError) -> int:

@@ -62,7 +62,7 @@ def map_(  # noqa: PLR0913 - the options of a command
     ] = None,
 ) -> None:
     """Map scenes: a mask, probabilities and polygons for each."""
-    from pipeline.cli.exits import failing, report
+    from pipeline.cli.exits import failing, report, summary_code
     from pipeline.cli.streams import print_json
     from pipeline.gdal.environment import unused_settings
     from pipeline.runs.mapping import map_scenes
@@ -106,4 +106,4 @@ def map_(  # noqa: PLR0913 - the options of a command
     if dry_run and (unused := unused_settings()):
         report(f"warning: settings of GDAL and PROJ that have no effect: {', '.join(unused)}")
     print_json(summary)
-    raise typer.Exit(3 if summary["failed"] else 0)
+    raise typer.Exit(summary_code(summary))

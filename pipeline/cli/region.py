@@ -52,7 +52,7 @@ def run(
     retry: Retry = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Map what is new or changed, and bring the layer up to date; safe to repeat."""
-    from pipeline.cli.exits import failing, report
+    from pipeline.cli.exits import failing, report, summary_code
     from pipeline.runs.region.chosen import map_chosen
     from pipeline.runs.region.run import run_region
     from pipeline.runs.region.site import eager, open_site
@@ -62,7 +62,7 @@ def run(
         site = eager(site) if retry else site
         summary = map_chosen(site, scene, tell=report) if scene else run_region(site, tell=report)
     _print(summary)
-    raise typer.Exit(3 if summary["failed"] or summary.get("faults") else 0)
+    raise typer.Exit(summary_code(summary))
 
 
 @region.command("status")

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import ParamSpec
 
-from distributed import Client, KilledWorker, WorkerPlugin, wait
+from distributed import Client, KilledWorker, wait
 
 from pipeline.executors.executor import Result
-from pipeline.executors.flights import FETCH_S, outcome
+
+FETCH_S = 30.0
+"""How long a result may take to come from who has it: a few hundred bytes."""
+Given = ParamSpec("Given")
 
 
-class Setup(WorkerPlugin):
-    """Runs a function once in every worker, those that join later included."""
-
-    def __init__(self, task: Callable[[], None]) -> None:
-        """Remember the function; it must be importable by name."""
-        self._task = task
-        self.name = f"overtile-{task.__name__}"
-        self.idempotent = True
-
-    def setup(self, worker: object) -> None:  # noqa: ARG002 - Dask names it
-        """Run it."""
-        self._task()
+def outcome(
+    task: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
+) -> Result | Exception:
+    """Return what a task gives, or its error: a worker logs no failure of its own then."""
+    try:
+        return task(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - whatever a task raises is its outcome
+        return error
 
 
 def ask(

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 
 from distributed import Client, LocalCluster
 
 from pipeline.core.redaction import redact
-from pipeline.errors import ConfigError, PipelineError
-from pipeline.executors.ask import Setup, ask
-from pipeline.executors.executor import Executor, Job, Result
-from pipeline.executors.flights import FETCH_S, LOOK_S, Flights
+from pipeline.errors import ClusterError, ConfigError, PipelineError
+from pipeline.executors.ask import FETCH_S, ask
+from pipeline.executors.connection import close, connected
+from pipeline.executors.executor import Conditions, Executor, Job, Result
+from pipeline.executors.flights import ATTEMPTS, LOOK_S, Flight, Flights
 from pipeline.executors.tls import security_for
+from pipeline.executors.workers import ClusterWorkers, OwnWorkers, Workers
 
+Tell = Callable[[str], None]
+_log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1:0"
 """Any free port that only this machine reaches; Dask's own default is every interface."""
 AHEAD = 2
 """Jobs a thread has waiting beside the one under way."""
-ATTEMPTS = 2
-"""How often a job is begun that takes longer than it may."""
-RESTART_S = 180
-"""How long a worker may take to start again, or a new one to join."""
 READY_S = 120.0
 """How long a worker may take over what all do before the first job: loading a model, say."""
 
@@ -46,6 +45,7 @@ class Dask:
         cluster: LocalCluster | None = None,
         timeout_s: float | None = None,
         ready_s: float = READY_S,
+        tell: Tell = _log.warning,
     ) -> None:
         """Use a client.
 
@@ -54,12 +54,17 @@ class Dask:
             cluster: Of our own, closed with the client.
             timeout_s: How long a job may take from when a worker begins it.
             ready_s: How long a worker may take to do what all do.
+            tell: Takes a line for each worker that is refused, and for each wait.
         """
         self._client = client
         self._cluster = cluster
         self._timeout_s = timeout_s
         self._ready_s = ready_s
-        self._left: set[str] = set()
+        self._workers: Workers = (
+            ClusterWorkers(client, ready_s=ready_s, tell=tell)
+            if cluster is None
+            else OwnWorkers(client, cluster)
+        )
 
     @classmethod
     def local(cls, *, threads: int, timeout_s: float | None = None) -> Dask:
@@ -67,7 +72,7 @@ class Dask:
 
         A thread that hangs cannot be ended: new ones take its place.
         """
-        logging.getLogger("distributed").setLevel(logging.ERROR)
+        _quiet()
         cluster = LocalCluster(
             n_workers=1,
             threads_per_worker=threads,
@@ -87,6 +92,7 @@ class Dask:
         setup: Callable[[], None],
         connect_s: float = 20,
         timeout_s: float | None = None,
+        tell: Tell = _log.warning,
     ) -> Dask:
         """Return an executor on an existing cluster.
 
@@ -95,10 +101,14 @@ class Dask:
             setup: Run once in every worker before its first job.
             connect_s: How long to wait for the scheduler and its first worker.
             timeout_s: How long a job may take from when a worker begins it.
+            tell: Takes a line for each worker that is refused, and for each wait.
 
         Raises:
-            ConfigError: Nobody answers there, no worker joins, or a certificate is refused.
+            ConfigError: Nobody answers there, no worker joins, one has other versions, or a
+                certificate is refused.
+            ClusterError: The scheduler ended meanwhile.
         """
+        _quiet()
         security, shown = security_for(address), redact(address)
         try:
             client = Client(address, timeout=connect_s, security=security)
@@ -108,118 +118,121 @@ class Dask:
                 "start one with `dask scheduler` (one that speaks TLS is at tls://...), "
                 "or use --executor local"
             ) from error
+        executor = cls(client, timeout_s=timeout_s, tell=tell)
         try:
-            client.wait_for_workers(1, timeout=connect_s)
-        except TimeoutError as error:
-            client.close()
+            executor._begin(shown, setup, connect_s=connect_s)
+        except BaseException:
+            executor.close()
+            raise
+        return executor
+
+    def _begin(self, shown: str, setup: Callable[[], None], *, connect_s: float) -> None:
+        """Wait for a worker, and set up all that are there.
+
+        Raises:
+            ConfigError: None joins, or one has other versions; nothing ran.
+            ClusterError: The scheduler is gone.
+        """
+        with connected(self._client):
+            try:
+                self._client.wait_for_workers(1, timeout=connect_s)
+            except TimeoutError as error:
+                raise ConfigError(
+                    f"--executor {shown}: the scheduler has no workers; "
+                    f"start some with `dask worker {shown}`"
+                ) from error
+        refused: dict[str, str] = {}
+        if isinstance(self._workers, ClusterWorkers):
+            conditions = Conditions(check=partial(_set_up, setup))
+            refused = self._workers.require(conditions, strict=True)
+        if refused:
+            told = "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
             raise ConfigError(
-                f"--executor {shown}: the scheduler has no workers; "
-                f"start some with `dask worker {shown}`"
-            ) from error
-        try:
-            client.register_plugin(Setup(setup))
-        except OSError as error:  # Dask's CommClosedError is one
-            client.close()
-            raise ConfigError(
-                f"--executor {shown}: a worker was lost while the run began "
-                f"({redact(str(error))}); run the same command again"
-            ) from error
-        return cls(client, timeout_s=timeout_s)
+                f"workers cannot do this run: {told}; start all with this version of Overtile "
+                "and of its packages"
+            )
+
+    def require(self, conditions: Conditions) -> None:
+        """Give jobs only to workers that meet conditions, those that join later included.
+
+        Threads of our own process meet them.
+
+        Raises:
+            ClusterError: The scheduler is gone.
+        """
+        if isinstance(self._workers, ClusterWorkers):
+            self._workers.require(conditions)
 
     def run(
         self, task: Callable[[Job], Result], jobs: Iterable[Job]
     ) -> Iterator[tuple[Job, Result | Exception]]:
-        """Yield each job with its result or error, as they end."""
+        """Yield each job with its result or error, as they end.
+
+        Raises:
+            ClusterError: The scheduler is gone, or no worker is left that takes jobs.
+        """
         waiting, looked = iter(jobs), time.monotonic()
-        fetch_s = None if self._timeout_s is None else min(FETCH_S, self._timeout_s)
-        with Flights(self._client, task, fetch_s=fetch_s) as flights:
+        fetch_s = FETCH_S if self._timeout_s is None else min(FETCH_S, self._timeout_s)
+        token = self._workers.token
+        with Flights(self._client, task, token=token, fetch_s=fetch_s) as flights:
             while True:
                 while len(flights) < self._room():
                     following = list(islice(waiting, 1))
                     if not following:
                         break
-                    flights.begin(following[0], workers=self._fit())
+                    flights.begin(following[0], workers=self._workers.fit())
                 if not len(flights):
                     return
                 yield from flights.ended()
-                if self._timeout_s is not None and time.monotonic() - looked > LOOK_S / 2:
-                    yield from self._overdue(flights, self._timeout_s)
+                if time.monotonic() - looked > LOOK_S / (10 if self._workers.checking else 2):
+                    self._workers.look()
+                    yield from self._overdue(flights)
                     looked = time.monotonic()
+                for worker, flight in flights.returned():
+                    self._workers.recheck(worker)
+                    flights.begin(flight.job, workers=self._workers.fit(), attempt=flight.attempt)
 
-    def _overdue(
-        self, flights: Flights[Job, Result], timeout_s: float
-    ) -> Iterator[tuple[Job, Exception]]:
+    def _overdue(self, flights: Flights[Job, Result]) -> Iterator[tuple[Job, Exception]]:
         """Begin again elsewhere what takes too long; yield what did so too often.
 
         Raises:
-            PipelineError: No worker is left.
+            ClusterError: No worker is left.
         """
-        overdue = flights.overdue(timeout_s)
-        hanging = {flight.worker for flight in overdue} | flights.silent(timeout_s)
-        given_up = [flight for flight in overdue if flight.attempt >= ATTEMPTS]
-        again = [flight for flight in flights.stuck(hanging) if flight not in given_up]
-        if not hanging:
-            again = flights.stranded(self._fit() or []) if self._left else []
+        hanging: set[str] = set()
+        late: list[Flight[Job]] = []
+        if self._timeout_s is not None:
+            late = flights.overdue(self._timeout_s)
+            hanging = {flight.worker for flight in late} | flights.silent(self._timeout_s)
+        given_up = [flight for flight in late if flight.attempt >= ATTEMPTS]
+        if hanging:
+            again = [flight for flight in flights.stuck(hanging) if flight not in given_up]
+        else:
+            again = flights.stranded(self._workers.fit())
         flights.drop([*given_up, *again])
         for worker in sorted(hanging):
-            self._leave(worker)
+            self._workers.leave(worker)
         for flight in again:
-            late = flight in overdue
-            flights.begin(flight.job, workers=self._fit(), attempt=flight.attempt + late)
+            attempt = flight.attempt + (flight in late)
+            flights.begin(flight.job, workers=self._workers.fit(), attempt=attempt)
         for flight in given_up:
-            told = f"no end after {timeout_s:g} s, tried {ATTEMPTS} times; see --tile-timeout"
+            told = f"no end after {self._timeout_s:g} s, tried {ATTEMPTS} times; see --tile-timeout"
             yield flight.job, PipelineError(told)
-
-    def _leave(self, worker: str) -> None:
-        """Give no more jobs to a worker; have another in its place if possible."""
-        self._left.add(worker)
-        if self._cluster is not None:
-            count = len(self._cluster.workers) + 1
-            self._cluster.scale(count)
-            self._client.wait_for_workers(count, timeout=RESTART_S)
-            return
-        # The others go on meanwhile.
-        threading.Thread(target=self._restart, args=(worker,), daemon=True).start()
-
-    def _restart(self, worker: str) -> None:
-        # It may have no nanny, or be gone.
-        with suppress(LookupError, ValueError, OSError, RuntimeError, CancelledError):
-            self._client.restart_workers([worker], timeout=RESTART_S, raise_for_error=False)
-
-    def _fit(self) -> list[str] | None:
-        """Return the workers that take jobs; None for all.
-
-        Raises:
-            PipelineError: There is none.
-        """
-        if not self._left:
-            return None
-        end = time.monotonic() + RESTART_S
-        while not (fit := sorted(self._there() - self._left)) and time.monotonic() < end:
-            time.sleep(LOOK_S)  # until a nanny has started another
-        if not fit:
-            raise PipelineError(
-                f"all {len(self._left)} workers hang; start others (`dask worker` with its nanny "
-                "starts again by itself), then run the same command again"
-            )
-        return fit
-
-    def _there(self) -> set[str]:
-        return set(self._client.scheduler_info(n_workers=-1)["workers"])
 
     def everywhere(self, task: Callable[[], Result]) -> list[Result]:
         """Return what a task gives in each worker that answers; others get no jobs.
 
         Raises:
-            PipelineError: None answers.
+            ClusterError: None answers, or the scheduler is gone.
             Exception: The task's own.
         """
-        workers = self._fit() or sorted(self._there())
-        answers, silent = ask(self._client, task, workers, within_s=self._ready_s)
+        self._workers.look()
+        workers = self._workers.fit() or sorted(self._workers.takers())
+        with connected(self._client):
+            answers, silent = ask(self._client, task, workers, within_s=self._ready_s)
         for worker in silent:
-            self._leave(worker)
+            self._workers.leave(worker)
         if not answers:
-            raise PipelineError(
+            raise ClusterError(
                 f"none of {len(silent)} workers answered within {self._ready_s:g} s; look why they "
                 "hang or end, then run the same command again"
             )
@@ -227,19 +240,27 @@ class Dask:
 
     def close(self) -> None:
         """Leave the cluster; a cluster of our own ends."""
-        self._client.close()
+        close(self._client, *([] if self._cluster is None else [self._close_own]))
+
+    def _close_own(self) -> None:
+        # Threads that hang are not waited for; the process ends without them.
         if self._cluster is not None:
-            # Threads that hang are not waited for; the process ends without them.
             with suppress(TimeoutError):
-                self._cluster.close(timeout=2 if self._left else None)
+                self._cluster.close(timeout=2 if self._workers.left else None)
 
     def _room(self) -> int:
-        if self._cluster is None:
-            counts = self._client.nthreads()
-        else:
-            counts = {w.address: w.state.nthreads for w in self._cluster.workers.values()}
-        threads: int = sum(count for worker, count in counts.items() if worker not in self._left)
-        return max(1, threads) * (1 + AHEAD)
+        """Return how many jobs may be under way: one a thread, and some ahead."""
+        return max(1, sum(self._workers.takers().values())) * (1 + AHEAD)
+
+
+def _quiet() -> None:
+    """Leave out what Dask logs of connections that come and go: a lost one is reported by us."""
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+
+
+def _set_up(setup: Callable[[], None]) -> str:
+    setup()
+    return ""
 
 
 _: type[Executor] = Dask

@@ -8,19 +8,32 @@ import queue
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
 
-from distributed import Client, Future, get_worker
+from distributed import Client, Future, KilledWorker, get_worker
 from distributed.client import AllExit
 
+from pipeline.errors import ClusterError
+from pipeline.executors.admission import has_met
+from pipeline.executors.ask import FETCH_S, outcome
+from pipeline.executors.connection import connected
 from pipeline.executors.executor import Job, Result
 
+ATTEMPTS = 2
+"""How often a job is begun that takes longer than it may, or that cannot be begun."""
 LOOK_S = 1.0
 """How long nothing may end before it is looked what takes too long."""
-FETCH_S = 30.0
-"""How long a result may take to come from who has it: a few hundred bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What a worker gives back that was never checked against a job's conditions."""
+
+    worker: str
+    """Its address."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -45,42 +58,61 @@ class Flights(Generic[Job, Result]):
     """Jobs that were given out and have not come back."""
 
     def __init__(
-        self, client: Client, task: Callable[[Job], Result], *, fetch_s: float | None = None
+        self,
+        client: Client,
+        task: Callable[[Job], Result],
+        *,
+        token: str = "",
+        fetch_s: float = FETCH_S,
     ) -> None:
         """Give out jobs of one task through a client.
 
         Args:
             client: Dask's.
             task: What is done.
+            token: Of the conditions that a worker must have met; empty: of none.
             fetch_s: How long a result may take to come before its job is overdue.
         """
         logging.getLogger("asyncio").addFilter(_left_over)
         self._client = client
         self._fetch_s = fetch_s
         self._task = task
+        self._token = token
         self._topic = f"overtile-{uuid.uuid4().hex}"
         self._flights: dict[Any, Flight[Job]] = {}
+        self._returned: list[tuple[str, Flight[Job]]] = []
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._heard = time.monotonic()
         # Workers tell the scheduler that they begin, and the scheduler tells us.
-        client.subscribe_topic(self._topic, self._began)
+        with connected(client):
+            client.subscribe_topic(self._topic, self._began)
 
     def __len__(self) -> int:
         """Return how many jobs are under way or waiting."""
         return len(self._flights)
 
     def begin(self, job: Job, *, workers: list[str] | None, attempt: int = 1) -> None:
-        """Give a job out, to one of ``workers`` if they are named."""
-        future = self._client.submit(
-            _attempt, self._task, job, self._topic, pure=False, workers=workers
-        )
+        """Give a job out, to one of ``workers`` if they are named.
+
+        Raises:
+            ClusterError: The scheduler is gone.
+        """
+        sent = (self._topic, self._token)
+        with connected(self._client):
+            future = self._client.submit(
+                _attempt, self._task, job, sent, pure=False, workers=workers
+            )
         among = None if workers is None else frozenset(workers)
         self._flights[future.key] = Flight(job=job, attempt=attempt, future=future, workers=among)
         self._heard = time.monotonic()
         future.add_done_callback(self._ended.put)
 
     def ended(self) -> Iterator[tuple[Job, Result | Exception]]:
-        """Wait a little; yield what ended, with its result or error."""
+        """Wait a little; yield what ended, with its result or error.
+
+        Raises:
+            ClusterError: The scheduler is gone.
+        """
         try:
             future = self._ended.get(timeout=LOOK_S)
         except queue.Empty:
@@ -89,17 +121,48 @@ class Flights(Generic[Job, Result]):
         if flight is None:
             return  # given up before
         self._heard = time.monotonic()
-        error = future.exception()
-        try:
-            told: Result | Exception = (
-                future.result(timeout=self._fetch_s) if error is None else _plain(error)
-            )
-        except TimeoutError:
-            # Who did it hangs with the result: as late as what never ended.
-            flight.since = -math.inf
-            self._flights[future.key] = flight
-            return
-        yield flight.job, told
+        with connected(self._client):
+            try:
+                told, error = self._fetch(future)
+            except TimeoutError:
+                self._flights[future.key] = flight
+                if future.done():
+                    # Who did it hangs with the result: as late as what never ended.
+                    flight.since = -math.inf
+                else:
+                    # The result went with its worker; Dask has it done again.
+                    flight.worker = ""
+                    future.add_done_callback(self._ended.put)
+                return
+        if isinstance(told, Returned):
+            self._returned.append((told.worker, flight))
+        elif self._token and flight.attempt < ATTEMPTS and _not_begun(error):
+            flight.attempt += 1
+            self._returned.append(("", flight))
+        else:
+            yield flight.job, told
+
+    def _fetch(self, future: Future[Any]) -> tuple[Any, BaseException | None]:
+        """Return a result or error, and the error if the task could not be begun or sent.
+
+        Raises:
+            TimeoutError: Its worker hangs, or is gone.
+        """
+        end, pause = time.monotonic() + self._fetch_s, min(LOOK_S, self._fetch_s)
+        while True:
+            try:
+                error = future.exception(timeout=pause)
+                told = future.result(timeout=pause) if error is None else _plain(error)
+            except TimeoutError:
+                if not future.done() or time.monotonic() > end:
+                    raise
+            else:
+                return told, error
+
+    def returned(self) -> Iterator[tuple[str, Flight[Job]]]:
+        """Yield what workers gave back unbegun, with the address of the worker if it is known."""
+        while self._returned:
+            yield self._returned.pop()
 
     def overdue(self, timeout_s: float) -> list[Flight[Job]]:
         """Return the attempts that were begun longer ago than that, and have not ended."""
@@ -119,11 +182,14 @@ class Flights(Generic[Job, Result]):
         if not waiting or self._heard > time.monotonic() - timeout_s:
             return set()
         self._heard = time.monotonic()
-        given: dict[str, Iterable[Any]] = self._client.processing()
+        with connected(self._client):
+            given: dict[str, Iterable[Any]] = self._client.processing()
         return {worker for worker, keys in given.items() if not waiting.isdisjoint(keys)}
 
-    def stranded(self, fit: Iterable[str]) -> list[Flight[Job]]:
+    def stranded(self, fit: Iterable[str] | None) -> list[Flight[Job]]:
         """Return what was given to workers that are all gone."""
+        if fit is None:
+            return []
         there = set(fit)
         return [
             flight
@@ -140,18 +206,24 @@ class Flights(Generic[Job, Result]):
         return [flight for flight in self._flights.values() if flight.worker in named]
 
     def drop(self, flights: Iterable[Flight[Job]]) -> None:
-        """Wait for these no more."""
+        """Wait for these no more.
+
+        Raises:
+            ClusterError: The scheduler is gone.
+        """
         dropped = [self._flights.pop(flight.future.key) for flight in flights]
-        self._client.cancel([flight.future for flight in dropped], force=True)
+        with connected(self._client):
+            self._client.cancel([flight.future for flight in dropped], force=True)
 
     def __enter__(self) -> Flights[Job, Result]:
         """Return this."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take back what has not ended."""
-        self.drop(list(self._flights.values()))
-        self._client.unsubscribe_topic(self._topic)
+        """Take back what has not ended; nothing is left where the scheduler is gone."""
+        with suppress(ClusterError), connected(self._client):
+            self.drop(list(self._flights.values()))
+            self._client.unsubscribe_topic(self._topic)
 
     def _began(self, event: tuple[float, dict[str, str]]) -> None:
         flight = self._flights.get(event[1]["key"])
@@ -160,18 +232,21 @@ class Flights(Generic[Job, Result]):
             self._heard = flight.since
 
 
-def _attempt(task: Callable[[Job], Result], job: Job, topic: str) -> Result | Exception:
+def _attempt(
+    task: Callable[[Job], Result], job: Job, sent: tuple[str, str]
+) -> Result | Exception | Returned:
+    topic, token = sent
     worker = get_worker()
+    if token and not has_met(token):
+        # Another process has taken the address of one that was checked.
+        return Returned(worker=worker.address)
     worker.log_event(topic, {"key": worker.get_current_task(), "worker": worker.address})
     return outcome(partial(task, job))
 
 
-def outcome(task: Callable[[], Result]) -> Result | Exception:
-    """Return what a task gives, or its error: a worker logs no failure of its own then."""
-    try:
-        return task()
-    except Exception as error:  # noqa: BLE001 - whatever a task raises is its outcome
-        return error
+def _not_begun(error: BaseException | None) -> bool:
+    """Return whether a job could not be unpacked where it was sent."""
+    return error is not None and not isinstance(error, KilledWorker)
 
 
 def _plain(error: BaseException) -> Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.errors import interrupted
-from pipeline.executors.executor import Executor, Job, Result
+from pipeline.executors.executor import Conditions, Executor, Job, Result
 
 
 class Serial:
@@ -27,6 +27,9 @@ class Serial:
     def everywhere(self, task: Callable[[], Result]) -> list[Result]:
         """Return what a task gives here."""
         return [task()]
+
+    def require(self, conditions: Conditions) -> None:
+        """Do nothing: the process that plans is the one that works."""
 
     def close(self) -> None:
         """Do nothing."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Task
 from pipeline.core.redaction import redact
-from pipeline.errors import SceneError
+from pipeline.errors import ClusterError, SceneError
 from pipeline.executors.executor import Executor
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.shelf import card_of
@@ -46,8 +47,9 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
         tell: Takes lines for people.
 
     Returns:
-        ``scenes``: a row for each, with ``state`` done, unchanged or failed; ``failed``:
-        how many scenes did not make it, or lack tiles, or could not be scored.
+        ``scenes``: a row for each, with ``state`` done, unchanged, failed or, where the
+        cluster was lost, stopped; ``failed``: how many scenes did not make it, or lack tiles,
+        or could not be scored; ``stopped``: why the run ended early, if it did.
 
     Raises:
         ConfigError: Nothing ran; the command or a file must be changed.
@@ -64,20 +66,26 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
     found = scenes_of(request)
     rows: list[dict[str, Any]] = [_failed(error.scene, error, tell) for error in found.failures]
     card = card_of(task.model)
-    with holding(request.out), crew_of(request, task) as crew:
+    with holding(request.out), crew_of(request, task, tell) as crew:
         if card.terms.use:
             tell(f"model {task.model}: {card.terms.use}")
         if card.network.dims == 3:
             volumes, others = volumes_of(found.refs, request.out)
             rows.extend(_failed(error.scene, error, tell) for error in others)
-            rows.extend(
-                map_volume(request, crew, path, name, work=request.out / WORK / name, tell=tell)
+            units = [
+                (path, partial(map_volume, request, crew, path, name, work=_work(request, name)))
                 for name, path in volumes.items()
-            )
+            ]
         else:
             named = zip(found.refs, scene_folders(request.out, found.refs), strict=True)
-            rows.extend(map_scene(request, crew, ref, name, tell) for ref, name in named)
+            units = [
+                (redacted(ref.href), partial(map_scene, request, crew, ref, name))
+                for ref, name in named
+            ]
+        stopped = _map_each(units, rows, tell)
         gained = sum_up(rows, request.out) if request.truth is not None else {}
+    if stopped:
+        gained["stopped"] = stopped
     failed = sum(
         row["state"] == "failed" or bool(row.get("tiles_failed")) or "unscored" in row
         for row in rows
@@ -85,10 +93,37 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
     return {"out": str(request.out), **gained, "scenes": rows, "failed": failed}
 
 
+def _map_each(
+    units: Sequence[tuple[str, Callable[..., dict[str, Any]]]],
+    rows: list[dict[str, Any]],
+    tell: Tell,
+) -> str:
+    """Map scenes one after the other, a row for each; return why the run ended early, if it did.
+
+    Where the cluster is lost no scene is at fault: that scene and the rest are stopped.
+    """
+    stopped = ""
+    for source, map_one in units:
+        if not stopped:
+            try:
+                rows.append(map_one(tell=tell))
+            except ClusterError as error:
+                stopped = redact(str(error))
+                tell(f"error: {stopped}")
+            else:
+                continue
+        rows.append({"scene": source, "state": "stopped"})
+    return stopped
+
+
+def _work(request: MapRequest, name: str) -> Path:
+    return request.out / WORK / name
+
+
 @contextmanager
-def crew_of(request: MapRequest, task: Task) -> Iterator[Crew]:
+def crew_of(request: MapRequest, task: Task, tell: Tell) -> Iterator[Crew]:
     """Lend who works for a request; they are let go at the end."""
-    crew = Crew(request, task)
+    crew = Crew(request, task, tell=tell)
     try:
         yield crew
     finally:
@@ -114,6 +149,7 @@ def map_scene(
         ConfigError: The request must be changed; no scene can be mapped.
         ModelError: The model cannot be used.
         ExportError: The disk is full or the folder is read-only.
+        ClusterError: The cluster was lost; the scene's tiles are kept.
     """
     target, work = request.out / name, request.out / WORK
     refuse_links(target, work, work / name, work / name / "tiles", work / name / "final")
@@ -130,7 +166,7 @@ def map_scene(
         manifest = standing(target)
         state = "unchanged"
         if manifest is None or manifest["tiles_failed"]:
-            crew.prove(request.out, ref)
+            crew.prove(request.out, ref, engine)
             manifest = _run(plan, crew.executor, target, planned.warnings)
             state = "done"
         row = _row(plan, target, manifest, state, planned)

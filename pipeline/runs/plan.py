@@ -83,6 +83,8 @@ class ScenePlan:
     """Bytes that the process may take; not part of any digest."""
     keep_interior: bool = False
     """Whether the interior probability is an output too: what joins buildings across scenes."""
+    processor: str = ""
+    """Instruction sets that the last bits depend on; empty: they do not."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -128,6 +130,7 @@ class ScenePlan:
         return _digest(
             {
                 **{k: v for k, v in self.settings.items() if k not in _AFTER},
+                **key_of(self.processor),
                 "rim": self.outline.kind == "subpixel",
                 # Tiles of other plans keep the keys that they had before there was any.
                 **({"interior": True} if self.interior else {}),
@@ -202,6 +205,14 @@ def told_of(card: ModelCard, sha256: str) -> dict[str, Any]:
         "license": card.terms.license,
         "use": card.terms.use,
     }
+
+
+def key_of(processor: str) -> dict[str, str]:
+    """Return what a processor adds to the key of a tile: nothing where bytes do not depend on it.
+
+    Such tiles keep the key that they had before processors were told apart.
+    """
+    return {"processor": processor} if processor else {}
 
 
 @cache

@@ -14,6 +14,7 @@ from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, PipelineError, SceneError
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.models.card import ModelCard
+from pipeline.models.processor import Engine
 from pipeline.models.shelf import ModelRef, card_of
 from pipeline.outputs.formats import FORMATS
 from pipeline.runs.aoi import area_of_interest
@@ -59,9 +60,16 @@ class Planned:
         """What decides the outputs."""
         return self.draft.settings
 
-    def ready(self, engine: tuple[str, str], work: Path) -> ScenePlan:
+    def ready(self, engine: Engine | tuple[str, str], work: Path) -> ScenePlan:
         """Return the plan with device and engine, and the folder to work in."""
-        return replace(self.draft, device=engine[0], engine=engine[1], work=str(work.absolute()))
+        found = Engine(*engine)
+        return replace(
+            self.draft,
+            device=found.device,
+            engine=found.name,
+            processor=found.processor,
+            work=str(work.absolute()),
+        )
 
 
 def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Planned:

@@ -12,7 +12,7 @@ from pipeline.runs.region.due import Todo
 from pipeline.runs.region.ledger import Ledger, open_ledger
 from pipeline.runs.region.lock import holding_folder, holding_region, me
 from pipeline.runs.region.plan import plan_region
-from pipeline.runs.region.run import write_area
+from pipeline.runs.region.run import stopped, write_area
 from pipeline.runs.region.scenes import Tell, map_region
 from pipeline.runs.region.site import Site
 
@@ -73,7 +73,7 @@ def _map(
         "failed": mapped.failed + len(left),
         "touched": list(mapped.rows),
         "not_due": left,
-    }
+    } | stopped(mapped)
 
 
 def _by_itself(todo: Todo, there: Collection[str | None]) -> Todo:

@@ -83,6 +83,11 @@ def _run(
     mapped = map_region(site, plan, ledger, run=run.run, clock=clock, tell=tell)
     watch.append(time.monotonic())
     prove()
+    if mapped.lost:
+        summary = _summary(site, run, plan, mapped) | {"state": "failed"} | stopped(mapped)
+        row = _ended(run, "failed", mapped, clock, summary)
+        ledger.commit(row, outputs={}, timings=_timings(watch))
+        return row, summary, gone
     if mapped.over_budget:
         summary = _summary(site, run, plan, mapped) | {"state": "stopped"}
         row = _ended(run, "stopped", mapped, clock, summary)
@@ -164,6 +169,11 @@ def _summary(site: Site, run: RunRow, plan: RegionPlan, mapped: Mapped) -> dict[
         "faults": list(plan.faults),
         "touched": list(mapped.rows),
     }
+
+
+def stopped(mapped: Mapped) -> dict[str, str]:
+    """Return what a summary gains where the cluster was lost; nothing where it was not."""
+    return {"stopped": mapped.lost, "reason": mapped.lost} if mapped.lost else {}
 
 
 def _ended(

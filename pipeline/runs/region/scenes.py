@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import SceneError
+from pipeline.core.redaction import redact
+from pipeline.errors import ClusterError, SceneError
 from pipeline.outputs.coverage import coverage
 from pipeline.runs.mapping import ANOTHER_PLAN, crew_of, map_scene
 from pipeline.runs.publish import manifest_of, standing
@@ -37,6 +38,8 @@ class Mapped:
     """Whether the run stopped because too many did."""
     rows: tuple[dict[str, Any], ...]
     """A row for each scene that was touched."""
+    lost: str
+    """Why the run ended early, if the cluster was lost; no scene is at fault."""
 
 
 def map_region(
@@ -50,15 +53,21 @@ def map_region(
         ExportError: The disk is full, or the ledger cannot be written.
     """
     rows: list[dict[str, Any]] = []
+    lost = ""
     counts = {"done": 0, "link": 0, "failed": 0}
     budget = site.region.policies.error_budget
     quiet = [t.row for t in plan.todos if t.state in ("done", "outside")]
     ledger.put([_noted(row) if row.key == row.wanted else _outside(row) for row in quiet])
-    with crew_of(site.request, site.task) as crew:
+    with crew_of(site.request, site.task, tell) as crew:
         # Content that others have too is mapped before them.
         for todo in sorted(plan.todos, key=lambda todo: todo.state == "link"):
             if todo.state in ("map", "link", "unreadable"):
-                row, tiles, state = _one(site, todo, ledger, crew=crew, tell=tell)
+                try:
+                    row, tiles, state = _one(site, todo, ledger, crew=crew, tell=tell)
+                except ClusterError as error:
+                    lost = redact(str(error))
+                    tell(f"error: {lost}")
+                    break
                 row = _dated(row, run=run, now=clock().timestamp())
                 ledger.record(row, tiles)
                 counts[state] += 1
@@ -72,6 +81,7 @@ def map_region(
         failed=counts["failed"],
         over_budget=counts["failed"] > budget,
         rows=tuple(rows),
+        lost=lost,
     )
 
 

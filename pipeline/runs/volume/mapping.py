@@ -63,6 +63,7 @@ def map_volume(
         ConfigError: The request must be changed; no volume can be mapped.
         ModelError: The model cannot be used.
         ExportError: The disk is full or the folder is read-only.
+        ClusterError: The cluster was lost; the volume's blocks are kept.
     """
     target = request.out / name
     try:
@@ -71,10 +72,11 @@ def map_volume(
         refuse_another(target, draft.source, draft.digest, draft.settings)
         stretch = draft.stretch
         tell(f"{name}: amplitudes {stretch.low:.6g} to {stretch.high:.6g} become black to white")
-        plan = draft.ready(crew.engine(draft.card, pixels=0), work)
+        engine = crew.engine(draft.card, pixels=0)
+        plan = draft.ready(engine, work)
         manifest, state = manifest_of(target), "unchanged"
         if manifest is None or not vouched(target, manifest) or manifest["tiles_failed"]:
-            crew.prove(request.out, SceneRef(kind="segy", href=path))
+            crew.prove(request.out, SceneRef(kind="segy", href=path), engine)
             manifest, state = _run(plan, crew, target), "done"
     except SceneError as error:
         shutil.rmtree(work, ignore_errors=True)

@@ -15,8 +15,9 @@ from pipeline.errors import ConfigError
 from pipeline.models.arguments import least_bytes_per_pixel
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
+from pipeline.models.processor import Engine
 from pipeline.models.shelf import ModelRef, card_of
-from pipeline.runs.plan import versions
+from pipeline.runs.plan import key_of, versions
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import THREADS, base_bytes
 from pipeline.scenes.volume import SegyVolume
@@ -52,6 +53,8 @@ class VolumePlan:
     """Name of the task."""
     work: str
     """Folder for blocks and unfinished outputs; not part of any digest."""
+    processor: str = ""
+    """Instruction sets that the last bits depend on; empty: they do not."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -75,6 +78,7 @@ class VolumePlan:
         """Return where a block's probabilities are kept, by all that their bytes depend on."""
         key = {
             **{name: value for name, value in self.settings.items() if name != "threshold"},
+            **key_of(self.processor),
             "core": asdict(core),
             "block": asdict(self.grid.block(core)),
             "engine": self.engine,
@@ -92,9 +96,16 @@ class VolumePlan:
         """Folder in which the outputs are put together before they appear."""
         return Path(self.work) / "final"
 
-    def ready(self, engine: tuple[str, str], work: Path) -> VolumePlan:
+    def ready(self, engine: Engine | tuple[str, str], work: Path) -> VolumePlan:
         """Return the plan with device and engine, and the folder to work in."""
-        return replace(self, device=engine[0], engine=engine[1], work=str(work.absolute()))
+        found = Engine(*engine)
+        return replace(
+            self,
+            device=found.device,
+            engine=found.name,
+            processor=found.processor,
+            work=str(work.absolute()),
+        )
 
 
 def plan_volume(request: MapRequest, task: Task, path: str, name: str) -> VolumePlan:
