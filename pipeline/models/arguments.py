@@ -277,6 +277,15 @@ RULES: dict[str, dict[str, Rule]] = {
 """Each network's arguments; the names are those of `pipeline.models.networks.NETWORKS`."""
 
 
+VOLUMES = frozenset({"unet_3d"})
+"""Networks that see volumes; all others see pictures."""
+
+
+def dims_of(name: str) -> int:
+    """Return 3 for a network of volumes, 2 for one of pictures."""
+    return 3 if name in VOLUMES else 2
+
+
 def fault_of(name: str, arguments: Mapping[str, Any]) -> str | None:
     """Return why no network of this name can be built with these arguments; None if it may be.
 

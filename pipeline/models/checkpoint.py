@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import ModelError
-from pipeline.models.arguments import fault_of
+from pipeline.models.arguments import dims_of, fault_of
 from pipeline.models.card import ModelCard
 from pipeline.models.header import LARGEST_HEADER, NoHeaderError, check_tensors, read_header
 
@@ -96,7 +96,12 @@ def read_card(path: Path) -> ModelCard:
 
 def _refuse_impossible(path: Path, card: ModelCard) -> None:
     """Refuse a card whose network is none, or is told what it cannot be built with."""
-    fault = fault_of(card.network.architecture, card.network.arguments)
+    network = card.network
+    fault = fault_of(network.architecture, network.arguments)
+    if fault is None and network.dims != dims_of(network.architecture):
+        fault = f"dims is {network.dims}, and {network.architecture} sees " + (
+            "volumes" if network.dims == 2 else "pictures"
+        )
     if fault is not None:
         raise ModelError(f"{path}: its card cannot be used: {fault}")
 

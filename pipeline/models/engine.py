@@ -12,6 +12,7 @@ from torch import nn
 from pipeline.errors import ModelError
 from pipeline.models.activate import activated
 from pipeline.models.card import ModelCard
+from pipeline.models.forward import forward
 from pipeline.models.openvino import Compiled, converted, difference
 from pipeline.models.predictor import Predictor, Stretch
 from pipeline.models.restore import remainder, restored
@@ -161,7 +162,7 @@ class TorchPredictor:
                 )
             # Smaller tiles lie in the corner of the only size it takes, beside the mean colour.
             values = nn.functional.pad(values, (0, size - cols, 0, size - rows))
-        logits = self._network(values).float()
+        logits = forward(self._network, values, self._card)
         if size is not None:
             return logits[:, :, :rows, :cols]
         margin = (values.shape[2] - logits.shape[2]) // 2

@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from pipeline.errors import ModelError
 from pipeline.models.activate import activated
 from pipeline.models.card import ModelCard
+from pipeline.models.forward import forward
 from pipeline.models.predictor import Stretch
 from pipeline.models.restore import restored
 
@@ -62,7 +63,7 @@ class VolumePredictor:
         """
         try:
             with torch.inference_mode():
-                logits = self._network(self._normalised(voxels, stretch)).float()
+                logits = forward(self._network, self._normalised(voxels, stretch), self.card)
                 probability = activated(logits, self.card).cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise ModelError(

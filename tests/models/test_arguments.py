@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.arguments import ENCODED, LARGEST_CHANNELS, RULES, fault_of, short
+from pipeline.models.arguments import ENCODED, LARGEST_CHANNELS, RULES, dims_of, fault_of, short
 from pipeline.models.checkpoint import read_card, save
 from pipeline.models.networks import NETWORKS, build, empty
 from pipeline.models.networks.encoders import registered
@@ -35,6 +35,9 @@ SCHEDULE = {"steps": 10, "warmup": 0, "decay": 0}
 
 def test_every_network_has_limits() -> None:
     assert sorted(RULES) == sorted(NETWORKS)
+    assert {name: dims_of(name) for name in RULES} == {
+        name: entry.dims for name, entry in NETWORKS.items()
+    }
 
 
 @pytest.mark.parametrize("name", sorted(DECODERS))

@@ -275,6 +275,18 @@ def test_a_card_whose_network_is_out_of_bounds_is_refused_when_it_is_read(
         read_card(saved)
 
 
+@pytest.mark.parametrize(("architecture", "dims"), [("unet", 3), ("unet_3d", 2)])
+def test_a_card_that_mistakes_volumes_for_pictures_is_refused(
+    saved: Path, architecture: str, dims: int
+) -> None:
+    header = _header(saved)
+    card = json.loads(header["__metadata__"]["overtile"])
+    card["network"] |= {"architecture": architecture, "dims": dims}
+    _with_header(saved, json.dumps({"__metadata__": {"overtile": json.dumps(card)}}).encode())
+    with pytest.raises(ModelError, match=rf"its card cannot be used: dims is {dims}, and "):
+        read_card(saved)
+
+
 @pytest.mark.parametrize("text", ['"' + "x" * 2**21 + '"', "[" + "1," * 2**20 + "1]"])
 def test_a_card_larger_than_a_card_is_refused(saved: Path, text: str) -> None:
     _with_header(saved, json.dumps({"__metadata__": {"overtile": text}}).encode())

@@ -319,3 +319,24 @@ def test_the_engine_says_what_the_last_bits_depend_on() -> None:
 def test_the_card_is_the_one_that_was_given() -> None:
     card: ModelCard = card_for(TINY)
     assert TorchPredictor(card, weights_for(TINY)).card is card
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "shape"),
+    [
+        (
+            PADDED,
+            {"inputs": {"bands": ["red"] * 7, "mean": [0.5] * 7, "std": [0.2] * 7}},
+            (7, 32, 32),
+        ),
+        (MOBILE, {"network": {**MOBILE.model_dump(), "stride": 3}}, (2, 36, 36)),
+    ],
+)
+def test_a_card_that_says_other_inputs_than_its_network_takes_is_blamed(
+    network: Network, changes: dict[str, Any], shape: tuple[int, int, int]
+) -> None:
+    card = ModelCard.model_validate(card_for(network).model_dump() | changes)
+    predictor = TorchPredictor(card, weights_for(network))
+    pixels = np.zeros(shape, np.uint8)
+    with pytest.raises(ModelError, match=rf"model 'small' cannot predict {shape[0]} bands of "):
+        predictor.predict(pixels, np.ones(shape[1:], bool), FULL)
