@@ -36,6 +36,10 @@ def map_(  # noqa: PLR0913 - the options of a command
     values: Annotated[
         str | None, typer.Option(help="LOW,HIGH that become black and white.")
     ] = None,
+    nodata: Annotated[
+        str | None,
+        typer.Option(help="Of missing pixels: declared, none or a value such as 0."),
+    ] = None,
     format_: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,6 +99,7 @@ def map_(  # noqa: PLR0913 - the options of a command
             threshold=threshold,
             bands=tuple(bands.split(",")) if bands else None,
             values=numbers(values, option="--values") if values else None,
+            nodata=nodata,
             separate=separate,
             formats=tuple(format_ or ()),
             as_one_scene=as_one_scene,

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.interval import interval
+from pipeline.config.nodata import Nodata
 from pipeline.config.section import Section, read_section
 from pipeline.errors import ConfigError
 
@@ -185,6 +186,9 @@ class Region(Section):
     """Name or file of the task."""
     model: str | None = None
     """Name or file of the model, instead of the task's."""
+    nodata: Nodata | None = None
+    """Which value marks missing pixels (``declared``, ``none`` or the value), instead of the
+    task's."""
     out: str = "out"
     """Folder for everything that is made."""
     ledger_env: Annotated[str, Field(pattern=_ENV)] | None = None

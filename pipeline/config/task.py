@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.config.nodata import Nodata
 from pipeline.config.section import Section, read_section
 from pipeline.errors import ConfigError
 from pipeline.outputs.formats import FormatName
@@ -114,6 +115,8 @@ class Task(Section):
     """Bands for the network's channels, by name or number; by colour if left out."""
     values: Values = Values()
     """Which values become black and white, where pixels are not 8-bit."""
+    nodata: Nodata = "declared"
+    """Which value marks missing pixels: ``declared``, ``none``, or the value itself."""
     min_area_m2: Annotated[float, Field(ge=0)] = 0.0
     """Polygons smaller than this are left out; square pixels where there is no place."""
     separate: bool | Separate = True

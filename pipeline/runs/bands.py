@@ -72,7 +72,9 @@ def doubts_of(
     info: SceneInfo, bands: tuple[int, ...], card: ModelCard, task: Task
 ) -> tuple[str, ...]:
     """Return what a user should know of the bands that were chosen."""
-    chosen = [band for index in bands for band in info.bands if band.index == index]
+    known = {band.index: band for band in info.bands}
+    alpha = Band(index=info.alpha, name="alpha", colour="alpha")
+    chosen = [known.get(index, alpha) for index in bands]
     doubts = []
     others = [
         f"{band.index} {band.name!r}"
@@ -102,4 +104,6 @@ def _named(info: SceneInfo, wanted: str | int, have: str) -> int:
     for band in info.bands:
         if fits(band):
             return band.index
+    if info.alpha and str(wanted).lower() in (str(info.alpha), "alpha"):
+        return info.alpha
     raise SceneError(info.source, f"it has no band {wanted!r}", f"choose among {have}")

@@ -30,6 +30,7 @@ from pipeline.runs.tiling import base_bytes, make_grid, pixel_bytes
 from pipeline.scenes.adjoining import as_one_scene
 from pipeline.scenes.find import Found, find_scenes
 from pipeline.scenes.names import redacted
+from pipeline.scenes.nodata import with_nodata
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
 
@@ -81,6 +82,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         ModelError: The model has no valid card.
     """
     card = card_of(task.model)
+    ref = with_nodata(ref, task.nodata)
     scene = open_scene(ref)
     try:
         contract = agree(scene, card, task)

@@ -53,6 +53,9 @@ class MapRequest:
     """Instead of the task's."""
     values: tuple[float, float] | None = None
     """Values that become black and white, instead of the task's."""
+    nodata: str | float | None = None
+    """``declared``, ``none``, ``nan`` or a number that marks missing pixels, instead of the
+    task's."""
     formats: tuple[str, ...] = ()
     """Formats of the polygons, instead of the task's."""
     separate: bool | None = None
@@ -86,6 +89,7 @@ class MapRequest:
             "threshold": self.threshold,
             "bands": self.bands,
             "values": None if self.values is None else {"range": self.values},
+            "nodata": self.nodata,
             "formats": self.formats or None,
             # A task that says how to separate goes on saying so.
             "separate": None if self.separate == bool(task.separate) else self.separate,

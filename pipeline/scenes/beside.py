@@ -22,9 +22,9 @@ def check_pipes(path: str) -> None:
     """Prove that GDAL can look beside a local raster and come back.
 
     Raises:
-        SceneError: Its mask or world file is a pipe or a device.
+        SceneError: Its mask, world file or ``.aux.xml`` file is a pipe or a device.
     """
-    for beside in map(Path, companions(path)):
+    for beside in map(Path, (*companions(path), f"{path}.aux.xml")):
         if endless(beside):
             raise SceneError(path, f"{beside.name} beside it is no regular file", "remove that")
 

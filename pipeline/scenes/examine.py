@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
+from typing import Literal
 
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from pipeline.core.georef import Georef
 from pipeline.errors import SceneError
-from pipeline.scenes import moment, tiff
+from pipeline.scenes import moment, nodata, tiff
 from pipeline.scenes.blocks import zero_tail
 from pipeline.scenes.location import is_remote, mode_of
 from pipeline.scenes.names import redacted, slug, stem
+from pipeline.scenes.pam import Pam, read_pam
 from pipeline.scenes.placing import Claims, place
 from pipeline.scenes.scene import Band, SceneInfo, SceneRef
-from pipeline.scenes.validity import fits, is_number
+from pipeline.scenes.validity import fits, is_number, same
 
 _AGAIN = "fetch or export it again"
 _UNUSABLE = frozenset({4, 5, 8, 9, 10, 32803, 32844, 32845})
@@ -61,7 +62,7 @@ def _affine(source: DatasetReader) -> tuple[float, float, float, float, float, f
     return a, b, c, d, e, f
 
 
-def _claims(source: DatasetReader, *, rpcs: bool) -> Claims:
+def _claims(source: DatasetReader, *, rpcs: bool, aside: str) -> Claims:
     points, points_crs = source.gcps
     return Claims(
         height=source.height,
@@ -71,6 +72,7 @@ def _claims(source: DatasetReader, *, rpcs: bool) -> Claims:
         gcps=[(point.col, point.row, point.x, point.y) for point in points],
         gcps_wkt=points_crs.to_wkt() if points_crs else "",
         rpcs=rpcs,
+        aside=aside,
     )
 
 
@@ -103,6 +105,7 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: s
         raise SceneError(name, f"its content is not what its item states (sha256 {owed})", _AGAIN)
     warnings: list[str] = []
     georef: Georef | None = None
+    pam = Pam() if is_remote(ref.href) else read_pam(ref.href)
     if chosen.get("georef") != "none":
         if page.orientation not in (0, 1):
             raise SceneError(
@@ -111,11 +114,13 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: s
                 "georeference says",
                 "write it upright (orientation 1)",
             )
-        georef, warnings[:] = place(
-            name, _claims(source, rpcs=page.rpcs), assumed_crs=chosen.get("crs", "")
-        )
+        claims = _claims(source, rpcs=page.rpcs, aside=pam.georeference)
+        georef, warnings[:] = place(name, claims, assumed_crs=chosen.get("crs", ""))
     alpha = split_alpha(source)[1]
+    value, band_nodata, doubts = _nodata(ref, source, page, pam)
     warnings.extend(_pixel_doubts(ref, source, layout, alpha))
+    warnings.extend(doubts)
+    warnings.extend(_ignored_sidecars(ref.href, source, pam))
     return SceneInfo(
         name=slug(stem(ref)),
         source=name,
@@ -130,18 +135,64 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: s
         ),
         block=page.block,
         stored_bytes=page.stored_bytes,
-        nodata=_nodata(source, page),
+        nodata=value,
+        band_nodata=band_nodata,
+        alpha=alpha or 0,
+        validity=_validity(source, alpha, dtype, (value, band_nodata)),
         warnings=tuple(warnings),
         bits=page.bits,
         sparse=page.sparse,
     )
 
 
-def _nodata(source: DatasetReader, page: tiff.Page) -> float | None:
+def _nodata(
+    ref: SceneRef, source: DatasetReader, page: tiff.Page, pam: Pam
+) -> tuple[float | None, tuple[float, ...], list[str]]:
+    """Return the nodata value of all bands, else those of each, and warnings about them.
+
+    Raises:
+        SceneError: The user names a value that the pixels cannot hold.
+    """
+    dtype = source.dtypes[0]
+    if nodata.is_ignored(ref):
+        return nodata.given(ref, name=redacted(ref.href), dtype=dtype), (), []
+    doubts: list[str] = []
     # GDAL reads what is no number as 0.
-    if source.nodata is None or (page.nodata and not is_number(page.nodata)):
-        return None
-    return float(source.nodata)
+    if page.nodata and not is_number(page.nodata):
+        doubts.append(f"its nodata {page.nodata!r} is no number; it is not used")
+        own = None
+    else:
+        own = None if source.nodata is None else float(source.nodata)
+        if page.nodata and (own is None or not fits(own, dtype)):
+            doubts.append(f"its nodata {page.nodata} does not fit {dtype}; it is not used")
+    usable = own is not None and fits(own, dtype)
+    aside, doubt = nodata.of_pam(pam, count=source.count, dtype=dtype)
+    if doubt:
+        doubts.append(f"{doubt}; it is not used (say which with --nodata)")
+    elif usable and any(not same(value, own) for value in aside):
+        doubts.append(
+            f"the .aux.xml file beside it declares another nodata than the {own:g} inside it; "
+            "it is not used"
+        )
+    if usable or not aside:
+        return own, (), doubts
+    if all(same(value, aside[0]) for value in aside):
+        return aside[0], (), doubts
+    return None, aside, doubts
+
+
+def _validity(
+    source: DatasetReader,
+    alpha: int | None,
+    dtype: str,
+    values: tuple[float | None, tuple[float, ...]],
+) -> Literal["", "alpha", "mask", "nodata"]:
+    if alpha:
+        return "alpha"
+    if has_mask(source):
+        return "mask"
+    value, by_band = values
+    return "nodata" if by_band or (value is not None and fits(value, dtype)) else ""
 
 
 def _pixel_doubts(
@@ -151,11 +202,12 @@ def _pixel_doubts(
     page = layout.scene
     if layout.other_scenes:
         doubts.append(f"it holds {layout.other_scenes + 1} images; only the first is mapped")
-    doubts.extend(_validity_doubts(source, layout, alpha))
+    doubts.extend(_validity_doubts(source, layout, alpha, chosen=nodata.is_ignored(ref)))
     if page.photometric == 0:
         doubts.append("its gray is stored inverted: 0 is white")
     if not is_remote(ref.href):
-        covered = alpha or has_mask(source) or source.nodata == 0
+        zeros = source.nodata == 0 or dict(ref.options).get(nodata.OPTION) == "0"
+        covered = alpha or has_mask(source) or zeros
         tail = 0 if covered else zero_tail(ref.href, page)
         if tail and page.compression != 1:
             fault = f"the last {tail} of its {page.blocks} blocks hold only zero bytes"
@@ -165,34 +217,31 @@ def _pixel_doubts(
                 f"the last {tail} of its {page.blocks} blocks hold only zero bytes: "
                 "was it written or copied to its end?"
             )
-        doubts.extend(_ignored_sidecars(ref.href, source))
     return doubts
 
 
-def _validity_doubts(source: DatasetReader, layout: tiff.Layout, alpha: int | None) -> list[str]:
+def _validity_doubts(
+    source: DatasetReader, layout: tiff.Layout, alpha: int | None, *, chosen: bool
+) -> list[str]:
     doubts: list[str] = []
-    page, nodata = layout.scene, source.nodata
-    if alpha and nodata is not None:
-        doubts.append(f"it has alpha and nodata {nodata:g}; alpha decides where it is valid")
-    elif has_mask(source) and nodata is not None:
-        doubts.append(f"it has a mask and nodata {nodata:g}; the mask decides where it is valid")
+    value = None if chosen else source.nodata
+    if alpha and value is not None:
+        doubts.append(f"it has alpha and nodata {value:g}; alpha decides where it is valid")
+    elif has_mask(source) and value is not None:
+        doubts.append(f"it has a mask and nodata {value:g}; the mask decides where it is valid")
     elif not alpha and not has_mask(source) and any(p.kind & 7 == 4 for p in layout.pages[1:]):
         doubts.append("the mask inside it is not of its size, and is ignored")
-    if page.nodata and not is_number(page.nodata):
-        doubts.append(f"its nodata {page.nodata!r} is no number; it is not used")
-    elif page.nodata and (nodata is None or not fits(nodata, source.dtypes[0])):
-        doubts.append(f"its nodata {page.nodata} does not fit {source.dtypes[0]}; it is not used")
     return doubts
 
 
-def _ignored_sidecars(path: str, source: DatasetReader) -> list[str]:
+def _ignored_sidecars(path: str, source: DatasetReader, pam: Pam) -> list[str]:
+    if is_remote(path):
+        return []
     doubts = []
     if mode_of(Path(path + ".msk")) and not has_mask(source):
         doubts.append("the .msk file beside it is not a mask of it, and is ignored")
-    aside = Path(path + ".aux.xml")
-    if stat.S_ISREG(mode_of(aside)):
-        with aside.open("rb") as file:
-            said = file.read(2**20)
-        if b"<SRS" in said or b"<GeoTransform" in said or b"<GCPList" in said:
-            doubts.append("the .aux.xml file beside it would place it elsewhere; it is ignored")
+    if pam.georeference:
+        doubts.append("the .aux.xml file beside it would place it elsewhere; it is ignored")
+    if pam.fault:
+        doubts.append(f"the .aux.xml file beside it is not used: {pam.fault}")
     return doubts

@@ -23,6 +23,7 @@ from pipeline.scenes.examine import examine, has_mask, split_alpha
 from pipeline.scenes.header import examine_bytes
 from pipeline.scenes.location import content_digest, gdal_path, is_remote, remote_reason
 from pipeline.scenes.names import redacted
+from pipeline.scenes.nodata import is_given, of_bands
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 
 PROBED_BYTES = 32 * 2**20
@@ -69,8 +70,8 @@ class GeoTiffScene:
     """A GeoTIFF, examined when opened, read in windows at full resolution.
 
     Validity: alpha, else an internal or external mask, else nodata; never-written
-    blocks and NaN or infinite pixels are missing as well. See `validity` for
-    nodata values that imagery itself can take, such as 0.
+    blocks and NaN or infinite pixels are missing as well, and so is a nodata value that
+    the user names. Alpha that is read as a band of imagery masks nothing.
     """
 
     def __init__(self, ref: SceneRef, *, known: SceneInfo | None = None) -> None:
@@ -78,7 +79,8 @@ class GeoTiffScene:
 
         Args:
             ref: Of kind ``geotiff``. Options: ``crs`` (assumed where it names none),
-                ``georef=none`` (pixel coordinates), ``datetime``, ``name``, ``max_pixels``.
+                ``georef=none`` (pixel coordinates), ``nodata`` (a number, ``nan`` or
+                ``none``), ``datetime``, ``name``, ``max_pixels``.
             known: What an earlier opening found, to spare examining it again.
 
         Raises:
@@ -99,9 +101,9 @@ class GeoTiffScene:
             raise self._error("it cannot be opened", error) from error
         try:
             self._info = info or examine(ref, self._source, layout or examine_bytes(ref), digest)
-            self._imagery, self._alpha = split_alpha(self._source)
-            self._masked = self._alpha is None and has_mask(self._source)
-            self._nodata = self._usable_nodata()
+            self._alpha = split_alpha(self._source)[1]
+            self._masked = has_mask(self._source)
+            self._nodata_counts = is_given(ref)
             if layout is not None:
                 self._probe()
                 _remember(ref, self._info)
@@ -129,9 +131,9 @@ class GeoTiffScene:
         Raises:
             SceneError: The pixels cannot be read; names the window's rows and columns.
         """
-        known = {band.index for band in self._info.bands}
+        known = {band.index for band in self._info.bands} | {self._alpha}
         if not set(bands) <= known:
-            raise ValueError(f"bands {bands} are not all among {sorted(known)}")
+            raise ValueError(f"bands {bands} are not all among {self._source.indexes}")
         if window.clipped(height=self._info.height, width=self._info.width) != window:
             raise ValueError(f"{window} is not inside {self._info.height} x {self._info.width}")
         pixels = self._pixels(bands, window)
@@ -141,12 +143,6 @@ class GeoTiffScene:
         if self._info.sparse:
             self._clear_unwritten(valid, window)
         return pixels, valid
-
-    def _usable_nodata(self) -> float | None:
-        nodata = self._info.nodata
-        if self._alpha or self._masked or nodata is None:
-            return None
-        return nodata if validity.fits(nodata, self._source.dtypes[0]) else None
 
     def _probe(self) -> None:
         """Decode all of a small scene, the corners of a large one: can it be read?"""
@@ -174,47 +170,21 @@ class GeoTiffScene:
         bands: tuple[int, ...],
         window: Window,
     ) -> Bool[np.ndarray, "rows cols"]:
-        if self._alpha:
-            opaque: np.ndarray = self._pixels((self._alpha,), window)[0] != 0
-            return opaque
-        if self._masked:
+        masked = self._alpha is not None and self._alpha not in bands
+        if self._alpha is not None and masked:
+            valid: np.ndarray = self._pixels((self._alpha,), window)[0] != 0
+        elif self._masked:
+            masked = True
             try:
-                mask = self._source.read_masks(1, window=_as_rasterio(window))
+                valid = self._source.read_masks(1, window=_as_rasterio(window)) != 0
             except _FAULTS as error:
                 raise self._error(f"the mask of {_place(window)}", error) from error
-            valid: np.ndarray = mask != 0
-            return valid
-        if self._nodata is None:
-            return np.ones(pixels.shape[1:], bool)
-        if validity.is_sentinel(self._nodata, self._info.dtype):
-            return np.logical_not(validity.equals(pixels, self._nodata).any(axis=0))
-        return self._valid_in_the_open(pixels, bands, window)
-
-    def _all_nodata(
-        self, pixels: Shaped[np.ndarray, "bands rows cols"], bands: tuple[int, ...], window: Window
-    ) -> Bool[np.ndarray, "rows cols"]:
-        """Return where every band of the scene, read here or not, equals nodata."""
-        nodata = self._nodata if self._nodata is not None else np.nan
-        found = np.asarray(validity.equals(pixels, nodata).all(axis=0))
-        others = tuple(index for index in self._imagery if index not in bands)
-        if others and found.any():
-            rest = validity.equals(self._pixels(others, window), nodata).all(axis=0)
-            found = np.asarray(found & rest)
-        return found
-
-    def _valid_in_the_open(
-        self, pixels: Shaped[np.ndarray, "bands rows cols"], bands: tuple[int, ...], window: Window
-    ) -> Bool[np.ndarray, "rows cols"]:
-        if not self._all_nodata(pixels, bands, window).any():
-            return np.ones(pixels.shape[1:], bool)
-        wide = window.grown(validity.MARGIN)
-        inside = wide.clipped(height=self._info.height, width=self._info.width)
-        # Past the scene's edge there is nothing but nodata.
-        around = np.ones((wide.height, wide.width), bool)
-        around[inside.within(wide)] = self._all_nodata(
-            self._pixels(self._imagery, inside), self._imagery, inside
-        )
-        return ~validity.missing_in_the_open(around)
+        else:
+            valid = np.ones(pixels.shape[1:], bool)
+        nodata = of_bands(self._info, bands)
+        if nodata and (self._nodata_counts or not masked):
+            valid &= ~validity.missing(pixels, nodata)
+        return valid
 
     def _clear_unwritten(self, valid: Bool[np.ndarray, "rows cols"], window: Window) -> None:
         rows, cols = self._info.block

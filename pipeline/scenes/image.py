@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import rasterio
@@ -14,12 +15,13 @@ from rasterio.io import DatasetReader
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.scenes import moment
+from pipeline.scenes import moment, nodata
 from pipeline.scenes.beside import check_pipes
 from pipeline.scenes.examine import image_bands, split_alpha
 from pipeline.scenes.location import content_digest, gdal_path, open_bytes
 from pipeline.scenes.names import slug, stem
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
+from pipeline.scenes.validity import missing
 
 MAX_DECODED_BYTES = 2**29
 """Images are decoded whole; a larger one belongs into a tiled GeoTIFF."""
@@ -50,15 +52,11 @@ class ImageScene:
             with rasterio.open(gdal_path(ref.href), driver=driver) as source:
                 _check_size(ref, source)
                 self._info = known or _info(ref, source)
-                imagery, alpha = split_alpha(source)
-                self._pixels: np.ndarray = source.read(list(imagery))
-                self._planes = {index: plane for plane, index in enumerate(imagery)}
-                self._valid = np.ones(source.shape, bool)
-                if alpha:
-                    self._valid = np.asarray(source.read(alpha) != 0)
-                elif None not in source.nodatavals:  # a PNG's transparent colour
+                self._pixels: np.ndarray = source.read()
+                self._opaque = np.ones(source.shape, bool)
+                if _has_transparent_colour(source) and not nodata.is_ignored(ref):
                     colour = np.reshape(source.nodatavals, (-1, 1, 1))
-                    self._valid = np.asarray((self._pixels != colour).any(axis=0))
+                    self._opaque = np.asarray((self._pixels != colour).any(axis=0))
         except (RasterioError, CPLE_BaseError, UnicodeDecodeError, MemoryError) as error:
             words = " ".join(str(error.__cause__ or error).split())[:300]
             raise SceneError(ref.href, f"it cannot be decoded: {words}", _AGAIN) from error
@@ -74,8 +72,14 @@ class ImageScene:
         """Return pixels of ``window`` and where they are valid, as `Scene.read` says."""
         whole = Window(row=0, col=0, height=self._info.height, width=self._info.width)
         rows, cols = window.within(whole)
-        planes = [self._planes[index] for index in bands]
-        return self._pixels[planes][:, rows, cols].copy(), self._valid[rows, cols].copy()
+        pixels = self._pixels[[index - 1 for index in bands], rows, cols]
+        valid = self._opaque[rows, cols].copy()
+        alpha = self._info.alpha
+        if alpha and alpha not in bands:
+            valid &= self._pixels[alpha - 1, rows, cols] != 0
+        if values := nodata.of_bands(self._info, bands):
+            valid &= ~missing(pixels, values)
+        return pixels, valid
 
     def close(self) -> None:
         """Give the pixels back."""
@@ -140,7 +144,21 @@ def _doubts(source: DatasetReader) -> tuple[str, ...]:
     )
 
 
+def _has_transparent_colour(source: DatasetReader) -> bool:
+    """Return whether a PNG names a colour that is transparent."""
+    return split_alpha(source)[1] is None and None not in source.nodatavals
+
+
+def _validity(source: DatasetReader, value: float | None) -> Literal["", "alpha", "mask", "nodata"]:
+    if split_alpha(source)[1]:
+        return "alpha"
+    if value is not None:
+        return "nodata"
+    return "mask" if _has_transparent_colour(source) else ""
+
+
 def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
+    value = nodata.given(ref, name=ref.href, dtype=source.dtypes[0])
     return SceneInfo(
         name=slug(stem(ref)),
         source=ref.href,
@@ -155,6 +173,9 @@ def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
         ),
         block=source.shape,
         stored_bytes=Path(ref.href).stat().st_size,
+        nodata=value,
+        alpha=split_alpha(source)[1] or 0,
+        validity=_validity(source, value),
         warnings=_doubts(source),
         bits=int(source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", "0")),
     )

@@ -14,6 +14,7 @@ from pipeline.errors import SceneError
 from pipeline.gdal import bindings as gdal
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes.names import redacted
+from pipeline.scenes.pam import read_pam
 from pipeline.scenes.redirects import check_redirects
 
 _REMOTE = {
@@ -189,6 +190,9 @@ def content_digest(href: str) -> str:
         return "http:" + hashlib.sha256("\n".join(facts).encode()).hexdigest()
     try:
         digests = [_local_digest(path), *map(_beside_digest, _sidecars(path))]
+        # Of an .aux.xml file only what is used counts: viewers write statistics into it.
+        if nodata := read_pam(path).nodata:
+            digests.append(hashlib.sha256(repr(nodata).encode()).hexdigest())
     except OSError as error:
         raise SceneError(href, (error.strerror or str(error)).lower(), FETCH) from error
     if len(digests) == 1:

@@ -133,7 +133,7 @@ class MosaicScene:
         Raises:
             SceneError: A part cannot be read; names its file.
         """
-        known = {band.index for band in self._info.bands}
+        known = {band.index for band in self._info.bands} | {self._info.alpha}
         if not set(bands) <= known:
             raise ValueError(f"bands {bands} are not all among {sorted(known)}")
         if window.clipped(height=self._info.height, width=self._info.width) != window:
@@ -213,6 +213,8 @@ def _examine(ref: SceneRef, mosaic: Mosaic) -> SceneInfo:
         warnings=_warnings(infos),
         bits=max(info.bits for info in infos),
         sparse=False,
+        alpha=0 if part.bands else first.alpha,
+        band_nodata=() if part.bands else first.band_nodata,
     )
 
 

@@ -25,6 +25,8 @@ FINEST_M = 1e-3
 """No camera sees less of the ground: smaller pixels are degrees, in a system of metres."""
 _PLACELESS = {"Geocentric CRS": "geocentric, and no map", "Vertical CRS": "of heights alone"}
 _FROM_SPACE = ("Geostationary", "Orthographic", "Vertical Perspective")
+_GIVE = "give it one (gdal_translate -a_srs EPSG:... -a_ullr ...)"
+_WRITE_ASIDE = "write that into the file (gdal_translate SCENE.tif OUT.tif)"
 _NO_GEOREF = "or map it in pixels (--crs none) with a task that needs no georeference"
 
 
@@ -46,6 +48,8 @@ class Claims:
     """Their reference system."""
     rpcs: bool = False
     """True where the file has rational polynomial coefficients."""
+    aside: str = ""
+    """What an ``.aux.xml`` file beside it has, which is not read: ``a geotransform``, ..."""
 
 
 def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef, tuple[str, ...]]:
@@ -80,15 +84,15 @@ def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef,
         raise SceneError(
             scene,
             f"it {has} coordinate reference system (CRS) {nor} geotransform, so its pixels have "
-            "no place on the Earth",
-            f"give it one (gdal_translate -a_srs EPSG:... -a_ullr ...), {_NO_GEOREF}",
+            f"no place on the Earth{_aside(claims)}",
+            f"{_WRITE_ASIDE if claims.aside else _GIVE}, {_NO_GEOREF}",
         )
     if crs_wkt and assumed_crs:
         warnings.append("it names its own reference system; the assumed one was not used")
     if not crs_wkt and not assumed_crs:
         raise SceneError(
             scene,
-            "it has no coordinate reference system (CRS)",
+            f"it has no coordinate reference system (CRS){_aside(claims)}",
             f"name the one it is in with --crs EPSG:..., {_NO_GEOREF}",
         )
     crs = _earthly(scene, crs_wkt or assumed_crs)
@@ -101,6 +105,12 @@ def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef,
     georef = Georef(crs_wkt=crs.to_wkt("WKT2_2019"), transform=transform)
     warnings.extend(_on_earth(scene, georef, claims))
     return georef, tuple(warnings)
+
+
+def _aside(claims: Claims) -> str:
+    if not claims.aside:
+        return ""
+    return f"; the .aux.xml file beside it has {claims.aside}, which is not read"
 
 
 def _counts_pixels(claims: Claims) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -59,7 +59,13 @@ class SceneInfo:
     stored_bytes: int = 0
     """Bytes that reading the whole scene fetches, as stored."""
     nodata: float | None = None
-    """The value that marks missing pixels, where the file has one."""
+    """The value that marks missing pixels: that of the file, or of the user instead."""
+    band_nodata: tuple[float, ...] = ()
+    """Values of the file's bands, from 1, where they are not the same; ``nodata`` is None then."""
+    alpha: int = 0
+    """Index of the band that is tagged as alpha, which is not among ``bands``; 0: none."""
+    validity: Literal["", "alpha", "mask", "nodata"] = ""
+    """What says where pixels are missing; nodata too where alpha is read as a band of imagery."""
     warnings: tuple[str, ...] = field(default=())
     """Doubts that the user is told of; the scene is mapped all the same."""
     bits: int = 0

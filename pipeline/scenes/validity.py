@@ -1,18 +1,17 @@
-"""Where a scene has no data, decided the same way whatever window is read.
+"""Where a scene has no data: decided pixel by pixel, so the same whatever window is read.
 
-A pixel that equals the declared nodata value is not always missing: with
-nodata 0 a black roof is full of it. A value that imagery can take counts as
-missing only in the open: where a square of `OPEN` pixels fits that holds
-nothing else (past the scene's edge there is nothing but nodata), or within
-`REACH` steps of such a place through nodata pixels. Both look at a bounded
-neighbourhood, so a window read with `MARGIN` more pixels gives what the whole
-scene would.
+A pixel is nodata where all bands that are read hold their nodata value, wherever it
+stands; with a value that no imagery holds, such as -9999 or NaN, where one of them does.
+
+With nodata 0 a black roof is full of it, and is left out as well. Which pixels may be
+such is estimated for a warning: those that do not lie in open nodata (`open_nodata`).
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -22,13 +21,17 @@ OPEN = 64
 """Edge of the square that tells missing ground from a dark roof: 19 m at 0.3 m."""
 REACH = 32
 """Steps that missing ground reaches into creeks narrower than the square."""
+LEAST_SENTINEL = 32_767
+"""From here on a positive value of a signed type or of fractions is none that imagery holds."""
 MARGIN = OPEN - 1 + REACH
-"""Pixels around a window that its validity depends on."""
+"""Pixels around a window that `open_nodata` depends on."""
 
 
 def is_sentinel(nodata: float, dtype: str) -> bool:
     """Return whether no image would hold this value by itself: -9999, -3.4e38, NaN, ..."""
-    return math.isnan(nodata) or (np.dtype(dtype).kind != "u" and nodata != 0)
+    return math.isnan(nodata) or (
+        np.dtype(dtype).kind != "u" and (nodata < 0 or nodata >= LEAST_SENTINEL)
+    )
 
 
 def equals(
@@ -48,6 +51,30 @@ def equals(
     return np.asarray(pixels == nodata)
 
 
+def missing(
+    pixels: Shaped[np.ndarray, "bands rows cols"], nodata: Sequence[float]
+) -> Bool[np.ndarray, "rows cols"]:
+    """Return where pixels are nodata: all bands hold their value, or one holds a sentinel.
+
+    Args:
+        pixels: The bands that are read.
+        nodata: The value of each of these bands.
+    """
+    every = np.ones(pixels.shape[1:], bool)
+    some = np.zeros(pixels.shape[1:], bool)
+    for band, value in zip(pixels, nodata, strict=True):
+        equal = equals(band[None], value)[0]
+        every &= equal
+        if is_sentinel(value, str(pixels.dtype)):
+            some |= equal
+    return every | some
+
+
+def same(one: float, other: float | None) -> bool:
+    """Return whether two nodata values are equal; NaN equals NaN."""
+    return other is not None and (one == other or (math.isnan(one) and math.isnan(other)))
+
+
 def is_number(text: str) -> bool:
     """Return whether a nodata tag starts as a number does; C libraries write NaN in many ways."""
     return re.match(r"\s*[+-]?(\d|\.\d|nan|inf|1\.#)", text, re.IGNORECASE) is not None
@@ -58,17 +85,22 @@ def fits(nodata: float, dtype: str) -> bool:
     kind = np.dtype(dtype)
     if kind.kind == "f":
         return True
+    if kind.kind not in "iu":
+        return False
     limits = np.iinfo(kind)
     return math.isfinite(nodata) and nodata == int(nodata) and limits.min <= nodata <= limits.max
 
 
-def missing_in_the_open(
+def open_nodata(
     nodata: Bool[np.ndarray, "rows cols"],
 ) -> Bool[np.ndarray, "inner_rows inner_cols"]:
     """Return which nodata pixels are missing ground, given `MARGIN` more on every side.
 
+    Those are the morphological opening by a square of `OPEN` pixels (past the scene's edge
+    there is nothing but nodata), and nodata pixels within `REACH` steps of it.
+
     Args:
-        nodata: Where all bands equal nodata; True past the scene's edge.
+        nodata: Where pixels are nodata; True past the scene's edge.
 
     Returns:
         The inner part, ``MARGIN`` pixels less on every side.

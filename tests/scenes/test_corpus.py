@@ -89,7 +89,7 @@ def valid_share(name: str) -> float:
 @pytest.mark.parametrize(
     ("name", "share"),
     [
-        ("generated/nodata0_black_roof.tif", 0.75),
+        ("generated/nodata0_black_roof.tif", 0.7219),
         ("generated/external_msk.tif", 0.6875),
         ("generated/rgba_alpha.tif", 0.6875),
         ("generated/rgba_alpha_and_nodata.tif", 0.6875),

@@ -1,4 +1,4 @@
-"""A nodata value that imagery can take means missing ground only in the open."""
+"""Nodata: decided pixel by pixel; what lies in the open is told from black roofs for warnings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pipeline.scenes.validity import (
     equals,
     fits,
     is_sentinel,
-    missing_in_the_open,
+    open_nodata,
 )
 
 
 def _missing(nodata: np.ndarray) -> np.ndarray:
     """Return missing ground of a whole scene."""
-    return missing_in_the_open(np.pad(nodata, MARGIN, constant_values=True))
+    return open_nodata(np.pad(nodata, MARGIN, constant_values=True))
 
 
 @st.composite
@@ -43,7 +43,7 @@ def test_a_window_decides_as_the_whole_scene_does(nodata: np.ndarray, data: st.D
     bottom = data.draw(st.integers(top + 1, nodata.shape[0]))
     right = data.draw(st.integers(left + 1, nodata.shape[1]))
     around = padded[top : bottom + 2 * MARGIN, left : right + 2 * MARGIN]
-    np.testing.assert_array_equal(missing_in_the_open(around), whole[top:bottom, left:right])
+    np.testing.assert_array_equal(open_nodata(around), whole[top:bottom, left:right])
 
 
 @given(nodata=_scenes())

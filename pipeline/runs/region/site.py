@@ -84,11 +84,14 @@ def open_site(file: Path, *, root: Path | None = None) -> Site:
         max_memory=memory(region.compute.max_memory),
         aoi=None if area is None else out / "aoi.geojson",
         keep_interior=True,
+        nodata=region.nodata,
         formats=tuple(dict.fromkeys((*load_task(task_name).formats, "parquet"))),
     )
     task = request.chosen_task
+    # Tasks that leave nodata as declared keep the digest that they had before there was a choice.
+    left_out = {"model"} | ({"nodata"} if task.nodata == "declared" else set())
     about: dict[str, Any] = {
-        "task": task.model_dump(mode="json", exclude={"model"}),
+        "task": task.model_dump(mode="json", exclude=left_out),
         "model": card_of(task.model).sha256,
         "aoi": None if area is None else hashlib.sha256(shapely.to_wkb(area)).hexdigest(),
     }

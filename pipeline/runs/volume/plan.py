@@ -20,6 +20,8 @@ from pipeline.models.shelf import ModelRef, card_of
 from pipeline.runs.plan import key_of, versions
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import THREADS, base_bytes
+from pipeline.scenes.nodata import with_nodata
+from pipeline.scenes.scene import SceneRef
 from pipeline.scenes.volume import SegyVolume
 
 
@@ -117,6 +119,7 @@ def plan_volume(request: MapRequest, task: Task, path: str, name: str) -> Volume
     """
     card = card_of(task.model)
     _refuse(request, path)
+    with_nodata(SceneRef(kind="segy", href=path), task.nodata)
     with SegyVolume(path) as volume:
         fingerprint, shape = volume.fingerprint(), volume.shape
         stretch = _stretch(volume, task)
