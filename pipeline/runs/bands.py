@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pipeline.config import Task
 from pipeline.errors import SceneError
 from pipeline.models.card import ModelCard
+from pipeline.runs.band_names import COLOURS, Named, colour_word, named_colours
 from pipeline.scenes.scene import Band, SceneInfo
 
 UNSUITED = {"palette", "cyan", "magenta", "yellow", "black", "inverted gray", "lightness"}
-COLOURS = ("red", "green", "blue", "nir")
-# As bands are described: "Red", "B04 (Red)", "R".
-_WORDS = {word: colour for colour in COLOURS for word in (colour, colour[0])}
-_EDGE = {"edge", "re"}
 
 
-def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> tuple[tuple[int, ...], list[str]]:
-    """Return the bands for a model's channels, and what was chosen on the user's behalf.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The bands for a model's channels, and how they were chosen."""
+
+    bands: tuple[int, ...]
+    """Indices, in the order of the channels."""
+    notes: tuple[str, ...] = ()
+    """What was chosen on the user's behalf, and is sure."""
+    warnings: tuple[str, ...] = ()
+    """What was chosen, and may be wrong."""
+
+
+def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> Choice:
+    """Return the bands for a model's channels: as asked, else by colour, by name, by order.
 
     Raises:
         SceneError: The scene does not tell which they are, or lacks one.
@@ -25,14 +35,7 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> tuple[tuple[in
     wanted = card.inputs.bands
     have = ", ".join(f"{band.index} {band.name}" for band in info.bands) or "none"
     if task.bands is not None:
-        if len(task.bands) != len(wanted):
-            raise SceneError(
-                info.source,
-                f"--bands names {len(task.bands)} bands, model {card.name!r} takes {len(wanted)} "
-                f"({', '.join(wanted)})",
-                f"name {len(wanted)}; the scene has {have}",
-            )
-        return tuple(_named(info, band, have) for band in task.bands), []
+        return Choice(bands=_asked(info, card, task.bands, have))
     if wanted == ("any",):
         if info.bands[0].colour == "palette":
             raise SceneError(
@@ -40,18 +43,29 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> tuple[tuple[in
                 "its values are places in a colour table, and no brightness",
                 "convert it (gdal_translate -expand rgb), or take them as they are with --bands 1",
             )
-        return (info.bands[0].index,), []
+        return Choice(bands=(info.bands[0].index,))
     unsuited = sorted({band.colour for band in info.bands} & UNSUITED)
-    for name in (lambda band: band.colour, lambda band: band.name, _told):
+    for name in (lambda band: band.colour, lambda band: band.name):
         found = {name(band): band.index for band in reversed(info.bands)}
         if not unsuited and all(colour in found for colour in wanted):
-            return tuple(found[colour] for colour in wanted), []
+            return Choice(bands=tuple(found[colour] for colour in wanted))
+    colours = tuple(colour_word(name) or name for name in wanted)
+    named = named_colours(info, colours)
+    by_name = {colour: index for index, colour in reversed(named.colours.items())}
+    if not unsuited and all(colour in by_name for colour in colours):
+        return _by_name(info, wanted, tuple(by_name[colour] for colour in colours), named)
     # Bands whose names tell other colours than are wanted are not taken by their order.
-    silent = not any(map(_told, info.bands))
+    silent = not named.colours and not named.numbered
     colourless = silent and {band.colour for band in info.bands} <= {"undefined", "gray"}
     if colourless and len(info.bands) == len(wanted) > 1 and not unsuited:
-        note = f"its bands have no colours; taken as {', '.join(wanted)} in this order"
-        return tuple(band.index for band in info.bands), [note]
+        return Choice(
+            bands=tuple(band.index for band in info.bands),
+            warnings=(
+                f"neither colours nor names say what its bands are ({have}); taken as "
+                f"{', '.join(wanted)} by their order alone: if that is wrong, say which with "
+                "--bands",
+            ),
+        )
     what = f"it has {len(info.bands)} band{'s' * (len(info.bands) != 1)} ({have})"
     way_out = "name the bands with --bands, such as --bands 3,2,1"
     if unsuited:
@@ -61,11 +75,34 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> tuple[tuple[in
     raise SceneError(info.source, f"{what}; model {card.name!r} takes {', '.join(wanted)}", way_out)
 
 
-def _told(band: Band) -> str:
-    """Return the colour that a band's name tells, empty where it tells none or several."""
-    words = set(re.findall(r"[a-z]+\d*", band.name))
-    found = {_WORDS[word] for word in words & set(_WORDS)}
-    return found.pop() if len(found) == 1 and not words & _EDGE else ""
+def _asked(
+    info: SceneInfo, card: ModelCard, asked: Sequence[str | int], have: str
+) -> tuple[int, ...]:
+    wanted = card.inputs.bands
+    if len(asked) != len(wanted):
+        raise SceneError(
+            info.source,
+            f"--bands names {len(asked)} bands, model {card.name!r} takes {len(wanted)} "
+            f"({', '.join(wanted)})",
+            f"name {len(wanted)}; the scene has {have}",
+        )
+    return tuple(_named(info, band, have) for band in asked)
+
+
+def _by_name(
+    info: SceneInfo, wanted: Sequence[str], bands: tuple[int, ...], named: Named
+) -> Choice:
+    if not named.sensor:
+        return Choice(bands=bands)
+    names = {band.index: band.name for band in info.bands}
+    text = (
+        f"its bands {', '.join(names[index] for index in bands)} are taken as "
+        f"{', '.join(wanted)}, as {named.sensor} number them"
+    )
+    if not named.doubt:
+        return Choice(bands=bands, notes=(text,))
+    doubt = f"{text}; {named.doubt} number theirs otherwise: if it is of those, say which with"
+    return Choice(bands=bands, warnings=(f"{doubt} --bands",))
 
 
 def doubts_of(
@@ -76,10 +113,12 @@ def doubts_of(
     alpha = Band(index=info.alpha, name="alpha", colour="alpha")
     chosen = [known.get(index, alpha) for index in bands]
     doubts = []
+    wanted = tuple(colour_word(name) or name for name in card.inputs.bands)
+    named = named_colours(info, wanted).colours
     others = [
         f"{band.index} {band.name!r}"
-        for band, wanted in zip(chosen, card.inputs.bands, strict=True)
-        if wanted in COLOURS and _told(band) not in ("", wanted)
+        for band, colour in zip(chosen, wanted, strict=True)
+        if colour in COLOURS and named.get(band.index, colour) != colour
     ]
     if others and task.bands is None:
         doubts.append(
@@ -96,6 +135,8 @@ def doubts_of(
 
 
 def _named(info: SceneInfo, wanted: str | int, have: str) -> int:
+    named = named_colours(info, (str(wanted).lower(),)).colours
+
     def fits(band: Band) -> bool:
         if isinstance(wanted, int) or wanted.isdecimal():
             return band.index == int(wanted)
@@ -104,6 +145,9 @@ def _named(info: SceneInfo, wanted: str | int, have: str) -> int:
     for band in info.bands:
         if fits(band):
             return band.index
+    told = [index for index, colour in named.items() if colour == str(wanted).lower()]
+    if len(told) == 1:
+        return told[0]
     if info.alpha and str(wanted).lower() in (str(info.alpha), "alpha"):
         return info.alpha
     raise SceneError(info.source, f"it has no band {wanted!r}", f"choose among {have}")

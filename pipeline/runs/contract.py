@@ -46,7 +46,8 @@ def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
         SceneError: It does not suit; says why, and which option would accept it.
     """
     info = scene.info
-    bands, chosen = choose_bands(info, card, task)
+    choice = choose_bands(info, card, task)
+    bands = choice.bands
     if info.dtype not in DTYPES:
         raise SceneError(
             info.source,
@@ -61,11 +62,12 @@ def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
         sampling=sampling,
         warnings=(
             *info.warnings,
+            *choice.warnings,
             *doubts_of(info, bands, card, task),
             *hidden_warnings(scene, bands),
             *doubts,
         ),
-        notes=(*chosen, *resampled, *told),
+        notes=(*choice.notes, *resampled, *told),
     )
 
 

@@ -77,8 +77,8 @@ def of(
 def test_bands_are_found_by_colour(bands: tuple[str, ...], taken: tuple[int, ...]) -> None:
     contract = of(bands=bands)
     assert contract.bands == taken
-    assert contract.warnings == ()
-    assert any("no colours" in note for note in contract.notes) == ("undefined" in bands)
+    assert any("order alone" in text for text in contract.warnings) == ("undefined" in bands)
+    assert len(contract.warnings) == ("undefined" in bands)
 
 
 @pytest.mark.parametrize("named", [(3, 2, 1), ("3", "2", "1"), ("Blue", "green", "RED")])
@@ -128,7 +128,9 @@ def test_bands_that_are_described_as_others_are_not_taken_by_their_order(
 def test_descriptions_that_say_nothing_leave_the_order(tmp_path: Path) -> None:
     contract = described(tmp_path / "s.tif", "Band 1", "layer_2", "", photometric="MINISBLACK")
     assert contract.bands == (1, 2, 3)
-    assert contract.warnings == ()
+    (warning,) = contract.warnings
+    assert "taken as red, green, blue by their order alone" in warning
+    assert warning.endswith("say which with --bands")
 
 
 def test_colours_that_contradict_descriptions_are_taken_with_a_doubt(tmp_path: Path) -> None:
