@@ -45,13 +45,13 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> Choice:
             )
         return Choice(bands=(info.bands[0].index,))
     unsuited = sorted({band.colour for band in info.bands} & UNSUITED)
-    for name in (lambda band: band.colour, lambda band: band.name):
-        found = {name(band): band.index for band in reversed(info.bands)}
+    by_colour = {band.colour: band.index for band in reversed(info.bands)}
+    for found in (by_colour, {band.name: band.index for band in reversed(info.bands)}):
         if not unsuited and all(colour in found for colour in wanted):
             return Choice(bands=tuple(found[colour] for colour in wanted))
     colours = tuple(colour_word(name) or name for name in wanted)
     named = named_colours(info, colours)
-    by_name = {colour: index for index, colour in reversed(named.colours.items())}
+    by_name = {colour: index for index, colour in sorted(named.colours.items(), reverse=True)}
     if not unsuited and all(colour in by_name for colour in colours):
         return _by_name(info, wanted, tuple(by_name[colour] for colour in colours), named)
     # Bands whose names tell other colours than are wanted are not taken by their order.

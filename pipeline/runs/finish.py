@@ -134,7 +134,8 @@ def _manifest(
             "height": info.height,
             "width": info.width,
             "dtype": info.dtype,
-            "bands": [band.name for band in info.bands if band.index in plan.bands],
+            "bands": [band.name for band in info.bands if band.index in plan.bands]
+            + ["alpha"] * (info.alpha in plan.bands),
             "datetime": info.datetime,
         },
         "task": plan.task,

@@ -7,6 +7,7 @@ black roofs where nodata is 0, or near infrared where a band is wrongly tagged a
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,7 +28,10 @@ MOST_REMOTE = 4
 FEW = 4
 """Values that alpha has by itself: opaque, transparent, and what encoders make of these."""
 LARGE = 0.01
-"""Share of hidden pixels inside the data from which alpha may be no mask."""
+"""Share of hidden pixels inside the data from which alpha may be no mask; and of pixels that are
+neither opaque nor transparent, which encoders and soft edges make few of."""
+LEAST = 16
+"""Hidden pixels that are warned of; fewer are no roof."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Hidden:
     """Those that are nodata, though not in the open."""
     values: int
     """Different values of alpha."""
+    between: int
+    """Pixels of alpha that are far from transparent and from opaque."""
     whole: bool
     """Whether the whole scene was looked at."""
 
@@ -66,7 +72,7 @@ def hidden_warnings(scene: Scene, bands: tuple[int, ...]) -> tuple[str, ...]:
     ):
         return ()
     found = _examine(scene, bands, 0)
-    if not found.hidden:
+    if found.hidden < LEAST:
         return ()
     shown = ", ".join(f"{value:g}" for value in dict.fromkeys(values))
     return (
@@ -77,7 +83,7 @@ def hidden_warnings(scene: Scene, bands: tuple[int, ...]) -> tuple[str, ...]:
 
 def _of_alpha(found: Hidden, info: SceneInfo, bands: tuple[int, ...]) -> tuple[str, ...]:
     signs = []
-    if found.values > FEW:
+    if found.values > FEW and found.between > LARGE * found.pixels:
         signs.append(f"has {found.values} different values")
     if found.hidden > LARGE * found.pixels:
         signs.append(f"hides {_amount(found)} in small places inside its data")
@@ -102,18 +108,21 @@ def _amount(found: Hidden) -> str:
 def _examine(scene: Scene, bands: tuple[int, ...], alpha: int) -> Hidden:
     info = scene.info
     pixels = hidden = 0
-    seen: set[int | float] = set()
+    alphas: Counter[float] = Counter()
     for window in _windows(info):
         _, valid = scene.read(window, bands)
         pixels += window.pixels
         if not valid.all():
             hidden += _hidden(scene, bands, window)
-        if alpha and len(seen) <= 256:
-            seen.update(np.unique(scene.read(window, (alpha,))[0]).tolist())
+        if alpha:
+            values, counts = np.unique(scene.read(window, (alpha,))[0], return_counts=True)
+            alphas.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    most = max(alphas, default=0)
     return Hidden(
         pixels=pixels,
         hidden=hidden,
-        values=len(seen),
+        values=len(alphas),
+        between=sum(count for value, count in alphas.items() if most < 8 * value < 7 * most),
         whole=pixels == info.height * info.width,
     )
 

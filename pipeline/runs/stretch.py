@@ -23,7 +23,7 @@ FAR = 100.0
 """Spans of all other values between them and a fill above them; a bright roof is nearer."""
 LARGE_FILL = 0.05
 """Share of pixels at 0 or at the greatest number of their type, in all bands, from which it may
-stand for missing pixels though other values are near."""
+stand for missing pixels though other values are near; of integers that declare nothing."""
 OUTSIDE = 0.5
 """Share of values that become plain black or white from which a given range is warned of."""
 NARROW = 0.02
@@ -68,7 +68,7 @@ def choose_stretch(
         high = low + 1.0
     told = f"values {low:.6g} to {high:.6g} ({info.dtype}) become black to white"
     fills = _fills(sample)
-    if not fills and not isinstance(scene, SegyScene):
+    if not fills and not info.validity and np.dtype(info.dtype).kind in "iu":
         fills = _near_fills(sample)
     if low < 0 and info.dtype.startswith("int"):
         return Stretch(low=low, high=high), [f"some of its values are negative; {told}", *fills], []

@@ -288,7 +288,7 @@ def test_a_fill_that_no_nodata_names_is_told(dtype: str, fill: float) -> None:
         ("uint16", 0, 0.2, True),
         ("uint16", 65535, 0.2, True),
         ("int16", 32767, 0.2, True),
-        ("float32", 0, 0.2, True),
+        ("int32", 0, 0.2, True),
         ("uint16", 0, 0.02, False),
         ("uint16", 300, 0.2, False),
     ],
