@@ -47,7 +47,7 @@ def is_raster(path: Path) -> bool:
 def label_ref(path: Path, *, georef: bool = True) -> SceneRef:
     """Return how to open a raster of labels or probabilities."""
     tiff = path.suffix.lower() in (".tif", ".tiff")
-    options = () if georef or not tiff else (("georef", "none"),)
+    options = () if georef else (("georef", "none"),)
     return SceneRef(kind="geotiff" if tiff else "image", href=str(path.absolute()), options=options)
 
 
@@ -60,8 +60,6 @@ def open_labels(path: Path) -> Scene:
     try:
         return open_scene(label_ref(path))
     except SceneError:
-        if path.suffix.lower() not in (".tif", ".tiff"):
-            raise
         return open_scene(label_ref(path, georef=False))
 
 

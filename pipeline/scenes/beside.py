@@ -13,7 +13,14 @@ from pipeline.errors import SceneError
 from pipeline.scenes import tiff
 from pipeline.scenes.blocks import check_blocks
 from pipeline.scenes.directory import BrokenTiffError
-from pipeline.scenes.location import TIFF_MAGIC, companions, endless, mode_of, open_bytes
+from pipeline.scenes.location import (
+    TIFF_MAGIC,
+    companions,
+    endless,
+    mode_of,
+    open_bytes,
+    prj_files,
+)
 
 _WAY_OUT = "fetch or export it again, or remove it"
 
@@ -22,9 +29,9 @@ def check_pipes(path: str) -> None:
     """Prove that GDAL can look beside a local raster and come back.
 
     Raises:
-        SceneError: Its mask, world file or ``.aux.xml`` file is a pipe or a device.
+        SceneError: Its mask, world file, ``.prj`` or ``.aux.xml`` file is a pipe or a device.
     """
-    for beside in map(Path, (*companions(path), f"{path}.aux.xml")):
+    for beside in map(Path, (*companions(path), *prj_files(path), f"{path}.aux.xml")):
         if endless(beside):
             raise SceneError(path, f"{beside.name} beside it is no regular file", "remove that")
 

@@ -1,4 +1,4 @@
-"""PNG and JPEG images: pixels without a place on the Earth."""
+"""PNG and JPEG images, on the Earth where files beside them say where."""
 
 from __future__ import annotations
 
@@ -18,32 +18,40 @@ from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes import moment, nodata
 from pipeline.scenes.beside import check_pipes
 from pipeline.scenes.examine import image_bands, split_alpha
-from pipeline.scenes.location import content_digest, gdal_path, open_bytes
+from pipeline.scenes.location import PICTURES, content_digest, gdal_path, open_bytes
 from pipeline.scenes.names import slug, stem
+from pipeline.scenes.pam import read_pam
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
-from pipeline.scenes.validity import missing
+from pipeline.scenes.validity import missing, same
+from pipeline.scenes.world import Placed, place_picture
 
 MAX_DECODED_BYTES = 2**29
 """Images are decoded whole; a larger one belongs into a tiled GeoTIFF."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = PICTURES
 
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
 _AGAIN = "fetch or export it again"
 
 
 class ImageScene:
-    """A PNG or JPEG, decoded whole when opened; world files beside it are not asked."""
+    """A PNG or JPEG, decoded whole when opened.
+
+    It is georeferenced where a world file or an ``.aux.xml`` file beside it has a geotransform,
+    and such a file, a ``.prj`` file or the option ``crs`` a reference system.
+    """
 
     def __init__(self, ref: SceneRef, *, known: SceneInfo | None = None) -> None:
         """Open, examine and decode an image.
 
         Args:
-            ref: Of kind ``image``, a local path. Options: ``datetime``, ``name``.
+            ref: Of kind ``image``, a local path. Options: ``crs`` (assumed where no file names
+                one), ``georef=none`` (pixel coordinates), ``nodata``, ``datetime``, ``name``.
             known: What an earlier opening found.
 
         Raises:
-            SceneError: It is no image, is damaged, or decodes to too much.
+            SceneError: It is no image, is damaged, or decodes to too much; or a file beside it
+                is damaged or places it off the Earth.
         """
         install_guard()
         check_pipes(ref.href)
@@ -134,14 +142,57 @@ def _check_size(ref: SceneRef, source: DatasetReader) -> None:
         )
 
 
-def _doubts(source: DatasetReader) -> tuple[str, ...]:
+def _place(ref: SceneRef, source: DatasetReader) -> Placed:
+    """Return where it lies, and warnings, that of a turned image among them.
+
+    Raises:
+        SceneError: A file beside it is damaged or places it off the Earth, or it lies there
+            turned.
+    """
+    chosen = dict(ref.options)
+    placed = Placed(georef=None)
+    if chosen.get("georef") != "none":
+        placed = place_picture(
+            ref.href,
+            height=source.height,
+            width=source.width,
+            assumed_crs=chosen.get("crs", ""),
+        )
     turned = source.tags().get("EXIF_Orientation", "1")
     if turned in ("0", "1"):
-        return ()
-    return (
+        return placed
+    if placed.georef is not None:
+        raise SceneError(
+            ref.href,
+            f"its EXIF orientation is {turned}: its rows do not run as the georeference beside it "
+            "says",
+            "write it upright (orientation 1), or map it in pixels (--crs none)",
+        )
+    doubt = (
         f"viewers turn it as its EXIF orientation {turned} says; rows and columns here are those "
-        "of the file",
+        "of the file"
     )
+    return Placed(georef=None, warnings=(*placed.warnings, doubt))
+
+
+def _nodata(
+    ref: SceneRef, source: DatasetReader
+) -> tuple[float | None, tuple[float, ...], tuple[str, ...]]:
+    """Return the nodata value of all bands, else those of each, and warnings about them.
+
+    Raises:
+        SceneError: The user names a value that the pixels cannot hold.
+    """
+    dtype = source.dtypes[0]
+    if nodata.is_ignored(ref):
+        return nodata.given(ref, name=ref.href, dtype=dtype), (), ()
+    values, doubt = nodata.of_pam(read_pam(ref.href), count=source.count, dtype=dtype)
+    doubts = (f"{doubt}; it is not used (say which with --nodata)",) if doubt else ()
+    if not values or split_alpha(source)[1] or _has_transparent_colour(source):
+        return None, (), doubts
+    if all(same(value, values[0]) for value in values):
+        return values[0], (), doubts
+    return None, values, doubts
 
 
 def _has_transparent_colour(source: DatasetReader) -> bool:
@@ -149,16 +200,17 @@ def _has_transparent_colour(source: DatasetReader) -> bool:
     return split_alpha(source)[1] is None and None not in source.nodatavals
 
 
-def _validity(source: DatasetReader, value: float | None) -> Literal["", "alpha", "mask", "nodata"]:
+def _validity(source: DatasetReader, *, declared: bool) -> Literal["", "alpha", "mask", "nodata"]:
     if split_alpha(source)[1]:
         return "alpha"
-    if value is not None:
+    if declared:
         return "nodata"
     return "mask" if _has_transparent_colour(source) else ""
 
 
 def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
-    value = nodata.given(ref, name=ref.href, dtype=source.dtypes[0])
+    value, by_band, doubts = _nodata(ref, source)
+    placed = _place(ref, source)
     return SceneInfo(
         name=slug(stem(ref)),
         source=ref.href,
@@ -166,7 +218,7 @@ def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
         width=source.width,
         bands=image_bands(source),
         dtype=source.dtypes[0],
-        georef=None,
+        georef=placed.georef,
         fingerprint=content_digest(ref.href),
         datetime=moment.taken(
             option=dict(ref.options).get("datetime", ""), tags={}, name=stem(ref)
@@ -174,9 +226,10 @@ def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
         block=source.shape,
         stored_bytes=Path(ref.href).stat().st_size,
         nodata=value,
+        band_nodata=by_band,
         alpha=split_alpha(source)[1] or 0,
-        validity=_validity(source, value),
-        warnings=_doubts(source),
+        validity=_validity(source, declared=value is not None or bool(by_band)),
+        warnings=(*placed.warnings, *doubts),
         bits=int(source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", "0")),
     )
 

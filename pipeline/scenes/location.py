@@ -14,7 +14,7 @@ from pipeline.errors import SceneError
 from pipeline.gdal import bindings as gdal
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes.names import redacted
-from pipeline.scenes.pam import read_pam
+from pipeline.scenes.pam import Pam, read_pam
 from pipeline.scenes.redirects import check_redirects
 
 _REMOTE = {
@@ -26,6 +26,8 @@ _REMOTE = {
 _LOOKED_AT = 64 * 2**10
 """Bytes of a world file that anybody reads; it holds six numbers."""
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PICTURES = (".png", ".jpg", ".jpeg")
+"""Suffixes of scenes that files beside them place on the Earth."""
 
 FETCH = "check that it is there and may be read"
 
@@ -150,8 +152,18 @@ def endless(path: Path) -> bool:
     return bool(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def is_regular(path: str) -> bool:
+    """Return whether there is a regular file, or a link to one."""
+    return stat.S_ISREG(mode_of(Path(path)))
+
+
 def companions(path: str) -> tuple[str, ...]:
-    """Return the names beside a raster under which GDAL looks for its mask and its place.
+    """Return the names beside a raster under which GDAL looks for its mask and its place."""
+    return (f"{path}.msk", *world_files(path))
+
+
+def world_files(path: str) -> tuple[str, ...]:
+    """Return the names beside a raster that a world file may have.
 
     Strings: of ten thousand scenes, paths as objects take half of the time of a region's plan.
     """
@@ -159,11 +171,28 @@ def companions(path: str) -> tuple[str, ...]:
     suffix = dotted.strip(".").lower()
     short = {f".{suffix[0]}{suffix[-1]}w", f".{suffix}w"} if suffix else set()
     both = (name for lower in (*sorted(short), ".wld") for name in (lower, lower.upper()))
-    return (f"{path}.msk", *(f"{stem}{name}" for name in both))
+    return tuple(f"{stem}{name}" for name in both)
+
+
+def prj_files(path: str) -> tuple[str, str]:
+    """Return the names beside a picture that a file with its reference system may have."""
+    stem = os.path.splitext(path)[0]  # noqa: PTH122
+    return f"{stem}.prj", f"{stem}.PRJ"
+
+
+def _of_place(path: str, pam: Pam) -> list[str]:
+    """Return digests of what files beside a picture say of its place, its world file aside."""
+    placed = pam.transform is not None or any(map(is_regular, world_files(path)))
+    if not path.lower().endswith(PICTURES) or not placed:
+        return []
+    digests = [_beside_digest(file) for file in prj_files(path) if is_regular(file)]
+    if pam.transform is not None or pam.crs:
+        digests.append(hashlib.sha256(repr((pam.transform, pam.crs)).encode()).hexdigest())
+    return digests
 
 
 def _sidecars(path: str) -> list[str]:
-    return [file for file in companions(path) if stat.S_ISREG(mode_of(Path(file)))]
+    return [file for file in companions(path) if is_regular(file)]
 
 
 def content_digest(href: str) -> str:
@@ -191,8 +220,10 @@ def content_digest(href: str) -> str:
     try:
         digests = [_local_digest(path), *map(_beside_digest, _sidecars(path))]
         # Of an .aux.xml file only what is used counts: viewers write statistics into it.
-        if nodata := read_pam(path).nodata:
-            digests.append(hashlib.sha256(repr(nodata).encode()).hexdigest())
+        pam = read_pam(path)
+        if pam.nodata:
+            digests.append(hashlib.sha256(repr(pam.nodata).encode()).hexdigest())
+        digests.extend(_of_place(path, pam))
     except OSError as error:
         raise SceneError(href, (error.strerror or str(error)).lower(), FETCH) from error
     if len(digests) == 1:

@@ -83,6 +83,11 @@ class _Reader:
         self._text.append(data)
 
 
+def looks_like_crs(text: str) -> bool:
+    """Return whether a text begins as WKT does, or is a code such as ``EPSG:32651``."""
+    return _WKT.match(text) is not None
+
+
 def read_pam(raster: str) -> Pam:
     """Return what the ``.aux.xml`` file beside a local raster says; nothing where there is none."""
     path = Path(raster + ".aux.xml")
@@ -135,7 +140,7 @@ def _understood(reader: _Reader) -> Pam:
                 except ValueError:
                     faults.append(f"its nodata {text[:40]!r} is no number")
             case ("PAMDataset", "SRS") if text:
-                crs = text if _WKT.match(text) else crs
+                crs = text if looks_like_crs(text) else crs
                 faults.extend([] if crs else ["its reference system is no WKT"])
             case ("PAMDataset", "GeoTransform"):
                 transform = _affine(text)
@@ -143,7 +148,7 @@ def _understood(reader: _Reader) -> Pam:
             case ("PAMDataset", "GCPList"):
                 gcps = True
             # As ArcGIS writes it.
-            case ("PAMDataset", "Metadata", *_, "SpatialReference", "WKT") if _WKT.match(text):
+            case ("PAMDataset", "Metadata", *_, "SpatialReference", "WKT") if looks_like_crs(text):
                 esri = esri or text
     return Pam(
         nodata=tuple(sorted(nodata.items())),

@@ -65,7 +65,7 @@ def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef,
     """
     warnings: list[str] = []
     transform, crs_wkt = claims.transform, claims.crs_wkt
-    identity = _counts_pixels(claims)
+    identity = counts_pixels(claims)
     if identity and claims.gcps:
         transform = _from_gcps(scene, claims)
         crs_wkt, identity = claims.gcps_wkt or crs_wkt, False
@@ -113,7 +113,7 @@ def _aside(claims: Claims) -> str:
     return f"; the .aux.xml file beside it has {claims.aside}, which is not read"
 
 
-def _counts_pixels(claims: Claims) -> bool:
+def counts_pixels(claims: Claims) -> bool:
     """Return whether a geotransform is none, or only numbers the pixels from a corner.
 
     Programs that lack one write rows that run down from 0, or up to it from the height,
