@@ -19,6 +19,8 @@ LARGEST_CHANNELS = 256
 LARGEST_FILTERS = 4096
 LARGEST_WIDTH = 1024
 LARGEST_DEPTH = 8
+DEEPEST_VALID = 6
+"""Poolings from which on valid convolutions leave nothing of tiles of 1024 px."""
 LARGEST_SIZE = 4096
 """Side of the only pictures that a network takes, and of what small pictures are padded to."""
 LONGEST_TEXT = 200
@@ -306,6 +308,11 @@ def fault_of(name: str, arguments: Mapping[str, Any]) -> str | None:
         else:
             why = f"{key} is {short(value)}, and must be {rules[key]}"
         return f"network {name!r} cannot be built with {short(dict(arguments))}: {why}"
+    if arguments.get("padding") == "valid" and arguments.get("depth", 4) > DEEPEST_VALID:
+        return (
+            f"network {name!r} cannot be built with {short(dict(arguments))}: valid convolutions "
+            f"take a depth of at most {DEEPEST_VALID}"
+        )
     return None
 
 

@@ -16,10 +16,10 @@ from pipeline.training.places import (
     COARSEST_M,
     Level,
     Place,
-    block,
     existing,
     make_place,
     read_place,
+    window_of,
 )
 from pipeline.training.rasters import open_picture, size_of
 from pipeline.training.windowed import Ground, WindowedLevel, WindowedPlace
@@ -223,11 +223,10 @@ def _blocks(config: PlaceConfig) -> list[Window]:
     windows = []
     for path in config.scenes:
         shape = size_of(path)
-        rows, cols = block(config.within or (0.0, 0.0, 1.0, 1.0), shape)
-        height, width = rows.stop - rows.start, cols.stop - cols.start
-        if min(height, width) < 1:
+        window = window_of(config.within or (0.0, 0.0, 1.0, 1.0), shape)
+        if min(window.height, window.width) < 1:
             raise ConfigError(f"{config.name}: `within` holds no pixel of {path}")
-        windows.append(Window(row=rows.start, col=cols.start, height=height, width=width))
+        windows.append(window)
     return windows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,8 @@ def within_margin(sigma: float) -> int:
 def _read_level(
     path: Path, config: PlaceConfig, classes: Sequence[ClassConfig], sigma: float
 ) -> Level:
-    picture = read_picture(path, bands=config.bands, empty=config.empty)
+    inside = None if config.within is None else partial(window_of, config.within)
+    picture = read_picture(path, bands=config.bands, empty=config.empty, within=inside)
     labels = read_labels(config, classes, picture.grid)
     used, seen = _used(config, picture.grid.shape, picture.pixel_m)
     instances = np.where(used, labels.instances, 0).astype(np.int32)
@@ -224,6 +226,14 @@ def block(box: Box, shape: tuple[int, int], *, grown: int = 0) -> tuple[slice, s
     return (
         slice(max(round(top * rows) - grown, 0), min(round(bottom * rows) + grown, rows)),
         slice(max(round(left * cols) - grown, 0), min(round(right * cols) + grown, cols)),
+    )
+
+
+def window_of(box: Box, shape: tuple[int, int]) -> Window:
+    """Return a block of a scene of some rows and columns as a window; it may hold no pixel."""
+    rows, cols = block(box, shape)
+    return Window(
+        row=rows.start, col=cols.start, height=rows.stop - rows.start, width=cols.stop - cols.start
     )
 
 

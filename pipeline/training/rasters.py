@@ -6,7 +6,7 @@ Small scenes are read whole, large ones window by window, as mapping reads them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -100,25 +100,43 @@ class WindowedPicture:
             SceneError: It cannot be read there.
         """
         with _named(self.path):
-            scene = _reader(str(self.path), os.getpid())
+            state = self.path.stat()
+            scene = _reader(str(self.path), os.getpid(), state.st_mtime_ns, state.st_size)
             values, valid = _values(scene, self.bands, self.empty, _as_rasterio(window))
         return _shown(values, valid, self.span), valid
 
 
-def read_picture(path: Path, *, bands: Sequence[int], empty: int | None) -> Picture:
+def read_picture(
+    path: Path,
+    *,
+    bands: Sequence[int],
+    empty: int | None,
+    within: Callable[[tuple[int, int]], Window] | None = None,
+) -> Picture:
     """Return a scene's pixels; other types than 8 bits are stretched over the whole scene.
 
     Args:
         path: A raster with a place on the Earth.
         bands: Three that the network sees, or one, which is repeated.
         empty: Pixels with this value in every band have no data.
+        within: The only window that is used of a scene of some rows and columns; of bytes no
+            other is read, and there is no data elsewhere.
 
     Raises:
         SceneError: It cannot be read, has no CRS, or not these bands.
     """
     with _named(path), opened(path) as scene:
         grid, pixel_m = _checked(scene, path, bands)
-        values, valid = _values(scene, bands, empty, None)
+        if within is None or scene.dtypes[bands[0] - 1] != "uint8":
+            values, valid = _values(scene, bands, empty, None)
+        else:
+            window = within(grid.shape)
+            values = np.zeros((len(bands), *grid.shape), np.uint8)
+            valid = np.zeros(grid.shape, np.bool_)
+            whole = Window(row=0, col=0, height=grid.shape[0], width=grid.shape[1])
+            here = window.within(whole)
+            if min(window.height, window.width) > 0:
+                values[:, *here], valid[here] = _values(scene, bands, empty, _as_rasterio(window))
     span = None if values.dtype == np.uint8 else _span(values[:, valid])
     return Picture(grid=grid, image=_shown(values, valid, span), valid=valid, pixel_m=pixel_m)
 
@@ -159,13 +177,19 @@ def opened(path: Path) -> Iterator[DatasetReader]:
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
-    except rasterio.errors.RasterioError as error:
+    except (rasterio.errors.RasterioError, OSError) as error:
         raise SceneError(str(path), f"cannot be read ({error})", "check the file") from error
 
 
 @lru_cache(maxsize=16)
-def _reader(path: str, process: int) -> DatasetReader:  # noqa: ARG001 - not shared after a fork
-    """Return a raster that stays open, so that its decoded blocks stay in GDAL's cache."""
+def _reader(path: str, *state: int) -> DatasetReader:  # noqa: ARG001 - what it is open for
+    """Return a raster that stays open, so that its decoded blocks stay in GDAL's cache.
+
+    Args:
+        path: The file.
+        state: Process, time of change and size: after a fork, and when it was written anew, it
+            is opened again.
+    """
     install_guard()
     return rasterio.open(path)
 

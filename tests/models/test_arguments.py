@@ -106,6 +106,7 @@ def test_a_network_is_refused_in_a_line_or_has_a_size_that_is_allowed(
         ("unet", {"width": True}, "width is True"),
         ("unet", {"depth": 60}, "depth is 60, and must be a whole number from 1 to 8"),
         ("unet", {"classes": 10**9}, "classes is 1000000000"),
+        ("unet", {"padding": "valid", "depth": 7}, "valid convolutions take a depth of at most 6"),
         ("unet", {"width": 1024, "depth": 8}, "million weights, and the limit is 537 million"),
         ("unet_3d", {"width": 1024}, "million weights"),
         ("unet_3d", {"depth": 30}, "depth is 30"),

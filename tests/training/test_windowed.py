@@ -206,6 +206,32 @@ def test_splits_that_leak_are_found_in_windows_too(ground: Path) -> None:
     assert leaks(Data(train=(same,), made=(), validation=(whole,), test=()), distance=4)
 
 
+def test_of_a_scene_nothing_is_read_outside_its_block(ground: Path) -> None:
+    with rasterio.open(ground / "scene.tif") as file:
+        pixels, profile = file.read(), file.profile
+    layout = {"tiled": True, "blockxsize": 32, "blockysize": 32, "compress": "deflate"}
+    profile.update(layout, interleave="pixel")
+    with rasterio.open(ground / "tiles.tif", "w", **profile) as file:
+        file.write(pixels)
+    with rasterio.open(ground / "tiles.tif") as file:
+        at = int(file.get_tag_item("BLOCK_OFFSET_3_2", "TIFF", bidx=1))
+    content = bytearray((ground / "tiles.tif").read_bytes())
+    content[at : at + 64] = b"\xff" * 64
+    (ground / "tiles.tif").write_bytes(content)
+    left = (0.0, 0.0, 0.5, 1.0)
+    whole = read_place(_place(ground, within=left), contact_sigma=0).levels[0]
+    found = read_place(
+        _place(ground, within=left, scenes=(ground / "tiles.tif",)), contact_sigma=0
+    ).levels[0]
+    _same(found, whole)
+    with pytest.raises(SceneError, match=r"tiles\.tif: cannot be read"):
+        read_place(_place(ground, scenes=(ground / "tiles.tif",)), contact_sigma=0)
+    nothing = _place(ground, within=(0.5, 0.5, 0.501, 0.501))
+    for read in (lambda: read_place(nothing, contact_sigma=0), lambda: _windowed(nothing)):
+        with pytest.raises(ConfigError, match=r"no polygon lies inside|holds no pixel"):
+            read()
+
+
 @pytest.fixture(scope="module")
 def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a sparse scene of 120,000 x 120,000 px and roofs at its middle."""
