@@ -56,6 +56,8 @@ def test_the_schema_for_editors_is_current() -> None:
         ("sinks: [{type: postgis, url_env: 'a b', table: t}]\n", "url_env"),
         ("sinks: [{type: postgis, url_env: A, table: 't; drop table x'}]\n", "table"),
         ("policies: {keep_runs: 1}\n", "keep_runs"),
+        ("nodata: zero\n", "is none of declared, none, nan, and no finite number"),
+        ("nodata: yes\n", "nodata"),
         ("policies: {error_budget: -1}\n", "error_budget"),
         ("task: !!python/object/apply:os.system [echo]\n", "not valid YAML"),
     ],
@@ -88,3 +90,20 @@ def test_intervals_may_be_open_and_end_with_the_day() -> None:
     assert last is not None
     assert last.isoformat() == "2024-06-30T23:59:59+00:00"
     assert interval("../..") == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "nodata"),
+    [
+        ("nodata: 0\n", 0.0),
+        ("nodata: '65535'\n", 65535.0),
+        ("nodata: None\n", "none"),
+        ("nodata: .nan\n", "nan"),
+        ("nodata: declared\n", "declared"),
+        ("", None),
+    ],
+)
+def test_nodata_is_a_word_or_a_number(tmp_path: Path, text: str, nodata: float | str) -> None:
+    path = tmp_path / "region.yaml"
+    path.write_text(SMALL + text, "utf-8")
+    assert load_region(path).nodata == nodata

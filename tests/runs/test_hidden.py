@@ -15,9 +15,11 @@ from pipeline.errors import ConfigError
 from pipeline.runs import hidden
 from pipeline.runs.hidden import hidden_warnings
 from pipeline.runs.planning import plan_scene
+from pipeline.runs.region.site import open_site
 from pipeline.runs.request import MapRequest
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
+from tests.runs.region.places import town
 from tests.runs.scenery import run, write_scene
 
 CASES = Path(__file__).resolve().parents[2].parent / "shared/data/cases"
@@ -184,3 +186,12 @@ def test_the_case_of_near_infrared_tagged_as_alpha(tmp_path: Path) -> None:
     mask, row = mask_of(run(CASES / "05-alpha-is-nir/nir_alpha.tif", tmp_path / "p", bands=("4",)))
     assert not (mask == 255).any()
     assert row["warnings"] == []
+
+
+def test_a_region_names_nodata_and_its_digest_changes_only_then(tmp_path: Path) -> None:
+    settings = {}
+    for name, text in (("a", ""), ("b", "nodata: declared\n"), ("c", "nodata: 255\n")):
+        site = open_site(town(tmp_path / name, text=text, scenes=1))
+        settings[name] = site.settings
+        assert site.task.nodata == (255 if name == "c" else "declared")
+    assert settings["a"] == settings["b"] != settings["c"]
