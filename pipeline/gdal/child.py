@@ -144,25 +144,15 @@ class _Server:
     """A process that forks children, and the socket to it."""
 
     def __init__(self) -> None:
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        self._socket, theirs = socket.socketpair()
-        root = str(Path(pipeline.__file__).resolve().parents[1])
         try:
-            self._process = subprocess.Popen(
-                # -P: the current folder may hold a stranger's modules.
-                [sys.executable, "-P", "-c", _CODE, str(theirs.fileno()), root],
-                env=environment | _PINNED,
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
+            self._socket, theirs = socket.socketpair()
+        except OSError as error:
+            raise _cannot_start(error) from error
+        try:
+            self._process = _started(theirs.fileno())
         except OSError as error:
             self._socket.close()
-            raise ConfigError(
-                f"no process to read files can be started ({error}); free memory or processes, or "
-                "raise the limits of open files and processes (ulimit -n, -u)"
-            ) from error
+            raise _cannot_start(error) from error
         finally:
             theirs.close()
         _all.add(self)
@@ -180,7 +170,10 @@ class _Server:
                 "seconds": limits.seconds,
             }
         ).encode()
-        answer, theirs = os.pipe()
+        try:
+            answer, theirs = os.pipe()
+        except OSError as error:
+            raise _cannot_start(error) from error
         try:
             try:
                 self._send(request, [theirs, *files])
@@ -268,6 +261,41 @@ class _Server:
         """Leave it to the process that this one was forked off."""
         self.forget()
         self._process.returncode = 0
+
+
+def _started(handle: int) -> subprocess.Popen[bytes]:
+    """Start a server that is given one end of a socket.
+
+    Raises:
+        OSError: No process can be started.
+    """
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    root = str(Path(pipeline.__file__).resolve().parents[1])
+
+    def start(executable: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            # -P: the current folder may hold a stranger's modules.
+            [sys.executable, "-P", "-c", _CODE, str(handle), root],
+            executable=executable,
+            env=environment | _PINNED,
+            pass_fds=(handle,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    try:
+        return start(sys.executable)
+    except PermissionError:
+        # Whoever became another user may not reach the interpreter's folder any more.
+        return start("/proc/self/exe")
+
+
+def _cannot_start(error: OSError) -> ConfigError:
+    return ConfigError(
+        f"no process to read files can be started ({error}); free memory or processes, or "
+        "raise the limits of open files and processes (ulimit -n, -u)"
+    )
 
 
 class _Messages:
