@@ -23,6 +23,10 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN)]
 """What a band is called."""
 Sentence = Annotated[str, Field(max_length=10_000, pattern=PLAIN)]
 """What people read."""
+Text = Annotated[str, Field(max_length=4096)]
+"""A name, a path or a value in another file."""
+Number = Annotated[int, Field(ge=-(2**63), le=2**63)]
+"""A whole number in another file."""
 Metres = Annotated[float, Field(gt=0, le=1e6)]
 """Edge of a pixel on the ground."""
 Value = Annotated[float, Field(ge=-1e12, le=1e12)]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from pipeline.models.card import ModelCard
 from tests.models.small import PADDED, card_for
+from tests.unbounded import unbounded
 
 
 def _changed(**changes: Any) -> dict[str, Any]:
@@ -115,3 +116,7 @@ def test_a_value_outside_its_limits_is_refused_by_name(
 ) -> None:
     with pytest.raises(ValidationError, match=message):
         ModelCard.model_validate(_changed(**changes))
+
+
+def test_every_number_text_and_list_of_a_card_has_a_limit() -> None:
+    assert set(unbounded(ModelCard.model_json_schema())) == set()

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pipeline.errors import ConfigError
-from pipeline.training.config import read_config
+from pipeline.training.config import TrainingConfig, read_config
+from tests.unbounded import unbounded
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "training").glob("*.yaml"))
 WHOLE: dict[str, Any] = {
@@ -140,3 +141,47 @@ def test_parts_of_pictures_that_are_switched_off_may_stand_beside_volumes(tmp_pa
         yaml.safe_dump({"volumes": {"train": [VOLUME]}, "schedule": WHOLE["schedule"]} | off)
     )
     assert read_config(path).score.kind == "pixels"
+
+
+def test_every_number_text_and_list_of_a_training_has_a_limit() -> None:
+    # These have theirs in what reads them.
+    read = {".crop", "AugmentConfig.pixel_m", "AugmentConfig.degrade_m"}
+    assert set(unbounded(TrainingConfig.model_json_schema())) == read
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"crop": 10**9}, "1000000000 is no size: .* at most 4096"),
+        ({"crop": -64}, "-64 is no size"),
+        ({"crop": 4096, "batch": 1000}, "a batch of 1000 crops of .* give a smaller crop or batch"),
+        ({"augment": {"pixel_m": [0.1, 1e9]}}, "augment.pixel_m|at most 1e"),
+        ({"augment": {"degrade_m": [1e-9, 1e300]}}, "at most 1e"),
+        ({"augment": {"elastic": 1e9}}, "augment.elastic"),
+        ({"targets": {"interior_px": [1.5, 1e9]}}, "targets.interior_px"),
+        ({"targets": {"contact_sigma": 1e9}}, "targets.contact_sigma"),
+        ({"workers": 10**9}, "workers"),
+        ({"batch": 10**9}, "batch"),
+        ({"memory_gb": 1e300}, "memory_gb"),
+        ({"network": {"name": "unet", "width": 20_000}}, "network: .*width is 20000"),
+        ({"network": {"name": "unet", "depth": -1}}, "network: .*depth is -1"),
+        ({"network": {"name": "unet", "depth": 60}}, "network: .*depth is 60"),
+        ({"network": {"name": "unet", "depth": "4"}}, "network: .*depth is '4'"),
+        ({"network": {"name": "unet", "stride": 10**9}}, "network.stride"),
+        ({"network": {"encoder_name": "tu-hf-hub:evil/repo"}}, "network: .*encoder_name is"),
+        ({"network": {"encoder_name": "tu-local-dir:/etc"}}, "network: .*encoder_name is"),
+        ({"network": {"name": "unet", "depth": float("nan")}}, "network"),
+        ({"ship": {"context": "pad", "pad_to": 10**9}}, "ship.pad_to"),
+        ({"ship": {"use": "x" * 10_001}}, "ship.use"),
+        ({"score": {"thresholds": [0.5] * 1001}}, "score.thresholds"),
+        ({"score": {"thresholds": []}}, "score.thresholds"),
+    ],
+)
+def test_values_out_of_bounds_are_refused_when_the_file_is_read(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(WHOLE | changes), "utf-8")
+    with pytest.raises(ConfigError, match=said) as refused:
+        read_config(path)
+    assert str(path) in str(refused.value)

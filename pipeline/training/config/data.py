@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Class, Metres, Name, Section
+from pipeline.models.card import Class, Metres, Name, Number, Section, Text
 
 Band = Annotated[int, Field(ge=1, le=65_535)]
 """Number of a raster's band, from 1."""
@@ -19,7 +19,7 @@ Box = tuple[Part, Part, Part, Part]
 class ClassConfig(Class):
     """One class of objects, and how labels name it."""
 
-    values: tuple[str | int, ...] = Field(default=(), max_length=10_000)
+    values: tuple[Text | Number, ...] = Field(default=(), max_length=10_000)
     """Values of the place's ``field``, or of the label raster; without, every label is of it."""
 
 
@@ -32,19 +32,19 @@ class PlaceConfig(Section):
     """Rasters of the same ground, one a zoom."""
     labels: Path
     """Polygons in any CRS (GeoJSON, GeoPackage, shapefile), or a raster of labels."""
-    layer: str | None = None
+    layer: Text | None = None
     """Layer of a GeoPackage; its only one without."""
-    field: str | None = None
+    field: Text | None = None
     """Attribute of the polygons that says their class; needed for more than one class."""
     objects: bool = False
     """A label raster numbers objects, instead of holding a value for each class."""
-    unknown: int | None = 255
+    unknown: Number | None = 255
     """Value of a label raster that says: not labelled; a class that names it wins."""
     area: Path | None = None
     """Polygons within which everything is labelled; all of the scene without."""
     share: float = Field(default=1.0, ge=1e-9, le=1e9)
     """How often crops come from here, relative to the other places."""
-    empty: int | None = None
+    empty: Number | None = None
     """Pixels with this value in every band lie outside the survey: not labelled."""
     bands: tuple[Band, ...] = Field(default=(1, 2, 3), min_length=1, max_length=3)
     """Bands that the network sees; one alone is repeated."""
@@ -71,17 +71,17 @@ class ImagesConfig(Section):
 
     folder: Path
     """Where they lie."""
-    images: str = "images"
+    images: Text = "images"
     """Folder of the images in it."""
-    masks: str = "masks"
+    masks: Text = "masks"
     """Folder of the masks in it, by the same names."""
     folds: int = Field(default=5, ge=2, le=10_000)
     """Into how many parts the images are divided, by a hash of their names."""
-    fold: int = Field(default=0, ge=0)
+    fold: int = Field(default=0, ge=0, le=10_000)
     """Which of them is held out for validation."""
-    test_fold: int | None = Field(default=None, ge=0)
+    test_fold: int | None = Field(default=None, ge=0, le=10_000)
     """Which of them is held out for the test; none without."""
-    unknown: int | None = None
+    unknown: Number | None = None
     """Value of a mask that says: not labelled; a class that names it wins."""
     pixel_m: Metres = 1.0
     """Nominal size of a pixel; sizes in metres are relative to it."""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, JsonValue, model_validator
 
 from pipeline.models.arguments import RULES, fault_of
-from pipeline.models.card import LARGEST_STRIDE, Section
+from pipeline.models.card import LARGEST_STRIDE, Section, Text
 
 MOBILENET: dict[str, JsonValue] = {
     "encoder_name": "mobilenet_v2",
@@ -25,13 +25,13 @@ class NetworkConfig(Section):
         network: {name: unet, width: 32, depth: 4}
     """
 
-    name: str = "smp_unet"
+    name: Text = "smp_unet"
     """Name in `pipeline.models.networks`."""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     """What it is built with, apart from the channels that go in and come out."""
-    encoder_weights: str | None = None
+    encoder_weights: Text | None = None
     """Where the encoder starts: a safetensors file, or a name of torchgeo's weights."""
-    start: str | None = None
+    start: Text | None = None
     """A model of the same network, by name or folder, whose weights all of it starts from."""
     stride: int | None = Field(default=None, ge=1, le=LARGEST_STRIDE)
     """Total down-sampling; from the arguments where they say their depth."""

@@ -31,6 +31,7 @@ from pipeline.training.config.volumes import VolumesConfig
 
 LARGEST_BATCH = 2**28
 """Pixels or voxels of a batch: 64 crops of 2048 x 2048."""
+MOST_PLACES = 10_000
 DEFAULT_MEMORY_GB = 4.0
 OFF: dict[str, Any] = {"interior": False, "gap": False, "contact_weight": 0}
 """Targets of volumes: their classes, and nothing else."""
@@ -49,11 +50,11 @@ class TrainingConfig(Section):
         max_length=LARGEST_CLASSES,
     )
     """What is looked for."""
-    places: tuple[PlaceConfig, ...] = ()
+    places: tuple[PlaceConfig, ...] = Field(default=(), max_length=MOST_PLACES)
     """Where crops are cut; or `images`."""
-    validation: tuple[PlaceConfig, ...] = ()
+    validation: tuple[PlaceConfig, ...] = Field(default=(), max_length=MOST_PLACES)
     """Where exports are scored and the threshold is chosen; never trained on."""
-    test: tuple[PlaceConfig, ...] = ()
+    test: tuple[PlaceConfig, ...] = Field(default=(), max_length=MOST_PLACES)
     """Where the last export is scored; nothing is chosen by it."""
     images: ImagesConfig | None = None
     """Images and masks without a place, in place of `places`."""

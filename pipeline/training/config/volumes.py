@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Name, Section, Value
+from pipeline.models.card import Name, Number, Section, Value
 
-Lines = tuple[int, int]
+Lines = tuple[Number, Number]
 """Numbers of the first and the last line, both included."""
 
 
@@ -24,7 +24,7 @@ class VolumeConfig(Section):
     """A value a voxel: 0 is background, others are those of the classes."""
     share: float = Field(default=1.0, ge=1e-9, le=1e9)
     """How often crops come from here, relative to the others; of no matter but in `train`."""
-    unknown: int | None = -1
+    unknown: Number | None = -1
     """Label that says: not known; -1 is what Overtile's own `mask.sgy` has for no data. A class
     that names it wins. Samples that are not finite are unknown too."""
     inlines: Lines | None = None
@@ -76,11 +76,11 @@ class VolumesConfig(Section):
     What is used of them is held in memory, five bytes a voxel.
     """
 
-    train: tuple[VolumeConfig, ...] = Field(min_length=1)
+    train: tuple[VolumeConfig, ...] = Field(min_length=1, max_length=1000)
     """Where crops are cut."""
-    validation: tuple[VolumeConfig, ...] = ()
+    validation: tuple[VolumeConfig, ...] = Field(default=(), max_length=1000)
     """Where exports are scored and the threshold is chosen; never trained on."""
-    test: tuple[VolumeConfig, ...] = ()
+    test: tuple[VolumeConfig, ...] = Field(default=(), max_length=1000)
     """Where the last export is scored; nothing is chosen by it."""
     gap: int = Field(default=16, ge=0, le=2**31)
     """Lines that must lie between what two splits use of one volume: neighbours look alike."""
