@@ -161,7 +161,8 @@ def test_calls_of_several_threads_and_of_a_forked_process_do_not_mix(act: Any) -
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_no_child_outlives_the_process_that_asked(how: int) -> None:
     code = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
 from pipeline.gdal.child import Call, ChildLimits, call_in_child
 file = os.open(os.devnull, os.O_RDONLY)
 limits = ChildLimits(memory_bytes=10**9, seconds=60, answer_bytes=10**6)

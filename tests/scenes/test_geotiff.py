@@ -316,14 +316,15 @@ def test_one_band_equal_to_nodata_is_enough_only_for_a_sentinel(
     assert read_all(opened(geotiff(dark, "dark.tif", nodata=0)))[1].all()
 
 
-def test_bands_not_asked_for_count_when_nodata_is_looked_for(
+def test_the_selected_bands_alone_decide_what_is_nodata(
     geotiff: Callable[..., Path],
 ) -> None:
     pixels = np.zeros((3, 200, 200), np.uint8)
     pixels[2] = 9
     scene = opened(geotiff(pixels, nodata=0))
     window = Window(row=0, col=0, height=200, width=200)
-    assert scene.read(window, (1,))[1].all()
+    assert not scene.read(window, (1,))[1].any()
+    assert scene.read(window, (1, 3))[1].all()
 
 
 def test_nodata_that_does_not_fit_is_told_and_not_used(geotiff: Callable[..., Path]) -> None:
