@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from pyproj import CRS
 
 from pipeline.core.georef import Georef
+from pipeline.labels.values import Meaning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,10 @@ class Objects:
     """Polygons of the same plane in which a label raster has no data."""
     notes: tuple[str, ...] = field(default=())
     """What was repaired or left out, with counts."""
+    values: Meaning | None = None
+    """What the values of a label raster mean; None for other files."""
+    described: str | None = None
+    """The same of the values that occur, as one line."""
 
     def __len__(self) -> int:
         """Return the number of polygons."""

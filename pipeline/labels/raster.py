@@ -1,9 +1,7 @@
 """Objects of a label raster: one of a scene, or a PNG mask of an image.
 
-Meaning of the values: 0 is background, 1 to 254 are classes. 255 is "no data" where the
-file says so or has classes below it, and the only class where it has not (0 and 255 is
-how masks of one class are usually drawn). A declared nodata of 0 is background. Several
-bands must be equal. Rasters are traced piece by piece: memory holds polygons, not pixels.
+`pipeline.labels.values` decides what its values mean. Several bands must be equal.
+Rasters are traced piece by piece: memory holds polygons, not pixels.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from pipeline.core.trace import trace
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
 from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.values import OWN, Meaning, check_classes, meaning_of
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import Scene, SceneRef
 
@@ -63,8 +62,8 @@ def open_labels(path: Path) -> Scene:
         return open_scene(label_ref(path, georef=False))
 
 
-def read_block(scene: Scene, window: Window) -> UInt8[np.ndarray, "rows cols"]:
-    """Return the first band of a window; 255 where there is no data.
+def read_levels(scene: Scene, window: Window) -> UInt8[np.ndarray, "rows cols"]:
+    """Return quantised probabilities in a window: 0 to 250, 255 where there is no data.
 
     Raises:
         SceneError: It cannot be read, or its values are not whole numbers from 0 to 255.
@@ -73,23 +72,10 @@ def read_block(scene: Scene, window: Window) -> UInt8[np.ndarray, "rows cols"]:
     block, nodata = pixels[0], scene.info.nodata
     if block.dtype != np.uint8:
         # What is missing may have any value: -9999, or NaN.
-        known = block[valid & np.isfinite(block)]
-        low, high = known.min(initial=0), known.max(initial=0)
-        if low < 0 or high > 255:
-            raise SceneError(
-                scene.info.source,
-                f"its labels reach from {low:g} to {high:g}",
-                "give classes from 0 to 254 (0 is background); objects that are numbered, "
-                "as polygons",
-            )
-        if np.any(known % 1):
-            raise SceneError(
-                scene.info.source,
-                f"its labels are fractions, such as {known[known % 1 > 0][0]:g}",
-                "cut them at a threshold, and give classes as whole numbers",
-            )
-        block = np.where(valid & np.isfinite(block), block, 255 if nodata != 0 else 0)
-        block = block.astype(np.uint8)
+        valid = valid & np.isfinite(block)
+        known = block[valid & (block != 255)]
+        check_classes(known, scene.info.source)
+        block = np.where(valid, block, 255 if nodata != 0 else 0).astype(np.uint8)
     if nodata is None:
         block[~valid] = 255
     elif 0 < nodata < 255:
@@ -97,13 +83,33 @@ def read_block(scene: Scene, window: Window) -> UInt8[np.ndarray, "rows cols"]:
     return np.asarray(block)
 
 
-def read_labels(path: Path, *, probability: Path | None = None, piece: int = PIECE) -> Objects:
+def read_classes(scene: Scene, window: Window, meaning: Meaning) -> UInt8[np.ndarray, "rows cols"]:
+    """Return the labels of a window: 0 background, 1 to 254 classes, 255 not labelled.
+
+    Raises:
+        SceneError: It cannot be read, has bands that differ, or values that are no classes.
+    """
+    bands = tuple(band.index for band in scene.info.bands)
+    pixels, valid = scene.read(window, bands)
+    if (pixels[1:] != pixels[:1]).any():
+        raise SceneError(
+            scene.info.source,
+            f"it has {len(bands)} bands that differ, so it is a picture and no labels",
+            "give one band of classes",
+        )
+    return meaning.labels(pixels[0], valid, source=scene.info.source)
+
+
+def read_labels(
+    path: Path, *, probability: Path | None = None, piece: int = PIECE, own: bool = False
+) -> Objects:
     """Return the connected areas of each class of a label raster of any size.
 
     Args:
         path: The raster.
         probability: Quantised probabilities on the same pixels: confidence is their mean.
         piece: Edge of the squares in which it is traced; the result does not depend on it.
+        own: Whether Overtile wrote it, so that its values mean what it writes.
 
     Raises:
         SceneError: It cannot be read, or its values are no labels.
@@ -118,15 +124,15 @@ def read_labels(path: Path, *, probability: Path | None = None, piece: int = PIE
         if probability is not None:
             levels = open_labels(probability)
             stack.callback(levels.close)
-        found, marked = _traced(scene, levels, piece)
+        meaning = OWN if own else meaning_of(scene)
+        found, marked = _traced(scene, meaning, levels, piece)
         info = scene.info
-    if info.nodata is None and not len(found):
-        found, marked = marked, found
     polygons, unknown = (np.asarray(one.to_shapely(), object) for one in (found, marked))
     if info.georef:
         polygons = shapely.transform(polygons, info.georef.to_map)
         unknown = shapely.transform(unknown, info.georef.to_map)
     classes = np.unique(found.label)
+    described = meaning.describe(classes.tolist(), unlabelled=len(marked) > 0)
     return Objects(
         source=str(path),
         polygon=polygons,
@@ -135,10 +141,15 @@ def read_labels(path: Path, *, probability: Path | None = None, piece: int = PIE
         confidence=found.weight / found.pixels / STEPS if levels else None,
         grid=Grid(height=info.height, width=info.width, georef=info.georef),
         unknown=unknown if len(unknown) else None,
+        notes=(f"values: {described} ({', '.join(meaning.reasons)})",) if meaning.reasons else (),
+        values=meaning,
+        described=described,
     )
 
 
-def _traced(scene: Scene, levels: Scene | None, piece: int) -> tuple[Fragments, Fragments]:
+def _traced(
+    scene: Scene, meaning: Meaning, levels: Scene | None, piece: int
+) -> tuple[Fragments, Fragments]:
     """Return the areas of the classes 1 to 254, and those of 255, in reading order."""
     height, width = scene.info.height, scene.info.width
     if levels and (levels.info.height, levels.info.width) != (height, width):
@@ -149,8 +160,8 @@ def _traced(scene: Scene, levels: Scene | None, piece: int) -> tuple[Fragments, 
     mergers = [Merger(height=height, width=width) for _ in range(2)]
     parts: list[list[Fragments]] = [[], []]
     for window in _pieces(height, width, piece):
-        labels = _single_band(scene, window)
-        weights = np.zeros_like(labels) if levels is None else read_block(levels, window)
+        labels = read_classes(scene, window, meaning)
+        weights = np.zeros_like(labels) if levels is None else read_levels(levels, window)
         weights[weights == 255] = 0
         marked = (labels == 255).astype(np.uint8)
         labels[marked > 0] = 0
@@ -166,24 +177,6 @@ def _pieces(height: int, width: int, piece: int) -> Iterator[Window]:
         for col in range(0, width, piece):
             window = Window(row=row, col=col, height=piece, width=piece)
             yield window.clipped(height=height, width=width)
-
-
-def _single_band(scene: Scene, window: Window) -> UInt8[np.ndarray, "rows cols"]:
-    """Return the labels of a window.
-
-    Raises:
-        SceneError: It cannot be read, or has bands that differ.
-    """
-    bands = tuple(band.index for band in scene.info.bands)
-    if len(bands) > 1:
-        pixels, _ = scene.read(window, bands)
-        if (pixels != pixels[:1]).any():
-            raise SceneError(
-                scene.info.source,
-                f"it has {len(bands)} bands that differ, so it is a picture and no labels",
-                "give one band of classes",
-            )
-    return read_block(scene, window)
 
 
 def polygons_of(

@@ -79,8 +79,8 @@ def evaluate_opened(
     aoi = None if options.aoi is None else read_objects(options.aoi)
     evaluation = score(opened, true, aoi=aoi, options=options)
     evaluation.report["inputs"] = {
-        "predicted": _input(opened.source),
-        "truth": _input(truth),
+        "predicted": {**_input(opened.source), "values": opened.objects.described},
+        "truth": {**_input(truth), "values": true.described},
         "aoi": None if options.aoi is None else _input(options.aoi),
     }
     if out is not None:

@@ -121,7 +121,7 @@ def _from_folder(folder: Path) -> Predicted:
     probability = _existing(folder / "probability.tif")
     vector = next((folder / one for one in POLYGONS if (folder / one).is_file()), None)
     if vector is None and mask:
-        traced = _from_mask(mask, name=name, probability=probability)
+        traced = _from_mask(mask, name=name, probability=probability, own=bool(manifest))
         return replace(traced, source=folder, manifest=manifest)
     objects = read_objects(vector, image=name) if vector else None
     if objects is None:
@@ -137,9 +137,11 @@ def _from_folder(folder: Path) -> Predicted:
     )
 
 
-def _from_mask(mask: Path, *, name: str, probability: Path | None = None) -> Predicted:
+def _from_mask(
+    mask: Path, *, name: str, probability: Path | None = None, own: bool = False
+) -> Predicted:
     """Return the connected areas of a mask, as sure as the mean of their probability."""
-    objects = read_labels(mask, probability=probability)
+    objects = read_labels(mask, probability=probability, own=own)
     return Predicted(
         name=name,
         source=mask,

@@ -17,7 +17,8 @@ from pipeline.core.scores.spans import Runs, rasterize
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.labels.objects import Grid
-from pipeline.labels.raster import open_labels, read_block
+from pipeline.labels.raster import open_labels, read_classes, read_levels
+from pipeline.labels.values import OWN, UNLABELLED, Meaning, meaning_of
 from pipeline.runs.evaluate_scene import Compared
 from pipeline.scenes.scene import Scene
 
@@ -59,8 +60,8 @@ class _Layers:
     unknown: Runs | None
     mask: Scene | None
     probability: Scene | None
-    solid: bool
-    """True where 255 in the mask is a class: nothing says that it is nodata."""
+    meaning: Meaning
+    """What the values of the mask mean."""
 
 
 def count_pixels(compared: Compared) -> PixelCounts:
@@ -165,9 +166,16 @@ def _layers(compared: Compared, stack: ExitStack) -> _Layers:
         unknown=drawn(compared.unknown),
         mask=mask,
         probability=opened("probability"),
-        solid=compared.predicted.objects.unknown is None
-        and (mask is None or mask.info.nodata is None),
+        meaning=_meaning(compared, mask),
     )
+
+
+def _meaning(compared: Compared, mask: Scene | None) -> Meaning:
+    """Return what the values of the mask mean: beside polygons it may be of any tool."""
+    predicted = compared.predicted
+    if predicted.objects.values is not None:
+        return predicted.objects.values
+    return OWN if mask is None or predicted.manifest else meaning_of(mask)
 
 
 def _valid(
@@ -184,11 +192,11 @@ def _valid(
     if layers.unknown is not None:
         wanted &= paint(layers.unknown, np.ones(layers.unknown.count, np.uint8), window) == 0
     valid = wanted.copy()
-    if layers.mask is not None and not layers.solid:
-        valid &= read_block(layers.mask, window) != 255
+    if layers.mask is not None:
+        valid &= read_classes(layers.mask, window, layers.meaning) != UNLABELLED
     probability = None
     if layers.probability is not None:
-        probability = read_block(layers.probability, window)
+        probability = read_levels(layers.probability, window)
         valid &= probability != 255
     return valid, wanted, probability
 
@@ -196,7 +204,6 @@ def _valid(
 def _labels(layers: _Layers, compared: Compared, window: Window) -> UInt8[np.ndarray, "rows cols"]:
     """Return predicted classes: the mask's where there is one class, else the polygons'."""
     if layers.mask is not None and len(compared.classes) == 1:
-        labels = read_block(layers.mask, window)
-        found = (labels > 0) if layers.solid else (labels > 0) & (labels < 255)
-        return found.astype(np.uint8)
+        labels = read_classes(layers.mask, window, layers.meaning)
+        return ((labels > 0) & (labels < UNLABELLED)).astype(np.uint8)
     return paint(layers.mine, compared.label_mine.astype(np.uint8), window)

@@ -8,18 +8,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import ConfigError
+from pipeline.labels.values import Values, values_of
 from pipeline.training.config import ClassConfig, ImagesConfig
-from pipeline.training.labels import numbered
+from pipeline.training.label_values import label_meaning
+from pipeline.training.labels import Labels, class_values, numbered
 from pipeline.training.places import Level, Place, contacts, existing, make_place
 
 BYTES, READING = 9, 40
 """Bytes that a pixel of an image takes: its colours, object, weight; and while it is read."""
+WHITE = 65535
+"""The largest value of 16 bits; it means what 255 means in 8."""
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
@@ -75,35 +80,63 @@ def read_images(
                 f"{config.folds} folds; use fewer folds or another fold"
             )
     _check_sizes(folder, list(found.values()), most_bytes)
-    return {
-        part: [_place(found[name], config, classes, contact_sigma) for name in names]
-        for part, names in parts.items()
-    }
+    masks = {name: _mask(path, config) for name, path in found.items()}
+    values = Values()
+    for _, one in masks.values():
+        values |= values_of(one, np.ones(one.shape, np.bool_), None)
+    meaning = label_meaning(values, class_values(classes), unknown=config.unknown)
+
+    def place(name: str) -> Place:
+        mask, values = masks.pop(name)
+        labels = numbered(
+            values, classes, unknown=config.unknown, objects=False, source=mask, meaning=meaning
+        )
+        return _place(found[name], mask, labels, config.pixel_m, contact_sigma)
+
+    return {part: [place(name) for name in names] for part, names in parts.items()}
 
 
-def _place(path: Path, config: ImagesConfig, classes: Sequence[ClassConfig], sigma: float) -> Place:
-    image = _pixels(path)
-    if image.ndim == 2:
-        image = np.repeat(image[:, :, None], 3, axis=2)
+def _mask(path: Path, config: ImagesConfig) -> tuple[Path, NDArray[Any]]:
+    """Return the mask of an image, and its values.
+
+    Raises:
+        ConfigError: It is missing, cannot be read, or is a picture.
+    """
     masks = [config.folder / config.masks / f"{path.stem}{suffix}" for suffix in SUFFIXES]
     mask = next((candidate for candidate in masks if candidate.is_file()), None)
     if mask is None:
         raise ConfigError(f"{path}: has no mask {masks[0]}")
-    values = _pixels(mask)
-    if values.ndim == 3:
-        values = values[:, :, 0]
-    if values.shape != image.shape[:2]:
+    with _reading(mask), Image.open(mask) as file:
+        if file.mode.startswith("I") or file.mode in ("1", "L", "P"):
+            values = np.asarray(file.convert("L") if file.mode == "1" else file)
+            # 16-bit masks of one class are drawn with 65535, and classes name it 255.
+            return mask, np.where(values == WHITE, 255, values)
+        bands = np.asarray(file.convert("RGBA"), np.uint8)
+    colours = bands[:, :, :3]
+    if (colours != colours[:, :, :1]).any():
         raise ConfigError(
-            f"{mask}: has {values.shape[0]} x {values.shape[1]} pixels, its image "
+            f"{mask}: its bands differ, so it is a picture and no labels; give one band of classes"
+        )
+    # What is transparent is not drawn.
+    return mask, np.where(bands[:, :, 3] > 0, colours[:, :, 0], 0).astype(np.uint8)
+
+
+def _place(path: Path, mask: Path, labels: Labels, pixel_m: float, sigma: float) -> Place:
+    image = _pixels(path)
+    if image.ndim == 2:
+        image = np.repeat(image[:, :, None], 3, axis=2)
+    shape = labels.known.shape
+    if shape != image.shape[:2]:
+        raise ConfigError(
+            f"{mask}: has {shape[0]} x {shape[1]} pixels, its image "
             f"{image.shape[0]} x {image.shape[1]}; mask and image must be of one size"
         )
-    labels = numbered(values, classes, unknown=config.unknown, objects=False, source=mask)
     level = Level(
         image=np.ascontiguousarray(image[:, :, :3].transpose(2, 0, 1)),
         instances=labels.instances,
         contact=contacts(labels.instances, sigma=sigma),
         known=labels.known,
-        pixel_m=config.pixel_m,
+        pixel_m=pixel_m,
         class_of=labels.class_of,
         source=str(path),
     )

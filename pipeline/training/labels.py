@@ -21,9 +21,11 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.errors import ConfigError
 from pipeline.labels.layers import Choice
 from pipeline.labels.read_vectors import read_vectors
+from pipeline.labels.values import Meaning, values_of
 from pipeline.labels.vectors import Vectors
 from pipeline.training.config import ClassConfig, PlaceConfig
 from pipeline.training.label_rasters import NothingThereError, read_values
+from pipeline.training.label_values import label_meaning, meaning_of_file
 from pipeline.training.rasters import Grid
 
 log = logging.getLogger(__name__)
@@ -193,7 +195,17 @@ def from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
     if not covered.any():
         raise NothingThereError(f"{config.labels}: no label lies inside {grid.source}")
     found = numbered(
-        values, classes, unknown=config.unknown, objects=config.objects, source=config.labels
+        values,
+        classes,
+        unknown=config.unknown,
+        objects=config.objects,
+        source=config.labels,
+        meaning=meaning_of_file(
+            config.labels,
+            tuple(class_values(classes)),
+            unknown=config.unknown,
+            objects=config.objects,
+        ),
     )
     np.logical_and(found.known, covered, out=found.known)
     return found
@@ -226,26 +238,37 @@ def numbered(
     unknown: int | None,
     objects: bool,
     source: Path,
+    meaning: Meaning | None = None,
 ) -> Labels:
     """Return the objects of a raster of labels.
 
     Args:
         values: (rows, cols); a value a class, or a number an object.
         classes: Which values mean which class; without values all but 0 are the first.
-        unknown: Value that says: not labelled.
+        unknown: Value that says: not labelled; 255 only where there are other classes.
         objects: Whether values number objects.
         source: The file, for messages.
+        meaning: What values mean, where these are a part of all.
 
     Raises:
-        ConfigError: A value is of no class.
+        ConfigError: A value is of no class, or a fraction.
     """
     class_at = class_values(classes)
-    known = np.ones(values.shape, np.bool_)
-    if unknown is not None and unknown not in class_at:
-        known = values != unknown
+    known = np.isfinite(values)
+    if meaning is None:
+        there = values_of(values, known, None)
+        meaning = label_meaning(there, class_at, unknown=unknown, objects=objects)
+    known &= ~np.isin(values, list(meaning.unlabelled))
+    ground = ~known | np.isin(values, list(meaning.background - {0.0, *class_at}))
+    values = np.where(ground, 0, values)
+    if np.any(values % 1):
+        raise ConfigError(
+            f"{source}: its labels are fractions, such as {values[values % 1 > 0][0]:g}; cut them "
+            "at a threshold, and give classes as whole numbers"
+        )
     if objects:
-        there, flat = np.unique(np.where(known, values, 0), return_inverse=True)
-        numbers = flat.reshape(values.shape) + (1 if there[0] != 0 else 0)
+        numbers_of, flat = np.unique(values, return_inverse=True)
+        numbers = flat.reshape(values.shape) + (1 if numbers_of[0] != 0 else 0)
         class_of = np.ones(int(numbers.max(initial=0)) + 1, np.uint8)
         class_of[0] = 0
         return Labels(instances=numbers.astype(np.int32), class_of=class_of, known=known)

@@ -18,6 +18,7 @@ from pipeline.training.batches import draw_batch
 from pipeline.training.config import ImagesConfig, TrainingConfig
 from pipeline.training.data import read_data
 from pipeline.training.images import fold_of, read_images, split
+from pipeline.training.places import Level
 
 STILL = {
     "pixel_m": None,
@@ -106,6 +107,49 @@ def test_an_epoch_shows_every_image_once(folder: Path) -> None:
         positions = range(epoch * count, (epoch + 1) * count)
         seen = [draws.draw(*divmod(at, config.batch)).level.source for at in positions]
         assert len(set(seen)) == count
+
+
+def _levels(config: TrainingConfig, folder: Path) -> list[Level]:
+    """Return the images to train on."""
+    levels = [place.levels[0] for place in read_data(config, cache=folder).train]
+    return [level for level in levels if isinstance(level, Level)]
+
+
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "1 bit", "alpha"])
+def test_masks_of_one_class_need_no_values(folder: Path, kind: str) -> None:
+    named = {"name": "salt", "colour": "#3182bd", "values": [255]}
+    config = _config(folder, classes=[{"name": "salt", "colour": "#3182bd"}])
+    expected = [level.instances for level in _levels(config, folder)]
+    for path in (folder / "masks").iterdir():
+        mask = np.asarray(Image.open(path))
+        if kind == "16 bits":
+            Image.fromarray(mask.astype(np.uint16) * 257).save(path)
+        elif kind == "1 bit":
+            Image.fromarray(mask).convert("1").save(path)
+        elif kind == "alpha":
+            Image.fromarray(np.dstack([np.full_like(mask, 255)] * 3 + [mask])).save(path)
+    for one in (config, _config(folder, classes=[named])):
+        for level, instances in zip(_levels(one, folder), expected, strict=True):
+            np.testing.assert_array_equal(level.instances, instances)
+            assert level.known.all()
+
+
+def test_255_is_not_labelled_where_any_mask_has_another_class(folder: Path) -> None:
+    config = _config(folder, classes=[{"name": "salt", "colour": "#3182bd"}])
+    for number in (0, 2, 4, 6, 8, 10, 12, 14):
+        mask = np.zeros((21, 21), np.uint8)
+        mask[:4, :4] = 1
+        Image.fromarray(mask).save(folder / "masks" / f"{number:03d}.png")
+    levels = _levels(config, folder)
+    assert {int((level.instances > 0).sum()) for level in levels} == {0, 16}
+    assert {int((~level.known).sum()) for level in levels} == {0, 90}
+
+
+def test_a_mask_that_is_a_picture_is_refused(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (21, 21, 3), np.uint8)).save(folder / "masks" / "007.png")
+    with pytest.raises(ConfigError, match=r"007\.png: its bands differ"):
+        read_data(_config(folder), cache=folder)
 
 
 def test_a_mask_of_another_size_is_refused(folder: Path) -> None:

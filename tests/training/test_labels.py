@@ -16,8 +16,9 @@ from shapely import box
 
 from pipeline.errors import ConfigError
 from pipeline.training.config import ClassConfig, PlaceConfig
-from pipeline.training.labels import numbered
+from pipeline.training.labels import numbered, read_labels
 from pipeline.training.places import BUILDING, read_place
+from pipeline.training.rasters import Grid
 
 CORNER, PIXEL_M = (354000.0, 3057500.0), 0.25  # of the fixture
 HOUSE = ClassConfig(name="house", colour="#112233", values=("yes", 1))
@@ -144,6 +145,59 @@ def test_a_raster_of_labels_is_taken_as_it_lies(ground: Path) -> None:
     level = read_place(_place(ground, labels=path), contact_sigma=0).levels[0]
     np.testing.assert_array_equal(level.instances > 0, values == 1)
     np.testing.assert_array_equal(level.known, values != 255)
+
+
+@pytest.mark.parametrize(("top", "nodata"), [(255, None), (255, 0), (255, 255), (128, 0)])
+def test_a_mask_of_one_class_is_drawn_with_any_value(
+    ground: Path, top: int, nodata: int | None
+) -> None:
+    drawn = read_place(_place(ground), contact_sigma=0).levels[0].instances > 0
+    path = _raster(ground / "mask.tif", (drawn * top).astype(np.uint8))
+    with rasterio.open(path, "r+") as file:
+        file.nodata = nodata
+    level = read_place(_place(ground, labels=path), contact_sigma=0).levels[0]
+    np.testing.assert_array_equal(level.instances > 0, drawn)
+    assert level.known.all()
+
+
+def test_nodata_of_a_label_raster_is_not_labelled_whatever_its_value(ground: Path) -> None:
+    drawn = read_place(_place(ground), contact_sigma=0).levels[0].instances > 0
+    values = drawn.astype(np.uint8)
+    values[90:] = 7
+    path = _raster(ground / "mask.tif", values)
+    with rasterio.open(path, "r+") as file:
+        file.nodata = 7
+    named = ClassConfig(name="a", colour="#112233", values=(1,))
+    for classes in ((), (named,)):
+        level = read_place(_place(ground, labels=path), contact_sigma=0, classes=classes).levels[0]
+        np.testing.assert_array_equal(level.known, values != 7)
+        np.testing.assert_array_equal(level.instances > 0, values == 1)
+
+
+def test_values_mean_what_they_mean_in_the_whole_raster(ground: Path) -> None:
+    values = np.zeros((96, 300), np.uint8)
+    values[10:20, 10:20] = 255
+    path = _raster(ground / "wide.tif", values)
+    config = _place(ground, labels=path)
+    level = read_place(config, contact_sigma=0).levels[0]
+    assert (level.instances > 0).sum() == 100
+    # A class far outside the scene: 255 is not labelled anywhere.
+    values[50:60, 250:260] = 1
+    config = _place(ground, labels=_raster(ground / "other.tif", values))
+    assert level.transform is not None
+    grid = Grid(source="scene", shape=level.known.shape, transform=level.transform, crs=level.crs)
+    found = read_labels(config, (), grid)
+    assert not found.instances.any()
+    assert (~found.known).sum() == 100
+
+
+def test_labels_that_are_fractions_are_refused() -> None:
+    values = np.array([[0, 0.25, 1, np.nan]], np.float32)
+    with pytest.raises(ConfigError, match=r"fractions, such as 0\.25; cut them at a threshold"):
+        numbered(values, (), unknown=255, objects=False, source=Path("m.tif"))
+    found = numbered(np.rint(values), (), unknown=255, objects=False, source=Path("m.tif"))
+    assert found.instances.tolist() == [[0, 0, 1, 0]]
+    assert found.known.tolist() == [[True, True, True, False]]
 
 
 def test_a_raster_of_labels_in_another_crs_is_laid_onto_the_scene(ground: Path) -> None:

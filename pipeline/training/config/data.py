@@ -39,7 +39,9 @@ class PlaceConfig(Section):
     objects: bool = False
     """A label raster numbers objects, instead of holding a value for each class."""
     unknown: Number | None = 255
-    """Value of a label raster that says: not labelled; a class that names it wins."""
+    """Value of a label raster that says: not labelled; a class that names it wins.
+
+    255 is the class itself where it is the only one."""
     area: Path | None = None
     """Polygons within which everything is labelled; all of the scene without."""
     share: float = Field(default=1.0, ge=1e-9, le=1e9)
@@ -81,8 +83,10 @@ class ImagesConfig(Section):
     """Which of them is held out for validation."""
     test_fold: int | None = Field(default=None, ge=0, le=10_000)
     """Which of them is held out for the test; none without."""
-    unknown: Number | None = None
-    """Value of a mask that says: not labelled; a class that names it wins."""
+    unknown: Number | None = 255
+    """Value of a mask that says: not labelled; a class that names it wins.
+
+    255 is the class itself where it is the only one in all masks."""
     pixel_m: Metres = 1.0
     """Nominal size of a pixel; sizes in metres are relative to it."""
 
