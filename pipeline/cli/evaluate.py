@@ -57,7 +57,16 @@ def evaluate(  # noqa: PLR0913 - the options of a command
         report(failure)
     told = _told(summary, out) if "systems" in summary else summary
     print_json(told)
-    raise typer.Exit(3 if summary["failed"] else 0)
+    raise typer.Exit(_code(summary))
+
+
+def _code(summary: dict[str, Any]) -> int:
+    """Return 1 where nothing was compared, 3 where some scenes failed, else 0."""
+    total = summary["total"] if "systems" in summary else {"figures": summary["headline"]}
+    if not summary["failed"]:
+        return 0
+    nothing = total and all(one["value"] is None for one in total["figures"].values())
+    return 1 if nothing else 3
 
 
 def _told(summary: dict[str, Any], out: Path) -> dict[str, Any]:

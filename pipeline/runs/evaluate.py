@@ -25,6 +25,7 @@ from pipeline.runs.evaluate_report import write_report
 from pipeline.runs.evaluate_result import Evaluation
 from pipeline.runs.evaluate_scene import Compared, compare
 from pipeline.runs.evaluate_thresholds import sample, threshold_tables
+from pipeline.scenes.names import slug
 
 SCHEMA = "overtile/report/1"
 """Names the layout of `report.json`; `pipeline/outputs/report/schema.json` describes it."""
@@ -103,8 +104,10 @@ def truth_for(predicted: Predicted, truth: Path) -> Path:
     found = [
         one
         for one in sorted(truth.iterdir())
-        if one.stem == predicted.name and one.suffix.lower() in known
+        if one.suffix.lower() in known and slug(one.stem) == slug(predicted.name)
     ]
+    # A scene's folder is called with_space where its file is called "with space".
+    found = [one for one in found if one.stem == predicted.name] or found
     if len(found) == 1:
         return found[0]
     if truth.suffix.lower() == ".gdb":

@@ -74,6 +74,12 @@ def _evaluated(predicted: Sequence[Path], truth: Path, out: Path, options: Optio
             failed.append(f"{entry.predicted.source}: {error}")
             with suppress(OSError):  # nothing is left of it, but what an earlier one wrote
                 folder.rmdir()
+    nothing = [nothing_compared(found.report) for _, _, found in done]
+    if done and not failed and all(nothing):
+        failed.extend(
+            f"{found.report['scene']}: {why}"
+            for (_, _, found), why in zip(done, nothing, strict=True)
+        )
     summary = summed_up(done, failed, wanted=options.precision)
     write_summary(summary, out)
     return summary
@@ -141,13 +147,27 @@ def _on_one_scene(opened: Sequence[Predicted], truth: Path, options: Options) ->
 
 def _single(evaluation: Evaluation, out: Path) -> Summary:
     report = evaluation.report
+    nothing = nothing_compared(report)
     return {
         "scene": report["scene"],
         "report": str(out / "report.html"),
         "headline": report["headline"],
         "notes": report["notes"],
-        "failed": [],
+        "failed": [f"{report['scene']}: {nothing}"] if nothing else [],
     }
+
+
+def nothing_compared(report: Mapping[str, Any]) -> str | None:
+    """Return why a mask could not be compared at all; None where there is a figure.
+
+    Polygons of which there are none, or none in the scene, are a note alone.
+    """
+    headline = report["headline"]
+    masks = any(one and one.get("values") for one in report["inputs"].values())
+    if any(figure["value"] is not None for figure in headline.values()) or not masks:
+        return None
+    reason = headline["f1"]["reason"] or "no figure exists"
+    return "; ".join([f"nothing could be compared: {reason}", *report["notes"]])
 
 
 def summed_up(

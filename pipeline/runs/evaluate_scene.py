@@ -17,6 +17,9 @@ from pipeline.runs.evaluate_doubts import about_outside, check_coverage, labelle
 from pipeline.runs.evaluate_frame import Frame, make_frame
 from pipeline.runs.evaluate_inputs import Predicted
 
+SLIVER_M2 = 1.0
+"""Outlines are slivers below this area, or below a pixel where that is smaller."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
@@ -92,6 +95,7 @@ def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compar
     mine, other = _framed(predicted.objects, frame), _framed(clean, frame)
     if mine.outside:
         notes.append(f"{several(mine.outside, 'prediction')} outside the scene left out")
+    notes += _about_slivers(mine.slivers, other.slivers, frame)
     notes += about_outside(clean, other.outside, len(other.pixels), frame)
     covered, about = labelled(truth, frame)
     notes += about
@@ -122,13 +126,14 @@ class _Framed:
     pixels: Shaped[np.ndarray, " n"]
     inside: Bool[np.ndarray, " n"]
     outside: int
+    slivers: int
 
 
 def _framed(objects: Objects, frame: Frame) -> _Framed:
-    """Return the objects that touch the scene, cut at its edges.
+    """Return the objects that touch the scene, cut at its edges, without slivers.
 
     ``inside`` is True where at least half of the object was left, ``outside`` is how many
-    objects do not touch the scene at all.
+    objects do not touch the scene at all, ``slivers`` how many pieces are below `sliver_px`.
     """
     pixels = frame.to_pixels(objects.polygon, objects.crs)
     scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
@@ -146,12 +151,34 @@ def _framed(objects: Objects, frame: Frame) -> _Framed:
     row = np.concatenate(rows).astype(np.int64)
     order = np.argsort(row, kind="stable")
     row, found = row[order], np.concatenate(shapes)[order]
+    outside = len(objects) - len(np.unique(row))
+    # Areas of single pixels are not exact.
+    large = shapely.area(found) >= sliver_px(frame) * (1 - 1e-6)
+    slivers = int((~large).sum())
+    row, found = row[large], found[large]
     return _Framed(
         objects=objects.take(row),
         pixels=found,
         inside=np.asarray(shapely.area(found) >= 0.5 * shapely.area(pixels[row])),
-        outside=len(objects) - len(np.unique(row)),
+        outside=outside,
+        slivers=slivers,
     )
+
+
+def sliver_px(frame: Frame) -> float:
+    """Return the area in pixels below which outlines are slivers: a pixel, at most 1 m2."""
+    return 1.0 if frame.step_m is None else min(1.0, SLIVER_M2 / frame.step_m**2)
+
+
+def _about_slivers(mine: int, truth: int, frame: Frame) -> list[str]:
+    if not mine and not truth:
+        return []
+    area = sliver_px(frame) * (frame.step_m or 1.0) ** 2
+    unit = "m2" if frame.step_m else "px"
+    what = several(mine, "prediction")
+    return [
+        f"{what} and {several(truth, 'truth')} smaller than {area:.2g} {unit} left out as slivers"
+    ]
 
 
 def _area(

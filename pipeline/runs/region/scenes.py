@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.core.redaction import redact
 from pipeline.errors import ClusterError, SceneError
+from pipeline.labels.repair import several
 from pipeline.outputs.coverage import coverage
 from pipeline.runs.mapping import ANOTHER_PLAN, crew_of, map_scene
 from pipeline.runs.publish import manifest_of, standing
@@ -73,7 +74,8 @@ def map_region(
                 counts[state] += 1
                 rows.append({"scene": row.scene, "state": row.state, "reason": row.reason})
             if counts["failed"] > budget:
-                tell(f"{counts['failed']} scenes failed, the error budget is {budget}; stopped")
+                what = several(counts["failed"], "scene")
+                tell(f"{what} failed, the error budget is {budget}; stopped")
                 break
     return Mapped(
         mapped=counts["done"],
@@ -132,7 +134,7 @@ def _one(
         todo.row,
         state="partial" if tiles else "done",
         attempts=todo.row.attempts + 1 if tiles else 0,
-        reason=f"{len(tiles)} tiles failed, the first: {next(iter(tiles.values()))}"
+        reason=f"{several(len(tiles), 'tile')} failed, the first: {next(iter(tiles.values()))}"
         if tiles
         else None,
         key=todo.row.wanted,

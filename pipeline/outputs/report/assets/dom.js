@@ -19,6 +19,8 @@ function draw(tag, attributes, text) {
 const known = (value) => value !== null && value !== undefined;
 const fixed = (value, digits = 3) => (known(value) ? value.toFixed(digits) : "n/a");
 const percent = (value) => (known(value) ? (100 * value).toFixed(value > 0.0995 ? 0 : 1) + "\u00a0%" : "n/a");
+// "1 outline", "2 outlines".
+const counted = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`;
 const whole = (value) => (known(value) ? value.toLocaleString("en") : "n/a");
 
 // Rows are arrays of cells; a cell is text, null for "n/a", or an element.

@@ -8,11 +8,11 @@ function fillHead() {
   byId("title").textContent = report.scene;
   let lead = "";
   if (!truths && !mine) lead = "There is neither truth nor a prediction in this scene, so nothing can be said.";
-  else if (!truths) lead = `There is no truth inside this scene, so nothing can be said of the ${whole(mine)} predictions.`;
-  else if (!mine) lead = `Nothing was predicted; ${whole(truths)} true outlines were missed.`;
+  else if (!truths) lead = `There is no truth inside this scene, so nothing can be said of the ${counted(mine, "prediction")}.`;
+  else if (!mine) lead = `Nothing was predicted; ${counted(truths, "true outline was", "true outlines were")} missed.`;
   else {
-    lead = `Of ${whole(truths)} true outlines, ${whole(objects.tp)} were found (${percent(headline.recall.value)}). ` +
-      `Of ${whole(mine)} predicted, ${whole(objects.tp)} are right (${percent(headline.precision.value)}). ` +
+    lead = `Of ${counted(truths, "true outline")}, ${counted(objects.tp, "was", "were")} found (${percent(headline.recall.value)}). ` +
+      `Of ${whole(mine)} predicted, ${counted(objects.tp, "is", "are")} right (${percent(headline.precision.value)}). ` +
       `A prediction is right where it overlaps a truth with an IoU of at least ${objects.iou}.`;
   }
   byId("lead").textContent = lead;

@@ -4,11 +4,11 @@ const NAMES = { precision: "Precision", recall: "Recall", f1: "F1", ap50: "AP at
 const { scenes, systems, comparisons, failed, total } = DATA;
 const several = systems.length > 1;
 
-byId("title").textContent = several ? `${systems.length} predictions compared` : `${scenes.length} scenes`;
+byId("title").textContent = several ? `${systems.length} predictions compared` : counted(scenes.length, "scene");
 const shown = several ? systems[0] : total;
 byId("lead").textContent = several
   ? `All are drawn on the same blocks of ground, so that what is hard in a scene is hard for each and cancels. Where the interval of a difference holds zero, neither is known to be better.`
-  : shown ? `${whole(shown.truths)} true outlines and ${whole(shown.predictions)} predictions in ${whole(shown.scenes)} scenes.` : "No scene could be scored.";
+  : shown ? `${counted(shown.truths, "true outline")} and ${counted(shown.predictions, "prediction")} in ${counted(shown.scenes, "scene")}.` : "No scene could be scored.";
 const told = [...failed, ...scenes.flatMap((row) => row.notes.map((note) => `${row.scene}: ${note}`))];
 if (told.length) {
   byId("notes").append(make("div", { class: "notes" }, make("ul", {}, ...told.slice(0, 30).map((one) => make("li", {}, one)),

@@ -42,11 +42,11 @@ function fillMeasures(report) {
     measure(unit === "m" ? "Offset to the north" : "Offset downwards", "offset_y", 2, ` ${unit}`),
     measure("Area error, signed", "area_error"), measure("Area error, absolute", "area_error_abs"),
     measure("Corners, predicted over true", "vertex_ratio", 2),
-  ], outlines.reason ? `No figures: ${outlines.reason}.` : `${whole(outlines.pairs)} pairs.`));
+  ], outlines.reason ? `No figures: ${outlines.reason}.` : `${counted(outlines.pairs, "pair")}.`));
   const rows = pixels.by_class.length > 1 ? [...pixels.by_class, pixels.all] : [pixels.all];
   place.append(table("Pixels", ["", "precision", "recall", "F1 (Dice)", "IoU"], rows.map((row) =>
     [row.name, fixed(row.precision), fixed(row.recall), fixed(row.f1), fixed(row.iou)]),
-  pixels.all.reason ? `Some figures are missing: ${pixels.all.reason}.` : `${whole(report.evaluated.pixels)} pixels count, ${whole(report.evaluated.missing_pixels)} have no prediction.`));
+  pixels.all.reason ? `Some figures are missing: ${pixels.all.reason}.` : `${counted(report.evaluated.pixels, "pixel counts", "pixels count")}, ${counted(report.evaluated.missing_pixels, "has", "have")} no prediction.`));
   if (!coco.polygons) {
     place.append(make("div", {}, make("h3", {}, "COCO"), make("p", { class: "note" }, `No figures: ${coco.reason}.`)));
     return;
