@@ -84,7 +84,7 @@ def test_what_adjoins_is_one_acquisition_on_one_day_and_one_group_on_any() -> No
 
 
 def test_what_lies_on_another_repeats_it() -> None:
-    tile, shifted = box(0, 0, 100, 100), box(5, 0, 105, 100)
+    tile, shifted = box(0, 0, 100, 100), box(3, 0, 103, 100)
     assert found([tile, shifted], [0, 0]).acquisition.tolist() == [0, 1]
     # Days apart, a third of a scene is enough.
     third = box(67, 0, 167, 100)

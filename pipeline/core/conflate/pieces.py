@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.conflate.sightings import UNDATED
 
-REPEATED = 0.8
+REPEATED = 0.95
 """Scenes of one day are repeated observations from this share of the smaller one on."""
 LAPPED = 0.1
 """Scenes of different days are, from this share on."""

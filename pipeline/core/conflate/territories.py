@@ -37,11 +37,11 @@ class Territories:
     area: Shaped[np.ndarray, " pieces"]
     """Disjoint areas, one a piece; together they are what the pieces cover."""
     one: Int64[np.ndarray, " seams"]
-    """A piece at a seam."""
+    """A piece that meets or overlaps another."""
     two: Int64[np.ndarray, " seams"]
-    """The one on its other side, the higher number."""
+    """The other one, the higher number."""
     seam: Shaped[np.ndarray, " seams"]
-    """The line between both."""
+    """The line between what both answer for; empty where others lie between."""
 
 
 def territories(
@@ -72,8 +72,7 @@ def territories(
         for second in later[first]:
             near = shapely.buffer(own[second], TOUCHING, quad_segs=2)
             line = _lines(shapely.intersection(shapely.boundary(own[first]), near))
-            if shapely.length(line) > 0:
-                seams.append((first, second, line))
+            seams.append((first, second, line))
     lines = np.empty(len(seams), object)
     lines[:] = [line for _, _, line in seams]
     return Territories(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -127,7 +128,7 @@ class _Work:
         try:
             for turn in range(_ROUNDS):
                 found = traced(stitched, plane.manner, boxes)
-                rows = self._around(boxes, gone)
+                rows = self._around([shapely.box(*boxes.T), found.outlines], gone)
                 shapes = self._old(rows)
                 pairs = matched(
                     shapes,
@@ -167,9 +168,10 @@ class _Work:
         rows = np.unique(np.concatenate([np.empty(0, np.int64), *found]))
         return np.asarray(rows[~np.isin(rows, list(gone))])
 
-    def _around(self, boxes: Float64[np.ndarray, "n 4"], gone: set[int]) -> Int64[np.ndarray, " k"]:
-        areas = self._plane.to_lonlat(boxes)
-        rows = self._rows[np.unique(self._tree.query(areas, predicate="intersects")[1])]
+    def _around(self, areas: Sequence[Any], gone: set[int]) -> Int64[np.ndarray, " k"]:
+        """Return the footprints whose boxes meet areas in pixels."""
+        found = self._plane.to_lonlat(np.concatenate(areas))
+        rows = self._rows[np.unique(self._tree.query(found, predicate="intersects")[1])]
         return np.asarray(rows[~np.isin(rows, list(gone))])
 
     def _old(self, rows: Int64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:

@@ -61,9 +61,9 @@ class Plane:
 
         return np.asarray(shapely.transform(shapes, moved))
 
-    def to_lonlat(self, boxes: Float64[np.ndarray, "n 4"]) -> Shaped[np.ndarray, " n"]:
-        """Return boxes of pixels, x, y, x, y, as polygons in longitude and latitude."""
-        return np.asarray(shapely.transform(shapely.box(*boxes.T), self.georef.to_lonlat))
+    def to_lonlat(self, shapes: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+        """Return shapes in pixels of the grid in longitude and latitude."""
+        return np.asarray(shapely.transform(shapes, self.georef.to_lonlat))
 
 
 def lattices(members: Sequence[Member]) -> tuple[list[Georef], Int64[np.ndarray, " members"]]:

@@ -79,6 +79,34 @@ def houses(*boxes: tuple[int, int, int, int], height: int = 120, width: int = 16
     return pixels
 
 
+@pytest.mark.parametrize(
+    ("seed", "size", "overlap", "down", "across"),
+    [
+        # A part lies between seams and touches none: others hold the rest of its building.
+        (299617102, 39, 53, (87, 121), (51,)),
+        # Pieces that lie on each other by nine tenths of the smaller one.
+        (346459297, 25, 41, (100,), (53, 94)),
+    ],
+)
+def test_narrow_pieces_that_overlap_widely_have_the_layer_of_the_whole(
+    tmp_path: Path,
+    seed: int,
+    size: int,
+    overlap: int,
+    down: tuple[int, ...],
+    across: tuple[int, ...],
+) -> None:
+    pixels = blobs(seed, height=226, width=159, size=size, share=0.4422133821928843)[None]
+    boxes = [
+        (row, col, height, width)
+        for row, height in pieces(226, down, overlap)
+        for col, width in pieces(159, across, overlap)
+    ]
+    whole, _ = layer(tmp_path, mapped(tmp_path / "whole", [piece(pixels, 0, 0, 226, 159)]))
+    found, _ = layer(tmp_path, mapped(tmp_path / "cut", [piece(pixels, *box) for box in boxes]))
+    assert told(found) == told(whole)
+
+
 def test_four_tiles_that_meet_in_a_building_have_it_once(tmp_path: Path) -> None:
     pixels = houses((40, 60, 50, 41), (10, 10, 8, 8))
     corners = [(0, 0, 60, 80), (0, 80, 60, 80), (60, 0, 60, 80), (60, 80, 60, 80)]
