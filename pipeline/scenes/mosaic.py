@@ -213,7 +213,7 @@ def _examine(ref: SceneRef, mosaic: Mosaic) -> SceneInfo:
         warnings=_warnings(infos),
         bits=max(info.bits for info in infos),
         sparse=False,
-        alpha=0 if part.bands else first.alpha,
+        alpha=0 if part.bands or len({info.alpha for info in infos}) > 1 else first.alpha,
         band_nodata=() if part.bands else first.band_nodata,
     )
 

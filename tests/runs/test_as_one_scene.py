@@ -56,14 +56,16 @@ def same(one: Path, other: Path) -> None:
     assert len(tables[0])
 
 
-@pytest.mark.parametrize(("dtype", "nodata"), [("uint16", 65_535), ("int16", -9_999)])
+@pytest.mark.parametrize(
+    ("dtype", "nodata"), [("uint16", 65_535), ("int16", -9_999), ("uint16", 0)]
+)
 def test_parts_with_one_stretch_over_all_equal_the_merged_file(
     tmp_path: Path, dtype: str, nodata: int
 ) -> None:
     # Darker to the east: percentiles of a part are not those of the whole.
     shade = np.linspace(20, 2, 240)
     pixels = (blobs(3, height=160, width=240, size=9) * shade).astype(dtype)[None]
-    parts = files(tmp_path / "parts", pixels)
+    parts = files(tmp_path / "parts", pixels, nodata=nodata)
     whole = run(merged(tmp_path / "merged.tif", pixels, nodata), tmp_path / "whole")
     assert whole["failed"] == 0
     found = run(parts, tmp_path / "one", as_one_scene=True, tile=64)
