@@ -264,7 +264,8 @@ def test_as_process_1_of_a_container_it_is_the_same(
         try:
             assert process.stdout is not None
             assert int(process.stdout.readline()) > 1
-            (init,) = (pid for pid in descendants(process.pid) if _parent(pid) == process.pid)
+            if sent:  # else it has ended by now
+                (init,) = (pid for pid in descendants(process.pid) if _parent(pid) == process.pid)
             for number in sent:
                 time.sleep(0.3)
                 os.kill(init, number)
