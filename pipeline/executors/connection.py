@@ -25,6 +25,33 @@ SETTLE_S = 0.05
 _BROKE = "the connection broke"
 
 
+class _CancelledBeforeStart(logging.Filter):
+    """Leaves out one record: Dask's `sync` cancels a call whose future does not exist yet.
+
+    Where a signal interrupts `distributed.utils.sync` before the event loop began the call, its
+    callback reads a variable that was never set; tornado logs the NameError with a traceback,
+    though nothing was begun that would have to be cancelled.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is logged."""
+        _, error, trace = record.exc_info or (None, None, None)
+        if not isinstance(error, NameError) or error.name != "future" or trace is None:
+            return True
+        while trace.tb_next is not None:
+            trace = trace.tb_next
+        return trace.tb_frame.f_code.co_qualname != "sync.<locals>.cancel"
+
+
+_CANCELLED_BEFORE_START = _CancelledBeforeStart()
+
+
+def quiet() -> None:
+    """Leave out what Dask logs of connections that come and go: a lost one is reported by us."""
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("tornado.application").addFilter(_CANCELLED_BEFORE_START)
+
+
 def lost(client: Client, reason: str) -> ClusterError:
     """Return the error for a scheduler that is gone."""
     # A client that has been closed no longer knows.

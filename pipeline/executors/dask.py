@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 from pipeline.core.redaction import redact
 from pipeline.errors import ClusterError, ConfigError, PipelineError
 from pipeline.executors.ask import FETCH_S, ask
-from pipeline.executors.connection import close, connected
+from pipeline.executors.connection import close, connected, quiet
 from pipeline.executors.executor import Conditions, Executor, Job, Result
 from pipeline.executors.flights import ATTEMPTS, LOOK_S, Flight, Flights
 from pipeline.executors.tls import security_for
@@ -72,7 +72,7 @@ class Dask:
 
         A thread that hangs cannot be ended: new ones take its place.
         """
-        _quiet()
+        quiet()
         cluster = LocalCluster(
             n_workers=1,
             threads_per_worker=threads,
@@ -108,7 +108,7 @@ class Dask:
                 certificate is refused.
             ClusterError: The scheduler ended meanwhile.
         """
-        _quiet()
+        quiet()
         security, shown = security_for(address), redact(address)
         try:
             client = Client(address, timeout=connect_s, security=security)
@@ -251,11 +251,6 @@ class Dask:
     def _room(self) -> int:
         """Return how many jobs may be under way: one a thread, and some ahead."""
         return max(1, sum(self._workers.takers().values())) * (1 + AHEAD)
-
-
-def _quiet() -> None:
-    """Leave out what Dask logs of connections that come and go: a lost one is reported by us."""
-    logging.getLogger("distributed").setLevel(logging.ERROR)
 
 
 def _set_up(setup: Callable[[], None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 from distributed import Client, LocalCluster
+from distributed.utils import LoopRunner, sync
 
 from pipeline.errors import ClusterError
 from pipeline.executors import connection
@@ -109,3 +111,32 @@ def test_a_connection_that_breaks_for_a_moment_ends_the_run_as_well() -> None:
         with pytest.raises(ClusterError, match=r"was lost \(the connection broke\)"):
             list(running)
         executor.close()
+
+
+def test_an_interrupt_before_dask_began_a_call_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runner = LoopRunner(asynchronous=False)
+    runner.start()
+    try:
+        connection.quiet()
+        # The loop is busy: the call is queued, then the signal's cancellation behind it.
+        runner.loop.add_callback(time.sleep, 0.8)
+        previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                sync(runner.loop, asyncio.sleep, 30)
+        finally:
+            signal.signal(signal.SIGALRM, previous)
+        sync(runner.loop, asyncio.sleep, 0.1)
+        assert not caplog.records
+
+        def fails() -> None:
+            raise NameError("of another origin", name="future")
+
+        runner.loop.add_callback(fails)
+        sync(runner.loop, asyncio.sleep, 0.1)
+        assert [record.name for record in caplog.records] == ["tornado.application"]
+    finally:
+        runner.stop()
