@@ -74,8 +74,12 @@ def _extreme(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return name, {**SHELF[name], **some}
 
 
+# Names of earlier versions of segmentation_models_pytorch, which cards may hold, still build.
+@pytest.mark.filterwarnings("ignore:The usage of .*use_batchnorm is deprecated:DeprecationWarning")
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(asked=_extreme())
+@example(asked=("smp_linknet", {**SHELF["smp_linknet"], "decoder_use_batchnorm": True}))
+@example(asked=("smp_pspnet", {**SHELF["smp_pspnet"], "psp_use_batchnorm": True}))
 @example(asked=("unet", {"width": 1024, "depth": 8}))
 @example(asked=("unet_3d", {"width": 1024, "depth": 8}))
 @example(asked=("smp_unet", {**SHELF["smp_unet"], "decoder_channels": [4096] * 3}))
