@@ -24,6 +24,12 @@ _SIGNATURES: Mapping[str, tuple[object, list[object]]] = {
     "GDALGetDriver": (_HANDLE, [ctypes.c_int]),
     "GDALGetDriverShortName": (_TEXT, [_HANDLE]),
     "GDALDeregisterDriver": (None, [_HANDLE]),
+    "GDALOpenEx": (
+        _HANDLE,
+        [_TEXT, ctypes.c_uint, ctypes.POINTER(_TEXT), ctypes.POINTER(_TEXT), _HANDLE],
+    ),
+    "GDALGetGeoTransform": (ctypes.c_int, [_HANDLE, ctypes.POINTER(ctypes.c_double)]),
+    "GDALClose": (ctypes.c_int, [_HANDLE]),
     "GDALSetCacheMax64": (None, [ctypes.c_int64]),
     "CPLSetConfigOption": (None, [_TEXT, _TEXT]),
     "CPLGetConfigOption": (_TEXT, [_TEXT, _TEXT]),
@@ -170,3 +176,33 @@ def headers(path: str) -> dict[str, str]:
         index += 1
     gdal.CSLDestroy(ctypes.cast(found, _HANDLE))
     return result
+
+
+def geotransform(
+    path: str, *, driver: str, options: tuple[str, ...] = ()
+) -> tuple[float, float, float, float, float, float] | None:
+    """Return the geotransform ``(a, b, c, d, e, f)`` of a raster; None where it has none.
+
+    Where a JPEG 2000 file has none and ``.aux.xml`` files are not read, GDAL 3.10 fills in
+    nothing, and rasterio passes on what memory held.
+
+    Args:
+        path: As GDAL names it.
+        driver: The only driver that may open it.
+        options: Its open options, such as ``GEOREF_SOURCES=INTERNAL``.
+    """
+    gdal = library()
+    only = (_TEXT * 2)(driver.encode(), None)
+    chosen = (_TEXT * (len(options) + 1))(*(option.encode() for option in options), None)
+    _quiet()
+    try:
+        dataset = gdal.GDALOpenEx(path.encode(), 0x2, only, chosen, None)  # rasters alone
+        if not dataset:
+            return None
+        numbers = (ctypes.c_double * 6)(0, 1, 0, 0, 0, 1)
+        failed = gdal.GDALGetGeoTransform(dataset, numbers)
+        gdal.GDALClose(dataset)
+    finally:
+        gdal.CPLPopErrorHandler()
+    c, a, b, f, d, e = numbers
+    return None if failed else (a, b, c, d, e, f)

@@ -22,6 +22,8 @@ from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
 from pipeline.labels.objects import Grid, Objects
 from pipeline.labels.values import OWN, Meaning, check_classes, meaning_of
+from pipeline.scenes.jp2.boxes import MAGIC, RAW_MAGIC
+from pipeline.scenes.kinds import GEOTIFF, kind_of
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import Scene, SceneRef
 
@@ -29,7 +31,7 @@ PIECE = 4096
 """Edge of the squares in which a raster is traced, in pixels."""
 
 _JPEG = b"\xff\xd8\xff"
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", _JPEG, b"\0\0\0\x0cjP  ")
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", _JPEG, MAGIC, RAW_MAGIC)
 
 
 def is_raster(path: Path) -> bool:
@@ -45,9 +47,12 @@ def is_raster(path: Path) -> bool:
 
 def label_ref(path: Path, *, georef: bool = True) -> SceneRef:
     """Return how to open a raster of labels or probabilities."""
-    tiff = path.suffix.lower() in (".tif", ".tiff")
+    href = str(path.absolute())
+    kind = kind_of(href)
+    if kind == "geotiff" and path.suffix.lower() not in GEOTIFF:
+        kind = "image"
     options = () if georef else (("georef", "none"),)
-    return SceneRef(kind="geotiff" if tiff else "image", href=str(path.absolute()), options=options)
+    return SceneRef(kind=kind, href=href, options=options)
 
 
 def open_labels(path: Path) -> Scene:

@@ -38,7 +38,11 @@ def scored(
     """
     if request.truth is None:
         return {}
-    scene = Path(ref.href) if ref.kind in {"geotiff", "image"} and "://" not in ref.href else None
+    scene = (
+        Path(ref.href)
+        if ref.kind in {"geotiff", "image", "jp2"} and "://" not in ref.href
+        else None
+    )
     options = Options(aoi=request.aoi, scene=scene)
     try:
         found = evaluate_scene(target, request.truth, out=target, options=options)

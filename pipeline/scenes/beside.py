@@ -36,14 +36,15 @@ def check_pipes(path: str) -> None:
             raise SceneError(path, f"{beside.name} beside it is no regular file", "remove that")
 
 
-def check_mask(path: str, page: tiff.Page) -> None:
+def check_mask(path: str, *, height: int, width: int) -> None:
     """Prove that the mask beside a local scene, if there is one, can be one.
 
     What is no TIFF is none, and is left alone.
 
     Args:
         path: The scene.
-        page: Its image.
+        height: Its rows.
+        width: Its columns.
 
     Raises:
         SceneError: It is cut off, or is of another size; it or a world file is a pipe.
@@ -67,7 +68,7 @@ def check_mask(path: str, page: tiff.Page) -> None:
         raise SceneError(path, reason, _WAY_OUT) from error
     finally:
         data.close()
-    own, theirs = (page.height, page.width), (layout.scene.height, layout.scene.width)
+    own, theirs = (height, width), (layout.scene.height, layout.scene.width)
     if own != theirs:
         raise SceneError(
             path,

@@ -13,13 +13,13 @@ from pyproj.exceptions import CRSError
 
 from pipeline.errors import ConfigError, SceneError
 from pipeline.scenes import image, segy, stac
-from pipeline.scenes.location import is_remote
+from pipeline.scenes.kinds import GEOTIFF, kind_of
+from pipeline.scenes.location import JPEG_2000, is_remote
 from pipeline.scenes.moment import rfc3339
 from pipeline.scenes.names import scene_place, slug, stem, unique
 from pipeline.scenes.scene import SceneRef
 
-_GEOTIFF = (".tif", ".tiff")
-_SUFFIXES = (*_GEOTIFF, *image.SUFFIXES, *segy.SUFFIXES)
+_SUFFIXES = (*GEOTIFF, *JPEG_2000, *image.SUFFIXES, *segy.SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,5 +188,4 @@ def _expand(
         return stac.scenes_of(place, asset=asset, failures=failures)
     if not remote and lowered.endswith(segy.SUFFIXES):
         return segy.slices(place, direction)
-    kind = "image" if not remote and lowered.endswith(image.SUFFIXES) else "geotiff"
-    return (SceneRef(kind=kind, href=place),)
+    return (SceneRef(kind=kind_of(place), href=place),)

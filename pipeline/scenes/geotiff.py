@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 
 import numpy as np
 import rasterio
 from jaxtyping import Bool, Shaped
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.windows import Window as RasterWindow
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.scenes import validity
 from pipeline.scenes.beside import check_mask
-from pipeline.scenes.examine import examine, has_mask, split_alpha
+from pipeline.scenes.examine import examine
 from pipeline.scenes.header import examine_bytes
 from pipeline.scenes.location import content_digest, gdal_path, is_remote, remote_reason
 from pipeline.scenes.names import redacted
-from pipeline.scenes.nodata import is_given, of_bands
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
+from pipeline.scenes.windowed import FAULTS, WindowedRaster, own_words
 
 PROBED_BYTES = 32 * 2**20
 """A local scene that decodes to no more than this is decoded once when it is opened."""
-
-_FAULTS = (RasterioError, CPLE_BaseError, UnicodeDecodeError, MemoryError)
-"""What rasterio raises for files that are at fault; GDAL's own errors slip through its own."""
 
 _AGAIN = "fetch or export it again"
 _examined: OrderedDict[tuple[SceneRef, str], SceneInfo] = OrderedDict()
@@ -59,13 +51,6 @@ def _open(ref: SceneRef) -> DatasetReader:
         return rasterio.open(path, driver="GTiff")
 
 
-def _own_words(error: BaseException) -> str:
-    """Return GDAL's own message: rasterio's is 'see previous exception'."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())[:300]
-
-
 class GeoTiffScene:
     """A GeoTIFF, examined when opened, read in windows at full resolution.
 
@@ -90,24 +75,23 @@ class GeoTiffScene:
         self._ref, self._shown = ref, redacted(ref.href)
         if known is None and not is_remote(ref.href):
             # Refused before all of its bytes are read, if it can be.
-            check_mask(ref.href, examine_bytes(ref).scene)
+            page = examine_bytes(ref).scene
+            check_mask(ref.href, height=page.height, width=page.width)
         # Taken before it is opened: should it change, a run's last check finds another digest.
         digest = known.fingerprint if known else content_digest(ref.href)
         info = known or _remembered(ref, digest)
         layout = None if info else examine_bytes(ref)
         try:
             self._source = _open(ref)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise self._error("it cannot be opened", error) from error
         try:
             self._info = info or examine(ref, self._source, layout or examine_bytes(ref), digest)
-            self._alpha = split_alpha(self._source)[1]
-            self._masked = has_mask(self._source)
-            self._nodata_counts = is_given(ref)
+            self._windows = WindowedRaster(ref, self._source, self._info, refuse=self._error)
             if layout is not None:
-                self._probe()
+                self._windows.probe(whole=self._is_small())
                 _remember(ref, self._info)
-        except _FAULTS as error:
+        except FAULTS as error:
             self._source.close()
             raise self._error("its tags cannot be read", error) from error
         except BaseException:
@@ -131,60 +115,15 @@ class GeoTiffScene:
         Raises:
             SceneError: The pixels cannot be read; names the window's rows and columns.
         """
-        known = {band.index for band in self._info.bands} | {self._alpha}
-        if not set(bands) <= known:
-            raise ValueError(f"bands {bands} are not all among {self._source.indexes}")
-        if window.clipped(height=self._info.height, width=self._info.width) != window:
-            raise ValueError(f"{window} is not inside {self._info.height} x {self._info.width}")
-        pixels = self._pixels(bands, window)
-        valid = self._declared_valid(pixels, bands, window)
-        if pixels.dtype.kind == "f":
-            valid &= np.isfinite(pixels).all(axis=0)
+        pixels, valid = self._windows.read(window, bands)
         if self._info.sparse:
             self._clear_unwritten(valid, window)
         return pixels, valid
 
-    def _probe(self) -> None:
-        """Decode all of a small scene, the corners of a large one: can it be read?"""
-        height, width = self._info.height, self._info.width
-        size = np.dtype(self._info.dtype).itemsize * height * width * self._source.count
-        if size <= PROBED_BYTES and not (self._info.sparse or is_remote(self._ref.href)):
-            whole = Window(row=0, col=0, height=height, width=width)
-            self._pixels(tuple(self._source.indexes), whole)
-            return
-        for row, col in ((0, 0), (height - 1, width - 1)):
-            self._pixels((1,), Window(row=row, col=col, height=1, width=1))
-
-    def _pixels(
-        self, bands: Sequence[int], window: Window
-    ) -> Shaped[np.ndarray, "bands rows cols"]:
-        try:
-            pixels: np.ndarray = self._source.read(list(bands), window=_as_rasterio(window))
-        except _FAULTS as error:
-            raise self._error(_place(window), error) from error
-        return pixels
-
-    def _declared_valid(
-        self,
-        pixels: Shaped[np.ndarray, "bands rows cols"],
-        bands: tuple[int, ...],
-        window: Window,
-    ) -> Bool[np.ndarray, "rows cols"]:
-        masked = self._alpha is not None and self._alpha not in bands
-        if self._alpha is not None and masked:
-            valid: np.ndarray = self._pixels((self._alpha,), window)[0] != 0
-        elif self._masked:
-            masked = True
-            try:
-                valid = self._source.read_masks(1, window=_as_rasterio(window)) != 0
-            except _FAULTS as error:
-                raise self._error(f"the mask of {_place(window)}", error) from error
-        else:
-            valid = np.ones(pixels.shape[1:], bool)
-        nodata = of_bands(self._info, bands)
-        if nodata and (self._nodata_counts or not masked):
-            valid &= ~validity.missing(pixels, nodata)
-        return valid
+    def _is_small(self) -> bool:
+        size = np.dtype(self._info.dtype).itemsize * self._info.height * self._info.width
+        small = size * self._source.count <= PROBED_BYTES
+        return small and not (self._info.sparse or is_remote(self._ref.href))
 
     def _clear_unwritten(self, valid: Bool[np.ndarray, "rows cols"], window: Window) -> None:
         rows, cols = self._info.block
@@ -199,22 +138,11 @@ class GeoTiffScene:
                 valid[part.within(window)] = False
 
     def _error(self, what: str, error: BaseException) -> SceneError:
-        words = _own_words(error)
+        words = own_words(error)
         if is_remote(self._ref.href):
             fault = remote_reason(words, otherwise="the server did not deliver them")
             return SceneError(self._shown, f"{what}: {fault}", "try again, or fetch it first")
         return SceneError(self._shown, f"{what}: {words}", _AGAIN)
-
-
-def _as_rasterio(window: Window) -> RasterWindow:
-    return RasterWindow(window.col, window.row, window.width, window.height)
-
-
-def _place(window: Window) -> str:
-    return (
-        f"rows {window.row} to {window.bottom - 1}, columns {window.col} to {window.right - 1} "
-        "cannot be read"
-    )
 
 
 _: type[Scene] = GeoTiffScene

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pipeline.errors import SceneError
 from pipeline.scenes import tiff
 from pipeline.scenes.blocks import check_blocks
 from pipeline.scenes.directory import BrokenTiffError
+from pipeline.scenes.foreign import appearance, way_out
 from pipeline.scenes.location import TIFF_MAGIC, Bytes, open_bytes
 from pipeline.scenes.names import redacted
 from pipeline.scenes.scene import SceneRef
@@ -18,36 +17,6 @@ MAX_BLOCK_BYTES = 128 * 2**20
 MAX_SLACK_BYTES = 2**30
 """A file may hold this much, and seven times its images, that belongs to none of them."""
 _AGAIN = "fetch or export it again"
-_LOOKS_LIKE: Mapping[bytes, str] = {
-    b"<VRTDataset": "a virtual raster (VRT)",
-    b"<MRF_META": "an MRF header",
-    b"<!doctype html": "an HTML page",
-    b"<!DOCTYPE": "an HTML or XML page",
-    b"<html": "an HTML page",
-    b"<HTML": "an HTML page",
-    b"<?xml": "an XML page",
-    b"<": "an XML or HTML page",
-    b"{": "JSON",
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"\0\0\0\x0cjP": "a JPEG 2000 image",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
-    b"PK": "a ZIP archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"%PDF": "a PDF",
-    b"\x89HDF": "an HDF5 file",
-    b"CDF": "a NetCDF file",
-    b"NITF": "a NITF file",
-    b"version https://git-lfs": "a pointer of Git LFS (fetch the file itself: git lfs pull)",
-    b"SQLite format 3": "an SQLite file, such as a GeoPackage",
-    b"GIF8": "a GIF image",
-    b"RIFF": "a WebP image",
-    b"BM": "a BMP image",
-    b"GRIB": "a GRIB file",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
-}
 
 
 def examine_bytes(ref: SceneRef) -> tiff.Layout:
@@ -82,13 +51,7 @@ def _check_magic(name: str, data: Bytes) -> None:
         return
     if data.size < 8:
         raise SceneError(name, f"it ends after {data.size} bytes", _AGAIN)
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    kind = next((what for start, what in _LOOKS_LIKE.items() if text.startswith(start)), "")
-    said = head[:24].split(b"\0")[0]
-    seen = f"it starts with the bytes {head[:8].hex(' ')}"
-    if kind or (len(said) > 3 and said.isascii() and said.decode().isprintable()):
-        seen = f"it looks like {kind}" if kind else f"it starts with {said.decode()!r}"
-    raise SceneError(name, f"it is not a TIFF; {seen}", "name a GeoTIFF, or convert it to one")
+    raise SceneError(name, f"it is not a TIFF; {appearance(name, head)}", way_out(name, head))
 
 
 def _check_size(name: str, layout: tiff.Layout, size: int) -> None:

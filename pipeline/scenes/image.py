@@ -18,6 +18,7 @@ from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes import moment, nodata
 from pipeline.scenes.beside import check_pipes
 from pipeline.scenes.examine import image_bands, split_alpha
+from pipeline.scenes.foreign import appearance, way_out
 from pipeline.scenes.location import PICTURES, content_digest, gdal_path, open_bytes
 from pipeline.scenes.names import slug, stem
 from pipeline.scenes.pam import read_pam
@@ -97,7 +98,7 @@ class ImageScene:
 def _driver(ref: SceneRef) -> str:
     data = open_bytes(ref.href)
     try:
-        head = data.read(0, 8)
+        head = data.read(0, 256)
     finally:
         data.close()
     if data.size == 0:
@@ -109,8 +110,8 @@ def _driver(ref: SceneRef) -> str:
             return driver
     raise SceneError(
         ref.href,
-        f"it is neither PNG nor JPEG; it starts with the bytes {head.hex(' ')}",
-        "name an image of these kinds",
+        f"it is neither PNG nor JPEG; {appearance(ref.href, head)}",
+        way_out(ref.href, head),
     )
 
 

@@ -27,7 +27,8 @@ _LOOKED_AT = 64 * 2**10
 """Bytes of a world file that anybody reads; it holds six numbers."""
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PICTURES = (".png", ".jpg", ".jpeg")
-"""Suffixes of scenes that files beside them place on the Earth."""
+JPEG_2000 = (".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
+"""Suffixes of scenes that files beside them place on the Earth, with `PICTURES`."""
 
 FETCH = "check that it is there and may be read"
 
@@ -183,7 +184,7 @@ def prj_files(path: str) -> tuple[str, str]:
 def _of_place(path: str, pam: Pam) -> list[str]:
     """Return digests of what files beside a picture say of its place, its world file aside."""
     placed = pam.transform is not None or any(map(is_regular, world_files(path)))
-    if not path.lower().endswith(PICTURES) or not placed:
+    if not path.lower().endswith(PICTURES + JPEG_2000) or not placed:
         return []
     digests = [_beside_digest(file) for file in prj_files(path) if is_regular(file)]
     if pam.transform is not None or pam.crs:

@@ -27,6 +27,10 @@ def open_scene(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
             from pipeline.scenes.image import ImageScene
 
             return ImageScene(ref, known=known)
+        case "jp2":
+            from pipeline.scenes.jp2.scene import Jp2Scene
+
+            return Jp2Scene(ref, known=known)
         case "segy":
             from pipeline.scenes.segy import SegyScene
 
@@ -49,7 +53,7 @@ def fingerprint(ref: SceneRef) -> str:
     Raises:
         SceneError: It cannot be read any more.
     """
-    if ref.kind in ("geotiff", "image"):
+    if ref.kind in ("geotiff", "image", "jp2"):
         return content_digest(ref.href)
     if ref.mosaic is not None:
         from pipeline.scenes.mosaic import mosaic_fingerprint

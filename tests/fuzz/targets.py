@@ -23,14 +23,23 @@ from pipeline.labels.read_vectors import Question, arguments_for
 from pipeline.models.checkpoint import read_card
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
+from tests.jpeg2000 import write_jp2
 
 
 def scene(data: bytes, place: Path) -> None:
-    """Open a raster, and read a corner of it."""
+    """Open a GeoTIFF, and read a corner of it."""
+    _read(_written(place / "scene.tif", data), "geotiff")
+
+
+def jp2(data: bytes, place: Path) -> None:
+    """Open a JPEG 2000, and read a corner of it."""
+    _read(_written(place / "scene.jp2", data), "jp2")
+
+
+def _read(path: Path, kind: str) -> None:
     install_guard()
-    path = _written(place / "scene.tif", data)
     with suppress(PipelineError):
-        opened = open_scene(SceneRef(kind="geotiff", href=str(path)))
+        opened = open_scene(SceneRef(kind=kind, href=str(path)))
         try:
             info = opened.info
             window = Window(row=0, col=0, height=min(32, info.height), width=min(32, info.width))
@@ -62,6 +71,7 @@ def truth(data: bytes, place: Path) -> None:
 
 TARGETS: Mapping[str, Callable[[bytes, Path], None]] = {
     "scene": scene,
+    "jp2": jp2,
     "config": config,
     "checkpoint": checkpoint,
     "truth": truth,
@@ -72,6 +82,8 @@ def seeds(name: str) -> list[bytes]:
     """Return whole inputs of a target, to begin from."""
     if name == "scene":
         return [_geotiff(compress=how, tiled=tiled) for how in ("none", "lzw") for tiled in (0, 1)]
+    if name == "jp2":
+        return [_jp2(), _jp2(BLOCKXSIZE="32", BLOCKYSIZE="32"), _jp2(CODEC="J2K")]
     if name == "config":
         return [b"name: mine\nmodel: threshold\nbands: [1, red]\nthreshold: 0.5\n"]
     if name == "checkpoint":
@@ -86,6 +98,12 @@ def seeds(name: str) -> list[bytes]:
 def _written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def _jp2(**options: str) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 40, 50), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        return write_jp2(Path(folder) / "scene.jp2", pixels, **options).read_bytes()
 
 
 def _geotiff(*, compress: str, tiled: int) -> bytes:

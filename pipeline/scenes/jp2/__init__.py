@@ -1,0 +1,1 @@
+"""JPEG 2000 scenes: boxes and codestream parsed and bounded before OpenJPEG decodes them."""
