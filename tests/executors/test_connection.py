@@ -113,6 +113,7 @@ def test_a_connection_that_breaks_for_a_moment_ends_the_run_as_well() -> None:
 
 _INTERRUPTED = """
 import asyncio, logging, signal, sys, time
+from distributed.utils import LoopRunner, sync
 from pipeline.executors import connection
 
 logging.basicConfig()
