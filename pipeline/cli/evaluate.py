@@ -19,7 +19,11 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.json and tables.")],
     aoi: Annotated[Path | None, typer.Option(help="Polygons of the labelled area.")] = None,
     scene: Annotated[Path | None, typer.Option(help="The imagery, for the report's map.")] = None,
+    aoi_layer: Annotated[str | None, typer.Option(help="Layer of the AOI's file.")] = None,
     truth_layer: Annotated[str | None, typer.Option(help="Layer of the truth file.")] = None,
+    predicted_layer: Annotated[
+        str | None, typer.Option(help="Layer of predictions that are vector files.")
+    ] = None,
     iou: Annotated[float, typer.Option(min=0.01, max=1.0, help="IoU of a match.")] = 0.5,
     precision: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Find the threshold for this precision.")
@@ -36,18 +40,23 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     """
     from pipeline.cli.exits import failing, report
     from pipeline.cli.streams import print_json
+    from pipeline.errors import ConfigError
     from pipeline.runs.evaluate import Options
     from pipeline.runs.evaluate_many import evaluate_many
     from pipeline.runs.evaluate_task import write_threshold
 
     options = Options(
         aoi=aoi,
+        aoi_layer=aoi_layer,
         truth_layer=truth_layer,
+        predicted_layer=predicted_layer,
         scene=scene,
         iou=iou,
         precision=0.9 if precision is None else precision,
     )
     with failing():
+        if aoi is None and aoi_layer is not None:
+            raise ConfigError("--aoi-layer is for --aoi alone; leave it out")
         summary = evaluate_many(predicted, truth, out=out, options=options)
         if write_task is not None:
             # Not whichever is there: the folder may hold an earlier evaluation's as well.

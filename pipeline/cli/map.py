@@ -16,6 +16,7 @@ def map_(  # noqa: PLR0913 - the options of a command
     ] = "buildings",
     model: Annotated[str | None, typer.Option(help="Model name or file, not the task's.")] = None,
     aoi: Annotated[Path | None, typer.Option(help="Polygons to map within.")] = None,
+    aoi_layer: Annotated[str | None, typer.Option(help="Layer of the AOI's file.")] = None,
     clip: Annotated[bool, typer.Option("--clip", help="Cut polygons at the AOI.")] = False,  # noqa: FBT002 - a flag
     executor: Annotated[str, typer.Option(help="serial, local or tcp://HOST:PORT.")] = "local",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or openvino.")] = "auto",
@@ -31,6 +32,7 @@ def map_(  # noqa: PLR0913 - the options of a command
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
     truth: Annotated[Path | None, typer.Option(help="True polygons: adds a report.")] = None,
+    truth_layer: Annotated[str | None, typer.Option(help="Layer of the truth file.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Probability of a class.")] = None,
     bands: Annotated[str | None, typer.Option(help="Such as 3,2,1 or red,green,blue.")] = None,
     values: Annotated[
@@ -94,8 +96,10 @@ def map_(  # noqa: PLR0913 - the options of a command
             tile_timeout_s=tile_timeout,
             max_memory=memory(max_memory),
             aoi=aoi,
+            aoi_layer=aoi_layer,
             clip=clip,
             truth=truth,
+            truth_layer=truth_layer,
             threshold=threshold,
             bands=tuple(bands.split(",")) if bands else None,
             values=numbers(values, option="--values") if values else None,

@@ -28,6 +28,8 @@ class Area(Section):
 
     file: str | None = None
     """Polygons in a file: GeoJSON, GeoPackage, ..."""
+    layer: str | None = None
+    """Layer of the file; its only one with polygons if left out."""
     bbox: Box | None = None
     """West, south, east, north in degrees."""
 
@@ -35,6 +37,8 @@ class Area(Section):
     def _one(self) -> Area:
         if (self.file is None) == (self.bbox is None):
             raise ValueError("give either file or bbox")
+        if self.layer is not None and self.file is None:
+            raise ValueError("a layer is that of a file; leave layer out")
         if self.bbox is not None:
             west, south, east, north = self.bbox
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):

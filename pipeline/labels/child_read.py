@@ -37,7 +37,7 @@ def read(arguments: dict[str, Any], files: list[int]) -> Answer:
     Args:
         arguments: ``path``, for messages; ``beside``, suffixes of further files; ``what`` to
             return: ``vectors``, ``objects`` or ``area``; ``wanted`` attributes; ``layer`` and
-            ``hint``, as `Choice` has them; ``image`` of a COCO file; ``limits``; and
+            ``option``, as `Choice` has them; ``image`` of a COCO file; ``limits``; and
             ``folder``, an empty folder.
         files: Open files.
 
@@ -76,12 +76,10 @@ def _as_they_stand(file: VectorFile, arguments: Mapping[str, Any]) -> Vectors | 
     """Return geometries as a file has them, or the objects of a COCO file."""
     kind = format_of(file)
     limits = Limits(**arguments["limits"])
-    choice = Choice(name=arguments["layer"], hint=arguments["hint"])
+    choice = Choice(name=arguments["layer"], option=arguments["option"])
     wanted = tuple(arguments["wanted"])
-    if choice.name is not None and kind in ("geojson", "parquet"):
-        raise refusal(
-            file.path, f"it has no layers, and so no {choice.name!r}", "leave the layer out"
-        )
+    if kind in ("geojson", "parquet"):
+        choice.refuse(file.path)
     if kind == "geojson":
         return _from_json(file, wanted=wanted, image=arguments["image"], limits=limits)
     count = Count(file.path, limits)

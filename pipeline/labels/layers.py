@@ -13,12 +13,28 @@ _NAMED_AT_MOST = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A layer as the caller names it."""
+    """A layer as the user names it, and how."""
 
     name: str | None = None
     """Its name; None for the only one with polygons."""
-    hint: str = "say which: --truth-layer NAME"
-    """What to do where there are several."""
+    option: str = "layer"
+    """The option (``--aoi-layer``) or the key of a file (``aoi.layer``) that names it."""
+
+    @property
+    def hint(self) -> str:
+        """What to do where there are several."""
+        name = f"{self.option} NAME" if self.option.startswith("--") else f"`{self.option}: NAME`"
+        return f"say which: {name}"
+
+    def refuse(self, path: Path) -> None:
+        """Refuse a name where a file has no layers.
+
+        Raises:
+            ConfigError: There is a name.
+        """
+        if self.name is not None:
+            reason = f"it has no layers, and so no {self.name!r}"
+            raise refusal(path, reason, f"leave {self.option} out")
 
     def of(self, path: Path, layers: Sequence[tuple[str, str | None]]) -> str:
         """Return the layer's name.
@@ -49,3 +65,7 @@ def _listed(names: list[str]) -> str:
     shown = [name[:80] for name in names[:_NAMED_AT_MOST]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+ANY = Choice()
+"""The only layer with polygons."""

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.labels.child_read import GEOMETRY
 from pipeline.labels.columns import geometries
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import ANY, Choice
 from pipeline.labels.limits import DEFAULT, Limits
 from pipeline.labels.objects import Grid, Objects
 from pipeline.labels.read_vectors import Question, ask, crs_of
@@ -33,7 +33,7 @@ class Area:
 def read_objects(
     path: Path,
     *,
-    layer: str | None = None,
+    choice: Choice = ANY,
     image: str | None = None,
     limits: Limits = DEFAULT,
 ) -> Objects:
@@ -41,7 +41,7 @@ def read_objects(
 
     Args:
         path: A local file.
-        layer: Which layer, where a vector file has several.
+        choice: Which layer, where a vector file has several.
         image: Which image, where a COCO file has several: its file name or stem.
         limits: What reading a vector file may take.
 
@@ -53,8 +53,8 @@ def read_objects(
     from pipeline.labels.raster import is_raster, read_labels
 
     if is_raster(path):
+        choice.refuse(path)
         return read_labels(path)
-    choice = Choice(name=layer)
     header, table = ask(path, Question(what="objects", choice=choice, image=image, limits=limits))
     names = set(table.column_names)
     grid = header["grid"]
@@ -72,7 +72,7 @@ def read_objects(
     )
 
 
-def read_area(path: Path, *, layer: str | None = None, limits: Limits = DEFAULT) -> Area:
+def read_area(path: Path, *, choice: Choice = ANY, limits: Limits = DEFAULT) -> Area:
     """Return the union of the polygons of a file.
 
     Raises:
@@ -82,9 +82,10 @@ def read_area(path: Path, *, layer: str | None = None, limits: Limits = DEFAULT)
     from pipeline.labels.raster import is_raster, read_labels
 
     if is_raster(path):
+        choice.refuse(path)
         objects = read_labels(path)
         return Area(geometry=shapely.union_all(objects.polygon), crs=objects.crs)
-    header, table = ask(path, Question(what="area", choice=Choice(name=layer), limits=limits))
+    header, table = ask(path, Question(what="area", choice=choice, limits=limits))
     return Area(geometry=shapely.union_all(geometries(table.column(GEOMETRY))), crs=crs_of(header))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from pipeline.gdal.child import (
 )
 from pipeline.labels.child_read import COLUMN, GEOMETRY
 from pipeline.labels.columns import geometries, values_of
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import ANY, Choice
 from pipeline.labels.limits import DEFAULT, Limits
 from pipeline.labels.opened import VectorFile, opened
 from pipeline.labels.sniff import guess
@@ -52,7 +52,7 @@ class Question:
 
     what: Literal["vectors", "objects", "area"]
     """Geometries as they stand, cleaned polygons, or their union."""
-    choice: Choice = field(default_factory=Choice)
+    choice: Choice = ANY
     """Which layer."""
     image: str | None = None
     """Which image of a COCO file."""
@@ -65,8 +65,7 @@ class Question:
 def read_vectors(
     path: Path,
     *,
-    layer: str | None = None,
-    choice: Choice | None = None,
+    choice: Choice = ANY,
     wanted: tuple[str, ...] = KEPT,
     limits: Limits = DEFAULT,
 ) -> Vectors:
@@ -74,8 +73,7 @@ def read_vectors(
 
     Args:
         path: A local file.
-        layer: Which layer, where the file has several with polygons.
-        choice: The same, with what to do where it is not clear.
+        choice: Which layer, where the file has several with polygons.
         wanted: Attributes to return.
         limits: What reading may take.
 
@@ -83,9 +81,7 @@ def read_vectors(
         ConfigError: It is no vector file, is damaged, takes more than its limits, or does not
             say what its coordinates mean, or not in a way that leads to the Earth.
     """
-    question = Question(
-        what="vectors", choice=choice or Choice(name=layer), wanted=wanted, limits=limits
-    )
+    question = Question(what="vectors", choice=choice, wanted=wanted, limits=limits)
     header, table = ask(path, question)
     columns = {
         one.name.removeprefix(COLUMN): values_of(table.column(one.name), one)
@@ -143,7 +139,7 @@ def arguments_for(file: VectorFile, question: Question, *, folder: str) -> dict[
         "what": question.what,
         "wanted": question.wanted,
         "layer": question.choice.name,
-        "hint": question.choice.hint,
+        "option": question.choice.option,
         "image": question.image,
         "limits": asdict(question.limits),
         "folder": folder,

@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
+from pipeline.labels.layers import Choice
 from pipeline.labels.limits import memory_limits
 from pipeline.labels.read import read_area
 from pipeline.scenes.scene import SceneInfo
@@ -20,19 +21,23 @@ CONTEXT = 256
 """Pixels around the area of interest that are mapped too, so that polygons stay whole."""
 
 
-def area_of_interest(path: Path, info: SceneInfo, *, max_memory: int) -> bytes:
+def area_of_interest(
+    path: Path, info: SceneInfo, *, layer: str | None = None, max_memory: int
+) -> bytes:
     """Return the polygons of a file as one geometry in pixels of a scene, as WKB.
 
     Args:
         path: The file.
         info: The scene.
+        layer: Which layer, where the file has several.
         max_memory: Bytes that reading the file may take.
 
     Raises:
         ConfigError: The file cannot be read, or holds no polygons.
         SceneError: The scene lies wholly outside, or cannot be compared.
     """
-    found = read_area(path, limits=memory_limits(max_memory, option="--max-memory"))
+    limits = memory_limits(max_memory, option="--max-memory")
+    found = read_area(path, choice=Choice(name=layer, option="--aoi-layer"), limits=limits)
     area = found.geometry
     if area.is_empty:
         raise ConfigError(f"--aoi {path}: it holds no polygons")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.core.scores.pixels import class_scores, foreground_scores
 from pipeline.errors import ConfigError
+from pipeline.labels.layers import Choice
 from pipeline.labels.objects import Objects
 from pipeline.labels.read import read_objects
 from pipeline.runs.evaluate_coco import coco_table, salt_table
@@ -37,8 +38,12 @@ class Options:
 
     aoi: Path | None = None
     """Polygons of the labelled area; what is outside does not count."""
+    aoi_layer: str | None = None
+    """Which layer of the area's file."""
     truth_layer: str | None = None
     """Which layer of the truth file."""
+    predicted_layer: str | None = None
+    """Which layer of predictions that are vector files."""
     scene: Path | None = None
     """The scene's imagery, where the prediction does not name it."""
     iou: float = 0.5
@@ -47,6 +52,16 @@ class Options:
     """Precision for which an operating point is sought."""
     intervals: bool = True
     """Whether to draw blocks of ground for intervals."""
+
+    @property
+    def of_aoi(self) -> Choice:
+        """The area's layer."""
+        return Choice(name=self.aoi_layer, option="--aoi-layer")
+
+    @property
+    def of_truth(self) -> Choice:
+        """The truth's layer."""
+        return Choice(name=self.truth_layer, option="--truth-layer")
 
 
 def evaluate_scene(
@@ -66,7 +81,9 @@ def evaluate_scene(
         SceneError: A raster cannot be read.
         ExportError: The report cannot be written.
     """
-    return evaluate_opened(open_predicted(predicted), truth, out, options or Options())
+    options = options or Options()
+    opened = open_predicted(predicted, layer=options.predicted_layer)
+    return evaluate_opened(opened, truth, out, options)
 
 
 def evaluate_opened(
@@ -76,8 +93,8 @@ def evaluate_opened(
     if opened.grid is None and options.scene is not None:
         opened = replace(opened, grid=grid_at(options.scene))
     truth = truth_for(opened, truth)
-    true = read_objects(truth, layer=options.truth_layer, image=opened.name)
-    aoi = None if options.aoi is None else read_objects(options.aoi)
+    true = read_objects(truth, choice=options.of_truth, image=opened.name)
+    aoi = None if options.aoi is None else read_objects(options.aoi, choice=options.of_aoi)
     evaluation = score(opened, true, aoi=aoi, options=options)
     evaluation.report["inputs"] = {
         "predicted": {**_input(opened.source), "values": opened.objects.described},

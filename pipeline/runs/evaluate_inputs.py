@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.core.grid import balanced
 from pipeline.errors import ConfigError
 from pipeline.labels.json_text import load_json
+from pipeline.labels.layers import Choice
 from pipeline.labels.objects import Grid, Objects
 from pipeline.labels.raster import is_raster, open_labels, read_labels
 from pipeline.labels.read import read_objects
@@ -70,8 +71,12 @@ class Predicted:
             return None
 
 
-def open_predicted(path: Path) -> Predicted:
+def open_predicted(path: Path, *, layer: str | None = None) -> Predicted:
     """Return the prediction in a folder or file.
+
+    Args:
+        path: A run's ``OUT/<scene>``, or a vector file or mask of any tool.
+        layer: Which layer, where a vector file has several.
 
     Raises:
         ConfigError: There is none.
@@ -79,11 +84,14 @@ def open_predicted(path: Path) -> Predicted:
     """
     if not path.exists():
         raise ConfigError(f"{path} does not exist; name a run's OUT/<scene> folder or a file")
+    choice = Choice(name=layer, option="--predicted-layer")
     if path.is_dir():
+        choice.refuse(path)
         return _from_folder(path)
     if is_raster(path):
+        choice.refuse(path)
         return _from_mask(path, name=path.stem)
-    objects = read_objects(path)
+    objects = read_objects(path, choice=choice)
     return Predicted(name=path.stem, source=path, objects=objects, grid=objects.grid)
 
 

@@ -108,7 +108,7 @@ def _entries(
     opened: list[tuple[str, Predicted]] = []
     for system, path in paths:
         try:
-            opened.append((system, open_predicted(path)))
+            opened.append((system, open_predicted(path, layer=options.predicted_layer)))
         except (ConfigError, SceneError) as error:
             if len(paths) == 1:
                 raise
@@ -132,7 +132,7 @@ def _on_one_scene(opened: Sequence[Predicted], truth: Path, options: Options) ->
     if grid is None and bare and options.scene is not None:
         grid = grid_at(options.scene)
     if grid is None and len(bare) > 1 and not runs:
-        true = read_objects(truth, layer=options.truth_layer)
+        true = read_objects(truth, choice=options.of_truth)
         grid = made_up_grid([*(one.objects for one in bare), true])
     if grid is None or grid.georef is None:
         return list(opened)

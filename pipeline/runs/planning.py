@@ -125,7 +125,9 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         task=task.name,
         aoi=None
         if request.aoi is None
-        else area_of_interest(request.aoi, info, max_memory=request.max_memory),
+        else area_of_interest(
+            request.aoi, info, layer=request.aoi_layer, max_memory=request.max_memory
+        ),
         clip=request.clip,
         formats=tuple(name for name in FORMATS if name in task.formats),
         work="",

@@ -43,10 +43,14 @@ class MapRequest:
     """Bytes that the process may take."""
     aoi: Path | None = None
     """Area of interest."""
+    aoi_layer: str | None = None
+    """Which layer of its file; the only one with polygons if None."""
     clip: bool = False
     """Whether polygons are cut at the area of interest."""
     truth: Path | None = None
     """True polygons, for a report at the end."""
+    truth_layer: str | None = None
+    """Which layer of their file; the only one with polygons if None."""
     threshold: float | None = None
     """Instead of the task's."""
     bands: tuple[str, ...] | None = None
@@ -79,6 +83,10 @@ class MapRequest:
             ConfigError: There is no such task, or a value is out of range.
         """
         task = load_task(self.task)
+        if self.aoi_layer is not None and self.aoi is None:
+            raise ConfigError("--aoi-layer is for --aoi alone; leave it out")
+        if self.truth_layer is not None and self.truth is None:
+            raise ConfigError("--truth-layer is for --truth alone; leave it out")
         unknown = [name for name in self.formats if name not in FORMATS]
         if unknown:
             raise ConfigError(f"--format {unknown[0]!r} is none of {', '.join(FORMATS)}")

@@ -43,7 +43,9 @@ def scored(
         if ref.kind in {"geotiff", "image", "jp2"} and "://" not in ref.href
         else None
     )
-    options = Options(aoi=request.aoi, scene=scene)
+    options = Options(
+        aoi=request.aoi, aoi_layer=request.aoi_layer, truth_layer=request.truth_layer, scene=scene
+    )
     try:
         found = evaluate_scene(target, request.truth, out=target, options=options)
     except (ConfigError, SceneError) as error:

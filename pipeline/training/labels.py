@@ -60,7 +60,7 @@ def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
     else:
         found = _from_polygons(config, classes, grid)
     if config.area is not None:
-        shapes = read_area(config.area, grid)
+        shapes = read_area(config.area, grid, layer=config.area_layer)
         area = np.zeros(grid.shape, np.uint8)
         if shapes:
             rasterize(shapes, out=area, transform=grid.transform)
@@ -70,9 +70,10 @@ def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
     return found
 
 
-def read_area(path: Path, grid: Grid) -> list[BaseGeometry]:
+def read_area(path: Path, grid: Grid, *, layer: str | None) -> list[BaseGeometry]:
     """Return the polygons within which everything is labelled, in a grid's coordinates."""
-    inside = _laid_onto(_read_polygons(path, None), grid)
+    choice = Choice(name=layer, option="area_layer")
+    inside = _laid_onto(_read_polygons(path, choice), grid)
     return [shape for shape in inside if shape and not shape.is_empty]
 
 
@@ -84,7 +85,9 @@ def read_shapes(
     Raises:
         ConfigError: They cannot be read, or the grid has no CRS.
     """
-    found = _read_polygons(config.labels, config.layer, field=config.field)
+    found = _read_polygons(
+        config.labels, Choice(name=config.layer, option="layer"), field=config.field
+    )
     if grid.crs is None:
         raise ConfigError(f"{grid.source}: has no CRS, so that polygons cannot be laid onto it")
     numbers = _classes_of(found, config, classes)
@@ -108,13 +111,12 @@ def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Gr
     return Labels(instances=out, class_of=class_of, known=np.ones(grid.shape, np.bool_))
 
 
-def _read_polygons(path: Path, layer: str | None, *, field: str | None = None) -> Vectors:
+def _read_polygons(path: Path, choice: Choice, *, field: str | None = None) -> Vectors:
     """Return the polygons of a file, and the values of one field.
 
     Raises:
         ConfigError: It cannot be read.
     """
-    choice = Choice(name=layer, hint="name `layer`")
     found = read_vectors(path, choice=choice, wanted=() if field is None else (field,))
     areal = np.isin(shapely.get_type_id(found.geometry), _AREAL)
     if not areal.all():

@@ -151,7 +151,9 @@ def open_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
         pairs = read_shapes(config, classes, grid)
         polygons = Shapes.of([shape for shape, _ in pairs])
         class_of = np.array([0, *(number for _, number in pairs)], np.uint8)
-    area = None if config.area is None else Shapes.of(read_area(config.area, grid))
+    area = None
+    if config.area is not None:
+        area = Shapes.of(read_area(config.area, grid, layer=config.area_layer))
     return WindowedLabels(
         config=config,
         classes=tuple(classes),

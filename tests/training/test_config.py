@@ -39,6 +39,10 @@ def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path)
 
     assert digest() == digest(log_every=3, threads=1, save_every=7)
     assert len({digest(), digest(seed=5), digest(batch=4), digest(loss={"name": "dice"})}) == 4
+    places = WHOLE["places"]
+    named = [{**place, "area": "a.gpkg", "area_layer": "a"} for place in places]
+    others = [{**place, "area": "a.gpkg", "area_layer": "b"} for place in places]
+    assert digest(places=named) != digest(places=others)
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,33 @@ def test_a_package_of_two_layers_needs_a_name(ground: Path) -> None:
     for layer in ("roofs", "roads"):
         labels.to_file(ground / "two.gpkg", layer=layer)
     config = _place(ground, labels=ground / "two.gpkg")
-    with pytest.raises(ConfigError, match=r"has 2 layers, (roofs, roads|roads, roofs)"):
+    several = r"has 2 layers, (roofs, roads|roads, roofs); say which: `layer: NAME`"
+    with pytest.raises(ConfigError, match=several):
         read_place(config, contact_sigma=0)
     named = config.model_copy(update={"layer": "roofs"})
     assert read_place(named, contact_sigma=0).levels[0].instances.max() == 3
     with pytest.raises(ConfigError, match="no layer 'rofs'"):
         read_place(config.model_copy(update={"layer": "rofs"}), contact_sigma=0)
+
+
+def test_an_area_of_two_layers_needs_a_name(ground: Path) -> None:
+    labels = geopandas.read_file(ground / "labels.geojson")
+    for layer, rows in (("all", labels), ("first", labels[:1])):
+        rows.to_file(ground / "two.gpkg", layer=layer)
+    config = _place(ground, area=ground / "two.gpkg")
+    with pytest.raises(ConfigError, match="has 2 layers, all, first; say which: `area_layer: "):
+        read_place(config, contact_sigma=0)
+    known = {
+        layer: int(
+            read_place(config.model_copy(update={"area_layer": layer}), contact_sigma=0)
+            .levels[0]
+            .known.sum()
+        )
+        for layer in ("all", "first")
+    }
+    assert 0 < known["first"] < known["all"]
+    with pytest.raises(ConfigError, match=r"no layer 'frist'; its layers are all, first"):
+        read_place(config.model_copy(update={"area_layer": "frist"}), contact_sigma=0)
 
 
 def test_labels_that_do_not_say_their_crs_are_refused(ground: Path) -> None:

@@ -18,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.config import Region, Task, load_region, load_task
 from pipeline.config.region import inside
 from pipeline.errors import ConfigError
+from pipeline.labels.layers import Choice
 from pipeline.labels.limits import memory_limits
 from pipeline.labels.read import read_area
 from pipeline.models.shelf import card_of, shipped
@@ -140,7 +141,8 @@ def _area(region: Region, base: Path) -> BaseGeometry:
         return shapely.box(*(region.aoi.bbox if region.aoi and region.aoi.bbox else (0, 0, 0, 0)))
     path = inside(base, str(region.aoi.file), field="aoi.file")
     limits = memory_limits(memory(region.compute.max_memory), option="compute.max_memory")
-    found = read_area(path, limits=limits)
+    choice = Choice(name=region.aoi.layer, option="aoi.layer")
+    found = read_area(path, choice=choice, limits=limits)
     area, crs = found.geometry, found.crs
     if area.is_empty:
         raise ConfigError(f"aoi.file: {path} holds no polygons; draw the area, or leave aoi out")

@@ -33,7 +33,7 @@ class PlaceConfig(Section):
     labels: Path
     """Polygons in any CRS (GeoJSON, GeoPackage, shapefile), or a raster of labels."""
     layer: Text | None = None
-    """Layer of a GeoPackage; its only one without."""
+    """Layer of the labels' file; its only one with polygons without."""
     field: Text | None = None
     """Attribute of the polygons that says their class; needed for more than one class."""
     objects: bool = False
@@ -44,6 +44,8 @@ class PlaceConfig(Section):
     255 is the class itself where it is the only one."""
     area: Path | None = None
     """Polygons within which everything is labelled; all of the scene without."""
+    area_layer: Text | None = None
+    """Layer of the area's file; its only one with polygons without."""
     share: float = Field(default=1.0, ge=1e-9, le=1e9)
     """How often crops come from here, relative to the other places."""
     empty: Number | None = None

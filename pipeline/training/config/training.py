@@ -205,6 +205,9 @@ class TrainingConfig(Section):
         left_out: dict[str, Any] = dict.fromkeys(told, True)
         # A training of pictures has the digest that it had before there were volumes.
         left_out["volumes"] = {"validation", "test", "gap"} if self.volumes is not None else True
+        # A place without this key has the digest that it had before there was one.
+        unnamed = [at for at, place in enumerate(self.places) if place.area_layer is None]
+        left_out["places"] = {at: {"area_layer"} for at in unnamed}
         text = self.model_dump_json(exclude=left_out)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
