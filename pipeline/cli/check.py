@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.terminal import AsJson
+
 
 def check(
     files: Annotated[list[Path], typer.Argument(help="Outputs, or folders of outputs.")],
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Validate outputs: COG, GeoJSON, GeoParquet, FlatGeobuf, GeoPackage, PMTiles, STAC, SEG-Y."""
     from pipeline.cli.exits import failing, report
-    from pipeline.cli.streams import print_json
+    from pipeline.cli.terminal import checked, print_result
     from pipeline.outputs.check import CHECKS, check_file
 
     missing = [str(file) for file in files if not file.exists()]
@@ -40,5 +43,5 @@ def check(
         for line in lines:
             report(f"{name}: {line}")
     summary = {"checked": len(complaints), "wrong": len(wrong), "complaints": wrong}
-    print_json(summary, ensure_ascii=True)
+    print_result(summary, lambda: checked(summary), as_json=as_json, ensure_ascii=True)
     raise typer.Exit(1 if wrong else 0)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli.terminal import AsJson
+
 
 def evaluate(  # noqa: PLR0913 - the options of a command
     predicted: Annotated[
@@ -32,6 +34,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command
         Path | None,
         typer.Option(help="Task file to put the threshold into: of best F1, or of --precision."),
     ] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Compare maps with truth: precision, recall, F1, AP, IoU, calibration, and a report.
 
@@ -39,7 +42,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     summed up.
     """
     from pipeline.cli.exits import failing, report
-    from pipeline.cli.streams import print_json
+    from pipeline.cli.terminal import evaluated, print_result
     from pipeline.errors import ConfigError
     from pipeline.runs.evaluate import Options
     from pipeline.runs.evaluate_many import evaluate_many
@@ -65,7 +68,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     for failure in summary["failed"]:
         report(failure)
     told = _told(summary, out) if "systems" in summary else summary
-    print_json(told)
+    print_result(told, lambda: evaluated(told), as_json=as_json)
     raise typer.Exit(_code(summary))
 
 

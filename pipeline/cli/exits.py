@@ -13,7 +13,7 @@ import typer
 
 from pipeline.cli.open_files import lacks_open_files, too_few
 from pipeline.cli.stop import stopping
-from pipeline.cli.streams import redacted_stderr
+from pipeline.cli.streams import printable, redacted_stderr
 from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, LockedError, PipelineError, SceneError, interrupted
 
@@ -58,8 +58,7 @@ def _ending(error: Exception) -> tuple[str, int]:
 
 def report(line: str) -> None:
     """Write a line for people to standard error; what a terminal would obey is spelled out."""
-    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in redact(line))
-    sys.stderr.write(f"{shown}\n")
+    sys.stderr.write(f"{printable(redact(line))}\n")
     sys.stderr.flush()
 
 

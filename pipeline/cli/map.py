@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.terminal import AsJson
+
 
 def map_(  # noqa: PLR0913 - the options of a command
     scenes: Annotated[list[str], typer.Argument(help="Files, folders, globs, STAC items or URLs.")],
@@ -66,10 +68,12 @@ def map_(  # noqa: PLR0913 - the options of a command
     slices: Annotated[
         str | None, typer.Option(help="Of SEG-Y volumes: inline, crossline, time, section.")
     ] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Map scenes: a mask, probabilities and polygons for each."""
     from pipeline.cli.exits import failing, report, summary_code
-    from pipeline.cli.streams import print_json
+    from pipeline.cli.streams import print_json, print_lines
+    from pipeline.cli.terminal import is_terminal, mapped, planned, print_result
     from pipeline.gdal.environment import unused_settings
     from pipeline.runs.mapping import map_scenes
     from pipeline.runs.planning import dry_run as plan_only
@@ -114,5 +118,10 @@ def map_(  # noqa: PLR0913 - the options of a command
         summary = plan_only(request) if dry_run else map_scenes(request, tell=report)
     if dry_run and (unused := unused_settings()):
         report(f"warning: settings of GDAL and PROJ that have no effect: {', '.join(unused)}")
-    print_json(summary)
+    if not dry_run:
+        print_result(summary, lambda: mapped(summary), as_json=as_json)
+    else:
+        print_json(summary)
+        if is_terminal() and not as_json:
+            print_lines(planned(summary))
     raise typer.Exit(summary_code(summary))

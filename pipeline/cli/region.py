@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli.terminal import AsJson
+
 region = typer.Typer(no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="The region's YAML file.")]
 Root = Annotated[
@@ -50,9 +52,11 @@ def run(
         typer.Option(help="Map only this scene; may be repeated. The layer follows with a run."),
     ] = None,
     retry: Retry = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Map what is new or changed, and bring the layer up to date; safe to repeat."""
     from pipeline.cli.exits import failing, report, summary_code
+    from pipeline.cli.terminal import print_result, region_ran
     from pipeline.runs.region.chosen import map_chosen
     from pipeline.runs.region.run import run_region
     from pipeline.runs.region.site import eager, open_site
@@ -61,7 +65,7 @@ def run(
         site = open_site(file, root=root)
         site = eager(site) if retry else site
         summary = map_chosen(site, scene, tell=report) if scene else run_region(site, tell=report)
-    _print(summary)
+    print_result(summary, lambda: region_ran(summary), as_json=as_json)
     raise typer.Exit(summary_code(summary))
 
 

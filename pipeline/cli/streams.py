@@ -32,7 +32,12 @@ def print_json(value: Any, *, ensure_ascii: bool = False) -> None:
 def print_lines(lines: Iterator[str]) -> None:
     """Print lines for people to standard output."""
     secrets = environment_secrets(os.environ)
-    sys.stdout.writelines(f"{redact(line, secrets=secrets)}\n" for line in lines)
+    sys.stdout.writelines(f"{printable(redact(line, secrets=secrets))}\n" for line in lines)
+
+
+def printable(line: str) -> str:
+    """Return a line in which what a terminal would obey is spelled out."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
 
 
 def environment_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.terminal import AsJson
+
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML, such as configs/training/buildings.yaml.")],
@@ -18,10 +20,11 @@ def train(
     show_batch: Annotated[
         Path | None, typer.Option(help="Only draw what the network would see, as a PNG.")
     ] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Train a model: data, augmentation, network and schedule are one YAML file."""
     from pipeline.cli.exits import failing
-    from pipeline.cli.streams import print_json
+    from pipeline.cli.terminal import print_result, trained
 
     with failing(again="the same command with --resume"):
         _log_to_stderr()
@@ -42,7 +45,7 @@ def train(
 
             summary = fit(config, out, resume=resume)
     if summary:
-        print_json(summary)
+        print_result(summary, lambda: trained(summary, out), as_json=as_json)
 
 
 def _log_to_stderr() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from pipeline.errors import ExportError
 from pipeline.training.batches import Batch
 from pipeline.training.show_batch import CELL, GAP, HEAD, LEFT, MARK, MOST, drawn, show_batch
+from tests.terminals import at_terminal
 
 
 def _batch(count: int = 2, *, crop: int = 64) -> Batch:
@@ -65,3 +67,10 @@ def test_large_batches_and_large_crops_stay_a_picture_that_one_can_open(tmp_path
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"batch\.png could not be written"):
         show_batch(_batch(), tmp_path / "none" / "batch.png")
+
+
+def test_a_terminal_is_told_which_picture_to_open(small: Path, tmp_path: Path) -> None:
+    words = ("train", small, "--out", tmp_path / "out", "--show-batch", tmp_path / "batch.png")
+    assert at_terminal(*words).lines == [f"drew 2 crops; open {tmp_path}/batch.png"]
+    asked = at_terminal(*words, "--json")
+    assert json.loads("".join(asked.lines))["picture"] == f"{tmp_path}/batch.png"
