@@ -20,6 +20,7 @@ from typing import Any
 from pipeline.errors import SceneError
 from pipeline.outputs.atomic import write_faults
 from pipeline.runs.publish import manifest_of
+from pipeline.scenes.archive.find import is_there
 from pipeline.scenes.names import scene_place, short_hash, slug, source_of, stem
 from pipeline.scenes.open import fingerprint
 from pipeline.scenes.scene import SceneRef
@@ -128,7 +129,7 @@ class _OutFolder:
         source, content = self._record(name)
         if source is None or content is None or "://" in source or "://" in one.source:
             return False
-        return not Path(source).exists() and content == one.content()
+        return not is_there(source) and content == one.content()
 
     def free_for(self, one: NamedScene) -> bool:
         """Return whether no other scene has the plain name.

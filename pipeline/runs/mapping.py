@@ -65,6 +65,8 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
     task = request.chosen_task
     found = scenes_of(request)
     rows: list[dict[str, Any]] = [_failed(error.scene, error, tell) for error in found.failures]
+    for note in found.notes:
+        tell(note)
     card = card_of(task.model)
     with holding(request.out), crew_of(request, task, tell) as crew:
         if card.terms.use:
@@ -86,6 +88,8 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
         gained = sum_up(rows, request.out) if request.truth is not None else {}
     if stopped:
         gained["stopped"] = stopped
+    if found.notes:
+        gained["not_mapped"] = list(found.notes)
     failed = sum(
         row["state"] == "failed" or bool(row.get("tiles_failed")) or "unscored" in row
         for row in rows

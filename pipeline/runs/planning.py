@@ -154,8 +154,8 @@ def scenes_of(request: MapRequest) -> Found:
     try:
         whole = as_one_scene(found.refs, overlap=request.overlap or "first", name=request.name)
     except SceneError as error:
-        return Found(refs=(), failures=(error,))
-    return Found(refs=(whole,), failures=())
+        return replace(found, refs=(), failures=(error,))
+    return replace(found, refs=(whole,))
 
 
 def dry_run(request: MapRequest) -> dict[str, Any]:
@@ -181,6 +181,7 @@ def dry_run(request: MapRequest) -> dict[str, Any]:
         rows.extend(_dry_rows(request, task, found.refs))
     return {
         "model": {"name": card.name, "reach_px": card.network.reach, "context": card.context},
+        **({"not_mapped": list(found.notes)} if found.notes else {}),
         "scenes": rows,
         "failed": sum(row["state"] == "refused" for row in rows),
     }

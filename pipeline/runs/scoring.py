@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pipeline.runs.evaluate import Options, evaluate_scene
 from pipeline.runs.evaluate_many import summed_up
 from pipeline.runs.evaluate_report import write_summary
 from pipeline.runs.request import MapRequest
+from pipeline.scenes.archive.extract import extracted
+from pipeline.scenes.archive.members import archive_of
 from pipeline.scenes.scene import SceneRef
 
 EVALUATION = "evaluation"
@@ -38,20 +41,32 @@ def scored(
     """
     if request.truth is None:
         return {}
-    scene = (
-        Path(ref.href)
-        if ref.kind in {"geotiff", "image", "jp2"} and "://" not in ref.href
-        else None
-    )
-    options = Options(
-        aoi=request.aoi, aoi_layer=request.aoi_layer, truth_layer=request.truth_layer, scene=scene
-    )
     try:
-        found = evaluate_scene(target, request.truth, out=target, options=options)
+        with _local_file(ref) as scene:
+            options = Options(
+                aoi=request.aoi,
+                aoi_layer=request.aoi_layer,
+                truth_layer=request.truth_layer,
+                scene=scene,
+            )
+            found = evaluate_scene(target, request.truth, out=target, options=options)
     except (ConfigError, SceneError) as error:
         tell(f"{target.name}: mapped, but not scored: {error}")
         return {"unscored": str(error)}
     return {"scores": found.report["headline"], EVALUATION: found}
+
+
+@contextmanager
+def _local_file(ref: SceneRef) -> Iterator[Path | None]:
+    """Lend a scene's own file; None for one that is no file on this disk."""
+    archive = archive_of(ref.href) if ref.kind == "zipped" else None
+    if archive is not None:
+        with extracted(*archive) as path:
+            yield path
+    elif ref.kind in {"geotiff", "image", "jp2"} and "://" not in ref.href:
+        yield Path(ref.href)
+    else:
+        yield None
 
 
 def sum_up(rows: list[dict[str, Any]], out: Path) -> dict[str, Any]:

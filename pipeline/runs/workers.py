@@ -39,6 +39,7 @@ from pipeline.outputs.atomic import write_faults
 from pipeline.runs.folders import WORK
 from pipeline.runs.request import MapRequest
 from pipeline.runs.tiling import THREADS
+from pipeline.scenes.archive.find import is_there
 from pipeline.scenes.scene import SceneRef
 
 LARGE = 20_000_000
@@ -269,6 +270,6 @@ def _fitness(probe: str, scene: str) -> str:
     path = Path(probe)
     if not path.is_file() or path.read_text() != path.name:
         return f"it does not see the output folder {path.parent.parent}"
-    if "://" not in scene and not scene.startswith("memory") and not Path(scene).exists():
+    if "://" not in scene and not scene.startswith("memory") and not is_there(scene):
         return f"it does not see the scene {scene}"
     return ""

@@ -21,7 +21,7 @@ Overlap = Literal["first", "last", "newest", "oldest"]
 """Whose pixels are taken where files overlap."""
 TOLERANCE = 0.01
 """Pixels by which a file's corners may miss the common grid: rounding of its numbers."""
-_KINDS = ("geotiff", "image", "jp2")
+_KINDS = ("geotiff", "image", "jp2", "zipped")
 _LEAVE = "leave it out, or warp it onto the others' grid first (gdalwarp -tap -tr ... -t_srs ...)"
 
 

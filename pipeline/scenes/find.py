@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from pyproj.exceptions import CRSError
 
 from pipeline.errors import ConfigError, SceneError
 from pipeline.scenes import image, segy, stac
+from pipeline.scenes.archive.find import is_archive, named_in_archive, scenes_of_archive
+from pipeline.scenes.archive.members import SUFFIX
 from pipeline.scenes.kinds import GEOTIFF, kind_of
 from pipeline.scenes.location import JPEG_2000, is_remote
 from pipeline.scenes.moment import rfc3339
@@ -30,6 +33,8 @@ class Found:
     """The scenes, each once, in the order named; inside a folder in natural order."""
     failures: tuple[SceneError, ...]
     """What was named and is no scene; the others go on."""
+    notes: tuple[str, ...] = ()
+    """What lies in a folder or an archive and is not opened: archives."""
 
 
 def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = None) -> Found:
@@ -52,10 +57,11 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
         chosen["georef"] = chosen.pop("crs")
     refs: dict[tuple[str, ...], SceneRef] = {}
     failures: list[SceneError] = []
+    notes: list[str] = []
     for argument in arguments:
-        for place in _places(argument, failures):
+        for place in _places(argument, failures, notes):
             try:
-                found = _expand(place, asset, direction, failures)
+                found = _expand(place, asset, direction, failures, notes)
             except SceneError as error:
                 failures.append(error)
                 continue
@@ -63,7 +69,9 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
                 settings = tuple(sorted({**dict(ref.options), **chosen}.items()))
                 key = (ref.kind, scene_place(ref), dict(ref.options).get("direction", ""))
                 refs.setdefault(key, replace(ref, options=settings))
-    return Found(refs=tuple(refs.values()), failures=tuple(failures))
+    return Found(
+        refs=tuple(refs.values()), failures=tuple(failures), notes=tuple(dict.fromkeys(notes))
+    )
 
 
 def _check(options: Mapping[str, str]) -> None:
@@ -93,7 +101,7 @@ def unique_names(refs: Sequence[SceneRef]) -> list[str]:
     return unique([slug(stem(ref)) for ref in refs], [scene_place(ref) for ref in refs])
 
 
-def _places(argument: str, failures: list[SceneError]) -> Iterator[str]:
+def _places(argument: str, failures: list[SceneError], notes: list[str]) -> Iterator[str]:
     """Yield the files and URLs that one argument stands for, absolute."""
     if is_remote(argument):
         yield argument
@@ -107,9 +115,11 @@ def _places(argument: str, failures: list[SceneError]) -> Iterator[str]:
     except (OSError, RuntimeError) as error:  # too long a name, nobody's home
         raise ConfigError(f"{argument[:100]} cannot be looked up: {error.args[-1]}") from error
     if folder:
-        yield from _in_folder(path, failures)
+        yield from _in_folder(path, failures, notes)
     elif there:
         yield from _regular(path, failures)
+    elif named_in_archive(str(path)):
+        yield str(path)
     elif any(sign in argument for sign in "*?["):
         pattern = str(path.relative_to(path.anchor))
         files = [match for match in Path(path.anchor).glob(pattern) if match.is_file()]
@@ -121,16 +131,30 @@ def _places(argument: str, failures: list[SceneError]) -> Iterator[str]:
         raise ConfigError(_missing(argument, path))
 
 
-def _in_folder(folder: Path, failures: list[SceneError]) -> Iterator[str]:
+def _in_folder(folder: Path, failures: list[SceneError], notes: list[str]) -> Iterator[str]:
     root = folder.resolve()
     paths = [
         path
         for path in sorted(root.iterdir(), key=lambda path: natural(path.name))
         if path.name.lower().endswith(_SUFFIXES) and not path.name.startswith(".")
     ]
+    archives = sorted(
+        path
+        for path in root.iterdir()
+        if path.name.lower().endswith(SUFFIX) and not path.name.startswith(".")
+    )
     if not paths:
         kinds = ", ".join(_SUFFIXES)
+        if archives:
+            raise ConfigError(
+                f"{folder} holds no scene ({kinds}); archives in a folder are not opened: name "
+                f"{archives[0]} itself"
+            )
         raise ConfigError(f"{folder} holds no scene ({kinds}); name the files, or use a glob")
+    notes.extend(
+        f"{path}: not mapped: archives in a folder are not opened; name it itself"
+        for path in archives
+    )
     for path in paths:
         if path.is_dir():
             continue
@@ -180,7 +204,7 @@ def _missing(argument: str, path: Path) -> str:
 
 
 def _expand(
-    place: str, asset: str, direction: str, failures: list[SceneError]
+    place: str, asset: str, direction: str, failures: list[SceneError], notes: list[str]
 ) -> tuple[SceneRef, ...]:
     lowered = (place.partition("?")[0] if is_remote(place) else place).lower()
     remote = is_remote(place)
@@ -188,4 +212,8 @@ def _expand(
         return stac.scenes_of(place, asset=asset, failures=failures)
     if not remote and lowered.endswith(segy.SUFFIXES):
         return segy.slices(place, direction)
+    if not remote:
+        inside = None if os.path.lexists(place) else named_in_archive(place)
+        if inside or is_archive(place):
+            return scenes_of_archive(*(inside or (place, "")), notes)
     return (SceneRef(kind=kind_of(place), href=place),)

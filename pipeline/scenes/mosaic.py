@@ -17,9 +17,8 @@ from pipeline.core.georef import Georef
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes import validity
-from pipeline.scenes.location import content_digest
 from pipeline.scenes.names import slug, source_of, stem
-from pipeline.scenes.open import open_scene
+from pipeline.scenes.open import fingerprint, open_scene
 from pipeline.scenes.parts import Mosaic, Part
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 
@@ -45,7 +44,7 @@ def part_info(ref: SceneRef) -> SceneInfo:
         SceneError: It cannot be mapped.
     """
     with _known_lock:
-        found = _known.get((ref, content_digest(ref.href)))
+        found = _known.get((ref, fingerprint(ref)))
     if found is None:
         scene = open_scene(ref)
         found = scene.info
@@ -74,7 +73,7 @@ def mosaic_fingerprint(mosaic: Mosaic) -> str:
         SceneError: A part cannot be read any more.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        digests = list(pool.map(lambda part: content_digest(part.href), mosaic.parts))
+        digests = list(pool.map(lambda part: fingerprint(part_ref(part)), mosaic.parts))
     return _fingerprint(mosaic, digests)
 
 

@@ -31,6 +31,10 @@ def open_scene(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
             from pipeline.scenes.jp2.scene import Jp2Scene
 
             return Jp2Scene(ref, known=known)
+        case "zipped":
+            from pipeline.scenes.archive.scene import ZippedScene
+
+            return ZippedScene(ref, known=known)
         case "segy":
             from pipeline.scenes.segy import SegyScene
 
@@ -55,6 +59,10 @@ def fingerprint(ref: SceneRef) -> str:
     """
     if ref.kind in ("geotiff", "image", "jp2"):
         return content_digest(ref.href)
+    if ref.kind == "zipped":
+        from pipeline.scenes.archive.scene import member_digest
+
+        return member_digest(ref.href)
     if ref.mosaic is not None:
         from pipeline.scenes.mosaic import mosaic_fingerprint
 

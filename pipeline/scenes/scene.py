@@ -111,7 +111,7 @@ class SceneRef:
     """How to open a scene again: small, hashable, and travels to a worker."""
 
     kind: str
-    """Which module opens it: ``geotiff``, ``image``, ``jp2``, ``segy``, ``made``, ``mosaic``."""
+    """Which module opens it: ``geotiff``, ``image``, ``jp2``, ``zipped``, ``mosaic``, ``segy``."""
     href: str
     """Absolute path or URL; of a mosaic, that of its first part."""
     options: tuple[tuple[str, str], ...] = ()

@@ -31,6 +31,9 @@ def list_files(source: Files, *, root: Path) -> Listing:
         return Listing(source=name, faults=(fault,), complete=False)
     candidates, faults = [], [str(fault) for fault in found.failures]
     for ref in found.refs:
+        if ref.kind == "zipped":
+            faults.append(f"{ref.href}: archives are not opened for a region; unpack them")
+            continue
         if not ref.href.startswith(f"{base}/"):
             faults.append(f"{ref.href}: a link leads there, out of {base}; give another --root")
             continue

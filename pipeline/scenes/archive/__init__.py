@@ -1,0 +1,1 @@
+"""ZIP archives with scenes: members checked, extracted to private folders, opened there."""
