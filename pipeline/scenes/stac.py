@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from pipeline.errors import SceneError
-from pipeline.scenes.location import is_remote, open_bytes
+from pipeline.scenes.kinds import GEOTIFF, kind_of
+from pipeline.scenes.location import JPEG_2000, is_remote, open_bytes
 from pipeline.scenes.names import redacted
 from pipeline.scenes.redirects import is_public
 from pipeline.scenes.scene import SceneRef
@@ -101,7 +102,7 @@ def scene_of_item(item: object, *, base: str, asset: str = "") -> SceneRef:
     checksum = chosen.get("file:checksum")
     if isinstance(checksum, str) and checksum.startswith(_SHA256):
         options["sha256"] = checksum.removeprefix(_SHA256).lower()
-    return SceneRef(kind="geotiff", href=place, options=tuple(sorted(options.items())))
+    return SceneRef(kind=kind_of(place), href=place, options=tuple(sorted(options.items())))
 
 
 def _choose(shown: str, assets: Mapping[str, Any], wanted: str) -> Mapping[str, Any]:
@@ -121,12 +122,12 @@ def _choose(shown: str, assets: Mapping[str, Any], wanted: str) -> Mapping[str, 
     if not best:
         raise SceneError(
             shown,
-            f"the item has no GeoTIFF among its {len(assets)} assets",
+            f"the item has no GeoTIFF or JPEG 2000 among its {len(assets)} assets",
             "name an asset with asset=...",
         )
     if len(best) > 1:
         raise SceneError(
-            shown, f"the item has {len(best)} GeoTIFFs: {best[:12]}", "choose one with asset=..."
+            shown, f"the item has {len(best)} scenes: {best[:12]}", "choose one with asset=..."
         )
     return usable[best[0]]
 
@@ -135,15 +136,19 @@ def _rank(name: str, asset: Mapping[str, Any]) -> int:
     """Return how likely an asset is the picture to map: 0 most, 9 not at all."""
     media = str(asset.get("type") or "").lower()
     path = urlsplit(str(asset["href"])).path.lower()
-    if "tiff" not in media and (media or not path.endswith((".tif", ".tiff"))):
+    tiff = "tiff" in media or (not media and path.endswith(GEOTIFF))
+    jp2 = media.startswith(("image/jp2", "image/jpx")) or (not media and path.endswith(JPEG_2000))
+    if not tiff and not jp2:
         return 9
+    # Of an asset in both forms the GeoTIFF is taken.
+    later = 0 if tiff else 3
     listed = asset.get("roles")
     roles = set(map(str, listed)) if isinstance(listed, list) else set()
     if roles & _NOT_PIXELS:
         return 9
     if "visual" in roles or name == "visual":
-        return 0
-    return 1 if "data" in roles or name in ("data", "image") else 2
+        return later
+    return later + (1 if "data" in roles or name in ("data", "image") else 2)
 
 
 def allowed_href(href: str, *, base: str) -> str:

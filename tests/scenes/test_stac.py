@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.errors import SceneError
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.stac import allowed_href, scene_of_item, scenes_of
+from tests.jpeg2000 import write_jp2
 
 if TYPE_CHECKING:
     from tests.scenes.conftest import Site
@@ -216,3 +218,20 @@ def test_a_collection_without_items_is_refused(tmp_path: Path, features: object)
     path = written(tmp_path, {"type": "FeatureCollection", "features": features})
     with pytest.raises(SceneError, match="collection without items; name an item"):
         scenes_of(path)
+
+
+def test_a_jpeg_2000_is_taken_where_there_is_no_geotiff(tmp_path: Path) -> None:
+    pixels = np.arange(1200, dtype=np.uint8).reshape(1, 30, 40)
+    path = write_jp2(tmp_path / "b02.jp2", pixels)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    band = {"href": "b02.jp2", "type": "image/jp2", "file:checksum": f"1220{digest}"}
+    base = str(tmp_path / "item.json")
+    ref = scene_of_item(item(b02=band, preview={"href": "p.jpg", "type": "image/jpeg"}), base=base)
+    scene = open_scene(ref)
+    assert (ref.kind, scene.info.height) == ("jp2", 30)
+    scene.close()
+    changed = item(b02=band | {"file:checksum": f"1220{'0' * 64}"})
+    with pytest.raises(SceneError, match="not what its item states"):
+        open_scene(scene_of_item(changed, base=base))
+    both = item(b02=band, cog={"href": "b02.tif", "type": "image/tiff; application=geotiff"})
+    assert scene_of_item(both, base=base).kind == "geotiff"

@@ -133,6 +133,10 @@ def _examine(ref: SceneRef, source: DatasetReader, layout: Layout, digest: str) 
             f"{image.height} x {image.width}",
             _AGAIN,
         )
+    owed = chosen.get("sha256")
+    if owed and digest != f"sha256:{owed}":
+        reason = f"its content is not what its item states (sha256 {owed})"
+        raise SceneError(ref.href, reason, _AGAIN)
     value, by_band, doubts = _nodata(ref, source)
     placed = _place(ref, source)
     if layout.container.codestreams > 1:
