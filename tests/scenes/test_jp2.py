@@ -300,6 +300,19 @@ def test_what_takes_too_much_is_refused_before_it_is_decoded(
         opened(path)
 
 
+def test_a_large_tile_and_further_images_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_jp2(tmp_path / "s.jp2", RGB)
+    assert opened(path).info.warnings == ()
+    monkeypatch.setattr(header, "LARGE_STORED_BYTES", 10_000)
+    twice = tmp_path / "t.jp2"
+    twice.write_bytes(path.read_bytes() + b"\0\0\0\x0ajp2c\xff\x4f")
+    (large, further) = opened(twice).info.warnings
+    assert "MiB as stored, which each thread that reads holds" in large
+    assert further == "it holds 2 images; only the first is mapped"
+
+
 def test_a_bomb_of_code_blocks_is_refused(tmp_path: Path) -> None:
     """A header of some hundred bytes claims 12,000 x 12,000 pixels in code blocks of 4 x 4."""
     path = write_jp2(tmp_path / "s.j2k", RGB[:1], CODEC="J2K", RESOLUTIONS="1")

@@ -18,6 +18,8 @@ MAX_TILE_BYTES = 128 * 2**20
 """Decoded bytes of a tile: four for each sample, as OpenJPEG has them."""
 MAX_STORED_BYTES = 256 * 2**20
 """Stored bytes of a tile, which OpenJPEG reads whole, for a window of it too."""
+LARGE_STORED_BYTES = 32 * 2**20
+"""Of a tile that is larger as stored a warning is given: each thread that reads holds it."""
 MAX_UNITS = 1_000_000
 """Code blocks and precincts of a tile: each takes some hundred bytes."""
 MAX_PACKETS = 50_000_000
@@ -54,6 +56,20 @@ class Layout:
     """Its boxes."""
     image: Codestream
     """Its image."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes it dear to read, and what in it is not mapped."""
+        found, stored = [], self.image.largest_tile_bytes
+        if stored > LARGE_STORED_BYTES:
+            found.append(
+                f"a tile of it takes {stored / 2**20:.0f} MiB as stored, which each thread that "
+                "reads holds beside --max-memory; with tiles of 1024 x 1024 pixels it takes less "
+                "memory and time"
+            )
+        if self.container.codestreams > 1:
+            found.append(f"it holds {self.container.codestreams} images; only the first is mapped")
+        return tuple(found)
 
     @property
     def block(self) -> tuple[int, int]:

@@ -139,8 +139,7 @@ def _examine(ref: SceneRef, source: DatasetReader, layout: Layout, digest: str) 
         raise SceneError(ref.href, reason, _AGAIN)
     value, by_band, doubts = _nodata(ref, source)
     placed = _place(ref, source)
-    if layout.container.codestreams > 1:
-        doubts.append(f"it holds {layout.container.codestreams} images; only the first is mapped")
+    doubts.extend(layout.warnings)
     if is_regular(ref.href + ".msk") and not has_mask(source):
         doubts.append("the .msk file beside it is not a mask of it, and is ignored")
     alpha = split_alpha(source)[1]
