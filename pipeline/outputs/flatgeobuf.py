@@ -12,7 +12,7 @@ from pipeline.core.footprints import Footprints
 from pipeline.errors import ExportError
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.geoparquet import on_the_map
-from pipeline.outputs.ogr import write_ogr
+from pipeline.outputs.ogr import OgrLayer, layer_name, write_ogr
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.table import Rows
 
@@ -28,12 +28,13 @@ def write_flatgeobuf(path: Path, batches: Iterable[Footprints], provenance: Prov
     if provenance.georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")
     rows = Rows(batches, provenance, place=partial(on_the_map, georef=provenance.georef))
-    flatgeobuf_layer(path, rows, schema=rows.schema, crs=provenance.georef.crs.to_wkt())
+    crs, name = provenance.georef.crs.to_wkt(), layer_name(provenance.scene)
+    flatgeobuf_layer(path, rows, schema=rows.schema, crs=crs, name=name)
     return rows.written
 
 
 def flatgeobuf_layer(
-    path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.Schema, crs: str
+    path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.Schema, crs: str, name: str
 ) -> None:
     """Write any rows with polygons as WKB in ``geometry``.
 
@@ -42,9 +43,10 @@ def flatgeobuf_layer(
         batches: Rows of ``schema``.
         schema: Plain columns and ``geometry``.
         crs: Reference system as WKT.
+        name: Of the layer.
 
     Raises:
         ExportError: The file could not be written.
     """
-    options = {"SPATIAL_INDEX": "YES", "TITLE": path.stem}
-    write_ogr(path, batches, schema=schema, crs=crs, options=options)
+    options = {"SPATIAL_INDEX": "YES", "TITLE": name}
+    write_ogr(path, batches, OgrLayer(name=name, schema=schema, crs=crs, options=options))

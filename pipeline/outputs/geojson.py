@@ -16,6 +16,7 @@ from pipeline.errors import ExportError
 from pipeline.outputs.atomic import replacing
 from pipeline.outputs.attributes import Columns, Written, columns
 from pipeline.outputs.lonlat import on_the_earth
+from pipeline.outputs.ogr import layer_name
 from pipeline.outputs.provenance import Provenance
 
 _FOUR_DIGITS = np.array([list(b"%04d" % number) for number in range(10_000)], np.uint8)
@@ -28,7 +29,8 @@ def write_geojson(path: Path, batches: Iterable[Footprints], provenance: Provena
     Raises:
         ExportError: The file could not be written, or the scene has no place on the Earth.
     """
-    frame = '{"type":"FeatureCollection","features":[', "\n]}\n"
+    name = json.dumps(layer_name(provenance.scene))
+    frame = f'{{"type":"FeatureCollection","name":{name},"features":[', "\n]}\n"
     return _write(path, batches, provenance, frame=frame)
 
 

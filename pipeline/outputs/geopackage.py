@@ -15,7 +15,7 @@ from pipeline.errors import ExportError
 from pipeline.gdal.settings import PINNED_TIME
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.geoparquet import on_the_map
-from pipeline.outputs.ogr import LAYER, write_ogr
+from pipeline.outputs.ogr import OgrLayer, layer_name, write_ogr
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.style import polygon_style
 from pipeline.outputs.table import Rows
@@ -41,12 +41,19 @@ def write_geopackage(path: Path, batches: Iterable[Footprints], provenance: Prov
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")
     rows = Rows(batches, provenance, place=partial(on_the_map, georef=provenance.georef))
     crs, style = provenance.georef.crs.to_wkt(), polygon_style(provenance.classes)
-    geopackage_layer(path, rows, schema=rows.schema, crs=crs, style=style)
+    name = layer_name(provenance.scene)
+    geopackage_layer(path, rows, schema=rows.schema, crs=crs, name=name, style=style)
     return rows.written
 
 
 def geopackage_layer(
-    path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.Schema, crs: str, style: str
+    path: Path,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    schema: pa.Schema,
+    crs: str,
+    name: str,
+    style: str,
 ) -> None:
     """Write any rows with polygons as WKB in ``geometry``.
 
@@ -55,17 +62,19 @@ def geopackage_layer(
         batches: Rows of ``schema``.
         schema: Plain columns and ``geometry``.
         crs: Reference system as WKT.
+        name: Of the layer.
         style: QGIS style of the layer, as QML.
 
     Raises:
         ExportError: The file could not be written.
     """
     options = {"SPATIAL_INDEX": "YES", "VERSION": "1.4"}
-    add_style = partial(_add_style, style=style)
-    write_ogr(path, batches, schema=schema, crs=crs, options=options, finish=add_style)
+    add_style = partial(_add_style, name=name, style=style)
+    layer = OgrLayer(name=name, schema=schema, crs=crs, options=options)
+    write_ogr(path, batches, layer, finish=add_style)
 
 
-def _add_style(part: Path, style: str) -> None:
+def _add_style(part: Path, *, name: str, style: str) -> None:
     with closing(sqlite3.connect(part, isolation_level=None)) as database:
         # No journal beside the temporary name: what is half-written is never read.
         database.execute("PRAGMA journal_mode=MEMORY")
@@ -73,7 +82,7 @@ def _add_style(part: Path, style: str) -> None:
         database.execute(_STYLES)
         database.execute(
             "INSERT INTO layer_styles VALUES (1, '', '', ?, 'geom', ?, ?, NULL, 1, ?, '', NULL, ?)",
-            (LAYER, LAYER, style, "Classes in their colours", PINNED_TIME),
+            (name, name, style, "Classes in their colours", PINNED_TIME),
         )
         database.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, description,"

@@ -66,13 +66,14 @@ def write_layer(
     return rows
 
 
-def write_layer_geojson(path: Path, tables: Iterable[pa.Table], *, key: str) -> int:
+def write_layer_geojson(path: Path, tables: Iterable[pa.Table], *, key: str, name: str) -> int:
     """Write a layer as one FeatureCollection (RFC 7946), a feature a line.
 
     Args:
         path: The file to be.
         tables: Rows with ``geometry`` as for `write_layer`; a column ``bbox`` is left out.
         key: The column that is the features' ``id``.
+        name: Of the layer.
 
     Returns:
         Features written.
@@ -82,7 +83,7 @@ def write_layer_geojson(path: Path, tables: Iterable[pa.Table], *, key: str) -> 
     """
     features = 0
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-        file.write('{"type":"FeatureCollection","features":[')
+        file.write(f'{{"type":"FeatureCollection","name":{json.dumps(name)},"features":[')
         for table in tables:
             for feature in _features(table, key):
                 file.write(",\n" if features else "\n")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,18 +15,38 @@ from pipeline.errors import ExportError
 from pipeline.gdal.vector_guard import pyogrio
 from pipeline.outputs.atomic import replacing
 
-LAYER = "polygons"
-"""What the layer is called inside its file."""
+_RESERVED = re.compile(r"(?i)(gpkg|sqlite|rtree|ogr)_.*|layer_styles|idx_.*")
+"""Names of a GeoPackage's own tables."""
 _DRIVERS = {".fgb": "FlatGeobuf", ".gpkg": "GPKG", ".pmtiles": "PMTiles"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OgrLayer:
+    """A layer of MultiPolygons to be written."""
+
+    name: str
+    """The layer's name inside its file; see `layer_name`."""
+    schema: pa.Schema
+    """Columns, ``geometry`` among them: WKB of Polygons or MultiPolygons."""
+    crs: str
+    """Reference system as WKT or code."""
+    options: Mapping[str, str]
+    """Options of the driver, for the file and the layer."""
+
+
+def layer_name(source: str) -> str:
+    """Return the name of a scene's or region's layer: its own, unless a GeoPackage reserves it.
+
+    Layers of several files can then be told apart where they are opened together.
+    """
+    return f"scene_{source}" if _RESERVED.fullmatch(source) else source
 
 
 def write_ogr(
     path: Path,
     batches: Iterable[pa.RecordBatch],
+    layer: OgrLayer,
     *,
-    schema: pa.Schema,
-    crs: str,
-    options: dict[str, str],
     finish: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a file of one layer of MultiPolygons, batch by batch; its suffix says the format.
@@ -34,10 +56,8 @@ def write_ogr(
 
     Args:
         path: The file to be.
-        batches: Rows of ``schema``.
-        schema: Columns, ``geometry`` among them: WKB of Polygons or MultiPolygons.
-        crs: Reference system as WKT or code.
-        options: Of the driver, for the file and the layer.
+        batches: Rows of the layer's schema.
+        layer: The layer.
         finish: What else is done to the file before it takes its name.
 
     Raises:
@@ -46,35 +66,27 @@ def write_ogr(
     with replacing(path) as part:
         # Drivers go by the suffix, or would make a folder.
         beside = part.with_name(part.name + path.suffix)
-        _write(path, beside, _Drawn(batches), schema=schema, crs=crs, options=options)
+        _write(path, beside, _Drawn(batches), layer)
         beside.replace(part)
         if finish is not None:
             finish(part)
 
 
-def _write(
-    path: Path,
-    beside: Path,
-    drawn: _Drawn,
-    *,
-    schema: pa.Schema,
-    crs: str,
-    options: dict[str, str],
-) -> None:
+def _write(path: Path, beside: Path, drawn: _Drawn, layer: OgrLayer) -> None:
     ogr = pyogrio()
     try:
         with warnings.catch_warnings():
             # Of crowded vector tiles, see `pipeline.outputs.pmtiles`: nobody has to act.
             warnings.filterwarnings("ignore", "At least one tile exceeded", RuntimeWarning)
             ogr.raw.write_arrow(
-                pa.RecordBatchReader.from_batches(schema, drawn),
+                pa.RecordBatchReader.from_batches(layer.schema, drawn),
                 beside,
-                layer=LAYER,
+                layer=layer.name,
                 driver=_DRIVERS[path.suffix],
                 geometry_name="geometry",
                 geometry_type="MultiPolygon",
-                crs=crs,
-                **options,
+                crs=layer.crs,
+                **layer.options,
             )
     except (RuntimeError, ValueError, pa.ArrowException) as error:
         if drawn.fault is not None:

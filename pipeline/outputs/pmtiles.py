@@ -20,7 +20,7 @@ from pipeline.errors import ExportError
 from pipeline.outputs.atomic import replacing
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.lonlat import on_the_earth
-from pipeline.outputs.ogr import LAYER, write_ogr
+from pipeline.outputs.ogr import OgrLayer, layer_name, write_ogr
 from pipeline.outputs.pmtiles_header import HEADER, Header
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.table import Rows
@@ -62,7 +62,7 @@ def pmtiles_layer(
         path: The file to be.
         batches: Rows of ``schema``, within `HIGHEST` degrees of the equator.
         schema: Few plain columns and ``geometry``.
-        title: Name of the map.
+        title: Name of the map and of its layer.
         about: What the map shows.
 
     Raises:
@@ -79,12 +79,13 @@ def pmtiles_layer(
     if first is None:
         _write_empty(path, title=title, about=about)
     else:
-        write_ogr(path, chain([first], waiting), schema=schema, crs="OGC:CRS84", options=options)
+        layer = OgrLayer(name=layer_name(title), schema=schema, crs="OGC:CRS84", options=options)
+        write_ogr(path, chain([first], waiting), layer)
 
 
 def _write_empty(path: Path, *, title: str, about: str) -> None:
     """Write an archive without tiles, which GDAL refuses to: header, directory, metadata."""
-    layers = [{"id": LAYER, "minzoom": ZOOMS[0], "maxzoom": ZOOMS[1], "fields": {}}]
+    layers = [{"id": layer_name(title), "minzoom": ZOOMS[0], "maxzoom": ZOOMS[1], "fields": {}}]
     told = {"name": title, "description": about, "vector_layers": layers}
     directory = gzip.compress(b"\0", mtime=0)
     metadata = gzip.compress(json.dumps(told, separators=(",", ":")).encode(), mtime=0)

@@ -88,9 +88,9 @@ def test_evaluate_and_check_end_with_what_was_compared_and_checked(tmp_path: Pat
         f"open {tmp_path}/both/summary.html"
     )
     assert json.loads("".join(at_terminal(*words, "--json").lines))["scene"] == "a"
-    words = ("check", out / "a")
-    piped = CliRunner().invoke(app, [str(word) for word in words])
-    assert at_terminal(*words, "--json").lines == piped.stdout.splitlines()
+    check = ("check", out / "a")
+    piped = CliRunner().invoke(app, [str(word) for word in check])
+    assert at_terminal(*check, "--json").lines == piped.stdout.splitlines()
 
     count = json.loads(piped.stdout)["checked"]
     assert at_terminal("check", out / "a").lines == [f"checked {count} files: all valid"]
@@ -114,7 +114,7 @@ def row(folder: Path, name: str, **more: Any) -> dict[str, Any]:
     """Return a row of a summary, and write the manifest that it stands for."""
     (folder / name).mkdir(parents=True)
     pixels = {"background": 1, **more.pop("pixels", {"building": 1}), "nodata": 0}
-    outputs = {key: {} for key in more.pop("outputs", ["polygons.fgb"])}
+    outputs: dict[str, Any] = {key: {} for key in more.pop("outputs", ["polygons.fgb"])}
     (folder / name / "run.json").write_text(json.dumps({"pixels": pixels, "outputs": outputs}))
     known = {"state": "done", "folder": str(folder / name), "polygons": 1, "tiles_failed": 0}
     return known | more

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shutil
 import sqlite3
@@ -10,7 +12,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import geopandas
@@ -31,6 +35,7 @@ from pipeline.outputs.flatgeobuf import flatgeobuf_layer
 from pipeline.outputs.formats import FORMATS, FormatName, file_name, writer
 from pipeline.outputs.geopackage import geopackage_layer
 from pipeline.outputs.pmtiles import pmtiles_layer
+from pipeline.outputs.pmtiles_header import HEADER, Header
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.style import polygon_style
 
@@ -44,7 +49,7 @@ def by_id(path: Path) -> geopandas.GeoDataFrame:
     if path.suffix == ".parquet":
         frame = geopandas.read_parquet(path)
     else:
-        frame = geopandas.read_file(path, layer="polygons")
+        frame = geopandas.read_file(path, layer="made")
     parts, owner = shapely.get_parts(frame.geometry.to_numpy(), return_index=True)
     frame["geometry"] = shapely.multipolygons(parts, indices=owner)
     return frame.set_geometry("geometry").sort_values("id").reset_index(drop=True)
@@ -156,6 +161,7 @@ def test_an_error_among_the_polygons_comes_out_as_it_is(
 WRITE = """
 import sys
 from pathlib import Path
+from typing import Any
 import numpy as np, shapely
 from pyproj import CRS
 from pipeline.core.georef import Georef
@@ -210,7 +216,7 @@ def test_qgis_finds_the_style_of_the_layer(
             " ON g.table_name = s.f_table_name AND g.column_name = s.f_geometry_column"
         ).fetchall()
     ((layer, column, default, style),) = rows
-    assert (layer, column, default) == ("polygons", "geom", 1)
+    assert (layer, column, default) == ("made", "geom", 1)
     root = ElementTree.fromstring(style)
     assert [entry.get("value") for entry in root.iter("category")] == [
         "building",
@@ -220,16 +226,44 @@ def test_qgis_finds_the_style_of_the_layer(
     assert {entry.get("symbol") for entry in root.iter("category")} == symbols
 
 
+@pytest.mark.parametrize("scene", ["banepa_west", "Straße-7.b", "gpkg_contents", "layer_styles"])
+def test_layers_are_named_for_the_scene(
+    footprints: Make, provenance: Where, utm: Georef, tmp_path: Path, scene: str
+) -> None:
+    made = replace(provenance(utm), scene=scene)
+    expected = f"scene_{scene}" if scene in ("gpkg_contents", "layer_styles") else scene
+    for name in ("geojson", *OGR):
+        for batches in ([footprints(1)], []):
+            path = tmp_path / file_name(name)
+            writer(name)(path, batches, made)
+            assert check_file(path) == []
+            if name != "pmtiles":
+                layers = [str(layer) for layer, kind in pyogrio().list_layers(path) if kind]
+                assert layers == [expected]
+                continue
+            _, metadata = pmtiles_parts(path)
+            assert [one["id"] for one in metadata["vector_layers"]] == [expected]
+            assert metadata["name"] == scene
+
+
+def pmtiles_parts(path: Path) -> tuple[Header, Any]:
+    """Return header and metadata of an archive."""
+    raw = path.read_bytes()
+    header = Header(*HEADER.unpack(raw[: HEADER.size]))
+    packed = raw[header.metadata : header.metadata + header.metadata_length]
+    return header, json.loads(gzip.decompress(packed))
+
+
 @pytest.mark.parametrize("name", ["fgb", "gpkg"])
 def test_a_box_reads_what_lies_in_it(
     footprints: Make, provenance: Where, utm: Georef, tmp_path: Path, name: FormatName
 ) -> None:
     path = tmp_path / file_name(name)
     writer(name)(path, [footprints(2)], provenance(utm))
-    whole = geopandas.read_file(path, layer="polygons")
+    whole = geopandas.read_file(path, layer="made")
     west, south, east, north = whole.total_bounds
     box = (west, south, (west + east) / 2, (south + north) / 2)
-    some = geopandas.read_file(path, layer="polygons", bbox=box)
+    some = geopandas.read_file(path, layer="made", bbox=box)
     assert 0 < len(some) < len(whole)
     assert set(some["id"]) == set(whole[whole.intersects(shapely.box(*box))]["id"])
 
@@ -252,12 +286,12 @@ def test_layers_of_any_columns_are_written_too(tmp_path: Path) -> None:
     )
     lonlat = CRS("OGC:CRS84").to_wkt()
     style = polygon_style(())
-    flatgeobuf_layer(tmp_path / "r.fgb", [rows], schema=schema, crs=lonlat)
-    geopackage_layer(tmp_path / "r.gpkg", [rows], schema=schema, crs=lonlat, style=style)
+    flatgeobuf_layer(tmp_path / "r.fgb", [rows], schema=schema, crs=lonlat, name="r")
+    geopackage_layer(tmp_path / "r.gpkg", [rows], schema=schema, crs=lonlat, name="r", style=style)
     pmtiles_layer(tmp_path / "r.pmtiles", [rows], schema=schema, title="r", about="a region")
     for path in tmp_path.iterdir():
         assert check_file(path) == [], path.name
-    frame = geopandas.read_file(tmp_path / "r.gpkg", layer="polygons")
+    frame = geopandas.read_file(tmp_path / "r.gpkg", layer="r")
     assert dict(zip(frame["building_id"], frame["n_obs"], strict=True)) == {"a": 1, "b": 2}
 
 
@@ -303,7 +337,7 @@ GPKG_FAULTS = [
     ("DELETE FROM layer_styles", "0 default styles"),
     ("DROP TABLE layer_styles", "0 default styles"),
     ("UPDATE layer_styles SET styleQML = '<qgis>'", "is no QML"),
-    ("UPDATE gpkg_contents SET max_x = max_x + 1 WHERE min_x > 0", "extent of layer polygons"),
+    ("UPDATE gpkg_contents SET max_x = max_x + 1 WHERE min_x > 0", "extent of layer made"),
     ("DELETE FROM gpkg_contents WHERE data_type = 'features'", "no layer of features"),
     ("DELETE FROM gpkg_geometry_columns", "gpkg_geometry_columns does not know"),
     ("UPDATE gpkg_geometry_columns SET srs_id = 4326", "has srs_id 4326, and 32645"),
@@ -311,10 +345,10 @@ GPKG_FAULTS = [
     ("UPDATE gpkg_geometry_columns SET geometry_type_name = 'POINT'", "declared as POINT"),
     ("DELETE FROM gpkg_spatial_ref_sys WHERE srs_id = 0", "lacks -1, 0 or 4326"),
     ("UPDATE gpkg_spatial_ref_sys SET definition = '?' WHERE srs_id = 32645", "is no WKT"),
-    ("DELETE FROM rtree_polygons_geom WHERE id = 5", "spatial index"),
-    ("UPDATE rtree_polygons_geom SET maxx = minx WHERE id = 5", "does not cover it"),
-    ("UPDATE polygons SET geom = x'00' WHERE fid = 5", "no GeoPackage header"),
-    ("UPDATE polygons SET geom = substr(geom, 1, 60) WHERE fid = 5", "not WKB"),
+    ("DELETE FROM rtree_made_geom WHERE id = 5", "spatial index"),
+    ("UPDATE rtree_made_geom SET maxx = minx WHERE id = 5", "does not cover it"),
+    ("UPDATE made SET geom = x'00' WHERE fid = 5", "no GeoPackage header"),
+    ("UPDATE made SET geom = substr(geom, 1, 60) WHERE fid = 5", "not WKB"),
     ("DELETE FROM gpkg_spatial_ref_sys WHERE srs_id = 32645", "does not know srs_id 32645"),
 ]
 
@@ -357,9 +391,9 @@ def test_wrong_polygons_are_told(tmp_path: Path, told: str, suffix: str) -> None
     path = tmp_path / f"x.{suffix}"
     crs = CRS("EPSG:32645").to_wkt()
     if suffix == "fgb":
-        flatgeobuf_layer(path, rows, schema=schema, crs=crs)
+        flatgeobuf_layer(path, rows, schema=schema, crs=crs, name="x")
     else:
-        geopackage_layer(path, rows, schema=schema, crs=crs, style=polygon_style(()))
+        geopackage_layer(path, rows, schema=schema, crs=crs, name="x", style=polygon_style(()))
     assert any(told in line for line in check_file(path)), check_file(path)
 
 

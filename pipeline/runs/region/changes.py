@@ -74,7 +74,13 @@ class ChangeSummary:
 
 
 def changes(
-    before: Path, after: Path, out: Path, *, iou: float = IOU, area: float = AREA
+    before: Path,
+    after: Path,
+    out: Path,
+    *,
+    iou: float = IOU,
+    area: float = AREA,
+    name: str = "changes",
 ) -> ChangeSummary:
     """Write what changed between two layers as ``changes.geojson`` and ``changes.parquet``.
 
@@ -87,6 +93,7 @@ def changes(
         iou: Footprints that overlap at least so much have the same outline.
         area: Footprints whose areas differ by at most this share of the larger have the
             same size. What has the same outline and size is unchanged.
+        name: Of the layer in ``changes.geojson``.
 
     Raises:
         ConfigError: A file is no layer, or a tolerance lies outside 0..1.
@@ -119,7 +126,7 @@ def changes(
     with write_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     write_layer(out / "changes.parquet", _groups(table), schema=SCHEMA, notes={})
-    write_layer_geojson(out / "changes.geojson", _groups(table), key="id")
+    write_layer_geojson(out / "changes.geojson", _groups(table), key="id", name=name)
     return _summary(layers, fate)
 
 

@@ -61,5 +61,12 @@ def changes_between(
             "run again once scenes were added or changed"
         )
     paths = [site.out / str(runs[n].layer) / LAYER for n in (before, late)]
-    found = changes(paths[0], paths[1], out, iou=tolerance.iou, area=tolerance.area)
+    found = changes(
+        paths[0],
+        paths[1],
+        out,
+        iou=tolerance.iou,
+        area=tolerance.area,
+        name=f"{site.region.name}_changes",
+    )
     return {"before": before, "after": late, **asdict(tolerance), **asdict(found)}

@@ -54,7 +54,10 @@ def publish_layer(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict
     layer = _layer(site, ledger, rows, previous=previous, out=folder / LAYER)
     made: dict[str, Any] = {"layer_built": True, "layer": asdict(layer)}
     if previous is not None:
-        made["changes"] = asdict(changes(previous, folder / LAYER, folder / "changes"))
+        found = changes(
+            previous, folder / LAYER, folder / "changes", name=f"{site.region.name}_changes"
+        )
+        made["changes"] = asdict(found)
     items = {row.scene: site.out / SCENES / str(row.folder) / "item.json" for row in rows}
     write_sinks(
         folder / LAYER, folder, names=site.region.outputs, region=site.region.name, items=items

@@ -17,6 +17,7 @@ from pipeline.outputs.atomic import write_faults
 from pipeline.outputs.flatgeobuf import flatgeobuf_layer
 from pipeline.outputs.geoparquet import ROWS_PER_GROUP
 from pipeline.outputs.layer import LONLAT, write_layer, write_layer_geojson
+from pipeline.outputs.ogr import layer_name
 from pipeline.outputs.pmtiles import HIGHEST, pmtiles_layer
 from pipeline.outputs.stac_collection import write_collection
 from pipeline.runs.region.layer_file import SCHEMA, Layer, read_layer
@@ -60,7 +61,7 @@ def write_sinks(
     """
     if unknown := [name for name in names if name not in SINKS]:
         raise ConfigError(f"there is no sink {unknown[0]!r}; choose among {', '.join(SINKS)}")
-    read = read_layer(layer)
+    read, name = read_layer(layer), layer_name(region)
     with write_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     written: dict[str, Path] = {}
@@ -68,12 +69,11 @@ def write_sinks(
         written["geoparquet"] = partitioned(read, out / "footprints")
     if "geojson" in names:
         written["geojson"] = out / "footprints.geojson"
-        write_layer_geojson(written["geojson"], _tables(read), key="building_id")
+        write_layer_geojson(written["geojson"], _tables(read), key="building_id", name=name)
     if "flatgeobuf" in names:
         written["flatgeobuf"] = out / "footprints.fgb"
-        flatgeobuf_layer(
-            written["flatgeobuf"], _batches(read, SCHEMA), schema=SCHEMA, crs=LONLAT.to_wkt()
-        )
+        rows, crs = _batches(read, SCHEMA), LONLAT.to_wkt()
+        flatgeobuf_layer(written["flatgeobuf"], rows, schema=SCHEMA, crs=crs, name=name)
     if "pmtiles" in names:
         written["pmtiles"] = out / "footprints.pmtiles"
         schema = pa.schema([SCHEMA.field(name) for name in (*_TILED, "geometry")])
