@@ -21,6 +21,8 @@ from pipeline.scenes.location import JPEG_2000, is_remote
 from pipeline.scenes.moment import rfc3339
 from pipeline.scenes.names import scene_place, slug, stem, unique
 from pipeline.scenes.scene import SceneRef
+from pipeline.scenes.vrt.scene import SUFFIX as VRT
+from pipeline.scenes.vrt.scene import vrt_scene
 
 _SUFFIXES = (*GEOTIFF, *JPEG_2000, *image.SUFFIXES, *segy.SUFFIXES)
 
@@ -52,7 +54,8 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
     """
     chosen = dict(options or {})
     _check(chosen)
-    asset, direction = chosen.pop("asset", ""), chosen.pop("slices", "inline")
+    for own in ("asset", "slices"):
+        chosen.pop(own, None)
     if chosen.get("crs") == "none":
         chosen["georef"] = chosen.pop("crs")
     refs: dict[tuple[str, ...], SceneRef] = {}
@@ -61,7 +64,7 @@ def find_scenes(arguments: Sequence[str], options: Mapping[str, str] | None = No
     for argument in arguments:
         for place in _places(argument, failures, notes):
             try:
-                found = _expand(place, asset, direction, failures, notes)
+                found = _expand(place, options or {}, chosen, failures, notes)
             except SceneError as error:
                 failures.append(error)
                 continue
@@ -143,17 +146,23 @@ def _in_folder(folder: Path, failures: list[SceneError], notes: list[str]) -> It
         for path in root.iterdir()
         if path.name.lower().endswith(SUFFIX) and not path.name.startswith(".")
     )
+    mosaics = sorted(root.glob(f"[!.]*{VRT}"))
     if not paths:
         kinds = ", ".join(_SUFFIXES)
-        if archives:
+        if archives or mosaics:
+            what = "archives" if archives else "virtual mosaics"
             raise ConfigError(
-                f"{folder} holds no scene ({kinds}); archives in a folder are not opened: name "
-                f"{archives[0]} itself"
+                f"{folder} holds no scene ({kinds}); {what} in a folder are not opened: name "
+                f"{[*archives, *mosaics][0]} itself"
             )
         raise ConfigError(f"{folder} holds no scene ({kinds}); name the files, or use a glob")
     notes.extend(
         f"{path}: not mapped: archives in a folder are not opened; name it itself"
         for path in archives
+    )
+    notes.extend(
+        f"{path}: not mapped: its files may be in the folder too; name it itself, alone"
+        for path in mosaics
     )
     for path in paths:
         if path.is_dir():
@@ -204,16 +213,23 @@ def _missing(argument: str, path: Path) -> str:
 
 
 def _expand(
-    place: str, asset: str, direction: str, failures: list[SceneError], notes: list[str]
+    place: str,
+    options: Mapping[str, str],
+    settings: Mapping[str, str],
+    failures: list[SceneError],
+    notes: list[str],
 ) -> tuple[SceneRef, ...]:
+    """Return the scenes of a file or URL; ``settings`` are those that every scene is given."""
     lowered = (place.partition("?")[0] if is_remote(place) else place).lower()
     remote = is_remote(place)
     if lowered.endswith((".json", ".geojson")):
-        return stac.scenes_of(place, asset=asset, failures=failures)
+        return stac.scenes_of(place, asset=options.get("asset", ""), failures=failures)
     if not remote and lowered.endswith(segy.SUFFIXES):
-        return segy.slices(place, direction)
+        return segy.slices(place, options.get("slices", "inline"))
     if not remote:
         inside = None if os.path.lexists(place) else named_in_archive(place)
         if inside or is_archive(place):
             return scenes_of_archive(*(inside or (place, "")), notes)
+        if lowered.endswith(VRT):
+            return (vrt_scene(place, settings),)
     return (SceneRef(kind=kind_of(place), href=place),)

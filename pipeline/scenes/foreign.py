@@ -44,7 +44,7 @@ class Format:
 
 
 _BY_START: Mapping[bytes, Format] = {
-    b"<VRTDataset": Format(name="a virtual raster (VRT)", way_out=_CONVERT_ANY),
+    b"<VRTDataset": Format(name="a virtual raster (VRT)", way_out="name it {stem}.vrt"),
     b"<MRF_META": Format(name="an MRF header"),
     b"<!doctype html": Format(name="an HTML page", way_out=_AGAIN),
     b"<!DOCTYPE": Format(name="an HTML or XML page", way_out=_AGAIN),

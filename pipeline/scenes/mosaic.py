@@ -20,7 +20,7 @@ from pipeline.scenes import validity
 from pipeline.scenes.names import slug, source_of, stem
 from pipeline.scenes.open import fingerprint, open_scene
 from pipeline.scenes.parts import Mosaic, Part
-from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
+from pipeline.scenes.scene import Band, Scene, SceneInfo, SceneRef
 
 MOST_OPEN = 32
 """Files that an open mosaic holds open at a time; the one not read for longest is closed."""
@@ -85,11 +85,13 @@ def _fingerprint(mosaic: Mosaic, digests: Sequence[str]) -> str:
             *(part.row, part.col, part.kind),
             [list(option) for option in part.options],
             list(part.bands),
-            part.nodata,
+            list(part.nodata),
         ]
         for digest, part in zip(digests, mosaic.parts, strict=True)
     ]
-    grid = [mosaic.height, mosaic.width, mosaic.crs_wkt, list(mosaic.transform)]
+    grid: list[object] = [mosaic.height, mosaic.width, mosaic.crs_wkt, list(mosaic.transform)]
+    if mosaic.file:
+        grid += [mosaic.dtype, list(mosaic.nodata), list(mosaic.names), list(mosaic.colours)]
     text = json.dumps([grid, rows], separators=(",", ":"))
     return "mosaic:" + hashlib.sha256(text.encode()).hexdigest()
 
@@ -138,6 +140,10 @@ class MosaicScene:
         if window.clipped(height=self._info.height, width=self._info.width) != window:
             raise ValueError(f"{window} is not inside {self._info.height} x {self._info.width}")
         pixels = np.zeros((len(bands), window.height, window.width), self._info.dtype)
+        for plane, value in zip(pixels, _of(self._mosaic.nodata, bands), strict=False):
+            # As one file would hold it: bands that are stacked are missing where all hold it.
+            if validity.fits(value, self._info.dtype):
+                plane[:] = value
         valid = np.zeros((window.height, window.width), bool)
         top, left, bottom, right = self._boxes
         meets = (top < window.bottom) & (bottom > window.row)
@@ -153,6 +159,8 @@ class MosaicScene:
             wanted &= fine
             pixels[:, rows, cols][:, wanted] = found[:, wanted]
             valid[rows, cols] |= wanted
+        if self._mosaic.nodata:
+            valid &= ~validity.missing(pixels, _of(self._mosaic.nodata, bands))
         return pixels, valid
 
     def _read_part(
@@ -165,8 +173,8 @@ class MosaicScene:
             col=shared.col - part.col + part.source.col,
         )
         found, fine = self._opened(part_ref(part)).read(window, own)
-        if part.nodata is not None:
-            fine &= ~validity.equals(found, part.nodata).all(axis=0)
+        if part.nodata:
+            fine &= ~validity.missing(found, _of(part.nodata, bands))
         return found, fine
 
     def _opened(self, ref: SceneRef) -> Scene:
@@ -192,36 +200,53 @@ def _examine(ref: SceneRef, mosaic: Mosaic) -> SceneInfo:
     chosen = part.bands or tuple(band.index for band in first.bands)
     by_index = {band.index: band for band in first.bands}
     bands = tuple(
-        replace(by_index[index], index=place if part.bands else index)
+        _named(replace(by_index[index], index=place if part.bands else index), mosaic, place)
         for place, index in enumerate(chosen, start=1)
         if index in by_index
     )
     for info, own in zip(infos, mosaic.parts, strict=True):
-        _check_part(info, own, dtype=first.dtype, bands=len(chosen))
+        _check_part(info, own, dtype=mosaic.dtype or first.dtype, bands=len(chosen))
+    georef = Georef(crs_wkt=mosaic.crs_wkt, transform=mosaic.transform) if mosaic.crs_wkt else None
+    same = len(set(mosaic.nodata)) == 1
     return replace(
         first,
         name=slug(stem(ref)),
-        source=source_of(ref) if infos[1:] else first.source,
+        source=source_of(ref) if infos[1:] or mosaic.file else first.source,
         height=mosaic.height,
         width=mosaic.width,
         bands=bands,
-        georef=Georef(crs_wkt=mosaic.crs_wkt, transform=mosaic.transform),
+        georef=georef,
         fingerprint=_fingerprint(mosaic, [info.fingerprint for info in infos]),
         datetime=_datetime(infos),
         stored_bytes=sum({info.source: info.stored_bytes for info in infos}.values()),
-        warnings=_warnings(infos),
+        warnings=(*mosaic.warnings, *_warnings(infos)),
         bits=max(info.bits for info in infos),
         sparse=False,
         alpha=0 if part.bands or len({info.alpha for info in infos}) > 1 else first.alpha,
+        nodata=mosaic.nodata[0] if same else first.nodata,
         band_nodata=() if part.bands else first.band_nodata,
+        validity=first.validity or ("nodata" if mosaic.nodata else ""),
     )
+
+
+def _named(band: Band, mosaic: Mosaic, place: int) -> Band:
+    """Return a band with the name and colour that the mosaic gives it, where it gives any."""
+    name = mosaic.names[place - 1].lower() if mosaic.names else ""
+    colour = mosaic.colours[place - 1] if mosaic.colours else ""
+    # What GDAL writes for bands of which nothing is known says less than the files.
+    colour = "" if colour in ("undefined", "gray") else colour
+    return replace(band, name=name or colour or band.name, colour=colour or band.colour)
+
+
+def _of(values: Sequence[float], bands: Sequence[int]) -> list[float]:
+    return [values[band - 1] for band in bands] if values else []
 
 
 def _check_part(info: SceneInfo, part: Part, *, dtype: str, bands: int) -> None:
     if info.dtype != dtype:
         raise SceneError(
             info.source,
-            f"its pixels are {info.dtype}, those of the first file {dtype}",
+            f"its pixels are {info.dtype}, those of the mosaic {dtype}",
             "convert it, or leave it out",
         )
     wanted = part.bands or tuple(range(1, bands + 1))

@@ -68,7 +68,7 @@ def stem(ref: SceneRef) -> str:
 
 def source_of(ref: SceneRef) -> str:
     """Return how messages and manifests name a scene: its path or URL, without credentials."""
-    parts = () if ref.mosaic is None else ref.mosaic.parts
+    parts = () if ref.mosaic is None or ref.mosaic.file else ref.mosaic.parts
     return redacted(ref.href) + (f" and {len(parts) - 1} more" if parts[1:] else "")
 
 
@@ -77,6 +77,7 @@ def scene_place(ref: SceneRef) -> str:
 
     Of a URL what signs it or authorises is left out: a renewed signature is the same scene.
     """
-    hrefs = [ref.href] if ref.mosaic is None else [part.href for part in ref.mosaic.parts]
+    alone = ref.mosaic is None or bool(ref.mosaic.file)
+    hrefs = [ref.href] if alone or ref.mosaic is None else [one.href for one in ref.mosaic.parts]
     place = "\n".join(place_of(href) for href in hrefs)
     return f"{place}#{dict(ref.options).get('number', '')}"

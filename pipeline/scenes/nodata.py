@@ -34,9 +34,12 @@ def with_nodata(ref: SceneRef, nodata: float | str) -> SceneRef:
     text = nodata if isinstance(nodata, str) else _written(nodata)
     mosaic = ref.mosaic
     if mosaic is not None:
-        parts = tuple(replace(part, options=_set(part.options, text)) for part in mosaic.parts)
-        mosaic = replace(mosaic, parts=parts)
-    return replace(ref, options=_set(ref.options, text), mosaic=mosaic)
+        parts = tuple(
+            replace(part, options=_set(part.options, text), nodata=()) for part in mosaic.parts
+        )
+        mosaic = replace(mosaic, parts=parts, nodata=())
+    stack = tuple(with_nodata(one, nodata) for one in ref.stack)
+    return replace(ref, options=_set(ref.options, text), mosaic=mosaic, stack=stack)
 
 
 def _set(options: tuple[tuple[str, str], ...], text: str) -> tuple[tuple[str, str], ...]:

@@ -43,6 +43,10 @@ def open_scene(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
             from pipeline.scenes.mosaic import MosaicScene
 
             return MosaicScene(ref, known=known)
+        case "stack":
+            from pipeline.scenes.stack import StackScene
+
+            return StackScene(ref, [open_scene(one) for one in ref.stack], known=known)
         case "memory":
             from pipeline.scenes.memory import recall
 
@@ -67,6 +71,10 @@ def fingerprint(ref: SceneRef) -> str:
         from pipeline.scenes.mosaic import mosaic_fingerprint
 
         return mosaic_fingerprint(ref.mosaic)
+    if ref.stack:
+        from pipeline.scenes.stack import stack_fingerprint
+
+        return stack_fingerprint([fingerprint(one) for one in ref.stack])
     scene = open_scene(ref)
     try:
         return scene.info.fingerprint

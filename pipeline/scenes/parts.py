@@ -25,8 +25,9 @@ class Part:
     """How it is opened, as in `SceneRef.options`."""
     bands: tuple[int, ...] = ()
     """Band of the file for each band of the larger raster; empty: the same numbers."""
-    nodata: float | None = None
-    """A value that marks missing pixels besides what the file itself declares."""
+    nodata: tuple[float, ...] = ()
+    """Values that mark missing pixels besides what the file itself declares, one for each band of
+    the larger raster; empty: none."""
 
     @property
     def target(self) -> Window:
@@ -45,8 +46,20 @@ class Mosaic:
     width: int
     """Columns."""
     crs_wkt: str
-    """Coordinate reference system as WKT 2."""
+    """Coordinate reference system as WKT 2; empty where it is not georeferenced."""
     transform: tuple[float, float, float, float, float, float]
     """``(a, b, c, d, e, f)``, as in `Georef.transform`."""
     parts: tuple[Part, ...]
     """At least one; where several have valid pixels, the first of them is taken."""
+    file: str = ""
+    """Path of the file that describes it; empty where its parts were named themselves."""
+    dtype: str = ""
+    """Type of its pixels, which all files must have; empty: that of the first file."""
+    nodata: tuple[float, ...] = ()
+    """Values that mark missing pixels once all parts are put together, one for each band."""
+    names: tuple[str, ...] = ()
+    """What its bands are called, where it says so; empty texts: as in the files."""
+    colours: tuple[str, ...] = ()
+    """Colour interpretation of its bands, where it says so; empty texts: as in the files."""
+    warnings: tuple[str, ...] = ()
+    """Doubts about its place that the user is told of."""

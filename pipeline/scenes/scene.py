@@ -111,10 +111,13 @@ class SceneRef:
     """How to open a scene again: small, hashable, and travels to a worker."""
 
     kind: str
-    """Which module opens it: ``geotiff``, ``image``, ``jp2``, ``zipped``, ``mosaic``, ``segy``."""
+    """Which module opens it: ``geotiff``, ``image``, ``jp2``, ``zipped``, ``segy``, ``mosaic``,
+    ``stack``."""
     href: str
     """Absolute path or URL; of a mosaic, that of its first part."""
     options: tuple[tuple[str, str], ...] = ()
     """Settings of that module, sorted: assumed CRS, slice number, ..."""
     mosaic: Mosaic | None = None
     """What a mosaic is made of; None for a scene in one file."""
+    stack: tuple[SceneRef, ...] = ()
+    """Scenes of one band each on one grid, which are the bands of a stack."""

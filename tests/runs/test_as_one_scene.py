@@ -132,3 +132,36 @@ def test_what_does_not_fit_is_refused_and_nothing_is_mapped(tmp_path: Path) -> N
         run(first, tmp_path / "out", overlap="last")
     with pytest.raises(ConfigError, match="--name is for --as-one-scene alone"):
         run(first, tmp_path / "out", name="x")
+
+
+def test_a_virtual_mosaic_maps_as_the_file_that_holds_the_same_pixels(tmp_path: Path) -> None:
+    pixels = np.stack([blobs(seed, height=160, width=240, size=9) for seed in (1, 2, 3)])
+    parts = files(tmp_path / "parts", pixels)
+    sources = [
+        [
+            f'<SimpleSource><SourceFilename relativeToVRT="1">parts/{part.name}</SourceFilename>'
+            f"<SourceBand>{band}</SourceBand>"
+            f'<SrcRect xOff="0" yOff="0" xSize="{width}" ySize="{height}"/>'
+            f'<DstRect xOff="{col}" yOff="{row}" xSize="{width}" ySize="{height}"/></SimpleSource>'
+            for part, (row, col, height, width) in zip(parts, CUTS, strict=True)
+        ]
+        for band in range(1, len(pixels) + 1)
+    ]
+    t = NORTH_UP
+    with rasterio.open(parts[0]) as first:
+        head = f"<SRS>{first.crs.to_wkt().replace('&', '&amp;')}</SRS>"
+    bands = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{band}"><NoDataValue>0</NoDataValue>'
+        f"{''.join(own)}</VRTRasterBand>"
+        for band, own in enumerate(sources, 1)
+    )
+    (tmp_path / "town.vrt").write_text(
+        f'<VRTDataset rasterXSize="240" rasterYSize="160">{head}<GeoTransform>{t.c!r},{t.a!r},0,'
+        f"{t.f!r},0,{t.e!r}</GeoTransform>{bands}</VRTDataset>"
+    )
+    whole = merged(tmp_path / "town.tif", pixels, 0)
+    for scene, out in ((tmp_path / "town.vrt", "virtual"), (whole, "plain")):
+        assert run(scene, tmp_path / out)["failed"] == 0
+    same(tmp_path / "virtual" / "town", tmp_path / "plain" / "town")
+    manifest = json.loads((tmp_path / "virtual" / "town" / "run.json").read_text())
+    assert manifest["scene"]["source"] == str(tmp_path / "town.vrt")

@@ -137,7 +137,9 @@ def test_a_part_lends_a_window_with_its_bands_in_another_order_and_a_nodata_of_i
 ) -> None:
     values = np.arange(3 * 6 * 6, dtype=np.uint8).reshape(3, 6, 6)
     path = geotiff(values, transform=ORIGIN, photometric="MINISBLACK")
-    part = Part(href=str(path), source=box(1, 2, 4, 3), row=5, col=1, bands=(3, 1), nodata=80.0)
+    part = Part(
+        href=str(path), source=box(1, 2, 4, 3), row=5, col=1, bands=(3, 1), nodata=(80.0, 80.0)
+    )
     whole = Mosaic(
         height=10,
         width=6,
