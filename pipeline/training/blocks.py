@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int64
 
-from pipeline.training.said import Said
+from pipeline.training.config import TrainingConfig
+from pipeline.training.said import Said, exclusive
 
 BLOCKS = 8
 """A scene is divided into 8 x 8 blocks, a volume into as many columns of traces."""
 
 
-def block_counts(one: Said, *, classes: int, threshold: float) -> Int64[np.ndarray, "blocks 3"]:
+def block_counts(
+    one: Said, config: TrainingConfig, *, threshold: float
+) -> Int64[np.ndarray, "blocks 3"]:
     """Return true positives, false positives and false negatives of each block, over the classes.
 
     Blocks divide the first two axes; what lies along a third is counted together.
@@ -20,9 +23,9 @@ def block_counts(one: Said, *, classes: int, threshold: float) -> Int64[np.ndarr
     of_row, of_col = (np.arange(length) * BLOCKS // length for length in known.shape[:2])
     number = (of_row[:, None] * BLOCKS + of_col[None, :]).ravel()
     counts = np.zeros((BLOCKS * BLOCKS, 3), np.int64)
-    for kind in range(1, classes + 1):
+    for kind, probability in enumerate(exclusive(one.probability, config), start=1):
         true = (kinds == kind) & known
-        found = (one.probability[kind - 1] >= threshold) & known
+        found = (probability >= threshold) & known
         for at, hit in enumerate((found & true, found & ~true, ~found & true)):
             along = hit.reshape(len(number), -1).sum(axis=1)
             counts[:, at] += np.bincount(number, along, BLOCKS * BLOCKS).astype(np.int64)

@@ -38,17 +38,17 @@ def reported(
         return {"all images": _of_all(pictures, config, threshold=threshold, least_px=least)}
     out: dict[str, dict[str, float | list[float]]] = {}
     for one in pictures:
-        counts = block_counts(one, classes=len(config.classes), threshold=threshold)
+        counts = block_counts(one, config, threshold=threshold)
         tp, fp, fn = counts.sum(axis=0)
         again = totals(counts.astype(np.float64), draws(len(counts)))
         iou = again[:, 0], again.sum(axis=1)
-        found = objects(plain_objects(mask_of(one, threshold, 0)), one.level)
+        found = objects(plain_objects(mask_of(one, threshold, 0, config)), one.level)
         row: dict[str, float | list[float]] = {
             "pixel_iou": round(float(tp / max(tp + fp + fn, 1)), 4),
             "object_f1": round(found.f1, 4),
         }
         if config.targets.interior:
-            apart = objects(objects_of(one, threshold, True), one.level)  # noqa: FBT003
+            apart = objects(objects_of(one, threshold, config), one.level)
             row["marked_f1"] = round(apart.f1, 4)
         between = interval(share(*iou))
         if between is not None:
@@ -60,7 +60,7 @@ def reported(
 def _of_all(
     said: Sequence[Answer], config: TrainingConfig, *, threshold: float, least_px: int
 ) -> dict[str, float | list[float]]:
-    counts = np.array([pixels_of(one, threshold, least_px, len(config.classes)) for one in said])
+    counts = np.array([pixels_of(one, threshold, least_px, config) for one in said])
     scores = scores_of(said, counts, config, threshold=threshold)
     again = totals(np.asarray(scores[:, None], np.float64), draws(len(said)))[:, 0] / len(said)
     tp, fp, fn = counts.sum(axis=0)

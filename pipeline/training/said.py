@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.training.config import TrainingConfig
 
 
 @runtime_checkable
@@ -29,3 +32,27 @@ class Said(Protocol):
     def kinds(self) -> NDArray[Any]:
         """Return the class of each pixel, (...), from 1; 0 for none; where it is known."""
         ...
+
+
+def exclusive(probability: NDArray[Any], config: TrainingConfig) -> NDArray[Any]:
+    """Compute class probabilities of which a threshold gives each pixel one class, as mapping does.
+
+    A class keeps its probability where it is the most probable one (the first of equals) and,
+    with a softmax, more probable than the background; elsewhere it has 0. See
+    `pipeline.core.quantise.classified`.
+
+    Args:
+        probability: (channels, ...), 0 to 1: the classes, then the other channels.
+        config: How many classes there are, and whether they exclude each other.
+
+    Returns:
+        (classes, ...).
+    """
+    classes = probability[: len(config.classes)]
+    if len(classes) == 1 and not config.loss.softmax:
+        return classes
+    best = classes.max(axis=0)
+    wins = np.arange(len(classes)).reshape(-1, *[1] * best.ndim) == classes.argmax(axis=0)
+    if config.loss.softmax:
+        wins &= best > 1 - classes.sum(axis=0)
+    return np.where(wins, classes, 0)

@@ -16,7 +16,7 @@ from pipeline.training.batches import normalised
 from pipeline.training.config import ScoreConfig, TrainingConfig
 from pipeline.training.objective import probabilities
 from pipeline.training.places import Level, Place
-from pipeline.training.said import Said
+from pipeline.training.said import Said, exclusive
 from pipeline.training.scores import marked_objects, objects, plain_objects, predict
 from pipeline.training.volumes.answers import answers_of_volumes
 from pipeline.training.volumes.part import Part
@@ -146,7 +146,7 @@ def chosen(found: Sequence[Trial], score: ScoreConfig) -> Trial:
 def _trial(
     said: Sequence[Said], config: TrainingConfig, *, threshold: float, least_px: int
 ) -> Trial:
-    counts = np.array([pixels_of(one, threshold, least_px, len(config.classes)) for one in said])
+    counts = np.array([pixels_of(one, threshold, least_px, config) for one in said])
     tp, fp, fn = counts.reshape(-1, 3).sum(axis=0)
     scores = scores_of(said, counts, config, threshold=threshold)
     return Trial(
@@ -159,19 +159,21 @@ def _trial(
     )
 
 
-def mask_of(one: Answer, threshold: float, least_px: int) -> NDArray[np.bool_]:
+def mask_of(
+    one: Answer, threshold: float, least_px: int, config: TrainingConfig
+) -> NDArray[np.bool_]:
     """Return (rows, cols) of the first class."""
-    mask = (one.probability[0] >= threshold) & one.level.known
+    mask = (exclusive(one.probability, config)[0] >= threshold) & one.level.known
     return mask if mask.sum() >= max(least_px, 1) else np.zeros_like(mask)
 
 
-def pixels_of(one: Said, threshold: float, least_px: int, classes: int) -> list[int]:
+def pixels_of(one: Said, threshold: float, least_px: int, config: TrainingConfig) -> list[int]:
     """Return true positives, false positives and false negatives over the classes."""
     kinds, known = one.kinds(), one.known
     out = np.zeros(3, np.int64)
-    for number in range(1, classes + 1):
+    for number, probability in enumerate(exclusive(one.probability, config), start=1):
         true = (kinds == number) & known
-        found = (one.probability[number - 1] >= threshold) & known
+        found = (probability >= threshold) & known
         if found.sum() < least_px:
             found = np.zeros_like(found)
         both = int((found & true).sum())
@@ -195,18 +197,18 @@ def scores_of(
         return np.asarray(2 * tp / np.maximum(2 * tp + fp + fn, 1.0), np.float64)
     seen = [one for one in said if isinstance(one, Answer)]
     if kind == "membranes":
-        return np.array([1.0 - _rand_error(one, threshold) for one in seen])
-    return np.array(
-        [objects(objects_of(one, threshold, config.targets.interior), one.level).f1 for one in seen]
-    )
+        return np.array([1.0 - _rand_error(one, threshold, config) for one in seen])
+    return np.array([objects(objects_of(one, threshold, config), one.level).f1 for one in seen])
 
 
-def objects_of(one: Answer, threshold: float, interior: bool) -> NDArray[np.int32]:  # noqa: FBT001 - of the config
+def objects_of(one: Answer, threshold: float, config: TrainingConfig) -> NDArray[np.int32]:
     """Return (rows, cols) numbered objects, parted by their interiors where there are some."""
-    mask = mask_of(one, threshold, 0)
-    return marked_objects(mask, one.probability[-1]) if interior else plain_objects(mask)
+    mask = mask_of(one, threshold, 0, config)
+    if config.targets.interior:
+        return marked_objects(mask, one.probability[-1])
+    return plain_objects(mask)
 
 
-def _rand_error(one: Answer, threshold: float) -> float:
+def _rand_error(one: Answer, threshold: float, config: TrainingConfig) -> float:
     truth = one.level.instances.astype(np.int64)
-    return rand_error(plain_objects(mask_of(one, threshold, 0)).astype(np.int64), truth)
+    return rand_error(plain_objects(mask_of(one, threshold, 0, config)).astype(np.int64), truth)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.quantise import STEPS, background_of, classified
 from pipeline.core.scores.salt import salt_scores
 from pipeline.core.tile import cut
 from pipeline.core.window import Window
@@ -22,6 +23,7 @@ from pipeline.training.data import read_data
 from pipeline.training.figures import reported
 from pipeline.training.network import build
 from pipeline.training.places import Level, Place, make_place
+from pipeline.training.said import exclusive
 from pipeline.training.ship import card_of
 from pipeline.training.targets import interiors
 from pipeline.training.validate import Answer, Trial, answers, chosen, trials
@@ -170,3 +172,31 @@ def test_places_of_several_classes_are_scored_class_by_class(small: Path, tmp_pa
     wrong = right[[1, 0, 2]]
     (row,) = reported([Answer(name="here", level=level, probability=wrong)], config, best).values()
     assert row["pixel_iou"] == 0.0
+
+
+@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(1, 4), softmax=st.booleans())
+def test_what_is_scored_is_the_class_that_mapping_gives(
+    seed: int, classes: int, softmax: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    shares = rng.multinomial(STEPS, [1 / (classes + 1)] * (classes + 1), size=(9, 11))
+    steps = np.moveaxis(shares, 2, 0)[1:].astype(np.uint8)
+    if not softmax:
+        steps = rng.integers(0, STEPS + 1, steps.shape, np.uint8)
+    # Where class and background are equal, rounding of the probabilities would decide.
+    decided = steps.max(axis=0) != background_of(steps)
+    config = _config(
+        classes=[
+            {"name": f"class_{value}", "colour": "#3182bd", "values": [value]}
+            for value in range(1, classes + 1)
+        ],
+        loss={"softmax": softmax},
+        score={"kind": "pixels", "least_px": [0], "thresholds": [0.3]},
+    )
+    more = np.ones((1, 9, 11), np.float32)
+    probability = np.concatenate([steps / np.float32(STEPS), more])
+    threshold = int(rng.integers(1, STEPS + 1))
+    found = exclusive(probability, config) >= np.float32(threshold) / np.float32(STEPS)
+    mapped = classified(steps, threshold=threshold, shares=softmax)
+    for number in range(1, classes + 1):
+        np.testing.assert_array_equal(found[number - 1][decided], (mapped == number)[decided])

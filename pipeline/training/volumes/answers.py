@@ -103,7 +103,7 @@ def reported_volumes(
     """
     rows: dict[str, dict[str, float | list[float]]] = {}
     for one in said:
-        counts = block_counts(one, classes=len(config.classes), threshold=threshold)
+        counts = block_counts(one, config, threshold=threshold)
         tp, fp, fn = (int(count) for count in counts.sum(axis=0))
         again = totals(counts.astype(np.float64), draws(len(counts)))
         row: dict[str, float | list[float]] = {
