@@ -14,7 +14,7 @@ def check(
     files: Annotated[list[Path], typer.Argument(help="Outputs, or folders of outputs.")],
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Validate outputs: COG, GeoJSON, GeoParquet, FlatGeobuf, GeoPackage, PMTiles, STAC, SEG-Y."""
+    """Validate outputs: COG, STAC, SEG-Y and every format of polygons."""
     from pipeline.cli.exits import failing, report
     from pipeline.cli.terminal import checked, print_result
     from pipeline.outputs.check import CHECKS, check_file

@@ -47,7 +47,8 @@ def map_(  # noqa: PLR0913 - the options of a command
     format_: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", help="geojson, geojsonl, parquet, fgb, gpkg, pmtiles; may be repeated."
+            "--format",
+            help="geojson, geojsonl, parquet, fgb, gpkg, shapefile, pmtiles; may be repeated.",
         ),
     ] = None,
     separate: Annotated[

@@ -15,7 +15,7 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON at a terminal too, as a pipe gets it.")
 ]
 """The option of every command whose result is summed up at a terminal."""
-_FILES = ("gpkg", "fgb", "geojson", "parquet", "geojsonl", "pmtiles")
+_FILES = ("gpkg", "fgb", "shp.zip", "geojson", "parquet", "geojsonl", "pmtiles")
 """Files of polygons, what opens best in a GIS first."""
 _OTHER_FILES = ("quicklook.png", "mask.tif", "mask.sgy")
 _PLURALS = {"building": "buildings"}

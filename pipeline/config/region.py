@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.config.formats import Output
 from pipeline.config.interval import interval
 from pipeline.config.nodata import Nodata
 from pipeline.config.section import Section, read_section
@@ -199,11 +200,9 @@ class Region(Section):
     """Environment variable with the URL of a PostgreSQL ledger; a file in ``out`` if left out."""
     schedule: Schedule | None = None
     """When it is mapped."""
-    outputs: tuple[Literal["geoparquet", "geojson", "flatgeobuf", "pmtiles", "stac"], ...] = (
-        "geojson",
-        "stac",
-    )
-    """Forms of the layer beside GeoParquet in one piece; ``geoparquet``: in squares."""
+    outputs: tuple[Output, ...] = ("geojson", "stac")
+    """Formats of the layer, named as for a scene, and ``stac``, a catalogue; GeoParquet in one
+    piece is always there, and ``parquet`` is GeoParquet in squares."""
     sinks: tuple[PostGIS, ...] = ()
     """Where else the layer goes."""
     policies: Policies = Policies()

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.config.formats import Format
 from pipeline.config.nodata import Nodata
 from pipeline.config.section import Section, read_section
 from pipeline.errors import ConfigError
-from pipeline.outputs.formats import FormatName
 
 TASKS = Path(__file__).parents[1] / "tasks"
 
@@ -125,8 +125,8 @@ class Task(Section):
     """What is done to probabilities and mask before polygons are traced."""
     shape: Shape = Shape()
     """What polygons look like."""
-    formats: tuple[FormatName, ...] = ("geojson", "parquet")
-    """Formats of the polygons, by suffix; COCO alone where a scene has no place on the Earth."""
+    formats: tuple[Format, ...] = ("geojson", "parquet")
+    """Formats of the polygons; COCO alone where a scene has no place on the Earth."""
     edge: Literal["mirror", "replicate", "constant"] | None = None
     """What lies past the scene's edges; the model card's if left out."""
 

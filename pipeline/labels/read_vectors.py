@@ -33,6 +33,7 @@ from pipeline.labels.limits import DEFAULT, Limits
 from pipeline.labels.opened import VectorFile, opened
 from pipeline.labels.sniff import guess
 from pipeline.labels.vectors import KEPT, Vectors, refusal
+from pipeline.labels.zipped import ZIP, unzipped
 
 _MODULES: Mapping[str, tuple[str, ...]] = {
     "parquet": ("pipeline.labels.geoparquet",),
@@ -106,9 +107,13 @@ def ask(path: Path, question: Question) -> tuple[dict[str, Any], pa.Table]:
     """
     limits = question.limits
     with opened(path) as file, ExitStack() as stack:
+        folder = _folder(stack, path)
+        if file.head.startswith(ZIP):
+            unpacked = unzipped(file, question.choice, limits, Path(_folder(stack, path)))
+            file = stack.enter_context(unpacked)
         call = Call(
             function="pipeline.labels.child_read:read",
-            arguments=arguments_for(file, question, folder=_folder(stack, path)),
+            arguments=arguments_for(file, question, folder=folder),
             preload=("numpy.ma", "pipeline.labels.child_read", *_modules(file)),
         )
         allowed = ChildLimits(

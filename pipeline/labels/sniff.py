@@ -18,7 +18,6 @@ _MAGIC = (
     ("shp", 0, SHAPEFILE),
 )
 _KNOWN = (
-    (b"PK\x03\x04", "it is a ZIP archive", "unpack it and name the file inside"),
     (
         b"version https://git-lfs",
         "it is a pointer of Git LFS",
@@ -27,7 +26,7 @@ _KNOWN = (
     (b"\xff\xfe", "it is UTF-16 text", "save it as UTF-8"),
     (b"[", "it is a bare JSON array", "give a FeatureCollection"),
 )
-_FORMATS = "GeoJSON, GeoParquet, GeoPackage, Shapefile, FlatGeobuf, KML or GML"
+_FORMATS = "GeoJSON, GeoParquet, GeoPackage, Shapefile (zipped too), FlatGeobuf, KML or GML"
 _BLOCK = 2**20
 _OVERLAP = 64
 _ENCODING = re.compile(rb"^<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")

@@ -53,6 +53,9 @@ KINDS = {
         "data",
         "Polygons in the scene's reference system, styled for QGIS",
     ),
+    "polygons.shp.zip": Kind(
+        "shapefile", "application/zip", "data", "Polygons in the scene's reference system, zipped"
+    ),
     "polygons.pmtiles": Kind("pmtiles", "application/vnd.pmtiles", "data", "Polygons as tiles"),
     "polygons.coco.json": Kind("coco", "application/json", "data", "Polygons in pixels"),
     "mask.qml": Kind("mask_style", "application/xml", "metadata", "QGIS style of the mask"),

@@ -17,6 +17,7 @@ from pipeline.outputs.checks.geoparquet import check_geoparquet
 from pipeline.outputs.checks.json_stream import members, parse
 from pipeline.outputs.checks.pmtiles import check_pmtiles
 from pipeline.outputs.checks.segy import check_segy
+from pipeline.outputs.checks.shapefile import check_shapefile
 from pipeline.outputs.checks.stac import check_stac
 
 
@@ -79,6 +80,7 @@ CHECKS: dict[str, Callable[[Path], list[str]]] = {
     ".fgb": check_flatgeobuf,
     ".gpkg": check_geopackage,
     ".pmtiles": check_pmtiles,
+    ".zip": check_shapefile,
     ".json": _check_json,
     ".jsonl": _check_json_lines,
     ".png": _check_png,

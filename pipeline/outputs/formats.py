@@ -10,17 +10,42 @@ from pipeline.core.footprints import Footprints
 from pipeline.outputs.attributes import Written
 from pipeline.outputs.provenance import Provenance
 
-FormatName = Literal["geojson", "geojsonl", "parquet", "fgb", "gpkg", "pmtiles"]
-"""A format by the suffix of its file."""
+FormatName = Literal["geojson", "geojsonl", "parquet", "fgb", "gpkg", "shapefile", "pmtiles"]
+"""A format's name: in commands, task files and region files alike."""
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
 """All formats, in the order in which they are written."""
+
+_OTHER_NAMES = {
+    "flatgeobuf": "fgb",
+    "geopackage": "gpkg",
+    "geoparquet": "parquet",
+    "json": "geojson",
+    "ndjson": "geojsonl",
+    "shp": "shapefile",
+    "shz": "shapefile",
+}
+_SUFFIXES: dict[FormatName, str] = {"shapefile": ".shp.zip"}
 
 Write = Callable[[Path, Iterable[Footprints], Provenance], Written]
 
 
-def file_name(name: FormatName) -> str:
+def file_name(name: FormatName, *, stem: str = "polygons") -> str:
     """Return what the file of a format is called."""
-    return f"polygons.{name}"
+    return f"{stem}{_SUFFIXES.get(name, f'.{name}')}"
+
+
+def unknown_format(name: str, *, also: tuple[str, ...] = ()) -> str | None:
+    """Return what to write instead of a name that is no format's; None where it is one.
+
+    Args:
+        name: What was written.
+        also: Names that are known there beside the formats'.
+    """
+    if name in FORMATS or name in also:
+        return None
+    meant = _OTHER_NAMES.get(name.lower(), name.lower())
+    hint = f"; write {meant!r}" if meant in (*FORMATS, *also) else ""
+    return f"{name!r} is none of {', '.join((*FORMATS, *also))}{hint}"
 
 
 def writer(name: FormatName) -> Write:
@@ -30,6 +55,7 @@ def writer(name: FormatName) -> Write:
     from pipeline.outputs.geopackage import write_geopackage
     from pipeline.outputs.geoparquet import write_geoparquet
     from pipeline.outputs.pmtiles import write_pmtiles
+    from pipeline.outputs.shapefile import write_shapefile
 
     writers: dict[FormatName, Write] = {
         "geojson": write_geojson,
@@ -37,6 +63,7 @@ def writer(name: FormatName) -> Write:
         "parquet": write_geoparquet,
         "fgb": write_flatgeobuf,
         "gpkg": write_geopackage,
+        "shapefile": write_shapefile,
         "pmtiles": write_pmtiles,
     }
     return writers[name]

@@ -66,14 +66,16 @@ def write_layer(
     return rows
 
 
-def write_layer_geojson(path: Path, tables: Iterable[pa.Table], *, key: str, name: str) -> int:
-    """Write a layer as one FeatureCollection (RFC 7946), a feature a line.
+def write_layer_geojson(
+    path: Path, tables: Iterable[pa.Table], *, key: str, name: str | None
+) -> int:
+    """Write a layer as GeoJSON (RFC 7946), a feature a line.
 
     Args:
         path: The file to be.
         tables: Rows with ``geometry`` as for `write_layer`; a column ``bbox`` is left out.
         key: The column that is the features' ``id``.
-        name: Of the layer.
+        name: Of the layer, a FeatureCollection; None for Features alone, a line each.
 
     Returns:
         Features written.
@@ -83,13 +85,16 @@ def write_layer_geojson(path: Path, tables: Iterable[pa.Table], *, key: str, nam
     """
     features = 0
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(f'{{"type":"FeatureCollection","name":{json.dumps(name)},"features":[')
+        if name is not None:
+            file.write(f'{{"type":"FeatureCollection","name":{json.dumps(name)},"features":[')
         for table in tables:
             for feature in _features(table, key):
-                file.write(",\n" if features else "\n")
-                file.write(feature)
+                if name is not None:
+                    file.write(",\n" if features else "\n")
+                file.write(feature if name is not None else f"{feature}\n")
                 features += 1
-        file.write("\n]}\n")
+        if name is not None:
+            file.write("\n]}\n")
     return features
 
 

@@ -17,7 +17,12 @@ from pipeline.outputs.atomic import replacing
 
 _RESERVED = re.compile(r"(?i)(gpkg|sqlite|rtree|ogr)_.*|layer_styles|idx_.*")
 """Names of a GeoPackage's own tables."""
-_DRIVERS = {".fgb": "FlatGeobuf", ".gpkg": "GPKG", ".pmtiles": "PMTiles"}
+_DRIVERS = {
+    ".fgb": "FlatGeobuf",
+    ".gpkg": "GPKG",
+    ".pmtiles": "PMTiles",
+    ".shp": "ESRI Shapefile",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,23 +71,36 @@ def write_ogr(
     with replacing(path) as part:
         # Drivers go by the suffix, or would make a folder.
         beside = part.with_name(part.name + path.suffix)
-        _write(path, beside, _Drawn(batches), layer)
+        write_driver_file(path, beside, batches, layer)
         beside.replace(part)
         if finish is not None:
             finish(part)
 
 
-def _write(path: Path, beside: Path, drawn: _Drawn, layer: OgrLayer) -> None:
-    ogr = pyogrio()
+def write_driver_file(
+    path: Path, file: Path, batches: Iterable[pa.RecordBatch], layer: OgrLayer
+) -> None:
+    """Write a layer as one file of a driver, which its suffix names.
+
+    Args:
+        path: What it becomes, for messages.
+        file: Where it is written.
+        batches: Rows of the layer's schema.
+        layer: The layer.
+
+    Raises:
+        ExportError: The driver could not write it.
+    """
+    ogr, drawn = pyogrio(), _Drawn(batches)
     try:
         with warnings.catch_warnings():
             # Of crowded vector tiles, see `pipeline.outputs.pmtiles`: nobody has to act.
             warnings.filterwarnings("ignore", "At least one tile exceeded", RuntimeWarning)
             ogr.raw.write_arrow(
                 pa.RecordBatchReader.from_batches(layer.schema, drawn),
-                beside,
+                file,
                 layer=layer.name,
-                driver=_DRIVERS[path.suffix],
+                driver=_DRIVERS[file.suffix],
                 geometry_name="geometry",
                 geometry_type="MultiPolygon",
                 crs=layer.crs,

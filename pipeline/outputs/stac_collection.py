@@ -17,7 +17,10 @@ _FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 _TYPES = {
     ".parquet": "application/vnd.apache.parquet",
     ".geojson": "application/geo+json",
+    ".geojsonl": "application/geo+json-seq",
     ".fgb": "application/vnd.flatgeobuf",
+    ".gpkg": "application/geopackage+sqlite3",
+    ".zip": "application/zip",
     ".pmtiles": "application/vnd.pmtiles",
 }
 
@@ -106,7 +109,7 @@ def _asset(file: Path, folder: Path) -> dict[str, Any]:
     return {
         "href": _relative(file, folder),
         "type": _TYPES[file.suffix],
-        "title": f"Footprints of all scenes ({file.suffix[1:]})",
+        "title": f"Footprints of all scenes ({file.name.partition('.')[2]})",
         "roles": ["data"],
         "file:size": file.stat().st_size,
         "file:checksum": multihash(file),

@@ -10,6 +10,7 @@ from pipeline.errors import ConfigError
 from pipeline.labels.layers import Choice
 from pipeline.labels.objects import Objects
 from pipeline.labels.read import read_objects
+from pipeline.outputs.shapefile import SUFFIX
 from pipeline.runs.evaluate_coco import coco_table, salt_table
 from pipeline.runs.evaluate_doubts import about_offset
 from pipeline.runs.evaluate_figures import Table, figure, number, pixel_row
@@ -116,21 +117,26 @@ def truth_for(predicted: Predicted, truth: Path) -> Path:
         raise ConfigError(f"{truth} does not exist; name a file with the true polygons or labels")
     if not truth.is_dir():
         return truth
-    known = {".geojson", ".json", ".parquet", ".gpkg", ".shp", ".fgb", ".kml", ".gml"}
+    known = {".geojson", ".json", ".parquet", ".gpkg", ".shp", ".zip", ".fgb", ".kml", ".gml"}
     known |= {".tif", ".tiff", ".png"}
     found = [
         one
         for one in sorted(truth.iterdir())
-        if one.suffix.lower() in known and slug(one.stem) == slug(predicted.name)
+        if one.suffix.lower() in known and slug(_stem(one)) == slug(predicted.name)
     ]
     # A scene's folder is called with_space where its file is called "with space".
-    found = [one for one in found if one.stem == predicted.name] or found
+    found = [one for one in found if _stem(one) == predicted.name] or found
     if len(found) == 1:
         return found[0]
     if truth.suffix.lower() == ".gdb":
         raise ConfigError(f"{truth}: it is a file geodatabase; export its layer as GeoPackage")
     what = "no file" if not found else f"{len(found)} files"
     raise ConfigError(f"{truth} holds {what} called {predicted.name}; name the truth file itself")
+
+
+def _stem(path: Path) -> str:
+    """Return a file's name without its suffix, which may be ``.shp.zip``."""
+    return path.name[: -len(SUFFIX)] if path.name.lower().endswith(SUFFIX) else path.stem
 
 
 def score(

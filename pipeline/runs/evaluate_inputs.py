@@ -16,7 +16,14 @@ from pipeline.labels.objects import Grid, Objects
 from pipeline.labels.raster import is_raster, open_labels, read_labels
 from pipeline.labels.read import read_objects
 
-POLYGONS = ("polygons.parquet", "polygons.geojson", "polygons.coco.json")
+POLYGONS = (
+    "polygons.parquet",
+    "polygons.geojson",
+    "polygons.coco.json",
+    "polygons.gpkg",
+    "polygons.fgb",
+    "polygons.shp.zip",
+)
 """Where a run's polygons are, the most exact first."""
 
 

@@ -159,10 +159,7 @@ class ScenePlan:
             fingerprint=self.info.fingerprint,
             datetime=self.info.datetime,
             model=f"{self.card.name} {self.model.sha256[:12]}",
-            classes=tuple(
-                MapClass(value=value, name=known.name, colour=_rgb(known.colour))
-                for value, known in enumerate(self.card.outputs.classes, start=1)
-            ),
+            classes=classes_of(self.card),
             height=self.info.height,
             width=self.info.width,
             georef=self.info.georef,
@@ -225,6 +222,14 @@ def versions() -> dict[str, str]:
 def _digest(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def classes_of(card: ModelCard) -> tuple[MapClass, ...]:
+    """Return the classes of a model as outputs name and colour them."""
+    return tuple(
+        MapClass(value=value, name=known.name, colour=_rgb(known.colour))
+        for value, known in enumerate(card.outputs.classes, start=1)
+    )
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.config import Task, explained, load_task
 from pipeline.errors import ConfigError
 from pipeline.models.shelf import Device
-from pipeline.outputs.formats import FORMATS
+from pipeline.outputs.formats import unknown_format
 from pipeline.scenes.adjoining import Overlap
 
 _UNITS = ("", "K", "M", "G", "T")
@@ -87,9 +87,9 @@ class MapRequest:
             raise ConfigError("--aoi-layer is for --aoi alone; leave it out")
         if self.truth_layer is not None and self.truth is None:
             raise ConfigError("--truth-layer is for --truth alone; leave it out")
-        unknown = [name for name in self.formats if name not in FORMATS]
-        if unknown:
-            raise ConfigError(f"--format {unknown[0]!r} is none of {', '.join(FORMATS)}")
+        for name in self.formats:
+            if fault := unknown_format(name):
+                raise ConfigError(f"--format {fault}")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise ConfigError(f"--threshold {self.threshold:g}: give a number above 0, at most 1")
         changes: dict[str, Any] = {

@@ -66,5 +66,5 @@ def test_neither_day_nor_zone_nor_workers_nor_a_kill_stand_in_the_files(tmp_path
     found = tree(later)
     assert found == tree(today)
     assert {Path(name).suffix for name in found} >= {
-        *(".tif", ".geojson", ".parquet", ".gpkg", ".fgb", ".pmtiles", ".json", ".png")
+        *(".tif", ".geojson", ".parquet", ".gpkg", ".fgb", ".zip", ".pmtiles", ".json", ".png")
     }

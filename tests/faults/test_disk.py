@@ -20,7 +20,7 @@ from tests.runs.scenery import blobs, contents, run, write_scene
 
 pytestmark = pytest.mark.slow
 
-FORMATS = ("geojson", "parquet", "gpkg", "fgb")
+FORMATS = ("geojson", "parquet", "gpkg", "fgb", "shapefile")
 NOBODY = 65534
 LARGE = 64 * 2**20
 

@@ -46,7 +46,7 @@ def test_two_rising_numbers_are_read() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"formats": ("geojson", "shapefile")}, "--format 'shapefile' is none of geojson, "),
+        ({"formats": ("geojson", "dwg")}, "--format 'dwg' is none of geojson, "),
         ({"threshold": 5.0}, "--threshold 5: "),
         ({"threshold": float("nan")}, "--threshold nan: "),
     ],

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, SceneError
+from pipeline.models.shelf import card_of
+from pipeline.runs.plan import classes_of
 from pipeline.runs.region.changes import changes
 from pipeline.runs.region.layer import LayerScene, LayerSummary, build_layer
 from pipeline.runs.region.ledger import Ledger
@@ -60,7 +62,12 @@ def publish_layer(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict
         made["changes"] = asdict(found)
     items = {row.scene: site.out / SCENES / str(row.folder) / "item.json" for row in rows}
     write_sinks(
-        folder / LAYER, folder, names=site.region.outputs, region=site.region.name, items=items
+        folder / LAYER,
+        folder,
+        names=site.region.outputs,
+        region=site.region.name,
+        classes=classes_of(card_of(site.task.model)),
+        items=items,
     )
     publish(site.out, name, {"region": site.region.name, "footprints": layer.footprints})
     made["folder"] = str(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -15,19 +16,38 @@ from jaxtyping import Int64
 from pipeline.errors import ConfigError
 from pipeline.outputs.atomic import write_faults
 from pipeline.outputs.flatgeobuf import flatgeobuf_layer
+from pipeline.outputs.formats import FORMATS, FormatName, file_name, unknown_format
+from pipeline.outputs.geopackage import geopackage_layer
 from pipeline.outputs.geoparquet import ROWS_PER_GROUP
 from pipeline.outputs.layer import LONLAT, write_layer, write_layer_geojson
 from pipeline.outputs.ogr import layer_name
 from pipeline.outputs.pmtiles import HIGHEST, pmtiles_layer
+from pipeline.outputs.provenance import MapClass
+from pipeline.outputs.shapefile import shapefile_layer
 from pipeline.outputs.stac_collection import write_collection
+from pipeline.outputs.style import polygon_style
 from pipeline.runs.region.layer_file import SCHEMA, Layer, read_layer
 from pipeline.scenes.names import short_hash, slug
 
 CELL_DEGREES = 0.25
 """Side of the squares that the partitioned layer is cut into: 28 km at the equator."""
-SINKS = ("geoparquet", "geojson", "flatgeobuf", "pmtiles", "stac")
-"""The forms of a layer, by name; a database is kept up to date by `upsert_layer`."""
+STAC = "stac"
+"""The form that is a catalogue; all others are formats of polygons (`FORMATS`)."""
 _TILED = ("building_id", "class", "confidence", "n_obs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Title:
+    """How a layer is called and drawn."""
+
+    region: str
+    """Name of the region."""
+    style: str
+    """QGIS style, as QML."""
+
+
+SINKS = (*FORMATS, STAC)
+"""The forms of a layer, by name; a database is kept up to date by `upsert_layer`."""
 
 
 def write_sinks(
@@ -36,57 +56,42 @@ def write_sinks(
     *,
     names: Sequence[str],
     region: str,
+    classes: tuple[MapClass, ...] = (),
     items: Mapping[str, Path] | None = None,
 ) -> dict[str, Path]:
     """Write a layer in other forms into a folder; return where each one is.
 
     ::
 
-        geoparquet  footprints/cell=E085.25_N27.50/footprints.parquet ...
-        geojson     footprints.geojson
-        flatgeobuf  footprints.fgb
-        pmtiles     footprints.pmtiles
-        stac        stac/collection.json, stac/<item>/<item>.json (`item_name`)
+        parquet    footprints/cell=E085.25_N27.50/footprints.parquet ...
+        shapefile  footprints.shp.zip
+        geojson    footprints.geojson, as every other format by its suffix
+        stac       stac/collection.json, stac/<item>/<item>.json (`item_name`)
 
     Args:
         layer: As `build_layer` writes it.
         out: Folder; made where it is missing.
         names: Which of `SINKS`.
-        region: Name of the region.
+        region: Name of the region, and of its layer.
+        classes: Classes in their colours, for styles.
         items: For ``stac``: ``item.json`` of each scene's outputs, by the scene's key.
 
     Raises:
-        ConfigError: There is no such sink, or the file is no layer.
+        ConfigError: There is no such form, or the file is no layer.
         ExportError: A file could not be written.
     """
-    if unknown := [name for name in names if name not in SINKS]:
-        raise ConfigError(f"there is no sink {unknown[0]!r}; choose among {', '.join(SINKS)}")
-    read, name = read_layer(layer), layer_name(region)
+    for name in names:
+        if fault := unknown_format(name, also=(STAC,)):
+            raise ConfigError(f"outputs: {fault}")
+    read, title = read_layer(layer), Title(region=region, style=polygon_style(classes))
     with write_faults(out):
         out.mkdir(parents=True, exist_ok=True)
-    written: dict[str, Path] = {}
-    if "geoparquet" in names:
-        written["geoparquet"] = partitioned(read, out / "footprints")
-    if "geojson" in names:
-        written["geojson"] = out / "footprints.geojson"
-        write_layer_geojson(written["geojson"], _tables(read), key="building_id", name=name)
-    if "flatgeobuf" in names:
-        written["flatgeobuf"] = out / "footprints.fgb"
-        rows, crs = _batches(read, SCHEMA), LONLAT.to_wkt()
-        flatgeobuf_layer(written["flatgeobuf"], rows, schema=SCHEMA, crs=crs, name=name)
-    if "pmtiles" in names:
-        written["pmtiles"] = out / "footprints.pmtiles"
-        schema = pa.schema([SCHEMA.field(name) for name in (*_TILED, "geometry")])
-        pmtiles_layer(
-            written["pmtiles"],
-            map(_in_mercator, _batches(read, schema)),
-            schema=schema,
-            title=region,
-            about=f"Footprints of {region}",
-        )
-    if "stac" in names:
-        files = [written[name] for name in ("geojson", "flatgeobuf", "pmtiles") if name in written]
-        written["stac"] = write_collection(
+    written: dict[str, Path] = {
+        name: _written(name, read, out, title) for name in FORMATS if name in names
+    }
+    if STAC in names:
+        files = [path for path in written.values() if path.is_file()]
+        written[STAC] = write_collection(
             out / "stac",
             name=region,
             description=f"Scenes of {region} and what was mapped in them",
@@ -94,6 +99,30 @@ def write_sinks(
             files=[layer, *files],
         )
     return written
+
+
+def _written(name: FormatName, layer: Layer, out: Path, title: Title) -> Path:
+    """Write a layer in one format; return its file or, in squares, its folder."""
+    if name == "parquet":
+        return partitioned(layer, out / "footprints")
+    path, known = out / file_name(name, stem="footprints"), layer_name(title.region)
+    if name in ("geojson", "geojsonl"):
+        whole = known if name == "geojson" else None
+        write_layer_geojson(path, _tables(layer), key="building_id", name=whole)
+    elif name == "pmtiles":
+        schema = pa.schema([SCHEMA.field(one) for one in (*_TILED, "geometry")])
+        tiled = map(_in_mercator, _batches(layer, schema))
+        about = f"Footprints of {title.region}"
+        pmtiles_layer(path, tiled, schema=schema, title=title.region, about=about)
+    else:
+        rows, crs = _batches(layer, SCHEMA), LONLAT.to_wkt()
+        if name == "fgb":
+            flatgeobuf_layer(path, rows, schema=SCHEMA, crs=crs, name=known)
+        elif name == "gpkg":
+            geopackage_layer(path, rows, schema=SCHEMA, crs=crs, name=known, style=title.style)
+        else:
+            shapefile_layer(path, rows, schema=SCHEMA, crs=crs, name=known, style=title.style)
+    return path
 
 
 def item_name(scene: str) -> str:

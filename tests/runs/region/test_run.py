@@ -89,11 +89,13 @@ def test_a_region_has_every_output_that_its_file_names_also_of_scenes_with_colla
     pixels = ground()[None, :SIDE, :SIDE].copy()
     pixels[:, :, :9] = 255
     write_scene(tmp_path / "scenes" / "collar.tif", pixels, nodata=255)
-    wanted = "[geoparquet, geojson, flatgeobuf, pmtiles, stac]"
+    wanted = "[parquet, geojson, geojsonl, fgb, gpkg, shapefile, pmtiles, stac]"
     file.write_text(file.read_text().replace("[geojson]", wanted))
     folder = Path(go(file)["folder"])
     made = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".arrow"]
-    assert {path.suffix for path in made} == {".parquet", ".geojson", ".fgb", ".pmtiles", ".json"}
+    assert {path.suffix for path in made} == {
+        *(".parquet", ".geojson", ".geojsonl", ".fgb", ".gpkg", ".zip", ".pmtiles", ".json")
+    }
     assert [told for path in made for told in check_file(path)] == []
     assert sorted(path.name for path in (folder / "stac").iterdir() if path.is_dir()) == [
         item_name("scenes/collar.tif"),

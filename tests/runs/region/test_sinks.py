@@ -67,18 +67,22 @@ def test_every_sink_holds_every_footprint_and_passes_its_check(layer: Path, tmp_
     written = write_sinks(layer, out, names=SINKS, region="towns", items=items)
     assert [*written] == [*SINKS]
     known = geopandas.read_parquet(layer)
-    for name in ("geojson", "flatgeobuf"):
-        found = geopandas.read_file(written[name])
+    for name in ("geojson", "fgb", "gpkg", "shapefile"):
+        # The layer is named for the region.
+        found = geopandas.read_file(written[name], layer="towns")
+        found = found.rename(columns={"bldg_id": "building_id"})
         assert sorted(found["building_id"]) == sorted(known["building_id"])
         areas = [shapely.area(table.geometry.to_numpy()).sum() for table in (found, known)]
         assert areas[0] == pytest.approx(areas[1])
+    lines = written["geojsonl"].read_text().splitlines()
+    assert sorted(json.loads(line)["id"] for line in lines) == sorted(known["building_id"])
     for path in out.rglob("*"):
         if path.is_file() and path.suffix != ".arrow":
             assert check_file(path) == []
 
 
 def test_squares_partition_the_layer(layer: Path, tmp_path: Path) -> None:
-    folder = write_sinks(layer, tmp_path, names=["geoparquet"], region="towns")["geoparquet"]
+    folder = write_sinks(layer, tmp_path, names=["parquet"], region="towns")["parquet"]
     table = pyarrow.dataset.dataset(folder, partitioning="hive").to_table()
     known = geopandas.read_parquet(layer)
     assert sorted(table["building_id"].to_pylist()) == sorted(known["building_id"])
@@ -95,7 +99,7 @@ def test_cells_are_named_after_their_lower_left_corner() -> None:
 
 
 def test_the_same_layer_gives_the_same_bytes(layer: Path, tmp_path: Path) -> None:
-    names = ["geoparquet", "geojson", "flatgeobuf", "pmtiles"]
+    names = ["parquet", "geojson", "fgb", "pmtiles"]
     for out in ("one", "two"):
         write_sinks(layer, tmp_path / out, names=names, region="towns")
     one, two = (
@@ -142,7 +146,7 @@ def test_scenes_whose_names_are_paths_or_urls_have_an_item_each(
 def test_an_empty_layer_has_every_form(tmp_path: Path) -> None:
     layer = tmp_path / "layer.parquet"
     build_layer([], previous=None, out=layer, policy="newest")
-    names = ["geoparquet", "geojson", "stac"]
+    names = ["parquet", "geojson", "stac"]
     write_sinks(layer, tmp_path / "out", names=names, region="towns")
     assert check_file(tmp_path / "out" / "footprints.geojson") == []
     assert check_file(tmp_path / "out" / "stac" / "collection.json") == []
@@ -178,8 +182,8 @@ def test_what_lies_beyond_web_mercator_is_left_out_of_tiles_alone(tmp_path: Path
 def test_sinks_that_are_none_and_items_that_are_none_are_refused(
     layer: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="there is no sink 'shapefile'; choose among geoparquet"):
-        write_sinks(layer, tmp_path / "out", names=["shapefile"], region="towns")
+    with pytest.raises(ConfigError, match=r"'flatgeobuf' is none of .*stac; write 'fgb'"):
+        write_sinks(layer, tmp_path / "out", names=["flatgeobuf"], region="towns")
     assert not (tmp_path / "out").exists()
     broken = tmp_path / "item.json"
     broken.write_text("{}")

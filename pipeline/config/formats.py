@@ -1,0 +1,27 @@
+"""Formats of polygons, as tasks and regions name them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from pipeline.outputs.formats import FormatName, unknown_format
+
+
+def _known(value: object) -> object:
+    if isinstance(value, str) and (fault := unknown_format(value)):
+        raise ValueError(fault)
+    return value
+
+
+def _known_output(value: object) -> object:
+    if isinstance(value, str) and (fault := unknown_format(value, also=("stac",))):
+        raise ValueError(fault)
+    return value
+
+
+Format = Annotated[FormatName, BeforeValidator(_known)]
+"""A format of polygons."""
+Output = Annotated[FormatName | Literal["stac"], BeforeValidator(_known_output)]
+"""A form of a region's layer: a format of polygons, or ``stac``, its catalogue."""
