@@ -14,9 +14,14 @@ from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.georef import Georef
+from pipeline.core.shape.close import without_close_vertices
 
 STEP = 1e-7
 """Seven decimals of a degree: 11 mm on the ground."""
+LEAST_M = 0.01
+"""Least length of an edge on the ground."""
+METRES_A_DEGREE = 111_195.0
+"""Of latitude, on a sphere of the Earth's mean radius; 0.6 % off at most on the ellipsoid."""
 _LONGEST_EDGE = 512.0
 _EMPTY = Polygon()
 
@@ -50,8 +55,20 @@ def on_the_earth(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[n
         parts = [placed[a:b] for a, b in pairwise(rings)]
         earthly[which] = shapely.transform(cut_at_antimeridian(parts), _rounded)
     earthly[lost] = _EMPTY
-    earthward: Shaped[np.ndarray, " n"] = shapely.orient_polygons(_valid(earthly))
+    earthward: Shaped[np.ndarray, " n"] = shapely.orient_polygons(_spaced(_valid(earthly), georef))
     return earthward
+
+
+def _spaced(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[np.ndarray, " n"]:
+    """Drop vertices that rounding has brought closer together than a centimetre."""
+    low, high = shapely.bounds(polygons)[:, 1], shapely.bounds(polygons)[:, 3]
+    along = METRES_A_DEGREE * np.cos(np.radians(np.nan_to_num((low + high) / 2)))
+    scale = np.column_stack([along, np.full(len(polygons), METRES_A_DEGREE)])
+    a, b, _, d, e, _ = georef.transform
+    # Of pixels below 2 cm, in metres or feet: half of one. Degrees are never so fine.
+    pixel = min(math.hypot(a, d), math.hypot(b, e)) if georef.crs.is_projected else math.inf
+    least = min(LEAST_M, pixel / 2)
+    return without_close_vertices(polygons, scale=scale, least=least)
 
 
 def cut_at_antimeridian(rings: list[Float64[np.ndarray, "_ 2"]]) -> BaseGeometry:

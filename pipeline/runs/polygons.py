@@ -26,6 +26,7 @@ from pipeline.core.merge import Merger
 from pipeline.core.quantise import STEPS
 from pipeline.core.rim import Rim
 from pipeline.core.shape import Shaped as ShapedPolygons
+from pipeline.core.shape.close import least_edge, without_close_vertices
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.outputs.store import FootprintStore
@@ -132,7 +133,7 @@ class Polygons:
             self.store.append(self._footprints(shaped))
 
     def _footprints(self, shaped: ShapedPolygons) -> Footprints:
-        plan, fragments, shapes = self._plan, shaped.fragments, shaped.polygons
+        plan, fragments, shapes = self._plan, shaped.fragments, self._spaced(shaped.polygons)
         pixels = fragments.pixels.astype(np.float64)
         touches_aoi = np.zeros(len(shapes), bool)
         if self._area is not None:
@@ -157,6 +158,12 @@ class Polygons:
             found = self._inside(found)
         return found.take(found.area_m2 >= plan.min_area_m2)
 
+    def _spaced(self, shapes: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+        """Return outlines whose neighbouring vertices lie at least some centimetres apart."""
+        pixel = self._plan.outline.pixel
+        scale = np.tile(np.array(pixel), (len(shapes), 1))
+        return without_close_vertices(shapes, scale=scale, least=least_edge(pixel))
+
     def _inside(self, found: Footprints) -> Footprints:
         """Return the polygons that meet the area of interest, whole or cut."""
         found = found.take(shapely.intersects(self._area, found.geometry))
@@ -166,7 +173,7 @@ class Polygons:
         cut[found.touches_aoi] = shapely.intersection(self._area, cut[found.touches_aoi])
         parts, owner = shapely.get_parts(cut, return_index=True)
         solid = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)
-        parts, owner = parts[solid], owner[solid]
+        parts, owner = self._spaced(parts[solid]), owner[solid]
         found = found.take(owner)
         bounds = np.floor(shapely.bounds(parts)).astype(np.int64).reshape(-1, 4)
         moved = found.touches_aoi
