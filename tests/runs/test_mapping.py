@@ -18,7 +18,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.outputs.check import CHECKS, check_file
-from pipeline.outputs.formats import FORMATS
+from pipeline.outputs.formats import FORMATS, file_name
 from tests.runs.scenery import NORTH_UP, band, blobs, contents, regions, run, write_scene
 
 PIXELS = ("mask.tif", "probability.tif", "polygons.geojson", "polygons.parquet")
@@ -151,9 +151,9 @@ def test_every_format_that_is_asked_for_is_written_and_catalogued(
     wanted = tuple(reversed(FORMATS))
     row = run(scene, tmp_path, tile=64, formats=wanted)["scenes"][0]
     folder = tmp_path / "town"
-    assert {path.suffix for path in folder.glob("polygons.*")} == {
-        ".qml",
-        *(f".{name}" for name in FORMATS),
+    assert {path.name for path in folder.glob("polygons.*")} == {
+        "polygons.qml",
+        *map(file_name, FORMATS),
     }
     for name in PIXELS:
         assert (folder / name).read_bytes() == (reference / name).read_bytes(), name
