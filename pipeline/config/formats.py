@@ -6,19 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from pipeline.outputs.formats import FormatName, unknown_format
+from pipeline.outputs.formats import FormatName, known_format, unknown_format
 
 
 def _known(value: object) -> object:
     if isinstance(value, str) and (fault := unknown_format(value)):
         raise ValueError(fault)
-    return value
+    return known_format(value) if isinstance(value, str) else value
 
 
 def _known_output(value: object) -> object:
     if isinstance(value, str) and (fault := unknown_format(value, also=("stac",))):
         raise ValueError(fault)
-    return value
+    return known_format(value) if isinstance(value, str) else value
 
 
 Format = Annotated[FormatName, BeforeValidator(_known)]

@@ -34,17 +34,21 @@ def file_name(name: FormatName, *, stem: str = "polygons") -> str:
     return f"{stem}{_SUFFIXES.get(name, f'.{name}')}"
 
 
+def known_format(name: str) -> str:
+    """Return the name of a format that is known by others too, such as GDAL's FlatGeobuf."""
+    return _OTHER_NAMES.get(name.lower(), name)
+
+
 def unknown_format(name: str, *, also: tuple[str, ...] = ()) -> str | None:
-    """Return what to write instead of a name that is no format's; None where it is one.
+    """Return what is wrong with a name that is no format's; None where it is one.
 
     Args:
         name: What was written.
         also: Names that are known there beside the formats'.
     """
-    if name in FORMATS or name in also:
+    if known_format(name) in (*FORMATS, *also):
         return None
-    meant = _OTHER_NAMES.get(name.lower(), name.lower())
-    hint = f"; write {meant!r}" if meant in (*FORMATS, *also) else ""
+    hint = f"; write {name.lower()!r}" if name.lower() in (*FORMATS, *also) else ""
     return f"{name!r} is none of {', '.join((*FORMATS, *also))}{hint}"
 
 

@@ -25,7 +25,6 @@ OTHERS = {
     "GeoPackage": "gpkg",
     "geoparquet": "parquet",
     "shp": "shapefile",
-    "GPKG": "gpkg",
 }
 
 
@@ -52,8 +51,18 @@ def test_a_format_has_one_name_in_commands_tasks_and_regions(
     assert Path(file_name(name)).suffix in CHECKS
 
 
-@pytest.mark.parametrize(("name", "meant"), [*OTHERS.items(), ("dwg", None), ("", None)])
-def test_other_names_are_refused_with_the_list(
+@pytest.mark.parametrize(("name", "meant"), list(OTHERS.items()))
+def test_names_that_others_give_a_format_mean_it_everywhere(
+    tmp_path: Path, name: str, meant: FormatName
+) -> None:
+    request = MapRequest(scenes=(), out=tmp_path, task="bright", formats=(name,))
+    assert request.chosen_task.formats == (meant,)
+    assert load_task(str(task(tmp_path / "t.yaml", name))).formats == (meant,)
+    assert load_region(region(tmp_path / "r.yaml", name)).outputs == (meant,)
+
+
+@pytest.mark.parametrize(("name", "meant"), [("GPKG", "gpkg"), ("dwg", None), ("", None)])
+def test_unknown_names_are_refused_with_the_list(
     tmp_path: Path, name: str, meant: str | None
 ) -> None:
     hint = f"; write '{meant}'" if meant else ""

@@ -16,7 +16,7 @@ from jaxtyping import Int64
 from pipeline.errors import ConfigError
 from pipeline.outputs.atomic import write_faults
 from pipeline.outputs.flatgeobuf import flatgeobuf_layer
-from pipeline.outputs.formats import FORMATS, FormatName, file_name, unknown_format
+from pipeline.outputs.formats import FORMATS, FormatName, file_name, known_format, unknown_format
 from pipeline.outputs.geopackage import geopackage_layer
 from pipeline.outputs.geoparquet import ROWS_PER_GROUP
 from pipeline.outputs.layer import LONLAT, write_layer, write_layer_geojson
@@ -83,6 +83,7 @@ def write_sinks(
     for name in names:
         if fault := unknown_format(name, also=(STAC,)):
             raise ConfigError(f"outputs: {fault}")
+    names = [known_format(name) for name in names]
     read, title = read_layer(layer), Title(region=region, style=polygon_style(classes))
     with write_faults(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -182,8 +182,8 @@ def test_what_lies_beyond_web_mercator_is_left_out_of_tiles_alone(tmp_path: Path
 def test_sinks_that_are_none_and_items_that_are_none_are_refused(
     layer: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"'flatgeobuf' is none of .*stac; write 'fgb'"):
-        write_sinks(layer, tmp_path / "out", names=["flatgeobuf"], region="towns")
+    with pytest.raises(ConfigError, match=r"'FGB' is none of .*stac; write 'fgb'"):
+        write_sinks(layer, tmp_path / "out", names=["FGB"], region="towns")
     assert not (tmp_path / "out").exists()
     broken = tmp_path / "item.json"
     broken.write_text("{}")
