@@ -18,14 +18,14 @@ from rasterio.windows import Window as RioWindow
 from scipy import ndimage
 
 from pipeline.config import load_task
-from pipeline.core.separate import separate, trace_instances
+from pipeline.core.polygons.separate import separate, trace_instances
 from pipeline.core.window import Window
-from pipeline.runs.mapping import map_scenes
-from pipeline.runs.request import MapRequest
-from pipeline.runs.shaping import outline_of
+from pipeline.mapping.outlines import outline_of
+from pipeline.mapping.planning.request import MapRequest
+from pipeline.mapping.run import map_scenes
 from pipeline.scenes.find import find_scenes
-from pipeline.scenes.made import settlement
 from pipeline.scenes.open import open_scene
+from pipeline.synthetic import settlement
 
 Polygons = npt.NDArray[Any]
 REACH = 24

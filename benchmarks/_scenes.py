@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.runs.plan import ScenePlan
-from pipeline.runs.planning import plan_scene
-from pipeline.runs.request import MapRequest
+from pipeline.mapping.plan_scene import plan_scene
+from pipeline.mapping.planning.plan import ScenePlan
+from pipeline.mapping.planning.request import MapRequest
 from pipeline.scenes.find import find_scenes
 
 

@@ -24,10 +24,10 @@ from affine import Affine
 
 from benchmarks._report import tell
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.outputs.coverage import coverage
-from pipeline.runs.mapping import map_scenes
-from pipeline.runs.region.layer import LayerScene, build_layer
-from pipeline.runs.request import MapRequest
+from pipeline.mapping.planning.request import MapRequest
+from pipeline.mapping.run import map_scenes
+from pipeline.outputs.rasters.coverage import coverage
+from pipeline.regions.layer.layer import LayerScene, build_layer
 
 OVERLAPS = (0, 16, 100, 400)
 NEAR_PX = 200

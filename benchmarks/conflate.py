@@ -22,12 +22,12 @@ from jaxtyping import Float64
 from pyproj import CRS, Transformer
 
 from benchmarks._report import peak_memory, tell
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
-from pipeline.outputs.geoparquet import write_geoparquet
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import MapClass, Provenance
-from pipeline.runs.region.changes import changes
-from pipeline.runs.region.layer import LayerScene, build_layer
+from pipeline.outputs.vectors.geoparquet import write_geoparquet
+from pipeline.regions.layer.changes import changes
+from pipeline.regions.layer.layer import LayerScene, build_layer
 
 PITCH = 40.0
 PLANE = CRS.from_epsg(32633)

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from benchmarks._report import tell
 from benchmarks._scenes import planned
 from pipeline.core.quantise import STEPS
+from pipeline.mapping.planning.plan import ScenePlan
+from pipeline.mapping.tiles.predict import read_tile
 from pipeline.models.checkpoint import load
-from pipeline.models.engine import TorchPredictor
-from pipeline.models.shelf import find
-from pipeline.runs.plan import ScenePlan
-from pipeline.runs.predict import read_tile
+from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.registry import find
 
 Tile = tuple[NDArray[Any], NDArray[np.bool_]]
 

@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks._outlines import Outlines, Polygons, mapped
 from pipeline.config import load_task
-from pipeline.core.shape import Outline, Rules
-from pipeline.core.shape.unknown import Unknown
-from pipeline.runs.shaping import FINEST, rules_of
+from pipeline.core.outlines import Outline, Rules
+from pipeline.core.outlines.nodata import Unknown
+from pipeline.mapping.outlines import FINEST, rules_of
 
 PANEL = 560
 MARGIN = 14

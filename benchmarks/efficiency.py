@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks._report import peak_memory, tell
 from benchmarks._scenes import planned
-from pipeline.models.shelf import load_predictor
-from pipeline.runs.predict import read_tile
+from pipeline.mapping.tiles.predict import read_tile
+from pipeline.models.registry import load_predictor
 
 
 def mapped(scene: str, folder: Path) -> tuple[float, int, dict[str, float]]:

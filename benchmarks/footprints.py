@@ -29,14 +29,14 @@ from rasterio.windows import Window
 
 from benchmarks._report import tell
 from pipeline.config import load_task
+from pipeline.evaluation.evaluate import Options, evaluate_scene
 from pipeline.executors.executor import Conditions, Job, Result
 from pipeline.executors.serial import Serial
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.runs.evaluate import Options, evaluate_scene
-from pipeline.runs.mapping import map_scene
-from pipeline.runs.request import MapRequest
-from pipeline.runs.tile import TileJob
-from pipeline.runs.workers import Crew
+from pipeline.mapping.planning.request import MapRequest
+from pipeline.mapping.run import map_scene
+from pipeline.mapping.tiles.tile_task import TileJob
+from pipeline.mapping.tiles.workers import Crew
 from pipeline.scenes.find import find_scenes, unique_names
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "buildings"

@@ -23,12 +23,12 @@ import shapely
 from pyproj import CRS
 
 from benchmarks._report import tell
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
-from pipeline.outputs.check import check_file
-from pipeline.outputs.formats import FORMATS, FormatName, file_name, writer
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import MapClass, Provenance
-from pipeline.outputs.store import FootprintStore
+from pipeline.outputs.vectors.formats import FORMATS, FormatName, file_name, writer
+from pipeline.outputs.vectors.store import FootprintStore
+from pipeline.validation.validate import check_file
 
 _AT_ONCE = 20_000
 _CELL = 64
@@ -90,7 +90,7 @@ def measure(name: str, count: int) -> dict[str, Any]:
         complaints = check_file(path)
         checked = time.monotonic()
         if name == "postgis":
-            from pipeline.outputs.postgis import upsert_layer
+            from pipeline.outputs.postgis.layer_table import upsert_layer
 
             url = os.environ["OVERTILE_POSTGIS"]
             began = time.monotonic()

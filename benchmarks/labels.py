@@ -16,7 +16,7 @@ import numpy as np
 import rasterio
 from rasterio.transform import Affine
 
-from pipeline.labels.raster import read_labels
+from pipeline.labels.formats.raster import read_labels
 
 ROWS = 512
 

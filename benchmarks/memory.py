@@ -30,7 +30,7 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from benchmarks._report import peak_memory, tell
-from pipeline.scenes.made import settlement
+from pipeline.synthetic import settlement
 from tests.cgroup import at_most
 
 PROFILE: dict[str, Any] = {

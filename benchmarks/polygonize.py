@@ -30,9 +30,9 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window as RioWindow
 
 from benchmarks._report import peak_memory, tell
-from pipeline.core.fragments import Fragments
-from pipeline.core.merge import Merger
-from pipeline.core.trace import Weights, trace
+from pipeline.core.polygons.fragments import Fragments
+from pipeline.core.polygons.merge import Merger
+from pipeline.core.polygons.trace import Weights, trace
 from pipeline.core.window import Window
 
 

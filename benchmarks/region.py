@@ -15,9 +15,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.runs.region.ledger import open_ledger
-from pipeline.runs.region.plan import plan_region, plan_summary
-from pipeline.runs.region.site import SCENES, Site, open_site
+from pipeline.regions.ledger.ledger import open_ledger
+from pipeline.regions.plan import plan_region, plan_summary
+from pipeline.regions.resolved_region import SCENES, Site, open_site
 
 NEW = 10
 

@@ -26,9 +26,9 @@ from buildingregulariser import regularize_geodataframe
 from benchmarks._outlines import Outlines, made, mapped
 from benchmarks._report import tell
 from pipeline.config import load_task
-from pipeline.core.shape import Rules, regularised
-from pipeline.core.shape.simplify import soundly_simplified
-from pipeline.runs.shaping import FINEST, rules_of
+from pipeline.core.outlines import Rules, regularised
+from pipeline.core.outlines.simplify import soundly_simplified
+from pipeline.mapping.outlines import FINEST, rules_of
 
 Polygons = npt.NDArray[Any]
 

@@ -19,9 +19,9 @@ from jaxtyping import Float64, Shaped
 from pyproj import CRS
 
 from pipeline.core.georef import Georef
+from pipeline.evaluation.evaluate import Options, score
+from pipeline.evaluation.predictions import Predicted
 from pipeline.labels.objects import Grid, Objects
-from pipeline.runs.evaluate import Options, score
-from pipeline.runs.evaluate_inputs import Predicted
 
 STEP_M = 0.3
 

@@ -21,15 +21,15 @@ import torch
 from benchmarks._report import tell
 from pipeline.core.window import Window
 from pipeline.gdal.raster_guard import install_guard
+from pipeline.mapping.plan_scene import plan_scene
+from pipeline.mapping.planning.plan import ScenePlan
+from pipeline.mapping.planning.request import MapRequest
+from pipeline.mapping.tiles.predict import core_probabilities
 from pipeline.models.card import ModelCard, Network
 from pipeline.models.checkpoint import save
 from pipeline.models.networks import build
-from pipeline.models.reach import reach
-from pipeline.models.shelf import ModelRef, card_of
-from pipeline.runs.plan import ScenePlan
-from pipeline.runs.planning import plan_scene
-from pipeline.runs.predict import core_probabilities
-from pipeline.runs.request import MapRequest
+from pipeline.models.receptive_field import reach
+from pipeline.models.registry import ModelRef, card_of
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.memory import MemoryScene
 from pipeline.scenes.open import open_scene

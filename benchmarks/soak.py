@@ -26,7 +26,7 @@ from distributed import LocalCluster
 from benchmarks._faults import FAULTS, NEEDS_CLUSTER, Hit, Place, small_disk
 from benchmarks._report import tell
 from tests.forked import Ended, Limits, Started
-from tests.runs.scenery import blobs, contents, write_scene
+from tests.mapping.scenery import blobs, contents, write_scene
 
 HANGS_S = 10
 """Seconds after which a tile counts as hung."""
@@ -152,10 +152,10 @@ def main(seconds: float = 300, seed: int = 0, count: int = 100) -> None:
         multiprocessing.get_context("forkserver").set_forkserver_preload(
             [
                 "pipeline.cli.__main__",
-                "pipeline.runs.planning",
+                "pipeline.mapping.plan_scene",
                 "benchmarks._faults",
                 "tests.forked",
-                "tests.runs.scenery",
+                "tests.mapping.scenery",
             ]
         )
         Started(work, ("models", "list"), Limits()).wait()

@@ -18,19 +18,19 @@ from typing import Any
 import torch
 
 from benchmarks._report import tell
-from pipeline.executors.malloc import keep_freed
-from pipeline.scenes.made import settlement
+from pipeline.malloc import keep_freed
+from pipeline.synthetic import settlement
 from pipeline.training.callbacks import Clock
 from pipeline.training.config import TrainingConfig
-from pipeline.training.data import Data
-from pipeline.training.draws import Draws
-from pipeline.training.finish import Run
+from pipeline.training.dashboard.callback import Live
+from pipeline.training.data.crop_sampling import Draws
+from pipeline.training.data.sampler import CropSampler, loader
+from pipeline.training.data.sources.places import level_of, make_place
+from pipeline.training.export.finish import Run
 from pipeline.training.fit import quiet, trainer_of
-from pipeline.training.live.callback import Live
 from pipeline.training.module import Segmenter
-from pipeline.training.places import level_of, make_place
-from pipeline.training.precision import precision_of
-from pipeline.training.sampler import CropSampler, loader
+from pipeline.training.read_data import Data
+from pipeline.training.step.precision import precision_of
 
 STEPS = 12
 WARM = 3

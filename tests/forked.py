@@ -22,7 +22,7 @@ from typing import Any
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["pipeline.cli.__main__", "pipeline.runs.mapping", "pipeline.runs.planning", "tests.forked"]
+    ["pipeline.cli.__main__", "pipeline.mapping.run", "pipeline.mapping.plan_scene", "tests.forked"]
 )
 
 

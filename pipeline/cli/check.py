@@ -17,7 +17,7 @@ def check(
     """Validate outputs: COG, STAC, SEG-Y and every format of polygons."""
     from pipeline.cli.exits import failing, report
     from pipeline.cli.terminal import checked, print_result
-    from pipeline.outputs.check import CHECKS, check_file
+    from pipeline.validation.validate import CHECKS, check_file
 
     missing = [str(file) for file in files if not file.exists()]
     if missing:

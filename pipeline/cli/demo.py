@@ -20,7 +20,7 @@ def demo(
     """Make a settlement, map it, score it against its truth, and draw the result."""
     from pipeline.cli.exits import failing, report
     from pipeline.cli.terminal import demonstrated, is_terminal, print_result
-    from pipeline.runs.demo import run_demo
+    from pipeline.mapping.demo import run_demo
 
     with failing():
         summary = run_demo(out, model=model, tell=report)

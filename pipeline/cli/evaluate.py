@@ -44,9 +44,9 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     from pipeline.cli.exits import failing, report
     from pipeline.cli.terminal import evaluated, print_result
     from pipeline.errors import ConfigError
-    from pipeline.runs.evaluate import Options
-    from pipeline.runs.evaluate_many import evaluate_many
-    from pipeline.runs.evaluate_task import write_threshold
+    from pipeline.evaluation.batch import evaluate_many
+    from pipeline.evaluation.evaluate import Options
+    from pipeline.evaluation.write_task import write_threshold
 
     options = Options(
         aoi=aoi,

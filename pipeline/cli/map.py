@@ -76,9 +76,9 @@ def map_(  # noqa: PLR0913 - the options of a command
     from pipeline.cli.streams import print_json, print_lines
     from pipeline.cli.terminal import is_terminal, mapped, planned, print_result
     from pipeline.gdal.environment import unused_settings
-    from pipeline.runs.mapping import map_scenes
-    from pipeline.runs.planning import dry_run as plan_only
-    from pipeline.runs.request import MapRequest, memory, numbers
+    from pipeline.mapping.plan_scene import dry_run as plan_only
+    from pipeline.mapping.planning.request import MapRequest, memory, numbers
+    from pipeline.mapping.run import map_scenes
 
     if device not in ("auto", "cpu", "cuda", "openvino"):
         raise typer.BadParameter(

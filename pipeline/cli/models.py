@@ -16,7 +16,7 @@ def list_() -> None:
     """List the models that come with Overtile."""
     from pipeline.cli.exits import failing
     from pipeline.cli.streams import print_json
-    from pipeline.models.shelf import card_of, shipped
+    from pipeline.models.registry import card_of, shipped
 
     rows = []
     with failing():
@@ -39,7 +39,7 @@ def list_() -> None:
 def show(name: Annotated[str, typer.Argument(help="Name or file of a model.")]) -> None:
     """Print a model's card."""
     from pipeline.cli.exits import failing
-    from pipeline.models.shelf import card_of
+    from pipeline.models.registry import card_of
 
     with failing():
         card = card_of(name)

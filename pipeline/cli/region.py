@@ -33,9 +33,9 @@ class Kind(StrEnum):
 def plan(file: File, root: Root = None) -> None:
     """Say what a run would do; maps nothing and writes nothing."""
     from pipeline.cli.exits import failing
-    from pipeline.runs.region.clock import utc_now
-    from pipeline.runs.region.plan import plan_summary
-    from pipeline.runs.region.site import open_site
+    from pipeline.regions.clock import utc_now
+    from pipeline.regions.plan import plan_summary
+    from pipeline.regions.resolved_region import open_site
 
     with failing():
         summary = plan_summary(open_site(file, root=root), now=utc_now().timestamp())
@@ -57,9 +57,9 @@ def run(
     """Map what is new or changed, and bring the layer up to date; safe to repeat."""
     from pipeline.cli.exits import failing, report, summary_code
     from pipeline.cli.terminal import print_result, region_ran
-    from pipeline.runs.region.chosen import map_chosen
-    from pipeline.runs.region.run import run_region
-    from pipeline.runs.region.site import eager, open_site
+    from pipeline.regions.resolved_region import eager, open_site
+    from pipeline.regions.run import run_region
+    from pipeline.regions.selected import map_chosen
 
     with failing():
         site = open_site(file, root=root)
@@ -77,10 +77,10 @@ def status(
 ) -> None:
     """Say how a region stands: scenes, failures, runs, what is mapped."""
     from pipeline.cli.exits import failing
-    from pipeline.runs.region.clock import utc_now
-    from pipeline.runs.region.site import open_site
-    from pipeline.runs.region.status import lines
-    from pipeline.runs.region.status import status as status_of
+    from pipeline.regions.clock import utc_now
+    from pipeline.regions.report.status import lines
+    from pipeline.regions.report.status import status as status_of
+    from pipeline.regions.resolved_region import open_site
 
     with failing():
         found = status_of(open_site(file, root=root), now=utc_now())
@@ -106,9 +106,9 @@ def changes(  # noqa: PLR0913 - an option each
 ) -> None:
     """Write what changed between the layers of two runs."""
     from pipeline.cli.exits import failing
-    from pipeline.core.conflate.compare import Tolerance
-    from pipeline.runs.region.history import changes_between
-    from pipeline.runs.region.site import open_site
+    from pipeline.core.conflation.compare import Tolerance
+    from pipeline.regions.layer.history import changes_between
+    from pipeline.regions.resolved_region import open_site
 
     with failing():
         tolerance = Tolerance(iou=iou, area=area)
@@ -132,9 +132,9 @@ def units(
     from pipeline.cli.exits import failing
     from pipeline.config import load_region
     from pipeline.errors import ConfigError
-    from pipeline.runs.region.clock import utc_now
-    from pipeline.runs.region.units import command_of, crontab, write_units
-    from pipeline.runs.region.units import units as units_of
+    from pipeline.regions.clock import utc_now
+    from pipeline.regions.schedule.units import command_of, crontab, write_units
+    from pipeline.regions.schedule.units import units as units_of
 
     with failing():
         found, command = load_region(file), command_of(file, root=root)
@@ -163,8 +163,8 @@ def serve(
 ) -> None:
     """Run regions on their schedules until stopped, and show how they stand."""
     from pipeline.cli.exits import failing, report
-    from pipeline.runs.region.serve.serve import serve as serve_all
-    from pipeline.runs.region.serve.served import served
+    from pipeline.regions.serve.serve import serve as serve_all
+    from pipeline.regions.serve.served import served
 
     with failing():
         found = served(places or [Path("configs/regions")])

@@ -189,6 +189,6 @@ def _file_of(row: Mapping[str, Any]) -> str:
 
 
 def _manifest(row: Mapping[str, Any]) -> dict[str, Any]:
-    from pipeline.runs.publish import manifest_of
+    from pipeline.mapping.publish import manifest_of
 
     return manifest_of(Path(row["folder"])) or {}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from pipeline.outputs.formats import FormatName, known_format, unknown_format
+from pipeline.outputs.vectors.formats import FormatName, known_format, unknown_format
 
 
 def _known(value: object) -> object:

@@ -16,7 +16,7 @@ from pipeline.errors import ClusterError, ConfigError, PipelineError
 from pipeline.executors.ask import FETCH_S, ask
 from pipeline.executors.connection import close, connected, quiet
 from pipeline.executors.executor import Conditions, Executor, Job, Result
-from pipeline.executors.flights import ATTEMPTS, LOOK_S, Flight, Flights
+from pipeline.executors.in_flight import ATTEMPTS, LOOK_S, Flight, Flights
 from pipeline.executors.tls import security_for
 from pipeline.executors.workers import ClusterWorkers, OwnWorkers, Workers
 

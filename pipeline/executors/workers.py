@@ -15,7 +15,7 @@ from pipeline.errors import ClusterError
 from pipeline.executors.admission import Admission
 from pipeline.executors.connection import connected, workers_of
 from pipeline.executors.executor import Conditions
-from pipeline.executors.flights import LOOK_S
+from pipeline.executors.in_flight import LOOK_S
 
 RESTART_S = 180.0
 """How long a worker that hung may take to start again."""

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from pipeline.labels.annotations import AnnotationCollector
 from pipeline.labels.clean import cleaned
-from pipeline.labels.columns import column, geometry_column
-from pipeline.labels.geojson import FeatureCollector
+from pipeline.labels.formats.annotations import AnnotationCollector
+from pipeline.labels.formats.columns import column, geometry_column
+from pipeline.labels.formats.geojson import FeatureCollector
 from pipeline.labels.json_text import read_members
 from pipeline.labels.layers import Choice
 from pipeline.labels.limits import Count, Limits
@@ -22,7 +22,7 @@ from pipeline.labels.objects import Objects
 from pipeline.labels.opened import HEAD_BYTES, VectorFile
 from pipeline.labels.sniff import format_of
 from pipeline.labels.vectors import Vectors, refusal
-from pipeline.scenes.placing import unearthly
+from pipeline.scenes.geotiff.georeferencing import unearthly
 
 GEOMETRY = "geometry"
 """Column of well-known binary."""
@@ -84,15 +84,15 @@ def _as_they_stand(file: VectorFile, arguments: Mapping[str, Any]) -> Vectors | 
         return _from_json(file, wanted=wanted, image=arguments["image"], limits=limits)
     count = Count(file.path, limits)
     if kind == "parquet":
-        from pipeline.labels.geoparquet import read_geoparquet
+        from pipeline.labels.formats.geoparquet import read_geoparquet
 
         found = read_geoparquet(file, wanted=wanted, count=count)
     elif kind == "gpkg":
-        from pipeline.labels.geopackage import read_geopackage
+        from pipeline.labels.formats.geopackage import read_geopackage
 
         found = read_geopackage(file, wanted=wanted, choice=choice, count=count)
     else:
-        from pipeline.labels.ogr import OgrReader
+        from pipeline.labels.formats.ogr import OgrReader
 
         reader = OgrReader(file, kind, Path(arguments["folder"]))
         found = reader.read(wanted=wanted, choice=choice, count=count)
@@ -107,7 +107,7 @@ def _from_json(
     take = {"features": features.add, "annotations": annotations.add}
     members = read_members(file, take, limits=limits)
     if "annotations" in members and "type" not in members:
-        from pipeline.labels.coco import read_coco  # with what traces masks
+        from pipeline.labels.formats.coco import read_coco  # with what traces masks
 
         return read_coco(file.path, members, annotations.found, image=image, limits=limits)
     return _on_earth(file, features.vectors(members))

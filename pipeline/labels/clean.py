@@ -9,7 +9,7 @@ import shapely
 from jaxtyping import Bool, Float64, Int64, Shaped
 from pyproj import CRS, Proj, Transformer
 
-from pipeline.core.scores.overlaps import Overlaps, in_threads, overlaps
+from pipeline.core.metrics.overlaps import Overlaps, in_threads, overlaps
 from pipeline.errors import ConfigError
 from pipeline.labels.json_text import Json
 from pipeline.labels.objects import Grid, Objects

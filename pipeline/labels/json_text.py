@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline.errors import ConfigError
+from pipeline.labels.json_stream import JsonLengthError, JsonSyntaxError, JsonText
 from pipeline.labels.limits import Limits
 from pipeline.labels.opened import VectorFile
 from pipeline.labels.vectors import refusal
-from pipeline.outputs.checks.json_stream import JsonLengthError, JsonSyntaxError, JsonText
 
 Json = Any
 """A JSON value that has not been checked."""

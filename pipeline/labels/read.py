@@ -13,7 +13,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.labels.child_read import GEOMETRY
-from pipeline.labels.columns import geometries
+from pipeline.labels.formats.columns import geometries
 from pipeline.labels.layers import ANY, Choice
 from pipeline.labels.limits import DEFAULT, Limits
 from pipeline.labels.objects import Grid, Objects
@@ -50,7 +50,7 @@ def read_objects(
             but other things.
         SceneError: It is a raster that cannot be read.
     """
-    from pipeline.labels.raster import is_raster, read_labels
+    from pipeline.labels.formats.raster import is_raster, read_labels
 
     if is_raster(path):
         choice.refuse(path)
@@ -79,7 +79,7 @@ def read_area(path: Path, *, choice: Choice = ANY, limits: Limits = DEFAULT) -> 
         ConfigError: As `read_objects`.
         SceneError: It is a raster that cannot be read.
     """
-    from pipeline.labels.raster import is_raster, read_labels
+    from pipeline.labels.formats.raster import is_raster, read_labels
 
     if is_raster(path):
         choice.refuse(path)

@@ -27,7 +27,7 @@ from pipeline.gdal.child import (
     call_in_child,
 )
 from pipeline.labels.child_read import COLUMN, GEOMETRY
-from pipeline.labels.columns import geometries, values_of
+from pipeline.labels.formats.columns import geometries, values_of
 from pipeline.labels.layers import ANY, Choice
 from pipeline.labels.limits import DEFAULT, Limits
 from pipeline.labels.opened import VectorFile, opened
@@ -36,11 +36,12 @@ from pipeline.labels.vectors import KEPT, Vectors, refusal
 from pipeline.labels.zipped import ZIP, unzipped
 
 _MODULES: Mapping[str, tuple[str, ...]] = {
-    "parquet": ("pipeline.labels.geoparquet",),
-    "gpkg": ("pipeline.labels.geopackage",),
-    "coco": ("pipeline.labels.coco:compile_tracing",),
+    "parquet": ("pipeline.labels.formats.geoparquet",),
+    "gpkg": ("pipeline.labels.formats.geopackage",),
+    "coco": ("pipeline.labels.formats.coco:compile_tracing",),
     **dict.fromkeys(
-        ("shp", "fgb", "xml"), ("pipeline.labels.ogr", "pipeline.gdal.vector_guard:configure")
+        ("shp", "fgb", "xml"),
+        ("pipeline.labels.formats.ogr", "pipeline.gdal.vector_guard:configure"),
     ),
 }
 """What decodes each format: imported once, before a child is forked."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.models.card import Network
 from pipeline.models.networks import NETWORKS, build, stride_of
-from pipeline.models.reach import reach
+from pipeline.models.receptive_field import reach
 
 NARROW = 2
 """Filters of a network of volumes while its reach is looked for."""

@@ -15,9 +15,9 @@ from torch import nn
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import ModelCard
 from pipeline.models.checkpoint import KEY, load
-from pipeline.models.openvino import Compiled, converted, difference, library
+from pipeline.models.engines.openvino import Compiled, converted, difference, library
+from pipeline.models.registry import blaming, find
 from pipeline.models.restore import remainder, restored, trial_sizes
-from pipeline.models.shelf import blaming, find
 
 Format = Literal["onnx", "openvino"]
 LARGEST = 65536

@@ -13,14 +13,15 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from pipeline.errors import ConfigError, SceneError
-from pipeline.scenes import image, segy, stac
+from pipeline.scenes import image, stac
+from pipeline.scenes.access.location import JPEG_2000, is_remote
 from pipeline.scenes.archive.find import is_archive, named_in_archive, scenes_of_archive
 from pipeline.scenes.archive.members import SUFFIX
+from pipeline.scenes.geotiff.acquisition_time import rfc3339
 from pipeline.scenes.kinds import GEOTIFF, kind_of
-from pipeline.scenes.location import JPEG_2000, is_remote
-from pipeline.scenes.moment import rfc3339
 from pipeline.scenes.names import scene_place, slug, stem, unique
 from pipeline.scenes.scene import SceneRef
+from pipeline.scenes.seismic import segy
 from pipeline.scenes.vrt.scene import SUFFIX as VRT
 from pipeline.scenes.vrt.scene import vrt_scene
 

@@ -15,16 +15,17 @@ from rasterio.io import DatasetReader
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.scenes import moment, nodata
-from pipeline.scenes.beside import check_pipes
-from pipeline.scenes.examine import image_bands, split_alpha
+from pipeline.scenes import nodata
+from pipeline.scenes.access.location import PICTURES, content_digest, gdal_path, open_bytes
 from pipeline.scenes.foreign import appearance, way_out
-from pipeline.scenes.location import PICTURES, content_digest, gdal_path, open_bytes
+from pipeline.scenes.geotiff import acquisition_time as moment
+from pipeline.scenes.geotiff.examine import image_bands, split_alpha
+from pipeline.scenes.geotiff.sidecars import check_pipes
 from pipeline.scenes.names import slug, stem
 from pipeline.scenes.pam import read_pam
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 from pipeline.scenes.validity import missing, same
-from pipeline.scenes.world import Placed, place_picture
+from pipeline.scenes.world_file import Placed, place_picture
 
 MAX_DECODED_BYTES = 2**29
 """Images are decoded whole; a larger one belongs into a tiled GeoTIFF."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.scenes.access.location import JPEG_2000, PICTURES, TIFF_MAGIC, is_remote
 from pipeline.scenes.jp2.boxes import MAGIC, RAW_MAGIC
-from pipeline.scenes.location import JPEG_2000, PICTURES, TIFF_MAGIC, is_remote
 
 GEOTIFF = (".tif", ".tiff")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.errors import ConfigError
-from pipeline.scenes.location import content_digest
+from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 
 
@@ -20,7 +20,7 @@ def open_scene(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
     """
     match ref.kind:
         case "geotiff":
-            from pipeline.scenes.geotiff import GeoTiffScene
+            from pipeline.scenes.geotiff.geotiff import GeoTiffScene
 
             return GeoTiffScene(ref, known=known)
         case "image":
@@ -36,15 +36,15 @@ def open_scene(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
 
             return ZippedScene(ref, known=known)
         case "segy":
-            from pipeline.scenes.segy import SegyScene
+            from pipeline.scenes.seismic.segy import SegyScene
 
             return SegyScene(ref, known=known)
         case "mosaic":
-            from pipeline.scenes.mosaic import MosaicScene
+            from pipeline.scenes.mosaics.mosaic import MosaicScene
 
             return MosaicScene(ref, known=known)
         case "stack":
-            from pipeline.scenes.stack import StackScene
+            from pipeline.scenes.mosaics.stack import StackScene
 
             return StackScene(ref, [open_scene(one) for one in ref.stack], known=known)
         case "memory":
@@ -68,11 +68,11 @@ def fingerprint(ref: SceneRef) -> str:
 
         return member_digest(ref.href)
     if ref.mosaic is not None:
-        from pipeline.scenes.mosaic import mosaic_fingerprint
+        from pipeline.scenes.mosaics.mosaic import mosaic_fingerprint
 
         return mosaic_fingerprint(ref.mosaic)
     if ref.stack:
-        from pipeline.scenes.stack import stack_fingerprint
+        from pipeline.scenes.mosaics.stack import stack_fingerprint
 
         return stack_fingerprint([fingerprint(one) for one in ref.stack])
     scene = open_scene(ref)

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from pipeline.errors import SceneError
+from pipeline.scenes.access.location import JPEG_2000, is_remote, open_bytes
+from pipeline.scenes.access.redirects import is_public
 from pipeline.scenes.kinds import GEOTIFF, kind_of
-from pipeline.scenes.location import JPEG_2000, is_remote, open_bytes
 from pipeline.scenes.names import redacted
-from pipeline.scenes.redirects import is_public
 from pipeline.scenes.scene import SceneRef
 
 MAX_ITEM_BYTES = 64 * 2**20

@@ -12,10 +12,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from pipeline.executors.malloc import give_back
-from pipeline.training import state as states
-from pipeline.training.batches import Batch
+from pipeline.malloc import give_back
+from pipeline.training.data.batches import Batch
 from pipeline.training.module import Segmenter
+from pipeline.training.step import state as states
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from pipeline.errors import ConfigError
-from pipeline.executors.malloc import keep_freed
-from pipeline.training import state as states
+from pipeline.malloc import keep_freed
 from pipeline.training.callbacks import (
     Advance,
     Clock,
@@ -26,14 +25,15 @@ from pipeline.training.callbacks import (
     restore,
 )
 from pipeline.training.config import read_config
-from pipeline.training.data import read_splits
-from pipeline.training.device import on_cuda
-from pipeline.training.finish import Run, finish, score_now
-from pipeline.training.leaks import check_leaks
-from pipeline.training.live.callback import Live
+from pipeline.training.dashboard.callback import Live
+from pipeline.training.export.finish import Run, finish, score_now
 from pipeline.training.module import Segmenter
-from pipeline.training.network import check_network, described_by
-from pipeline.training.precision import precision_of
+from pipeline.training.read_data import read_splits
+from pipeline.training.split_overlap import check_leaks
+from pipeline.training.step import state as states
+from pipeline.training.step.device import on_cuda
+from pipeline.training.step.network import check_network, described_by
+from pipeline.training.step.precision import precision_of
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pipeline.errors import ModelError
-from pipeline.training import network as networks
-from pipeline.training.batches import Batch, Sample
 from pipeline.training.config import ScheduleConfig, TrainingConfig
-from pipeline.training.device import layout_of, on_cuda
-from pipeline.training.feed import AnyDraws, batch_at, loader_of
-from pipeline.training.objective import loss_at, middle, of_answers, probabilities
-from pipeline.training.state import Average
+from pipeline.training.data.batches import Batch, Sample
+from pipeline.training.dataloader import AnyDraws, batch_at, loader_of
+from pipeline.training.step import network as networks
+from pipeline.training.step.device import layout_of, on_cuda
+from pipeline.training.step.objective import loss_at, middle, of_answers, probabilities
+from pipeline.training.step.state import Average
 
 LARGEST_GRADIENT = 5.0
 """Norm to which gradients are cut."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.training.config import read_config
-from pipeline.training.data import read_splits
-from pipeline.training.feed import batch_at
-from pipeline.training.network import check_network
+from pipeline.training.dataloader import batch_at
+from pipeline.training.read_data import read_splits
 from pipeline.training.show_batch import show_batch
+from pipeline.training.step.network import check_network
 
 
 def show(config_path: Path, out_dir: Path, picture: Path) -> dict[str, Any]:

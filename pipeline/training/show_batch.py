@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.outputs.atomic import replacing
-from pipeline.training.batches import Batch
+from pipeline.training.data.batches import Batch
 
 CELL = (224, 448)
 """Least and largest edge of a crop in the picture: small ones are enlarged, each pixel alike."""

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.core.scores.rand import rand_error
-from pipeline.core.scores.salt import salt_scores
-from pipeline.training.batches import normalised
+from pipeline.core.metrics.rand import rand_error
+from pipeline.core.metrics.salt import salt_scores
 from pipeline.training.config import ScoreConfig, TrainingConfig
-from pipeline.training.objective import probabilities
-from pipeline.training.places import Level, Place
-from pipeline.training.said import Said, exclusive
-from pipeline.training.scores import marked_objects, objects, plain_objects, predict
+from pipeline.training.data.batches import normalised
+from pipeline.training.data.sources.places import Level, Place
+from pipeline.training.score.predicted import Said, exclusive
+from pipeline.training.score.scores import marked_objects, objects, plain_objects, predict
+from pipeline.training.step.objective import probabilities
 from pipeline.training.volumes.answers import answers_of_volumes
 from pipeline.training.volumes.part import Part
 

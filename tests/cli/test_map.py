@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.runs.lock import holding
-from tests.runs.scenery import blobs, write_scene
+from pipeline.mapping.lock import holding
+from tests.mapping.scenery import blobs, write_scene
 
 
 def overtile(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from pipeline.cli.exits import failing
 from pipeline.cli.open_files import LEAST, WANTED, lacks_open_files
 from pipeline.errors import ExportError
 from tests.forked import Limits, map_arguments, overtile
-from tests.runs.scenery import blobs, write_scene
+from tests.mapping.scenery import blobs, write_scene
 
 COMMANDS = (
     ("map", "s.tif", "--out", "out"),

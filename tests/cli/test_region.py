@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.runs.lock import holding
-from tests.runs.region.places import town
+from pipeline.mapping.lock import holding
+from tests.regions.places import town
 
 
 def _overtile(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,8 +44,8 @@ def test_planning_loads_neither_torch_nor_dask(tmp_path: Path) -> None:
     file = town(tmp_path, scenes=1)
     code = (
         "import sys; from pathlib import Path\n"
-        "from pipeline.runs.region.plan import plan_summary\n"
-        "from pipeline.runs.region.site import open_site\n"
+        "from pipeline.regions.plan import plan_summary\n"
+        "from pipeline.regions.resolved_region import open_site\n"
         f"plan_summary(open_site(Path({str(file)!r})), now=0.0)\n"
         "print([name for name in ('torch', 'dask', 'distributed') if name in sys.modules])"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from pipeline.cli.__main__ import app
-from tests.runs.region.places import town
+from tests.regions.places import town
 
 SCHEDULE = "schedule: {cron: '30 2 * * 1', timezone: Asia/Kathmandu}\n"
 

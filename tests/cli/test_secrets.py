@@ -25,12 +25,12 @@ from pipeline.errors import ConfigError
 from pipeline.executors.dask import Dask
 from pipeline.gdal import bindings as gdal
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.runs.region.ledger import NAME, open_ledger
-from pipeline.runs.region.serve.page import page, standing
-from pipeline.runs.region.serve.served import Served
+from pipeline.regions.ledger.ledger import NAME, open_ledger
+from pipeline.regions.serve.page import page, standing
+from pipeline.regions.serve.served import Served
+from tests.mapping.scenery import blobs, write_scene
 from tests.postgres import Server
-from tests.runs.region.places import town
-from tests.runs.scenery import blobs, write_scene
+from tests.regions.places import town
 from tests.scenes.conftest import Site, serving
 
 NOWHERE = "https://{user}:{pw}@no-such-host.invalid/a/b.tif?sv=2022&sig={sig}"
@@ -291,7 +291,7 @@ def test_a_ledger_that_cannot_be_used_tells_no_secret(
     monkeypatch.setenv("TOWN_LEDGER", form.format_map(words))
     monkeypatch.setenv("TOWN_SINK", planted.url("postgresql://x:{sink}@127.0.0.1:1/maps"))
     file = _region(planted, tmp_path, site)
-    monkeypatch.setattr("pipeline.runs.region.plan.listings", lambda *_, **__: [])
+    monkeypatch.setattr("pipeline.regions.plan.listings", lambda *_, **__: [])
     codes = _commands(planted, file)()
     assert [code == 0 for code in codes] == [False] * 5 + [True] * 2 + [False]
     assert planted.leaks(tmp_path / "out", tmp_path / "changes") == []
@@ -378,7 +378,7 @@ def test_errors_that_nobody_expected_and_warnings_are_redacted_too(
         raise RuntimeError(f"{environment} {header}") from cause
 
     monkeypatch.setenv("HTTPS_PROXY", planted.url("http://u:{proxy}@proxy:3128"))
-    monkeypatch.setattr("pipeline.runs.mapping.map_scenes", fails)
+    monkeypatch.setattr("pipeline.mapping.run.map_scenes", fails)
     scene = write_scene(tmp_path / "s.tif", blobs(3, height=40, width=50)[None])
     assert planted.overtile("map", scene, "--out", tmp_path / "out") == 1
     told = planted.heard[-1]

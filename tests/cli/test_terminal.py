@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli.__main__ import app
 from pipeline.cli.terminal import demonstrated, evaluated, mapped, region_ran, trained
-from tests.runs.region.places import town
-from tests.runs.scenery import write_scene
+from tests.mapping.scenery import write_scene
+from tests.regions.places import town
 from tests.terminals import at_terminal
 
 SETTINGS = ("--task", "bright", "--executor", "serial", "--device", "cpu")

@@ -14,24 +14,24 @@ import pytest
 import shapely
 from pyproj import CRS
 
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.core.window import Window
 from pipeline.errors import ExportError
 from pipeline.outputs.atomic import replacing
-from pipeline.outputs.check import check_file
-from pipeline.outputs.coco import write_coco
-from pipeline.outputs.cog import write_cog
-from pipeline.outputs.flatgeobuf import write_flatgeobuf
-from pipeline.outputs.geojson import write_geojson, write_geojsonl
-from pipeline.outputs.geopackage import write_geopackage
-from pipeline.outputs.geoparquet import write_geoparquet
-from pipeline.outputs.mosaic import MosaicWriter, Raster
-from pipeline.outputs.pmtiles import write_pmtiles
+from pipeline.outputs.catalogue.stac import write_item
 from pipeline.outputs.provenance import MapClass, Provenance
-from pipeline.outputs.quicklook import View, demo_picture, quicklook
-from pipeline.outputs.stac import write_item
-from pipeline.outputs.store import FootprintStore
+from pipeline.outputs.rasters.cog import write_cog
+from pipeline.outputs.rasters.mosaic import MosaicWriter, Raster
+from pipeline.outputs.rasters.quicklook import View, demo_picture, quicklook
+from pipeline.outputs.vectors.coco import write_coco
+from pipeline.outputs.vectors.flatgeobuf import write_flatgeobuf
+from pipeline.outputs.vectors.geojson import write_geojson, write_geojsonl
+from pipeline.outputs.vectors.geopackage import write_geopackage
+from pipeline.outputs.vectors.geoparquet import write_geoparquet
+from pipeline.outputs.vectors.pmtiles import write_pmtiles
+from pipeline.outputs.vectors.store import FootprintStore
+from pipeline.validation.validate import check_file
 
 SIDE = 900
 SOURCE = Provenance(

@@ -20,9 +20,9 @@ import pytest
 from distributed import Client
 
 from pipeline.gdal.raster_guard import check_guard
-from pipeline.models.shelf import shipped
-from pipeline.scenes.made import write_settlement
-from tests.runs.scenery import contents
+from pipeline.models.registry import shipped
+from pipeline.synthetic import write_settlement
+from tests.mapping.scenery import contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}

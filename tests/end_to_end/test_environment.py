@@ -14,11 +14,11 @@ import pytest
 import rasterio
 from affine import Affine
 
-from pipeline.outputs.formats import FORMATS
+from pipeline.outputs.vectors.formats import FORMATS
 from tests.end_to_end.test_same_bytes import tree
 from tests.forked import map_arguments, overtile
 from tests.gdal.options import HOSTILE, home, option_names, proj_folder
-from tests.runs.scenery import blobs, write_scene
+from tests.mapping.scenery import blobs, write_scene
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

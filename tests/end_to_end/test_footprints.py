@@ -8,9 +8,9 @@ import pytest
 import rasterio
 from rasterio.windows import Window as Crop
 
-from pipeline.runs.evaluate import Options, evaluate_scene
-from pipeline.runs.mapping import map_scenes
-from pipeline.runs.request import MapRequest
+from pipeline.evaluation.evaluate import Options, evaluate_scene
+from pipeline.mapping.planning.request import MapRequest
+from pipeline.mapping.run import map_scenes
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 

@@ -19,10 +19,10 @@ import pytest
 from distributed import Client
 
 import pipeline
-from pipeline.runs.mapping import map_scenes
-from pipeline.runs.request import MapRequest
+from pipeline.mapping.planning.request import MapRequest
+from pipeline.mapping.run import map_scenes
 from tests.end_to_end.test_cluster import done_by, free_port
-from tests.runs.scenery import classic, write_scene
+from tests.mapping.scenery import classic, write_scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ALIKE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ATEN_CPU_CAPABILITY": ""}

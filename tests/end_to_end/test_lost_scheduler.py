@@ -10,8 +10,8 @@ import pytest
 from tests.end_to_end.test_late_workers import scheduler, worker
 from tests.faults.watched import check_results
 from tests.forked import Ended, Limits, Started, overtile
-from tests.runs.region.places import town
-from tests.runs.scenery import blobs, contents, run, write_scene
+from tests.mapping.scenery import blobs, contents, run, write_scene
+from tests.regions.places import town
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.runs.tiling import BASE_BYTES
+from pipeline.mapping.planning.tile_size import BASE_BYTES
 from tests.cgroup import at_most
-from tests.runs.scenery import run, write_scene
+from tests.mapping.scenery import run, write_scene
 
 pytestmark = pytest.mark.slow
 

@@ -28,10 +28,10 @@ from pipeline.cli.__main__ import app
 from pipeline.core.georef import Georef
 from pipeline.core.window import Window
 from pipeline.models.card import Inputs
-from pipeline.outputs.check import CHECKS, check_file
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
-from tests.runs.scenery import classic
+from pipeline.validation.validate import CHECKS, check_file
+from tests.mapping.scenery import classic
 
 ODD = (Path(__file__).resolve().parents[2].parent / "shared/data/odd").resolve()
 ABSENT = "../shared/data/odd is not here"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.outputs.formats import FORMATS
-from tests.runs.scenery import blobs, write_scene
+from pipeline.outputs.vectors.formats import FORMATS
+from tests.mapping.scenery import blobs, write_scene
 
 pytestmark = [
     pytest.mark.slow,

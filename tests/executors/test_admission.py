@@ -21,7 +21,7 @@ from pipeline.executors import admission
 from pipeline.executors.dask import Dask
 from pipeline.executors.environment import PACKAGES, differences, environment
 from pipeline.executors.executor import Conditions
-from pipeline.executors.flights import Returned, _attempt
+from pipeline.executors.in_flight import Returned, _attempt
 from pipeline.executors.workers import ClusterWorkers
 
 

@@ -14,7 +14,7 @@ import sys
 
 import torch
 
-from pipeline.executors.malloc import keep_freed
+from pipeline.malloc import keep_freed
 
 if sys.argv[1] == "kept":
     keep_freed()

@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.executors.dask import Dask
 from pipeline.executors.tls import security_for
 from pipeline.gdal.raster_guard import install_guard
-from tests.runs.scenery import contents, write_scene
+from tests.mapping.scenery import contents, write_scene
 
 MAKE = Path(__file__).resolve().parents[2] / "workflows" / "certificates.sh"
 QUIET = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}

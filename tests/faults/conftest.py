@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs.scenery import blobs, contents, run, write_scene
+from tests.mapping.scenery import blobs, contents, run, write_scene
 
 
 @pytest.fixture(scope="session")

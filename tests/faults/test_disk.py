@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.watched import check_whole, tiles
 from tests.forked import Ended, Limits, Started, map_arguments
-from tests.runs.scenery import blobs, contents, run, write_scene
+from tests.mapping.scenery import blobs, contents, run, write_scene
 
 pytestmark = pytest.mark.slow
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs.region.places import town
-from tests.runs.scenery import blobs, write_scene
+from tests.mapping.scenery import blobs, write_scene
+from tests.regions.places import town
 
 pytestmark = [
     pytest.mark.slow,

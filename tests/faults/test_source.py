@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.watched import check_whole, started, tiles
 from tests.forked import map_arguments, overtile
-from tests.runs.scenery import blobs, contents, run, write_scene
+from tests.mapping.scenery import blobs, contents, run, write_scene
 
 pytestmark = pytest.mark.slow
 

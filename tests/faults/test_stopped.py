@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.runs.lock import holding
+from pipeline.mapping.lock import holding
 from tests.faults.watched import check_results, check_whole, started, tiles
 from tests.forked import Limits, Started, map_arguments, overtile
+from tests.mapping.scenery import contents
 from tests.processes import descendants, gone
-from tests.runs.region.places import town
-from tests.runs.scenery import contents
+from tests.regions.places import town
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +75,7 @@ def test_interrupted_twice_it_ends_at_once_and_goes_on_later(
 
 def hold_a_tile(number: int = 7) -> None:
     """Have a tile hold the GIL for ever, by code that no signal interrupts."""
-    from pipeline.models.threshold import Threshold
+    from pipeline.models.engines.threshold import Threshold
 
     predict, library, mutex = Threshold.predict, ctypes.PyDLL(None), ctypes.create_string_buffer(99)
     count = itertools.count()

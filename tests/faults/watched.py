@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.outputs.check import CHECKS, check_file
-from pipeline.runs.publish import standing
+from pipeline.mapping.publish import standing
+from pipeline.validation.validate import CHECKS, check_file
 from tests.forked import Limits, Started, map_arguments
-from tests.runs.scenery import contents
+from tests.mapping.scenery import contents
 
 
 def started(place: Path, scene: Path, out: Path, *more: str) -> Started:

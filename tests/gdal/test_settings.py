@@ -31,7 +31,7 @@ from pipeline.gdal.vector_guard import pyogrio as guarded
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
 from tests.gdal.options import HOSTILE, home, option_names
-from tests.runs.scenery import write_scene
+from tests.mapping.scenery import write_scene
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
-from pipeline.core.scores.matching import match_objects
+from pipeline.core.metrics.matching import match_objects
 from pipeline.labels.clean import without_repeats
 from pipeline.labels.objects import Objects
 

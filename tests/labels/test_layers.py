@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from pipeline.cli.__main__ import app
 from pipeline.errors import ConfigError
-from pipeline.runs.region.site import open_site
-from tests.runs.region.places import town
-from tests.runs.scenery import NORTH_UP, UTM, write_scene
+from pipeline.regions.resolved_region import open_site
+from tests.mapping.scenery import NORTH_UP, UTM, write_scene
+from tests.regions.places import town
 
 LONLAT = Transformer.from_crs(UTM, "OGC:CRS84", always_xy=True)
 

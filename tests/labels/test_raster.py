@@ -14,7 +14,7 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from pipeline.errors import ConfigError, SceneError
-from pipeline.labels.raster import read_labels
+from pipeline.labels.formats.raster import read_labels
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from pipeline.errors import ConfigError
 from pipeline.labels.clean import without_repeats
-from pipeline.labels.coco import decoded
+from pipeline.labels.formats.coco import decoded
 from pipeline.labels.layers import Choice
 from pipeline.labels.read import read_objects
 from pipeline.labels.read_vectors import read_vectors

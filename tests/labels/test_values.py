@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.errors import SceneError
-from pipeline.labels.raster import open_labels, read_labels
+from pipeline.evaluation.evaluate import Options, evaluate_scene
+from pipeline.labels.formats.raster import open_labels, read_labels
 from pipeline.labels.values import Meaning, decide, meaning_of, usable, values_of
-from pipeline.runs.evaluate import Options, evaluate_scene
 from pipeline.training.config import PlaceConfig
-from pipeline.training.labels import read_labels as read_training_labels
-from pipeline.training.rasters import Grid
+from pipeline.training.data.sources.labels import read_labels as read_training_labels
+from pipeline.training.data.sources.rasters import Grid
 from tests.labels.test_raster import tif
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -21,9 +21,9 @@ from pipeline.models.arguments import ENCODED, LARGEST_CHANNELS, RULES, dims_of,
 from pipeline.models.checkpoint import read_card, save
 from pipeline.models.networks import NETWORKS, build, empty
 from pipeline.models.networks.encoders import registered
-from pipeline.models.networks.shelf import DECODERS
+from pipeline.models.networks.registry import DECODERS
 from pipeline.models.networks.skeleton import LARGEST_PARAMETERS
-from pipeline.models.shelf import ModelRef, load_predictor
+from pipeline.models.registry import ModelRef, load_predictor
 from pipeline.training.config import read_config
 from tests.audit import watched
 from tests.models.small import SHELF, TINY, card_for, weights_for
@@ -231,7 +231,7 @@ def test_no_name_and_no_argument_reaches_a_host_or_a_folder(folder: Path, tmp_pa
 
 
 def _trained(path: Path) -> None:
-    from pipeline.training.network import build as start
+    from pipeline.training.step.network import build as start
 
     start(read_config(path))
 

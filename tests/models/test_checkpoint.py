@@ -298,7 +298,7 @@ def test_a_card_larger_than_a_card_is_refused(saved: Path, text: str) -> None:
 def test_a_card_that_asks_for_a_larger_network_than_its_file_holds_is_refused(
     saved: Path, width: int
 ) -> None:
-    from pipeline.models.shelf import ModelRef, load_predictor
+    from pipeline.models.registry import ModelRef, load_predictor
 
     header, content = _header(saved), saved.read_bytes()
     body = content[8 + int.from_bytes(content[:8], "little") :]

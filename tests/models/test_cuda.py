@@ -13,10 +13,10 @@ import yaml
 from safetensors.torch import load_file
 
 from pipeline.models.checkpoint import load
-from pipeline.models.engine import TorchPredictor
-from pipeline.models.shelf import find
-from pipeline.training import state as states
+from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.registry import find
 from pipeline.training.fit import fit
+from pipeline.training.step import state as states
 from tests.models.small import FULL, MOBILE, card_for, weights_for
 from tests.training.conftest import ground, small
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard, Network
-from pipeline.models.engine import TorchPredictor
+from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.networks import NETWORKS, build
-from pipeline.models.networks.shelf import Entry
+from pipeline.models.networks.registry import Entry
 from pipeline.models.predictor import Stretch
 from tests.models.small import (
     FULL,

@@ -16,13 +16,13 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import Network
 from pipeline.models.checkpoint import load, save
 from pipeline.models.describe import described
-from pipeline.models.engine import TorchPredictor
+from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.engines.openvino import Compiled, converted, difference
 from pipeline.models.export import export
-from pipeline.models.openvino import Compiled, converted, difference
+from pipeline.models.registry import ModelRef, card_of, chosen_device, find, load_predictor
 from pipeline.models.restore import restored, trial_sizes
-from pipeline.models.shelf import ModelRef, card_of, chosen_device, find, load_predictor
+from tests.mapping.scenery import band, blobs, run, write_scene
 from tests.models.small import FULL, PADDED, SHELF, TINY, VALID, card_for, noise, weights_for
-from tests.runs.scenery import band, blobs, run, write_scene
 
 openvino = pytest.importorskip("openvino")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.models.processor import LIMITS, instruction_sets, noise_digest
-from pipeline.models.shelf import ModelRef, load_predictor
-from tests.runs.scenery import classic
+from pipeline.models.engines.processor import LIMITS, instruction_sets, noise_digest
+from pipeline.models.registry import ModelRef, load_predictor
+from tests.mapping.scenery import classic
 
 
 @pytest.mark.parametrize("name", LIMITS)

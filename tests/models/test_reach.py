@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.models.card import Network
 from pipeline.models.networks import build
-from pipeline.models.reach import reach
+from pipeline.models.receptive_field import reach
 from tests.models.small import MOBILE, PADDED, VALID, weights_for
 
 

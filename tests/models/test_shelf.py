@@ -10,8 +10,8 @@ import torch
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.checkpoint import save
-from pipeline.models.shelf import ModelRef, card_of, chosen_device, find, load_predictor, shipped
-from pipeline.models.threshold import CARD
+from pipeline.models.engines.threshold import CARD
+from pipeline.models.registry import ModelRef, card_of, chosen_device, find, load_predictor, shipped
 from tests.models.small import TINY, card_for, weights_for
 
 

@@ -13,8 +13,8 @@ import shapely
 from pyproj import CRS
 from shapely.geometry import Polygon
 
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import MapClass, Provenance
 
 CLASSES = (

@@ -16,10 +16,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from shapely.geometry import Polygon, box
 
-from pipeline.core.footprints import Footprints
-from pipeline.outputs.checks.coco import check_coco
-from pipeline.outputs.coco import pieces, write_coco
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import Provenance
+from pipeline.outputs.vectors.coco import pieces, write_coco
+from pipeline.validation.coco import check_coco
 
 Make = Callable[..., Footprints]
 Where = Callable[..., Provenance]

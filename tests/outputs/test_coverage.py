@@ -14,8 +14,8 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import SceneError
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.outputs.coverage import NODATA, coverage
-from tests.runs.scenery import NORTH_UP, write_scene
+from pipeline.outputs.rasters.coverage import NODATA, coverage
+from tests.mapping.scenery import NORTH_UP, write_scene
 
 
 @pytest.fixture(autouse=True)

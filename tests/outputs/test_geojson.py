@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from shapely.geometry import MultiPolygon, Polygon, shape
 
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
-from pipeline.outputs.attributes import Written
-from pipeline.outputs.checks.geojson import check_geojson, check_geojsonl
-from pipeline.outputs.geojson import geometries, write_geojson, write_geojsonl
-from pipeline.outputs.geoparquet import write_geoparquet
-from pipeline.outputs.lonlat import on_the_earth
 from pipeline.outputs.provenance import Provenance
+from pipeline.outputs.vectors.attributes import Written
+from pipeline.outputs.vectors.geojson import geometries, write_geojson, write_geojsonl
+from pipeline.outputs.vectors.geoparquet import write_geoparquet
+from pipeline.outputs.vectors.lonlat import on_the_earth
+from pipeline.validation.geojson import check_geojson, check_geojsonl
 
 Make = Callable[..., Footprints]
 Where = Callable[..., Provenance]

@@ -13,12 +13,12 @@ import pytest
 import shapely
 from shapely.geometry import Polygon
 
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
-from pipeline.outputs import geoparquet
-from pipeline.outputs.check import check_file
-from pipeline.outputs.geoparquet import on_the_map, write_geoparquet
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import Provenance
+from pipeline.outputs.vectors import geoparquet
+from pipeline.outputs.vectors.geoparquet import on_the_map, write_geoparquet
+from pipeline.validation.validate import check_file
 
 Make = Callable[..., Footprints]
 Where = Callable[..., Provenance]

@@ -26,18 +26,18 @@ from geopandas.testing import assert_geodataframe_equal
 from pyproj import CRS
 from shapely.geometry import Polygon
 
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
 from pipeline.gdal.vector_guard import pyogrio
-from pipeline.outputs.check import check_file
-from pipeline.outputs.flatgeobuf import flatgeobuf_layer
-from pipeline.outputs.formats import FORMATS, FormatName, file_name, writer
-from pipeline.outputs.geopackage import geopackage_layer
-from pipeline.outputs.pmtiles import pmtiles_layer
-from pipeline.outputs.pmtiles_header import HEADER, Header
 from pipeline.outputs.provenance import Provenance
-from pipeline.outputs.style import polygon_style
+from pipeline.outputs.vectors.flatgeobuf import flatgeobuf_layer
+from pipeline.outputs.vectors.formats import FORMATS, FormatName, file_name, writer
+from pipeline.outputs.vectors.geopackage import geopackage_layer
+from pipeline.outputs.vectors.pmtiles import pmtiles_layer
+from pipeline.outputs.vectors.pmtiles_header import HEADER, Header
+from pipeline.outputs.vectors.style import polygon_style
+from pipeline.validation.validate import check_file
 
 Make = Callable[..., Footprints]
 Where = Callable[..., Provenance]
@@ -165,7 +165,7 @@ from typing import Any
 import numpy as np, shapely
 from pyproj import CRS
 from pipeline.core.georef import Georef
-from pipeline.outputs.formats import FORMATS, file_name, writer
+from pipeline.outputs.vectors.formats import FORMATS, file_name, writer
 from tests.outputs.conftest import make_footprints, make_provenance
 
 grid = Georef(crs_wkt=CRS("EPSG:32645").to_wkt(), transform=(0.3, 0.0, 3e5, 0.0, -0.3, 3e6))

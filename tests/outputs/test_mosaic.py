@@ -16,10 +16,10 @@ from rio_cogeo.cogeo import cog_validate
 from pipeline.core.georef import Georef
 from pipeline.core.window import Window
 from pipeline.errors import ExportError
-from pipeline.outputs.checks.cog import check_cog
-from pipeline.outputs.cog import write_cog
-from pipeline.outputs.mosaic import MosaicWriter, Raster
 from pipeline.outputs.provenance import Provenance
+from pipeline.outputs.rasters.cog import write_cog
+from pipeline.outputs.rasters.mosaic import MosaicWriter, Raster
+from pipeline.validation.cog import check_cog
 
 Where = Callable[..., Provenance]
 

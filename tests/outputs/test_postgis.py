@@ -16,15 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ConfigError, ExportError
-from pipeline.outputs import postgis_connect
-from pipeline.outputs.checks.postgis import check_layer
-from pipeline.outputs.geoparquet import write_geoparquet
-from pipeline.outputs.postgis import Upserted, upsert, upsert_layer
-from pipeline.outputs.postgis_connect import place
+from pipeline.outputs.postgis import connect as postgis_connect
+from pipeline.outputs.postgis.connect import place
+from pipeline.outputs.postgis.layer_table import Upserted, upsert, upsert_layer
 from pipeline.outputs.provenance import Provenance
+from pipeline.outputs.vectors.geoparquet import write_geoparquet
+from pipeline.validation.postgis import check_layer
 from tests.postgres import PASSWORD, Server
 
 Make = Callable[..., Footprints]

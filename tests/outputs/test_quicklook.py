@@ -10,7 +10,7 @@ import shapely
 from PIL import Image
 
 from pipeline.outputs.provenance import MapClass
-from pipeline.outputs.quicklook import View, demo_picture, mapped, quicklook
+from pipeline.outputs.rasters.quicklook import View, demo_picture, mapped, quicklook
 
 CLASSES = (MapClass(value=1, name="building", colour=(255, 170, 30)),)
 

@@ -19,14 +19,14 @@ from PIL import Image
 
 from pipeline.core.georef import Georef
 from pipeline.core.window import Window
+from pipeline.evaluation.evaluate import Options, score
+from pipeline.evaluation.predictions import Predicted
+from pipeline.evaluation.report import write_report, write_summary
 from pipeline.labels.objects import Grid, Objects
 from pipeline.outputs.report.encode import encoded
 from pipeline.outputs.report.page import render
 from pipeline.outputs.report.pyramid import MOST_PIXELS, pyramid
 from pipeline.outputs.report.tables import write_csv, write_json
-from pipeline.runs.evaluate import Options, score
-from pipeline.runs.evaluate_inputs import Predicted
-from pipeline.runs.evaluate_report import write_report, write_summary
 from tests.outputs.browser import CHROMIUM, Page
 
 NASTY = "</script><script>document.title='hacked'</script><img src=x onerror=alert(1)> & \u2028 {}"
@@ -211,7 +211,7 @@ def test_a_click_tells_where_on_the_earth(page: Page, folder: Path) -> None:
 @pytest.mark.browser
 @needs_browser
 def test_the_summary_leads_to_its_scenes(page: Page, tmp_path: Path) -> None:
-    from pipeline.runs.evaluate_many import summed_up
+    from pipeline.evaluation.batch import summed_up
 
     one = made()
     write_summary(summed_up([("a", "x", one), ("b", "x_2", one)], ["z: it failed"]), tmp_path)

@@ -18,23 +18,23 @@ import pytest
 import shapely
 from pyproj import CRS
 
-from pipeline.core.footprints import Footprints
 from pipeline.core.georef import Georef
+from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
-from pipeline.outputs import shapefile
-from pipeline.outputs.check import check_file
-from pipeline.outputs.formats import file_name, writer
 from pipeline.outputs.provenance import Provenance
-from pipeline.outputs.shapefile import (
+from pipeline.outputs.vectors import shapefile
+from pipeline.outputs.vectors.formats import file_name, writer
+from pipeline.outputs.vectors.shapefile import (
     PARTS,
     SHORT_NAMES,
     shapefile_layer,
     short_name,
     write_shapefile,
 )
-from pipeline.outputs.style import polygon_style
-from pipeline.outputs.table import ATTRIBUTES
-from pipeline.runs.region.layer_file import SCHEMA
+from pipeline.outputs.vectors.style import polygon_style
+from pipeline.outputs.vectors.table import ATTRIBUTES
+from pipeline.regions.layer.layer_file import SCHEMA
+from pipeline.validation.validate import check_file
 
 Make = Callable[..., Footprints]
 Where = Callable[..., Provenance]

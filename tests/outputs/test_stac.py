@@ -13,10 +13,10 @@ import shapely
 from pyproj import CRS
 
 from pipeline.core.georef import WGS84, Georef
-from pipeline.outputs.assets import KINDS
-from pipeline.outputs.check import check_file
+from pipeline.outputs.catalogue.assets import KINDS
+from pipeline.outputs.catalogue.stac import make_item, write_item
 from pipeline.outputs.provenance import Provenance
-from pipeline.outputs.stac import make_item, write_item
+from pipeline.validation.validate import check_file
 
 Where = Callable[..., Provenance]
 

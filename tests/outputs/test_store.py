@@ -13,9 +13,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.footprints import Footprints
-from pipeline.outputs.attributes import joined, rebatched
-from pipeline.outputs.store import FootprintStore
+from pipeline.core.polygons.footprints import Footprints
+from pipeline.outputs.vectors.attributes import joined, rebatched
+from pipeline.outputs.vectors.store import FootprintStore
 
 Make = Callable[..., Footprints]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipeline.outputs.provenance import MapClass
-from pipeline.outputs.style import write_mask_style
+from pipeline.outputs.vectors.style import write_mask_style
 
 
 def test_the_style_shows_classes_and_hides_the_background(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from pyproj import CRS
 
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
-from pipeline.scenes.adjoining import as_one_scene
+from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.archive import extract, members
 from pipeline.scenes.find import find_scenes, unique_names
-from pipeline.scenes.location import content_digest
+from pipeline.scenes.mosaics.adjoining import as_one_scene
 from pipeline.scenes.open import fingerprint, open_scene
 from tests.jpeg2000 import write_jp2
 

@@ -14,9 +14,9 @@ from pyproj import CRS
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
+from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.jp2 import header
-from pipeline.scenes.location import content_digest
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import Scene, SceneRef
 from tests.forked import _FORKS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.scenes.moment import from_name, rfc3339, taken
+from pipeline.scenes.geotiff.acquisition_time import from_name, rfc3339, taken
 
 
 @pytest.mark.parametrize(

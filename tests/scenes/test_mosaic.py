@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.scenes import mosaic as mosaics
-from pipeline.scenes.adjoining import Overlap, as_one_scene
+from pipeline.scenes.mosaics import mosaic as mosaics
+from pipeline.scenes.mosaics.adjoining import Overlap, as_one_scene
 from pipeline.scenes.open import fingerprint, open_scene
 from pipeline.scenes.parts import Mosaic, Part
 from pipeline.scenes.scene import SceneRef

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.scenes.location import content_digest
+from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.nodata import with_nodata
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.parts import Mosaic, Part

@@ -14,7 +14,7 @@ import rasterio
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.scenes.location import content_digest
+from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.open import fingerprint, open_scene
 from pipeline.scenes.scene import SceneRef
 

@@ -12,7 +12,7 @@ from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
-from pipeline.scenes.segy import slices
+from pipeline.scenes.seismic.segy import slices
 
 SEISMIC = Path(__file__).resolve().parents[2].parent / "shared/data/seismic"
 CUBE = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.scenes.blocks import check_blocks, zero_tail
-from pipeline.scenes.directory import BrokenTiffError
+from pipeline.scenes.geotiff.blocks import check_blocks, zero_tail
+from pipeline.scenes.geotiff.directory import BrokenTiffError
+from pipeline.scenes.geotiff.tiff import Layout, read_layout
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
-from pipeline.scenes.tiff import Layout, read_layout
 
 LAYOUTS: dict[str, dict[str, object]] = {
     "strips": {},

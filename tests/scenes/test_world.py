@@ -14,8 +14,8 @@ from PIL import Image
 from pyproj import CRS
 
 from pipeline.errors import SceneError
+from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.find import find_scenes
-from pipeline.scenes.location import content_digest
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneInfo, SceneRef
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import ndimage
 
-from pipeline.training.augment import augmented
+from pipeline.training.augment.augment import augmented
+from pipeline.training.augment.sensor import degraded, rescaled
 from pipeline.training.config import AugmentConfig
-from pipeline.training.places import level_of, make_place
-from pipeline.training.sensor import degraded, rescaled
-from pipeline.training.warp import cut, draw_level, draw_matrix, draw_pixel_m
+from pipeline.training.data.sources.places import level_of, make_place
+from pipeline.training.data.warp import cut, draw_level, draw_matrix, draw_pixel_m
 
 OFF: dict[str, Any] = {
     "shape": 0,

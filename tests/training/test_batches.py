@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pipeline.training.batches import draw_batch
 from pipeline.training.config import (
     AugmentConfig,
     MadeConfig,
@@ -14,7 +13,8 @@ from pipeline.training.config import (
     TargetConfig,
     TrainingConfig,
 )
-from pipeline.training.places import Level, Place, make_place
+from pipeline.training.data.batches import draw_batch
+from pipeline.training.data.sources.places import Level, Place, make_place
 
 ELSEWHERE = PlaceConfig.model_validate({"name": "x", "scenes": ["x.tif"], "labels": "x.geojson"})
 

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.models.networks import build
 from pipeline.training.config import TrainingConfig
-from pipeline.training.device import Elsewhere, layout_of, on_cuda, scoring
+from pipeline.training.step.device import Elsewhere, layout_of, on_cuda, scoring
 from tests.models.small import SHELF
 
 

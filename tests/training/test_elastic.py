@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from pipeline.training.augment.elastic import draw_field, farthest, field_of
 from pipeline.training.config import AugmentConfig
-from pipeline.training.elastic import draw_field, farthest, field_of
-from pipeline.training.places import Level, level_of
-from pipeline.training.warp import cut, draw_matrix
+from pipeline.training.data.sources.places import Level, level_of
+from pipeline.training.data.warp import cut, draw_matrix
 
 CROP = 96
 seeds = st.integers(0, 2**32 - 1)

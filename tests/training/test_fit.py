@@ -20,17 +20,17 @@ from torch import nn
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.checkpoint import load
-from pipeline.models.engine import TorchPredictor
+from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.predictor import Stretch
-from pipeline.training import state as states
 from pipeline.training.callbacks import Scorer
 from pipeline.training.config import ScheduleConfig, TrainingConfig, read_config
-from pipeline.training.data import read_data
-from pipeline.training.finish import WEIGHTS
+from pipeline.training.data.sampler import CropSampler
+from pipeline.training.export.finish import WEIGHTS
 from pipeline.training.fit import fit
 from pipeline.training.module import Segmenter, chance_of, rate_at
-from pipeline.training.network import build, unfold_norms
-from pipeline.training.sampler import CropSampler
+from pipeline.training.read_data import read_data
+from pipeline.training.step import state as states
+from pipeline.training.step.network import build, unfold_norms
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,11 +14,11 @@ from PIL import Image
 from pipeline.core.tile import cut as cut_tile
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
-from pipeline.training.batches import draw_batch
 from pipeline.training.config import ImagesConfig, TrainingConfig
-from pipeline.training.data import read_data
-from pipeline.training.images import fold_of, read_images, split
-from pipeline.training.places import Level
+from pipeline.training.data.batches import draw_batch
+from pipeline.training.data.sources.images import fold_of, read_images, split
+from pipeline.training.data.sources.places import Level
+from pipeline.training.read_data import read_data
 
 STILL = {
     "pixel_m": None,

@@ -16,9 +16,9 @@ from shapely import box
 
 from pipeline.errors import ConfigError
 from pipeline.training.config import ClassConfig, PlaceConfig
-from pipeline.training.labels import numbered, read_labels
-from pipeline.training.places import BUILDING, read_place
-from pipeline.training.rasters import Grid
+from pipeline.training.data.sources.labels import numbered, read_labels
+from pipeline.training.data.sources.places import BUILDING, read_place
+from pipeline.training.data.sources.rasters import Grid
 
 CORNER, PIXEL_M = (354000.0, 3057500.0), 0.25  # of the fixture
 HOUSE = ClassConfig(name="house", colour="#112233", values=("yes", 1))

@@ -14,7 +14,7 @@ from segmentation_models_pytorch import losses as theirs
 from sklearn.metrics import jaccard_score
 from torch import Tensor
 
-from pipeline.training.losses import (
+from pipeline.training.step.losses import (
     bce_dice,
     dice,
     focal,
@@ -24,7 +24,7 @@ from pipeline.training.losses import (
     tversky,
     weighted_bce,
 )
-from pipeline.training.objective import Loss
+from pipeline.training.step.objective import Loss
 
 LOSSES: dict[str, Loss] = {
     "bce": weighted_bce,

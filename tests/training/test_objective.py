@@ -16,7 +16,7 @@ from torch.nn import functional
 from pipeline.models.networks import build
 from pipeline.training.config import LossConfig
 from pipeline.training.config.loss import LossName
-from pipeline.training.objective import loss_at, loss_of, middle, of_answers, probabilities
+from pipeline.training.step.objective import loss_at, loss_of, middle, of_answers, probabilities
 
 NAMES = get_args(LossName)
 seeds = st.integers(0, 2**31 - 1)

@@ -11,8 +11,8 @@ from rasterio.transform import from_origin
 
 from pipeline.errors import ConfigError, SceneError
 from pipeline.training.config import PlaceConfig, TrainingConfig, read_config
-from pipeline.training.places import read_place
-from pipeline.training.rasters import ground_pixel_m
+from pipeline.training.data.sources.places import read_place
+from pipeline.training.data.sources.rasters import ground_pixel_m
 
 
 def _config(ground: Path, **changes: object) -> PlaceConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.training.config import TrainingConfig
-from pipeline.training.precision import precision_of
+from pipeline.training.step.precision import precision_of
 
 PROCESSOR = Path("/proc/cpuinfo")
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
-from pipeline.training.batches import draw_batch
 from pipeline.training.config import read_config
-from pipeline.training.data import read_data
-from pipeline.training.datasets import LevelDataset
-from pipeline.training.places import Level
-from pipeline.training.sampler import CropSampler, loader
+from pipeline.training.data.batches import draw_batch
+from pipeline.training.data.datasets import LevelDataset
+from pipeline.training.data.sampler import CropSampler, loader
+from pipeline.training.data.sources.places import Level
+from pipeline.training.read_data import read_data
 
 
 def _level(seed: int, *, rows: int = 20, cols: int = 30) -> Level:

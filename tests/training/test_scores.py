@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.places import level_of
-from pipeline.training.scores import marked_objects, objects, pixels, plain_objects, predict
+from pipeline.training.data.sources.places import level_of
+from pipeline.training.score.scores import marked_objects, objects, pixels, plain_objects, predict
 
 
 def _level() -> tuple[np.ndarray, object]:

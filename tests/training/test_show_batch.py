@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from pipeline.errors import ExportError
-from pipeline.training.batches import Batch
+from pipeline.training.data.batches import Batch
 from pipeline.training.show_batch import CELL, GAP, HEAD, LEFT, MARK, MOST, drawn, show_batch
 from tests.terminals import at_terminal
 

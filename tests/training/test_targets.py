@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.training.targets import CONTACT_SCALE, buildings, contact_map, interiors
+from pipeline.training.data.targets import CONTACT_SCALE, buildings, contact_map, interiors
 
 
 def _town(seed: int) -> np.ndarray:

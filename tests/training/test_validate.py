@@ -12,20 +12,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.metrics.salt import salt_scores
 from pipeline.core.quantise import STEPS, background_of, classified
-from pipeline.core.scores.salt import salt_scores
 from pipeline.core.tile import cut
 from pipeline.core.window import Window
-from pipeline.models.engine import TorchPredictor
+from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.predictor import Stretch
 from pipeline.training.config import ClassConfig, ScoreConfig, TrainingConfig, read_config
-from pipeline.training.data import read_data
-from pipeline.training.figures import reported
-from pipeline.training.network import build
-from pipeline.training.places import Level, Place, make_place
-from pipeline.training.said import exclusive
-from pipeline.training.ship import card_of
-from pipeline.training.targets import interiors
+from pipeline.training.data.sources.places import Level, Place, make_place
+from pipeline.training.data.targets import interiors
+from pipeline.training.export.export import card_of
+from pipeline.training.metrics import reported
+from pipeline.training.read_data import read_data
+from pipeline.training.score.predicted import exclusive
+from pipeline.training.step.network import build
 from pipeline.training.validate import Answer, Trial, answers, chosen, trials
 
 Curve = list[tuple[float, float]]

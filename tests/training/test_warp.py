@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.training.augment import augmented
+from pipeline.training.augment.augment import augmented
 from pipeline.training.config import AugmentConfig
-from pipeline.training.places import level_of, make_place
-from pipeline.training.warp import cut, draw_matrix, draw_pixel_m, source_level
+from pipeline.training.data.sources.places import level_of, make_place
+from pipeline.training.data.warp import cut, draw_matrix, draw_pixel_m, source_level
 
 STILL = AugmentConfig(
     shape=0, rotate=False, tone=0, colour=0, hue=0, blur=0, noise=0, jpeg=0, shadow=0

@@ -22,16 +22,16 @@ from shapely import box
 
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
-from pipeline.training import scores
-from pipeline.training.batches import draw_batch
 from pipeline.training.config import ClassConfig, PlaceConfig, TrainingConfig, read_config
-from pipeline.training.data import Data, read_data
-from pipeline.training.leaks import leaks
-from pipeline.training.network import build
-from pipeline.training.opening import Budget, open_place, read_scored
-from pipeline.training.places import BUILDING, Level, Place, read_place
-from pipeline.training.sampler import CropSampler, loader
-from pipeline.training.windowed import WindowedPlace
+from pipeline.training.data.batches import draw_batch
+from pipeline.training.data.sampler import CropSampler, loader
+from pipeline.training.data.sources.opening import Budget, open_place, read_scored
+from pipeline.training.data.sources.places import BUILDING, Level, Place, read_place
+from pipeline.training.data.sources.windowed import WindowedPlace
+from pipeline.training.read_data import Data, read_data
+from pipeline.training.score import scores
+from pipeline.training.split_overlap import leaks
+from pipeline.training.step.network import build
 
 CORNER, PIXEL_M = (354000.0, 3057500.0), 0.25  # of the fixture
 HUGE = 120_000

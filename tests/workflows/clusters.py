@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.runs.scenery import blobs, contents, run, write_scene
+from tests.mapping.scenery import blobs, contents, run, write_scene
 from tests.workflows.environments import ROOT
 
 WORKFLOWS = ROOT / "workflows"

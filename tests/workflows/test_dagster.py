@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runs.lock import holding
-from pipeline.runs.region.ledger import open_ledger
-from pipeline.runs.region.plan import plan_summary
-from tests.runs.region.places import site_of, town
+from pipeline.mapping.lock import holding
+from pipeline.regions.ledger.ledger import open_ledger
+from pipeline.regions.plan import plan_summary
+from tests.regions.places import site_of, town
 from tests.workflows.environments import ROOT, environment, surroundings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

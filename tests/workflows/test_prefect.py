@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.runs.region.ledger import open_ledger
-from pipeline.runs.region.lock import holding_folder
-from tests.runs.region.places import town
+from pipeline.regions.ledger.ledger import open_ledger
+from pipeline.regions.ledger.lock import holding_folder
+from tests.regions.places import town
 from tests.workflows.clusters import PATIENCE_S, answers, daemon, free_port, processes, until
 from tests.workflows.environments import ROOT, environment, surroundings
 

@@ -24,7 +24,7 @@ from torch import nn
 from pipeline.errors import ModelError
 from pipeline.models.arguments import RULES, fault_of, short
 from pipeline.models.networks.encoders import check_encoder
-from pipeline.models.networks.shelf import NETWORKS
+from pipeline.models.networks.registry import NETWORKS
 from pipeline.models.networks.skeleton import skeleton
 
 FAULTS = (

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from pipeline.errors import SceneError
+from pipeline.scenes.access.location import JPEG_2000, PICTURES
 from pipeline.scenes.kinds import GEOTIFF
-from pipeline.scenes.location import JPEG_2000, PICTURES
 
 SUFFIX = ".zip"
 SCENES = (*GEOTIFF, *JPEG_2000, *PICTURES)

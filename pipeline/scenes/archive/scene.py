@@ -9,10 +9,10 @@ from jaxtyping import Bool, Shaped
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
+from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.archive import extract
 from pipeline.scenes.archive.members import archive_of
 from pipeline.scenes.kinds import kind_of
-from pipeline.scenes.location import content_digest
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import SceneError
+from pipeline.scenes.access.location import open_bytes
 from pipeline.scenes.foreign import appearance, filled, way_out
-from pipeline.scenes.header import MAX_BANDS, MAX_PIXELS
+from pipeline.scenes.geotiff.header import MAX_BANDS, MAX_PIXELS
 from pipeline.scenes.jp2.boxes import MAGIC, RAW_MAGIC, Container, read_container
 from pipeline.scenes.jp2.codestream import BrokenJp2Error, Codestream, read_codestream
-from pipeline.scenes.location import open_bytes
 from pipeline.scenes.scene import SceneRef
 
 MAX_BITS = 16

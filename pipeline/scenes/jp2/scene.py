@@ -16,24 +16,25 @@ from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.gdal import bindings as gdal
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.scenes import moment, nodata
-from pipeline.scenes.beside import check_mask
-from pipeline.scenes.examine import has_mask, image_bands, split_alpha
+from pipeline.scenes import nodata
+from pipeline.scenes.access.location import content_digest, gdal_path, is_regular
+from pipeline.scenes.geotiff import acquisition_time as moment
+from pipeline.scenes.geotiff.examine import has_mask, image_bands, split_alpha
+from pipeline.scenes.geotiff.georeferencing import Claims, place
+from pipeline.scenes.geotiff.sidecars import check_mask
 from pipeline.scenes.jp2.header import Layout, examine_jp2
-from pipeline.scenes.location import content_digest, gdal_path, is_regular
 from pipeline.scenes.names import slug, stem
 from pipeline.scenes.pam import read_pam
-from pipeline.scenes.placing import Claims, place
 from pipeline.scenes.scene import Band, Scene, SceneInfo, SceneRef
 from pipeline.scenes.validity import same
 from pipeline.scenes.windowed import FAULTS, WindowedRaster, own_words
-from pipeline.scenes.world import Placed, place_picture
+from pipeline.scenes.world_file import Placed, place_picture
 
 PROBED_BYTES = 32 * 2**20
 """A scene that decodes to no more than this is decoded once when it is opened."""
 _DRIVER = "JP2OpenJPEG"
 _INTERNAL = "GEOREF_SOURCES=INTERNAL"
-"""World files beside it are parsed by `pipeline.scenes.world`."""
+"""World files beside it are parsed by `pipeline.scenes.world_file`."""
 _SRGB = 16
 _AGAIN = "fetch or export it again"
 _examined: OrderedDict[tuple[SceneRef, str], SceneInfo] = OrderedDict()

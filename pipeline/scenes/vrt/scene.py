@@ -11,10 +11,10 @@ from rasterio.errors import CRSError
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.scenes.header import MAX_PIXELS
+from pipeline.scenes.geotiff.georeferencing import Claims, place
+from pipeline.scenes.geotiff.header import MAX_PIXELS
 from pipeline.scenes.kinds import kind_of
 from pipeline.scenes.parts import Mosaic, Part
-from pipeline.scenes.placing import Claims, place
 from pipeline.scenes.scene import SceneRef
 from pipeline.scenes.vrt.dataset import VrtBand, VrtDataset, VrtSource, parse_vrt
 from pipeline.scenes.vrt.xml import VrtSyntaxError

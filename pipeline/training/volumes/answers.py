@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float32, UInt8
 from torch import nn
 
 from pipeline.core.block import BlockGrid, cut, fitting
-from pipeline.core.scores.bootstrap import draws, interval, share, totals
+from pipeline.core.metrics.bootstrap import draws, interval, share, totals
 from pipeline.models.memory import bytes_per_pixel
-from pipeline.training.blocks import block_counts
 from pipeline.training.config import TrainingConfig
-from pipeline.training.network import described_by
-from pipeline.training.objective import probabilities
+from pipeline.training.score.blocks import block_counts
+from pipeline.training.step.network import described_by
+from pipeline.training.step.objective import probabilities
 from pipeline.training.volumes.cut import seen
 from pipeline.training.volumes.part import Part
 

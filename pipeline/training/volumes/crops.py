@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.training.batches import Batch, Sample, batched
-from pipeline.training.draws import ATTEMPTS
-from pipeline.training.items import Item, Items
-from pipeline.training.sampler import in_order
+from pipeline.training.data.batches import Batch, Sample, batched
+from pipeline.training.data.crop_sampling import ATTEMPTS
+from pipeline.training.data.items import Item, Items
+from pipeline.training.data.sampler import in_order
 from pipeline.training.volumes.cut import crop_of, driven, seen
 from pipeline.training.volumes.draws import VolumeDraws
 from pipeline.training.volumes.part import UNKNOWN

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.core.block import Three
+from pipeline.models.engines.volume import normalised
 from pipeline.models.predictor import Stretch
-from pipeline.models.volume import normalised
 from pipeline.training.config import VolumeAugmentConfig
 from pipeline.training.volumes.draws import VolumeDraw
 from pipeline.training.volumes.part import UNKNOWN, Part

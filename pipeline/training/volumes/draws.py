@@ -10,8 +10,8 @@ from jaxtyping import Float32
 from numpy.random import Generator
 
 from pipeline.core.block import Three
+from pipeline.training.augment.elastic import field_in_box
 from pipeline.training.config import TrainingConfig, VolumeAugmentConfig
-from pipeline.training.elastic import field_in_box
 from pipeline.training.volumes.part import Part
 
 AROUND = 0.4

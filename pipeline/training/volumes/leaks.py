@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from pipeline.core.block import Block
-from pipeline.training.found import Leak
+from pipeline.training.data.found import Leak
 from pipeline.training.volumes.data import VolumeData
 from pipeline.training.volumes.part import Part
 

@@ -15,11 +15,11 @@ from pipeline.config.task import Values
 from pipeline.core.block import Block, Three
 from pipeline.errors import ConfigError
 from pipeline.models.predictor import Stretch
-from pipeline.scenes.volume import SegyVolume
+from pipeline.scenes.seismic.volume import SegyVolume
 from pipeline.training.config import ClassConfig, VolumeConfig
 from pipeline.training.config.volumes import Lines
-from pipeline.training.labels import class_values
-from pipeline.training.places import existing
+from pipeline.training.data.sources.labels import class_values
+from pipeline.training.data.sources.places import existing
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ModelError
 from pipeline.models.networks import build
 from pipeline.models.networks.kit import ACTIVATIONS, NORMALISATIONS, POOLINGS, MedianPool2d
-from pipeline.models.reach import reach
+from pipeline.models.receptive_field import reach
 
 CHOOSING = ["unet", "dropout_unet", "residual_unet", "attention_unet", "multires_unet"]
 SMALL = {"width": 12, "depth": 2}

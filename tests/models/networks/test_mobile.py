@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.models.networks.mobile import MobileUNet
-from pipeline.models.networks.shelf import _smp, _smp_unet
+from pipeline.models.networks.registry import _smp, _smp_unet
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_it_cannot_do_is_left_to_the_library(more: dict[str, object]) -> No
 
 def test_loading_the_shipped_model_imports_none_of_it() -> None:
     code = (
-        "import sys; from pipeline.models.shelf import *; "
+        "import sys; from pipeline.models.registry import *; "
         "load_predictor(ModelRef(name='buildings', sha256=card_of('buildings').sha256), "
         "device='cpu'); "
         "print([name for name in ('torchvision', 'timm', 'segmentation_models_pytorch') "

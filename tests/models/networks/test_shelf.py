@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.describe import described
-from pipeline.models.engine import TorchPredictor
+from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.networks import NETWORKS, build, stride_of
 from pipeline.models.predictor import Stretch
+from tests.mapping.scenery import blobs, pack, run, write_scene
 from tests.models.small import SHELF
-from tests.runs.scenery import blobs, pack, run, write_scene
 
 NAMES = sorted(NETWORKS)
 FINE = [name for name in NAMES if not name.startswith("smp_")]

@@ -11,9 +11,9 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 
 from pipeline.models.predictor import Stretch
 from pipeline.training.config import TrainingConfig
-from pipeline.training.figures import reported
-from pipeline.training.live.page import crops_of
-from pipeline.training.network import build, described_by
+from pipeline.training.dashboard.page import crops_of
+from pipeline.training.metrics import reported
+from pipeline.training.step.network import build, described_by
 from pipeline.training.validate import answers, chosen, trials
 from pipeline.training.volumes import answers as of_volumes
 from pipeline.training.volumes.answers import VolumeAnswer, grid_of

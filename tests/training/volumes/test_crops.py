@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline.models.predictor import Stretch
 from pipeline.training.config import TrainingConfig, VolumeAugmentConfig
-from pipeline.training.draws import ATTEMPTS
-from pipeline.training.feed import batch_at, loader_of
+from pipeline.training.data.crop_sampling import ATTEMPTS
+from pipeline.training.dataloader import batch_at, loader_of
 from pipeline.training.volumes.crops import sample_at
 from pipeline.training.volumes.cut import crop_of, cut, driven, oriented, seen
 from pipeline.training.volumes.draws import VolumeDraws

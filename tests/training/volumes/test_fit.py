@@ -18,12 +18,12 @@ from pipeline.cli.__main__ import app
 from pipeline.errors import ConfigError
 from pipeline.models.checkpoint import load
 from pipeline.models.restore import restored
-from pipeline.training import state as states
 from pipeline.training.config import read_config
-from pipeline.training.finish import WEIGHTS
+from pipeline.training.export.finish import WEIGHTS
 from pipeline.training.fit import fit
 from pipeline.training.show import show
-from tests.runs.scenery import run
+from pipeline.training.step import state as states
+from tests.mapping.scenery import run
 from tests.training.test_fit import load_state
 from tests.training.volumes.made import made_volume, survey, write_config, write_segy
 

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.training.config import LeakConfig, read_config
-from pipeline.training.data import read_splits
 from pipeline.training.fit import fit
-from pipeline.training.leaks import check_leaks
+from pipeline.training.read_data import read_splits
+from pipeline.training.split_overlap import check_leaks
 from pipeline.training.volumes.data import VolumeData
 from pipeline.training.volumes.leaks import leaks_of_volumes
 from tests.training.volumes.made import made_volume, survey, write_config, write_segy

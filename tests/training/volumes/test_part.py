@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, SceneError
 from pipeline.training.config import ClassConfig, VolumeConfig, read_config
-from pipeline.training.data import read_splits
+from pipeline.training.read_data import read_splits
 from pipeline.training.volumes.part import UNKNOWN, Part, read_part
 from tests.training.volumes.made import SHAPE, made_volume, survey, write_config, write_segy
 

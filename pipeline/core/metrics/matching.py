@@ -1,0 +1,191 @@
+"""One-to-one matching of predicted and true objects.
+
+The rule is that of SpaceNet and of COCO: predictions take turns by descending
+confidence, and each takes the truth it overlaps best among those still free,
+provided the IoU reaches the threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, Shaped
+
+from pipeline.core.compiled import compiled
+from pipeline.core.metrics import ratios
+from pipeline.core.metrics.overlaps import Overlaps, overlaps
+
+SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""The IoU thresholds of the sweep: 0.05, 0.10, ... 0.95."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """Who was matched with whom, and who does not count."""
+
+    truth_of: Int64[np.ndarray, " predictions"]
+    """The truth that each prediction found; -1 where it found none."""
+    prediction_of: Int64[np.ndarray, " truths"]
+    """The prediction that found each truth; -1 for a miss."""
+    iou: Float64[np.ndarray, " predictions"]
+    """IoU of each prediction with the truth it found; 0 where it found none."""
+    counts_prediction: Bool[np.ndarray, " predictions"]
+    """False where a prediction is neither right nor wrong."""
+    counts_truth: Bool[np.ndarray, " truths"]
+    """False where a truth need not be found."""
+
+    @property
+    def right(self) -> Bool[np.ndarray, " predictions"]:
+        """True positives, among the predictions."""
+        return np.asarray((self.truth_of >= 0) & self.counts_prediction)
+
+    @property
+    def wrong(self) -> Bool[np.ndarray, " predictions"]:
+        """False positives, among the predictions."""
+        return np.asarray((self.truth_of < 0) & self.counts_prediction)
+
+    @property
+    def found(self) -> Bool[np.ndarray, " truths"]:
+        """True positives, among the truths."""
+        return np.asarray((self.prediction_of >= 0) & self.counts_truth)
+
+    @property
+    def missed(self) -> Bool[np.ndarray, " truths"]:
+        """False negatives, among the truths."""
+        return np.asarray((self.prediction_of < 0) & self.counts_truth)
+
+    @property
+    def tp(self) -> int:
+        """Number of true positives."""
+        return int(self.right.sum())
+
+    @property
+    def fp(self) -> int:
+        """Number of false positives."""
+        return int(self.wrong.sum())
+
+    @property
+    def fn(self) -> int:
+        """Number of misses."""
+        return int(self.missed.sum())
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the predictions that are right; None without predictions."""
+        return ratios.precision(tp=self.tp, fp=self.fp)
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the truths that were found; None without truth."""
+        return ratios.recall(tp=self.tp, fn=self.fn)
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall; None where one of them is."""
+        return ratios.f1(tp=self.tp, fp=self.fp, fn=self.fn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """Objects that count neither for nor against, such as those outside the labelled area.
+
+    An ignored truth may be matched once no other fits; its prediction is then
+    ignored too. An ignored prediction is ignored only while it finds no truth.
+    """
+
+    predicted: Bool[np.ndarray, " predictions"]
+    """True where an unmatched prediction is no false positive."""
+    truth: Bool[np.ndarray, " truths"]
+    """True where an unmatched truth is no miss."""
+
+
+def match_objects(
+    predicted: Shaped[np.ndarray, " predictions"],
+    truth: Shaped[np.ndarray, " truths"],
+    *,
+    confidence: Float64[np.ndarray, " predictions"] | None = None,
+    iou: float = 0.5,
+) -> Matching:
+    """Match predicted and true polygons one to one.
+
+    Args:
+        predicted: Valid shapely polygons in a metric or pixel plane.
+        truth: Valid shapely polygons in the same plane.
+        confidence: Who goes first: the highest; without it, the order given.
+        iou: Threshold that a match must reach, in (0, 1].
+    """
+    return match_pairs(overlaps(predicted, truth), confidence=confidence, iou=iou)
+
+
+def match_pairs(
+    pairs: Overlaps,
+    *,
+    confidence: Float64[np.ndarray, " predictions"] | None = None,
+    iou: float = 0.5,
+    ignored: Ignored | None = None,
+) -> Matching:
+    """Match one to one among pairs whose overlap is known already."""
+    n_predicted, n_truth = len(pairs.predicted_area), len(pairs.truth_area)
+    if ignored is None:
+        ignored = Ignored(predicted=np.zeros(n_predicted, bool), truth=np.zeros(n_truth, bool))
+    each = pairs.iou
+    best = _match(
+        ranked(confidence, n_predicted),
+        (pairs.starts(), pairs.truth, each),
+        ignored.truth,
+        min(iou, 1 - 1e-10),  # so that a threshold of 1 survives rounding, as in COCO's tools
+    )
+    hit = best >= 0
+    truth_of = np.full(n_predicted, -1, np.int64)
+    truth_of[hit] = pairs.truth[best[hit]]
+    prediction_of = np.full(n_truth, -1, np.int64)
+    prediction_of[truth_of[hit]] = np.flatnonzero(hit)
+    found_iou = np.zeros(n_predicted)
+    found_iou[hit] = each[best[hit]]
+    aside = np.where(hit, ignored.truth[truth_of] if n_truth else False, ignored.predicted)
+    return Matching(
+        truth_of=truth_of,
+        prediction_of=prediction_of,
+        iou=found_iou,
+        counts_prediction=~aside.astype(bool),
+        counts_truth=~ignored.truth,
+    )
+
+
+def ranked(
+    confidence: Float64[np.ndarray, " predictions"] | None, count: int
+) -> Int64[np.ndarray, " predictions"]:
+    """Return rows by descending confidence, equals in the order given."""
+    if confidence is None:
+        return np.arange(count, dtype=np.int64)
+    return np.argsort(-confidence, kind="stable").astype(np.int64)
+
+
+@compiled
+def _match(
+    order: Int64[np.ndarray, " predictions"],
+    pairs: tuple[Int64[np.ndarray, " ends"], Int64[np.ndarray, " p"], Float64[np.ndarray, " p"]],
+    ignored: Bool[np.ndarray, " truths"],
+    threshold: float,
+) -> Int64[np.ndarray, " predictions"]:
+    """Return the pair that each prediction takes, or -1.
+
+    Of equally good truths the last is taken, as pycocotools does.
+    """
+    starts, truth, iou = pairs
+    taken = np.zeros(ignored.size, np.bool_)
+    best = np.full(order.size, -1, np.int64)
+    for row in order:
+        for second_choice in (False, True):
+            reach = threshold
+            for pair in range(starts[row], starts[row + 1]):
+                other = truth[pair]
+                if taken[other] or ignored[other] != second_choice or iou[pair] < reach:
+                    continue
+                reach = iou[pair]
+                best[row] = pair
+            if best[row] >= 0:
+                taken[truth[best[row]]] = True
+                break
+    return best

@@ -1,7 +1,0 @@
-"""How good predictions are: pure functions on polygons, counts and probabilities."""
-
-from pipeline.core.scores.matching import Matching, match_objects
-from pipeline.core.scores.overlaps import Overlaps, overlaps
-from pipeline.core.scores.ratios import f1, iou, precision, recall
-
-__all__ = ["Matching", "Overlaps", "f1", "iou", "match_objects", "overlaps", "precision", "recall"]

@@ -1,0 +1,102 @@
+"""COCO's and the challenges' figures of a scene."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from pipeline.core.metrics.chips import chip_overlaps, cut, pixel_overlaps
+from pipeline.core.metrics.coco import CocoScores, coco_scores, kept
+from pipeline.core.metrics.matching import Ignored
+from pipeline.core.metrics.overlaps import Overlaps
+from pipeline.core.metrics.salt import salt_scores
+from pipeline.evaluation.alignment import Compared
+from pipeline.evaluation.object_metrics import Matched
+from pipeline.evaluation.pixel_metrics import PixelCounts
+from pipeline.evaluation.rows import Table, number, numbers
+
+CHIP = 300
+"""Edge of the chips of the crowdAI mapping challenge, in pixels."""
+MOST = 100
+"""Predictions that count on a chip, there and in COCO (``maxDets``)."""
+
+
+def coco_table(compared: Compared, matched: Matched) -> Table:
+    """Return AP and AR: of polygons, of pixels, and of the mapping challenge's chips.
+
+    Without confidence there is no order to rank by, and no figure.
+    """
+    if matched.confidence is None:
+        return {"reason": "the predictions carry no confidence to rank them by"}
+    mine, truth = compared.mine, compared.truth
+    pixels = pixel_overlaps(mine.pixels, truth.pixels, (mine.runs, truth.runs))
+    same = compared.label_mine[pixels.predicted] == compared.label_truth[pixels.truth]
+    pixels = pixels.where(same)
+    # Size classes are COCO's: in pixels, wherever the overlap is measured.
+    exact = coco_scores(matched.pairs, matched.confidence, sizes={}, ignored=matched.ignored)
+    drawn = coco_scores(pixels, matched.confidence, ignored=_drawable(pixels, matched.ignored))
+    return {
+        "reason": None if len(truth) else "no truth",
+        "polygons": _row(exact),
+        "pixels": _row(drawn),
+        "mapping_challenge": _challenge(compared, matched, pixels),
+    }
+
+
+def salt_table(counts: PixelCounts) -> Table:
+    """Return the TGS score of the whole image: mean over IoU 0.50:0.05:0.95."""
+    table = counts.counts.sum(axis=0)
+    shared, mine = float(table[1:, 1:].sum()), float(table[:, 1:].sum())
+    truth = float(table[1:].sum())
+    if not counts.evaluated:
+        return {"value": None, "reason": "no pixel counts"}
+    value = salt_scores(np.array([shared]), np.array([mine]), np.array([truth]))[0]
+    empty = "by the challenge's rule: no truth" if not truth else None
+    return {"value": number(float(value)), "reason": empty}
+
+
+def _challenge(compared: Compared, matched: Matched, pixels: Overlaps) -> Table:
+    """Return AP and AR at IoU 0.5 over chips, objects cut at their borders."""
+    width = compared.frame.grid.width
+    mine = cut(compared.mine.runs, size=CHIP, width=width)
+    truth = cut(compared.truth.runs, size=CHIP, width=width)
+    # Of equally sure predictions those of the chip before come first, as in COCO's tools.
+    order = np.lexsort((mine.parent, mine.chip))
+    pairs, parent = chip_overlaps(pixels, mine, truth).reordered(order), mine.parent[order]
+    confidence = np.zeros(0) if matched.confidence is None else matched.confidence[parent]
+    keep = kept(mine.chip[order], confidence, most=MOST)
+    late = Ignored(
+        predicted=matched.ignored.predicted[parent] | ~keep,
+        truth=matched.ignored.truth[truth.parent],
+    )
+    # Predictions beyond the most that count on a chip must not take a truth either.
+    scores = coco_scores(
+        pairs.where(keep[pairs.predicted]), confidence, sizes={}, thresholds=(0.5,), ignored=late
+    )
+    return {
+        "chip_px": CHIP,
+        "max_detections": MOST,
+        "ap50": number(scores.ap50),
+        "ar50": number(scores.ar50),
+        "reason": None if scores.ap50 is not None else "no truth",
+    }
+
+
+def _drawable(pixels: Overlaps, ignored: Ignored) -> Ignored:
+    """Return what does not count, objects without a pixel included."""
+    return Ignored(
+        predicted=ignored.predicted | (pixels.predicted_area == 0),
+        truth=ignored.truth | (pixels.truth_area == 0),
+    )
+
+
+def _row(scores: CocoScores) -> Table:
+    row = asdict(scores)
+    sizes = {
+        f"{what}_by_size": {
+            name: number(value) for name, value in row.pop(f"{what}_by_size").items()
+        }
+        for what in ("ap", "ar")
+    }
+    return {**numbers(row), **sizes}

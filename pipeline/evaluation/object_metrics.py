@@ -1,0 +1,220 @@
+"""Object figures of a scene: matched, swept, grouped, and outlines compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Float64, Int64
+
+from pipeline.core.metrics import outline_metrics as shapes
+from pipeline.core.metrics.groups import best_iou, group_scores, merged, near_seams
+from pipeline.core.metrics.matching import SWEEP, Ignored, Matching, match_pairs
+from pipeline.core.metrics.overlaps import Overlaps, overlaps
+from pipeline.evaluation.alignment import Compared, Side
+from pipeline.evaluation.pixel_metrics import PixelCounts
+from pipeline.evaluation.rows import Table, group_row, matching_row, number
+from pipeline.evaluation.sanity_checks import offsets
+
+SIZES_M2 = (0.0, 25.0, 50.0, 100.0, 250.0, 1000.0, np.inf)
+"""Borders of the size classes on the ground, in square metres."""
+SIZES_PX = (0.0, 32.0**2, 96.0**2, np.inf)
+"""Borders of the size classes of images, in pixels: COCO's."""
+NEAR_IOU = 0.1
+"""Errors that overlap something by so much are near it: it is the outline that is wrong."""
+SEAM_MARGIN = 16
+"""Objects that come this near to a seam between tiles, in pixels, are near it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """Objects of a scene, matched."""
+
+    pairs: Overlaps
+    """Overlaps in the plane, of equal classes only."""
+    matching: Matching
+    """The matching at the threshold of the headline figures."""
+    ignored: Ignored
+    """What does not count."""
+    confidence: Float64[np.ndarray, " predictions"] | None
+    """Confidence of each prediction, where it is known."""
+    iou: float
+    """The threshold of the matching."""
+
+
+def match(compared: Compared, counts: PixelCounts, *, iou: float) -> Matched:
+    """Return the matching of a scene's objects.
+
+    What lies mostly outside the labelled area, or where there is no data, does not count.
+    """
+    pairs = overlaps(compared.mine.plane, compared.truth.plane)
+    same = compared.label_mine[pairs.predicted] == compared.label_truth[pairs.truth]
+    pairs = pairs.where(same)
+    ignored = Ignored(
+        predicted=_aside(compared.mine, counts.valid_mine),
+        truth=_aside(compared.truth, counts.valid_truth),
+    )
+    confidence = compared.mine.objects.confidence
+    matching = match_pairs(pairs, confidence=confidence, iou=iou, ignored=ignored)
+    return Matched(pairs=pairs, matching=matching, ignored=ignored, confidence=confidence, iou=iou)
+
+
+def object_tables(compared: Compared, matched: Matched) -> Table:
+    """Return the sweep over IoU, the groups, and what was merged and split."""
+    sweep = []
+    for threshold in SWEEP:
+        found = match_pairs(
+            matched.pairs, confidence=matched.confidence, iou=threshold, ignored=matched.ignored
+        )
+        sweep.append({"iou": threshold, **matching_row(found)})
+    matching = matched.matching
+    return {
+        **matching_row(matching),
+        "ignored_predictions": int((~matching.counts_prediction).sum()),
+        "ignored_truths": int((~matching.counts_truth).sum()),
+        "sweep": sweep,
+        "by_class": _by_class(compared, matching),
+        "by_size": _by_size(compared, matched),
+        "by_confidence": _by_confidence(matched),
+        "seams": _by_seams(compared, matching),
+        **_merged_and_split(matched),
+        "near": _near(matched),
+    }
+
+
+def outline_table(compared: Compared, matched: Matched) -> Table:
+    """Return how well the outlines of matched pairs agree: mean and median of each measure."""
+    right = np.flatnonzero(matched.matching.right)
+    unit = compared.frame.unit
+    width = 1.0 if unit == "m" else 3.0
+    mine = compared.mine.plane[right]
+    truth = compared.truth.plane[matched.matching.truth_of[right]]
+    size, moved = shapes.area_error(mine, truth), offsets(mine, truth)
+    measures = {
+        "iou": matched.matching.iou[right],
+        "boundary_iou": shapes.boundary_iou(mine, truth, width=width),
+        "polis": shapes.polis(mine, truth),
+        "rotation_deg": shapes.rotation_error(mine, truth),
+        "offset_x": moved[:, 0],
+        "offset_y": moved[:, 1],
+        "area_error": size,
+        "area_error_abs": np.abs(size),
+        "vertex_ratio": _vertices(mine) / np.maximum(_vertices(truth), 1),
+    }
+    reason = None if len(right) else "no matched pairs"
+    return {
+        "pairs": len(right),
+        "unit": unit,
+        "boundary_width": width,
+        "reason": reason,
+        **{
+            name: {
+                "mean": number(float(values.mean())) if len(right) else None,
+                "median": number(float(np.median(values))) if len(right) else None,
+            }
+            for name, values in measures.items()
+        },
+    }
+
+
+def _aside(side: Side, valid: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Return what does not count: outside the area, or with data on less than half of it."""
+    return np.asarray(~side.inside | ((side.runs.pixels > 0) & (2 * valid < side.runs.pixels)))
+
+
+def _by_class(compared: Compared, matching: Matching) -> list[Table]:
+    return [
+        group_row(
+            name,
+            group_scores(matching, compared.label_mine == value, compared.label_truth == value),
+        )
+        for value, name in enumerate(compared.classes, 1)
+    ]
+
+
+def _by_size(compared: Compared, matched: Matched) -> list[Table]:
+    ground = compared.frame.unit == "m"
+    borders, unit = (SIZES_M2, "m2") if ground else (SIZES_PX, "px")
+    rows = []
+    for low, high in pairwise(borders):
+        name = f"{low:.0f} to {high:.0f}" if np.isfinite(high) else f"over {low:.0f}"
+        mine, truth = (
+            (areas >= low) & (areas < high)
+            for areas in (matched.pairs.predicted_area, matched.pairs.truth_area)
+        )
+        scores = group_scores(matched.matching, mine, truth)
+        limits = {"from": low, "to": number(high), "unit": unit}
+        rows.append({**group_row(name, scores), **limits})
+    return rows
+
+
+def _by_confidence(matched: Matched) -> list[Table]:
+    if matched.confidence is None:
+        return []
+    matching, rows = matched.matching, []
+    for low in np.arange(10) / 10:
+        last = low > 0.85
+        here = (matched.confidence >= low - 1e-9) & ((matched.confidence < low + 0.1 - 1e-9) | last)
+        right, wrong = matching.right & here, matching.wrong & here
+        total = int((right | wrong).sum())
+        rows.append(
+            {
+                "from": number(low),
+                "to": number(low + 0.1),
+                "predictions": total,
+                "right": int(right.sum()),
+                "precision": number(right.sum() / total) if total else None,
+                "mean_iou": number(matching.iou[right].mean()) if right.any() else None,
+                "reason": None if total else "no predictions",
+            }
+        )
+    return rows
+
+
+def _by_seams(compared: Compared, matching: Matching) -> Table:
+    cuts = compared.predicted.seams
+    if cuts is None:
+        return {"reason": "the prediction does not say how it was tiled", "rows": []}
+    if len(cuts[0]) < 3 and len(cuts[1]) < 3:
+        return {"reason": "the scene was one tile: it has no seams", "rows": []}
+    near = [
+        near_seams(side.pixels, row_cuts=cuts[0], col_cuts=cuts[1], margin=float(SEAM_MARGIN))
+        for side in (compared.mine, compared.truth)
+    ]
+    return {
+        "reason": None,
+        "margin_px": SEAM_MARGIN,
+        "rows": [
+            group_row("near a seam", group_scores(matching, near[0], near[1])),
+            group_row("elsewhere", group_scores(matching, ~near[0], ~near[1])),
+        ],
+    }
+
+
+def _merged_and_split(matched: Matched) -> Table:
+    on_truths = merged(matched.pairs)
+    on_predictions = merged(matched.pairs.exchanged())
+    lumps = (on_truths >= 2) & matched.matching.counts_prediction
+    splits = (on_predictions >= 2) & matched.matching.counts_truth
+    return {
+        "merged": {"predictions": int(lumps.sum()), "truths": int(on_truths[lumps].sum())},
+        "split": {"truths": int(splits.sum()), "predictions": int(on_predictions[splits].sum())},
+    }
+
+
+def _near(matched: Matched) -> Table:
+    """Return how many errors overlap something of the other side all the same."""
+    mine, truth = best_iou(matched.pairs), best_iou(matched.pairs.exchanged())
+    return {
+        "iou": NEAR_IOU,
+        "false_positives": int((matched.matching.wrong & (mine >= NEAR_IOU)).sum()),
+        "misses": int((matched.matching.missed & (truth >= NEAR_IOU)).sum()),
+    }
+
+
+def _vertices(polygons: np.ndarray) -> Float64[np.ndarray, " n"]:
+    """Return how many corners each polygon has, the repeated last ones not counted."""
+    rings = shapely.get_num_interior_rings(polygons) + 1
+    return np.asarray(shapely.get_num_coordinates(polygons) - rings, np.float64)

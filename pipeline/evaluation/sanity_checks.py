@@ -1,0 +1,153 @@
+"""Truth that does not seem to fit its prediction: elsewhere, of a part, or moved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import shapely
+from jaxtyping import Float64, Shaped
+from pyproj import CRS, Geod
+
+from pipeline.core.metrics.overlaps import Overlaps
+from pipeline.errors import ConfigError
+from pipeline.evaluation.common_grid import Frame, moved
+from pipeline.labels.objects import Objects
+from pipeline.labels.repair import several
+
+FEWEST_PAIRS = 5
+"""Overlapping pairs from which on a common offset is told."""
+_GEOD = Geod(ellps="WGS84")
+
+
+def check_coverage(
+    mine: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"], frame: Frame
+) -> None:
+    """Refuse truth that seems to cover a part of the scene only.
+
+    Raises:
+        ConfigError: It covers under a third of the scene, and most predictions are elsewhere.
+    """
+    if len(truth) < 5 or len(mine) < 20:
+        return
+    margin = min(100, 0.05 * min(frame.grid.width, frame.grid.height))
+    corners = shapely.multipoints(shapely.bounds(truth).reshape(-1, 2))
+    hull = shapely.buffer(shapely.convex_hull(corners), margin)
+    share = float(shapely.area(hull)) / (frame.grid.width * frame.grid.height)
+    away = 1 - shapely.intersects(hull, mine).mean()
+    if share < 1 / 3 and away > 0.5:
+        raise ConfigError(
+            f"truth lies in {share:.0%} of the scene, and {away:.0%} of the predictions are "
+            "elsewhere; say with --aoi which area is labelled"
+        )
+
+
+def labelled(truth: Objects, frame: Frame) -> tuple[Shaped[np.ndarray, " areas"] | None, list[str]]:
+    """Return the part of the scene that a label raster covers, in pixels, and what to say.
+
+    None where it covers all of it, or none, or truth is no raster.
+    """
+    grid = truth.grid
+    if grid is None or grid.georef is None or frame.grid.georef is None or grid == frame.grid:
+        return None, []
+    edge = shapely.box(0, 0, grid.width, grid.height)
+    # Straight edges may be curved in another CRS.
+    edge = shapely.segmentize(edge, max(grid.width, grid.height) / 64)
+    placed = np.array([shapely.transform(edge, grid.georef.to_map)], object)
+    scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
+    parts = shapely.get_parts(shapely.intersection(frame.to_pixels(placed, truth.crs), scene))
+    parts = parts[shapely.get_type_id(parts) == 3]
+    share = float(shapely.area(parts).sum() / shapely.area(scene))
+    if not 0 < share < 0.999:
+        return None, []
+    note = f"truth: its raster covers {share:.0%} of the scene; what lies outside does not count"
+    return np.asarray(parts, object), [note]
+
+
+def about_outside(truth: Objects, outside: int, inside: int, frame: Frame) -> list[str]:
+    """Return what to say of truth that lies outside the scene.
+
+    Args:
+        truth: All of it.
+        outside: How many of its polygons do not touch the scene.
+        inside: How many do.
+        frame: The scene.
+    """
+    if not len(truth):
+        return ["truth: there is no polygon in it"]
+    if not outside:
+        return []
+    if inside:
+        return [f"truth: {several(outside, 'polygon')} outside the scene left out"]
+    note = f"no truth inside the scene: {several(outside, 'true polygon')}, all elsewhere"
+    note += _where(truth, frame)
+    if truth.crs is not None and truth.crs.is_geographic:
+
+        def exchanged(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
+            return points[:, ::-1]
+
+        turned = replace(truth, polygon=shapely.transform(truth.polygon, exchanged))
+        scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
+        if shapely.intersects(frame.to_pixels(turned.polygon, truth.crs), scene).any():
+            note += "; with longitude and latitude exchanged they would lie in it"
+    return [note]
+
+
+def about_offset(
+    mine: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"], pairs: Overlaps, frame: Frame
+) -> list[str]:
+    """Return what to say where nothing overlaps, or where all that does lies off to one side."""
+    if len(mine) and len(truth) and not len(pairs):
+        return ["not one prediction touches a truth: are both of the same ground, and well placed?"]
+    best = pairs.where(_best(pairs.predicted, pairs.shared) & _best(pairs.truth, pairs.shared))
+    if len(best) < FEWEST_PAIRS:
+        return []
+    east, north = np.median(offsets(mine[best.predicted], truth[best.truth]), axis=0)
+    width = float(np.median(np.sqrt(shapely.area(truth[best.truth]))))
+    if np.hypot(east, north) < 0.2 * width:
+        return []
+    ways = ("east", "west", "north", "south")
+    if frame.unit == "px":
+        ways = ("right", "left", "down", "up")
+    steps = [
+        f"{abs(step):.1f} {frame.unit} {ways[row] if step > 0 else ways[row + 1]}"
+        for row, step in ((0, east), (2, north))
+        if abs(step) >= 0.05
+    ]
+    return [
+        f"predictions lie {' and '.join(steps)} of truth (median of {len(best)} overlapping "
+        "pairs): one of the two seems to be misplaced"
+    ]
+
+
+def offsets(
+    mine: Shaped[np.ndarray, " pairs"], truth: Shaped[np.ndarray, " pairs"]
+) -> Float64[np.ndarray, "pairs 2"]:
+    """Return from where to where each pair's middle moves, from truth to prediction."""
+    one, other = shapely.centroid(mine), shapely.centroid(truth)
+    return np.column_stack(
+        [shapely.get_x(one) - shapely.get_x(other), shapely.get_y(one) - shapely.get_y(other)]
+    )
+
+
+def _best(owner: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Return which pair is its owner's greatest overlap."""
+    most = np.zeros(int(owner.max(initial=-1)) + 1)
+    np.maximum.at(most, owner, shared)
+    return np.asarray(shared == most[owner])
+
+
+def _where(truth: Objects, frame: Frame) -> str:
+    georef = frame.grid.georef
+    if georef is None or truth.crs is None:
+        return ""
+    placed = shapely.total_bounds(moved(truth.polygon, truth.crs, CRS.from_user_input("OGC:CRS84")))
+    there = (placed[:2] + placed[2:]) / 2
+    here = georef.to_lonlat(np.array([[frame.grid.width / 2, frame.grid.height / 2]]))[0]
+    if not np.isfinite([*there, *here]).all():
+        return ""
+    apart = _GEOD.inv(*here, *there)[2] / 1000
+    return (
+        f", {apart:,.{0 if apart > 10 else 1}f} km away (around longitude {there[0]:.4f}, "
+        f"latitude {there[1]:.4f}; the scene is around {here[0]:.4f}, {here[1]:.4f})"
+    )

@@ -1,0 +1,197 @@
+"""One tile, one task: read, predict, cut, quantise, refine, separate, trace, write.
+
+Tasks share nothing, so they run on threads, processes or machines alike, in any order
+and more than once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from affine import Affine
+from jaxtyping import Bool, UInt8
+from rasterio.features import rasterize
+
+from pipeline.core.polygons.contact import joints_of
+from pipeline.core.polygons.fragments import Fragments
+from pipeline.core.polygons.markers import markers_of
+from pipeline.core.polygons.separate import context, separate, trace_instances
+from pipeline.core.polygons.subpixel_offsets import rim_of
+from pipeline.core.polygons.trace import trace
+from pipeline.core.quantise import NODATA, classified
+from pipeline.core.refine import tidied
+from pipeline.core.window import Window
+from pipeline.gdal.raster_guard import install_guard
+from pipeline.mapping.planning.plan import ScenePlan
+from pipeline.mapping.tiles.cached_tile import read_artefact, write_artefact
+from pipeline.mapping.tiles.predict import Clock, blend, predicted, raw, thumb_of
+from pipeline.mapping.tiles.refinement import guided
+from pipeline.models.engines.quantise import quantised_channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileJob:
+    """One tile to map."""
+
+    plan: ScenePlan
+    """What its outputs depend on."""
+    index: int
+    """Place in the order of the grid."""
+    core: Window
+    """Pixels that it answers for."""
+    aoi: bytes | None = None
+    """Area of interest around the tile, as WKB in pixels of the scene."""
+    around: tuple[Window, ...] = ()
+    """Cores of the tiles that overlap this one, itself included, where tiles are blended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileRecord:
+    """What became of one tile; all that travels back."""
+
+    index: int
+    """Place in the order of the grid."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time by stage."""
+    reused: bool = False
+    """True where the artefact was there already."""
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    """Host and process that did it."""
+
+
+def map_tile(job: TileJob) -> TileRecord:
+    """Write the artefact of a tile, unless it is there.
+
+    Raises:
+        SceneError: The pixels cannot be read.
+        ModelError: The model cannot be loaded, or gives values that are not finite.
+        ExportError: The artefact cannot be written.
+    """
+    install_guard()
+    plan = job.plan
+    path = plan.tiles / f"{plan.key(job.core)}.tile"
+    if read_artefact(path) is not None:
+        return TileRecord(index=job.index, reused=True)
+    clock = Clock()
+    thumb, more = None, {}
+    if plan.card.context == "blend":
+        probability, more["spread"] = blend(plan, job.core, job.around)
+        clock.lap("blend")
+    else:
+        seen = predicted(plan, job.core, clock, wanted=plan.around(job.core))
+        probability = quantised_channels(seen.chances, seen.valid, plan.card.outputs)
+        thumb = seen.thumb
+        # Refining takes about as much as this gives back.
+        del seen
+    if plan.refinement is not None:
+        probability = guided(plan, plan.around(job.core), probability)
+        clock.lap("refine")
+    arrays = _finished(job, probability) | more
+    arrays["thumb"] = thumb_of(plan, job.core) if thumb is None else thumb
+    clock.lap("trace")
+    write_artefact(path, arrays)
+    clock.lap("write")
+    return TileRecord(index=job.index, seconds=clock.seconds)
+
+
+def predict_tile(job: TileJob) -> TileRecord:
+    """Write a tile's quantised probabilities with their halo, for blending later."""
+    install_guard()
+    plan = job.plan
+    path = plan.tiles / f"{plan.key(job.core, kind='raw')}.raw"
+    if read_artefact(path) is not None:
+        return TileRecord(index=job.index, reused=True)
+    clock = Clock()
+    write_artefact(path, {"probability": raw(plan, job.core, clock)})
+    clock.lap("write")
+    return TileRecord(index=job.index, seconds=clock.seconds)
+
+
+def _finished(
+    job: TileJob, probability: UInt8[np.ndarray, "channels rows cols"]
+) -> dict[str, np.ndarray]:
+    """Return what a tile leaves: rasters inside the area of interest, polygons whole.
+
+    Args:
+        job: The tile's.
+        probability: All channels over ``plan.around(job.core)``.
+    """
+    plan, core = job.plan, job.core
+    classes = len(plan.card.outputs.classes)
+    shares = plan.card.outputs.shares
+    labels = classified(probability[:classes], threshold=plan.threshold, shares=shares)
+    how, settled = plan.refinement, plan.settled(core)
+    if how is not None:
+        labels = tidied(labels, classes=classes, opening=how.opening, closing=how.closing)
+    rows, cols = settled.within(plan.around(core))
+    probability, labels = probability[:, rows, cols], labels[rows, cols]
+    rows, cols = core.within(settled)
+    fragments, joints = _traced(plan, core, probability, labels)
+    own, mask = probability[:classes, rows, cols], labels[rows, cols]
+    more: dict[str, np.ndarray] = {}
+    if plan.interior and plan.separation is not None:
+        # Outside the mask nothing is separated; zeros there take no room.
+        inside = probability[plan.separation.channel, rows, cols]
+        more["interior"] = np.where((mask > 0) & (mask != NODATA), inside, np.uint8(0))
+    unknown = mask == NODATA
+    if unknown.any():
+        # Outlines keep off what the camera did not see, not off what nobody asked for.
+        more["unknown"] = np.packbits(unknown, axis=1)
+    if plan.outline.kind == "subpixel":
+        rim = rim_of(
+            probability[:classes],
+            labels,
+            core=core,
+            seen=settled,
+            threshold=plan.threshold,
+            shares=shares,
+        )
+        more |= rim.to_arrays()
+    outside = _outside(job)
+    if outside is not None:
+        own, mask = own.copy(), mask.copy()
+        mask[outside] = NODATA
+        own[:, outside] = NODATA
+    return {"mask": mask, "probability": own, **fragments.to_arrays(), **joints, **more}
+
+
+def _traced(
+    plan: ScenePlan,
+    core: Window,
+    probability: UInt8[np.ndarray, "channels rows cols"],
+    labels: UInt8[np.ndarray, "rows cols"],
+) -> tuple[Fragments, dict[str, np.ndarray]]:
+    """Return a core's polygons; where objects are separated, its joints as well."""
+    around = plan.settled(core)
+    rows, cols = core.within(around)
+    own = labels[rows, cols]
+    weights = probability[: len(plan.card.outputs.classes), rows, cols].max(axis=0)
+    how = plan.separation
+    if how is None:
+        traced = np.where(own == NODATA, np.uint8(0), own)
+        return trace(traced, weights, row=core.row, col=core.col), {}
+    scene = plan.info.height, plan.info.width
+    markers = markers_of(probability[how.channel], threshold=how.threshold, opening=how.opening)
+    needed = context(core, scene=scene, reach=how.reach).within(around)
+    instances, sides = separate(
+        labels[needed], markers[needed], core=core, scene=scene, reach=how.reach
+    )
+    interior = probability[how.channel, rows, cols]
+    joints = joints_of(instances, own, interior, sides)
+    return trace_instances(instances, own, weights, core=core), joints.to_arrays()
+
+
+def _outside(job: TileJob) -> Bool[np.ndarray, "rows cols"] | None:
+    if job.plan.aoi is None:
+        return None
+    shape = (job.core.height, job.core.width)
+    area = shapely.from_wkb(job.aoi) if job.aoi else None
+    if area is None or area.is_empty:
+        return np.ones(shape, bool)
+    moved = (1.0, 0.0, float(job.core.col), 0.0, 1.0, float(job.core.row))
+    drawn = rasterize([(area, 0)], out_shape=shape, fill=1, transform=Affine(*moved))
+    return np.asarray(drawn, bool)

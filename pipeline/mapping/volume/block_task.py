@@ -1,0 +1,69 @@
+"""One block, one task: read, predict, cut to its core, quantise, write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.block import Block, cut
+from pipeline.mapping.tiles.cached_tile import read_artefact, write_artefact
+from pipeline.mapping.tiles.predict import Clock, device_lock
+from pipeline.mapping.volume.plan import VolumePlan
+from pipeline.models.engines.quantise import quantised_channels
+from pipeline.models.registry import load_volume_predictor
+from pipeline.scenes.seismic.volume import SegyVolume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockJob:
+    """One block to map."""
+
+    plan: VolumePlan
+    """What its outputs depend on."""
+    index: int
+    """Place in the order of the grid."""
+    core: Block
+    """Voxels that it answers for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRecord:
+    """What became of one block; all that travels back."""
+
+    index: int
+    """Place in the order of the grid."""
+    seconds: dict[str, float]
+    """Time by stage."""
+    reused: bool
+    """True where the artefact was there already."""
+
+
+def map_block(job: BlockJob) -> BlockRecord:
+    """Write the probabilities of a block, unless they are there.
+
+    Raises:
+        SceneError: The amplitudes cannot be read.
+        ModelError: The model cannot be loaded, or gives values that are not finite.
+        ExportError: The artefact cannot be written.
+    """
+    plan, core, clock = job.plan, job.core, Clock()
+    path = plan.artefact(core)
+    if read_artefact(path) is not None:
+        return BlockRecord(index=job.index, seconds=clock.seconds, reused=True)
+    block = plan.grid.block(core)
+    with SegyVolume(plan.source) as volume:
+        voxels = cut(volume.read, block, shape=plan.grid.shape, edge=plan.edge)
+    clock.lap("read")
+    predictor = load_volume_predictor(plan.model, device=plan.device)
+    with device_lock:
+        clock.lap("wait")
+        chances = predictor.predict(voxels, plan.stretch)
+    clock.lap("predict")
+    inner = core.within(block)
+    steps = quantised_channels(
+        chances[(slice(None), *inner)], np.isfinite(voxels[inner]), plan.card.outputs
+    )
+    write_artefact(path, {"probability": steps})
+    clock.lap("write")
+    return BlockRecord(index=job.index, seconds=clock.seconds, reused=False)

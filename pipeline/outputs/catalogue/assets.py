@@ -1,0 +1,122 @@
+"""What each output is to a catalogue."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.outputs.provenance import Provenance
+from pipeline.outputs.rasters.mosaic import NODATA, PROBABILITY_STEP
+
+_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What an output is to a catalogue."""
+
+    key: str
+    """Its name among the item's assets."""
+    media_type: str
+    """Media type as STAC's best practices spell it."""
+    role: str
+    """STAC role."""
+    title: str
+    """What people read."""
+
+
+KINDS = {
+    "mask.tif": Kind("mask", _COG, "data", "Mask of classes"),
+    "probability.tif": Kind("probability", _COG, "data", "Probability"),
+    "interior.tif": Kind("interior", _COG, "data", "Probability of lying inside an object"),
+    "polygons.geojson": Kind("geojson", "application/geo+json", "data", "Polygons in WGS 84"),
+    "polygons.geojsonl": Kind(
+        "geojsonl", "application/geo+json-seq", "data", "Polygons in WGS 84, one a line"
+    ),
+    "polygons.parquet": Kind(
+        "geoparquet",
+        "application/vnd.apache.parquet",
+        "data",
+        "Polygons in the scene's reference system",
+    ),
+    "polygons.fgb": Kind(
+        "flatgeobuf",
+        "application/vnd.flatgeobuf",
+        "data",
+        "Polygons in the scene's reference system, indexed",
+    ),
+    "polygons.gpkg": Kind(
+        "geopackage",
+        "application/geopackage+sqlite3",
+        "data",
+        "Polygons in the scene's reference system, styled for QGIS",
+    ),
+    "polygons.shp.zip": Kind(
+        "shapefile", "application/zip", "data", "Polygons in the scene's reference system, zipped"
+    ),
+    "polygons.pmtiles": Kind("pmtiles", "application/vnd.pmtiles", "data", "Polygons as tiles"),
+    "polygons.coco.json": Kind("coco", "application/json", "data", "Polygons in pixels"),
+    "mask.qml": Kind("mask_style", "application/xml", "metadata", "QGIS style of the mask"),
+    "polygons.qml": Kind(
+        "polygon_style", "application/xml", "metadata", "QGIS style of the polygons"
+    ),
+    "quicklook.png": Kind("quicklook", "image/png", "overview", "Quicklook"),
+    "run.json": Kind("run", "application/json", "metadata", "Manifest"),
+    "report.json": Kind("report", "application/json", "metadata", "Scores"),
+    "report.html": Kind("report_page", "text/html", "metadata", "Report"),
+}
+"""Outputs by file name."""
+
+
+def asset(file: Path, provenance: Provenance) -> dict[str, Any]:
+    """Return a finished output as a STAC asset, linked by its name alone.
+
+    Raises:
+        KeyError: The file is not named as in `KINDS`.
+    """
+    kind = KINDS[file.name]
+    return {
+        "href": f"./{file.name}",
+        "type": kind.media_type,
+        "title": kind.title,
+        "roles": [kind.role],
+        "file:size": file.stat().st_size,
+        "file:checksum": multihash(file),
+        **_pixels(file.name, provenance),
+    }
+
+
+def multihash(path: Path) -> str:
+    """Return the sha2-256 of a file as a hexadecimal multihash: ``1220`` and the digest."""
+    with path.open("rb") as file:
+        return "1220" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _pixels(name: str, provenance: Provenance) -> dict[str, Any]:
+    if name == "mask.tif":
+        classes = _classes(provenance)
+        return {"data_type": "uint8", "nodata": NODATA, "classification:classes": classes}
+    if name in ("probability.tif", "interior.tif"):
+        return {
+            "data_type": "uint8",
+            "nodata": NODATA,
+            "unit": "1",
+            "raster:scale": PROBABILITY_STEP,
+            "raster:offset": 0.0,
+        }
+    return {}
+
+
+def _classes(provenance: Provenance) -> list[dict[str, Any]]:
+    ground = {"value": 0, "name": "background"}
+    named = [
+        {
+            "value": known.value,
+            "name": known.name,
+            "color_hint": "{:02X}{:02X}{:02X}".format(*known.colour),
+        }
+        for known in provenance.classes
+    ]
+    return [ground, *named, {"value": NODATA, "name": "nodata", "nodata": True}]

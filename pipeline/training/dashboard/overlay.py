@@ -1,0 +1,94 @@
+"""A crop beside itself with what was found, made up and missed laid over it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
+
+from pipeline.training.dashboard.crops import Patch, Size, kinds_of
+from pipeline.training.validate import Answer
+
+EDGE = 256
+"""Largest edge of a picture: larger crops are reduced to it."""
+SMALL = 128
+"""Edge up to which smaller ones are enlarged, each pixel alike."""
+QUALITY = 78
+FILL = 0.42
+"""How opaque areas are; their edges are opaque."""
+
+
+def part_of(said: Answer, patch: Patch, *, size: Size) -> Answer:
+    """Return the square of an answer that a patch means."""
+    here = (slice(patch.row, patch.row + size[0]), slice(patch.col, patch.col + size[1]))
+    bands = (slice(None), *here)
+    level = replace(
+        said.level,
+        image=said.level.image[bands],
+        instances=said.level.instances[here],
+        contact=said.level.contact[here],
+        known=said.level.known[here],
+    )
+    return Answer(name=said.name, level=level, probability=said.probability[bands])
+
+
+def picture_of(said: Answer) -> NDArray[np.uint8]:
+    """Return the pixels of an answer as people see them, (rows, cols, 3)."""
+    return np.ascontiguousarray(said.level.image.transpose(1, 2, 0))
+
+
+def overlaid(
+    said: Answer, *, classes: int, threshold: float, colours: Sequence[str]
+) -> NDArray[np.uint8]:
+    """Return an answer's image with found, made up and missed pixels in colours.
+
+    A pixel of another class than it is found to be is made up; what is not labelled is dark.
+
+    Args:
+        said: A square, see `part_of`.
+        classes: How many there are.
+        threshold: Probability from which a pixel belongs to a class.
+        colours: Of what was found, made up and missed.
+
+    Returns:
+        (rows, cols, 3).
+    """
+    found, true = kinds_of(said, classes=classes, threshold=threshold)
+    known = said.level.known
+    out = picture_of(said).astype(np.float32)
+    # The ground is drawn paler, so that colours stand out on roofs of any colour.
+    out = 0.6 * out + 0.4 * out.mean(axis=2, keepdims=True)
+    right = (found == true) & (true > 0)
+    areas = (right, (found > 0) & ~right, (true > 0) & (found == 0))
+    for area, colour in zip(areas, colours, strict=True):
+        paint = np.array(ImageColor.getrgb(colour)[:3], np.float32)
+        mask = area & known
+        out[mask] = (1 - FILL) * out[mask] + FILL * paint
+        out[mask & ~_inner(mask)] = paint
+    out[~known] *= 0.45
+    return np.asarray(out, np.uint8)
+
+
+def _inner(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    wide = np.pad(mask, 1, mode="edge")
+    around = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+    return np.asarray(mask & around, np.bool_)
+
+
+def data_url(picture: NDArray[np.uint8]) -> str:
+    """Return a picture as a JPEG that a page holds itself."""
+    image = Image.fromarray(picture)
+    if max(image.size) > EDGE:
+        image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
+    elif max(image.size) <= SMALL // 2:
+        # JPEG keeps colours of two by two pixels together.
+        times = SMALL // max(image.size)
+        image = image.resize([edge * times for edge in image.size], Image.Resampling.NEAREST)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,80 @@
+"""What the values of label rasters mean: by the values of classes, else as in evaluation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.errors import ConfigError, SceneError
+from pipeline.labels.formats.raster import label_ref
+from pipeline.labels.values import OWN, UNLABELLED, Meaning, Values, decide, is_own, survey, usable
+from pipeline.scenes.open import open_scene
+
+log = logging.getLogger(__name__)
+
+
+def label_meaning(
+    values: Values,
+    named: Collection[int],
+    *,
+    unknown: int | None,
+    objects: bool = False,
+    nodata: float | None = None,
+) -> Meaning:
+    """Return what values mean: by name where classes have values, else as in evaluation.
+
+    Args:
+        values: Those of all of the labels.
+        named: Values of classes.
+        unknown: Value that says: not labelled; 255 only where there are other classes.
+        objects: Whether values number objects.
+        nodata: The value that the file declares.
+    """
+    if named or objects:
+        missing = {float(one) for one in (unknown, nodata) if one is not None}
+        return Meaning(nodata=nodata, unlabelled=frozenset(missing - {0.0} - set(named)))
+    convention = unknown == UNLABELLED
+    return decide(
+        values, nodata=nodata, convention=convention, unknown=None if convention else unknown
+    )
+
+
+def meaning_of_file(
+    path: Path, named: tuple[int, ...], *, unknown: int | None, objects: bool
+) -> Meaning:
+    """Return what the values of a label raster mean, whichever part of it is used.
+
+    It is surveyed once in a process. Arguments are those of `label_meaning`.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    return _surveyed(path, path.stat().st_mtime_ns, named, unknown=unknown, objects=objects)
+
+
+@lru_cache(maxsize=256)
+def _surveyed(
+    path: Path, _stamp: int, named: tuple[int, ...], *, unknown: int | None, objects: bool
+) -> Meaning:
+    try:
+        scene = open_scene(label_ref(path, georef=False))
+        try:
+            nodata = usable(scene.info.nodata, scene.info.dtype)
+            if named or objects:
+                return label_meaning(
+                    Values(), named, unknown=unknown, objects=objects, nodata=nodata
+                )
+            if is_own(scene.info) and unknown == UNLABELLED:
+                return OWN
+            found = label_meaning(survey(scene), named, unknown=unknown, nodata=nodata)
+        finally:
+            scene.close()
+    except SceneError as error:
+        if named or objects:
+            return label_meaning(Values(), named, unknown=unknown, objects=objects)
+        raise ConfigError(f"{path}: {error.reason}; {error.way_out}") from error
+    if found.reasons:
+        log.info("%s: %s", path, ", ".join(found.reasons))
+    return found

@@ -1,0 +1,181 @@
+"""What a training hands over: averaged weights, their scores, and the model folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save as to_safetensors
+from torch import nn
+
+from pipeline.training.callbacks import Clock
+from pipeline.training.config import TrainingConfig
+from pipeline.training.dashboard.callback import Live, final_page
+from pipeline.training.export.export import card_of, write_model
+from pipeline.training.metrics import reported
+from pipeline.training.module import Segmenter
+from pipeline.training.read_data import Data
+from pipeline.training.step import network as networks
+from pipeline.training.step import state as states
+from pipeline.training.step.device import scoring
+from pipeline.training.validate import Trial, answers, chosen, trials
+from pipeline.training.volumes.data import VolumeData
+
+log = logging.getLogger(__name__)
+
+WEIGHTS = "averaged.safetensors"
+"""The averaged weights of the last export, in full precision."""
+TOLD_ELSEWHERE: dict[str, Any] = {
+    **dict.fromkeys(("ship", "places", "validation", "test"), True),
+    "volumes": {"train", "validation", "test"},
+}
+"""Parts of a config that are no part of the recipe in the card."""
+OF_PICTURES: dict[str, Any] = dict.fromkeys(("augment", "images", "made", "targets"), True)
+"""Parts that a training of volumes has nothing to do with."""
+MODEL = "model"
+"""Folder of the model in a run's folder: what `overtile map --model` takes."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A training that is under way."""
+
+    config: TrainingConfig
+    """What it is."""
+    data: Data | VolumeData
+    """What it reads."""
+    folder: Path
+    """Where it writes."""
+    clock: Clock
+    """How long it took."""
+    live: Live
+    """Shows it."""
+
+
+def averaged(module: Segmenter) -> nn.Module:
+    """Return the network with the averaged weights, on the CPU, ready to predict."""
+    network = networks.build(module.config, started=False)
+    network.load_state_dict({name: kept.cpu() for name, kept in module.average.state.items()})
+    return network.eval()
+
+
+def score_now(run: Run, module: Segmenter) -> None:
+    """Write the averaged weights and note how good they are at threshold 0.5."""
+    network = averaged(module)
+    _write_weights(run, network)
+    if not run.data.validation:
+        return
+    half = run.config.model_copy(
+        update={"score": run.config.score.model_copy(update={"thresholds": (0.5,)})}
+    )
+    said = answers(scoring(network, run.config), run.data.validation, half)
+    best = chosen(trials(said, half), half.score)
+    run.live.validated(said, best, step=module.step)
+    log.info(
+        "validation at step %d: %s %.4f, pixel IoU %.4f at threshold 0.5",
+        module.step,
+        run.config.score.kind,
+        best.score,
+        best.iou,
+    )
+
+
+def _write_weights(run: Run, network: nn.Module) -> None:
+    plain = states.plain(network.state_dict())
+    states.write_whole(run.folder / WEIGHTS, to_safetensors(plain))
+
+
+def finish(run: Run, module: Segmenter) -> dict[str, Any]:
+    """Choose the threshold on validation, score, pack the model; return the summary."""
+    config, network = run.config, averaged(module)
+    _write_weights(run, network)
+    best, scores = _chosen_and_scored(run, scoring(network, config))
+    network.cpu()
+    left_out = TOLD_ELSEWHERE | (OF_PICTURES if config.volumes else {"volumes": True})
+    training = {
+        "steps": module.step,
+        "hours": round(run.clock.seconds / 3600, 3),
+        "seed": config.seed,
+        "batch": config.batch,
+        "crop": config.crop if isinstance(config.crop, int) else list(config.crop),
+        "data": [one.name for one in (config.volumes.train if config.volumes else config.places)],
+        "recipe": json.loads(config.model_dump_json(exclude=left_out)),
+        "least_px": best.least_px,
+        "redrawn_crops": module.redrawn,
+        "skipped_crops": module.skipped,
+    }
+    if isinstance(run.data, VolumeData):
+        spans = {part.name: [part.stretch.low, part.stretch.high] for part in run.data.train}
+        training["black_and_white"] = spans
+    training["recipe"] = _without_paths(training["recipe"])
+    card = card_of(network, config, threshold=best.threshold, training=training, scores=scores)
+    card = write_model(run.folder / MODEL, network.state_dict(), card)
+    summary = {
+        "model": str(run.folder / MODEL),
+        "sha256": card.sha256,
+        "steps": module.step,
+        "hours": training["hours"],
+        "s_per_step": round(run.clock.seconds / max(module.step, 1), 4),
+        "drawing": round(run.clock.drawing / max(run.clock.seconds, 1e-9), 4),
+        "reach_px": card.network.reach,
+        "threshold": best.threshold,
+        "least_px": best.least_px,
+        "skipped_crops": module.skipped,
+        "scores": scores,
+    }
+    states.write_whole(run.folder / "summary.json", json.dumps(summary, indent=2).encode())
+    return summary
+
+
+def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, Any]]:
+    config, data = run.config, run.data
+    best = Trial(
+        threshold=0.5, least_px=0, score=math.nan, precision=math.nan, recall=math.nan, iou=math.nan
+    )
+    scores: dict[str, Any] = {}
+    curve: list[Trial] = []
+    if data.validation:
+        said = answers(network, data.validation, config)
+        curve = trials(said, config)
+        best = chosen(curve, config.score)
+        if config.score.precision is not None and best.precision < config.score.precision:
+            log.warning(
+                "no threshold reaches precision %.2f on validation; %.2f at %.2f is the best",
+                config.score.precision,
+                best.precision,
+                best.threshold,
+            )
+        scores["val"] = reported(said, config, best)
+        states.write_whole(
+            run.folder / "thresholds.json",
+            json.dumps([asdict(trial) for trial in curve], indent=1).encode(),
+        )
+        run.live.validated(said, best, step=config.schedule.steps, done=True)
+        if not data.test:
+            final_page(run.folder, config, said, split="validation", found=best, trials=curve)
+    if data.test:
+        said = answers(network, data.test, config)
+        scores["test"] = reported(said, config, best)
+        found = trials(said, _at(config, best))[0]
+        final_page(run.folder, config, said, split="test", found=found, trials=curve)
+    return best, scores
+
+
+def _at(config: TrainingConfig, best: Trial) -> TrainingConfig:
+    """Return a config that tries what was chosen, and nothing else."""
+    tried = {"thresholds": (best.threshold,), "least_px": (best.least_px,)}
+    return config.model_copy(update={"score": config.score.model_copy(update=tried)})
+
+
+def _without_paths(value: Any) -> Any:
+    """Return a recipe without where its files lay: only their names."""
+    if isinstance(value, dict):
+        return {key: _without_paths(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(part) for part in value]
+    return os.path.basename(value) if isinstance(value, str) and "/" in value else value  # noqa: PTH119
