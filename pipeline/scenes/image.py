@@ -17,9 +17,9 @@ from pipeline.errors import SceneError
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes import nodata
 from pipeline.scenes.access.location import PICTURES, content_digest, gdal_path, open_bytes
+from pipeline.scenes.band_roles import image_bands, split_alpha
 from pipeline.scenes.foreign import appearance, way_out
 from pipeline.scenes.geotiff import acquisition_time as moment
-from pipeline.scenes.geotiff.examine import image_bands, split_alpha
 from pipeline.scenes.geotiff.sidecars import check_pipes
 from pipeline.scenes.names import slug, stem
 from pipeline.scenes.pam import read_pam

@@ -14,7 +14,7 @@ from rasterio.windows import Window as RasterWindow
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes import validity
-from pipeline.scenes.geotiff.examine import has_mask, split_alpha
+from pipeline.scenes.band_roles import has_mask, split_alpha
 from pipeline.scenes.nodata import is_given, of_bands
 from pipeline.scenes.scene import SceneInfo, SceneRef
 

@@ -9,16 +9,9 @@ import numpy as np
 from pipeline.core.metrics.bootstrap import draws, interval, share, totals
 from pipeline.training.config import TrainingConfig
 from pipeline.training.score.blocks import block_counts
-from pipeline.training.score.predicted import Said
+from pipeline.training.score.predicted import Answer, Said
 from pipeline.training.score.scores import objects, plain_objects
-from pipeline.training.validate import (
-    Answer,
-    Trial,
-    mask_of,
-    objects_of,
-    pixels_of,
-    scores_of,
-)
+from pipeline.training.validate import Trial, mask_of, objects_of, pixels_of, scores_of
 from pipeline.training.volumes.answers import VolumeAnswer, reported_volumes
 
 

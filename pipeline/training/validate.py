@@ -14,8 +14,8 @@ from pipeline.core.metrics.rand import rand_error
 from pipeline.core.metrics.salt import salt_scores
 from pipeline.training.config import ScoreConfig, TrainingConfig
 from pipeline.training.data.batches import normalised
-from pipeline.training.data.sources.places import Level, Place
-from pipeline.training.score.predicted import Said, exclusive
+from pipeline.training.data.sources.places import Place
+from pipeline.training.score.predicted import Answer, Said, exclusive
 from pipeline.training.score.scores import marked_objects, objects, plain_objects, predict
 from pipeline.training.step.objective import probabilities
 from pipeline.training.volumes.answers import answers_of_volumes
@@ -38,27 +38,6 @@ class Trial:
     """Of pixels, over all places or images."""
     iou: float
     """Of pixels, over all places or images."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answer:
-    """What a network says of one level."""
-
-    name: str
-    """Place and pixel size."""
-    level: Level
-    """What it saw, and the truth."""
-    probability: NDArray[np.float32]
-    """(channels, rows, cols)."""
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Where the truth is known."""
-        return self.level.known
-
-    def kinds(self) -> NDArray[np.uint8]:
-        """Return the class of each pixel, from 1; 0 on ground."""
-        return self.level.classes(self.level.instances)
 
 
 def answers(

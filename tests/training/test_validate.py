@@ -24,9 +24,9 @@ from pipeline.training.data.targets import interiors
 from pipeline.training.export.export import card_of
 from pipeline.training.metrics import reported
 from pipeline.training.read_data import read_data
-from pipeline.training.score.predicted import exclusive
+from pipeline.training.score.predicted import Answer, exclusive
 from pipeline.training.step.network import build
-from pipeline.training.validate import Answer, Trial, answers, chosen, trials
+from pipeline.training.validate import Trial, answers, chosen, trials
 
 Curve = list[tuple[float, float]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,6 @@ from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.archive import extract
 from pipeline.scenes.archive.members import archive_of
 from pipeline.scenes.kinds import kind_of
-from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 
 
@@ -49,11 +49,18 @@ class ZippedScene:
     Its fingerprint is that of the file, so that results do not depend on the archive.
     """
 
-    def __init__(self, ref: SceneRef, *, known: SceneInfo | None = None) -> None:
+    def __init__(
+        self,
+        ref: SceneRef,
+        open_file: Callable[..., Scene],
+        *,
+        known: SceneInfo | None = None,
+    ) -> None:
         """Extract, open and examine a member.
 
         Args:
             ref: Of kind ``zipped``; ``/a/b.zip/c.tif``. Options as of the member's kind.
+            open_file: Opens the extracted file, as `pipeline.scenes.open_file.open_file`.
             known: What an earlier opening found, to spare examining it again.
 
         Raises:
@@ -65,7 +72,7 @@ class ZippedScene:
         self._path = str(extract.file_of(self._key, name))
         try:
             inner = SceneRef(kind=kind_of(self._path), href=self._path, options=ref.options)
-            self._scene = open_scene(inner, known=known)
+            self._scene = open_file(inner, known=known)
         except SceneError as error:
             extract.give_back(self._key)
             raise _renamed(error, self._path, self._href) from error

@@ -18,8 +18,8 @@ from pipeline.gdal import bindings as gdal
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes import nodata
 from pipeline.scenes.access.location import content_digest, gdal_path, is_regular
+from pipeline.scenes.band_roles import has_mask, image_bands, split_alpha
 from pipeline.scenes.geotiff import acquisition_time as moment
-from pipeline.scenes.geotiff.examine import has_mask, image_bands, split_alpha
 from pipeline.scenes.geotiff.georeferencing import Claims, place
 from pipeline.scenes.geotiff.sidecars import check_mask
 from pipeline.scenes.jp2.header import Layout, examine_jp2

@@ -18,7 +18,7 @@ from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes import validity
 from pipeline.scenes.names import slug, source_of, stem
-from pipeline.scenes.open import fingerprint, open_scene
+from pipeline.scenes.open_file import file_fingerprint, open_file
 from pipeline.scenes.parts import Mosaic, Part
 from pipeline.scenes.scene import Band, Scene, SceneInfo, SceneRef
 
@@ -44,9 +44,9 @@ def part_info(ref: SceneRef) -> SceneInfo:
         SceneError: It cannot be mapped.
     """
     with _known_lock:
-        found = _known.get((ref, fingerprint(ref)))
+        found = _known.get((ref, file_fingerprint(ref)))
     if found is None:
-        scene = open_scene(ref)
+        scene = open_file(ref)
         found = scene.info
         scene.close()
         with _known_lock:
@@ -73,7 +73,7 @@ def mosaic_fingerprint(mosaic: Mosaic) -> str:
         SceneError: A part cannot be read any more.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        digests = list(pool.map(lambda part: fingerprint(part_ref(part)), mosaic.parts))
+        digests = list(pool.map(lambda part: file_fingerprint(part_ref(part)), mosaic.parts))
     return _fingerprint(mosaic, digests)
 
 
@@ -183,7 +183,7 @@ class MosaicScene:
         if scene is None:
             while len(self._open) >= MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
-            scene = self._open[ref] = open_scene(ref, known=part_info(ref))
+            scene = self._open[ref] = open_file(ref, known=part_info(ref))
         self._open.move_to_end(ref)
         return scene
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.training.validate import Answer
+from pipeline.training.score.predicted import Answer
 
 Size = tuple[int, int]
 """Rows and columns."""

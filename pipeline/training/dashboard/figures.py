@@ -15,8 +15,8 @@ from pipeline.training.callbacks import HISTORY
 from pipeline.training.config import LossConfig, TrainingConfig
 from pipeline.training.data.batches import targets_of
 from pipeline.training.data.warp import Crop
+from pipeline.training.score.predicted import Answer
 from pipeline.training.step.objective import loss_of
-from pipeline.training.validate import Answer
 
 CURVES = ("loss", "iou", "dice", "precision", "recall")
 MOST_POINTS = 400

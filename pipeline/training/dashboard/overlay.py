@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from pipeline.training.dashboard.crops import Patch, Size, kinds_of
-from pipeline.training.validate import Answer
+from pipeline.training.score.predicted import Answer
 
 EDGE = 256
 """Largest edge of a picture: larger crops are reduced to it."""

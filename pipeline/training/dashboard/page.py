@@ -14,8 +14,8 @@ from pipeline.training.dashboard.colours import contrasting
 from pipeline.training.dashboard.crops import Patch, Size, extremes, fixed, patches
 from pipeline.training.dashboard.figures import curves, read_history
 from pipeline.training.dashboard.overlay import data_url, overlaid, part_of, picture_of
-from pipeline.training.score.predicted import Said
-from pipeline.training.validate import Answer, Trial
+from pipeline.training.score.predicted import Answer, Said
+from pipeline.training.validate import Trial
 from pipeline.training.volumes.answers import VolumeAnswer
 from pipeline.training.volumes.sections import sections_of
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.training.config import TrainingConfig
+from pipeline.training.data.sources.places import Level
 
 
 @runtime_checkable
@@ -56,3 +58,24 @@ def exclusive(probability: NDArray[Any], config: TrainingConfig) -> NDArray[Any]
     if config.loss.softmax:
         wins &= best > 1 - classes.sum(axis=0)
     return np.where(wins, classes, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """What a network says of one level."""
+
+    name: str
+    """Place and pixel size."""
+    level: Level
+    """What it saw, and the truth."""
+    probability: NDArray[np.float32]
+    """(channels, rows, cols)."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where the truth is known."""
+        return self.level.known
+
+    def kinds(self) -> NDArray[np.uint8]:
+        """Return the class of each pixel, from 1; 0 on ground."""
+        return self.level.classes(self.level.instances)

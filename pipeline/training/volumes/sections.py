@@ -8,7 +8,7 @@ from jaxtyping import Float32, UInt8
 from pipeline.core.block import Three
 from pipeline.models.predictor import Stretch
 from pipeline.training.data.sources.places import Level
-from pipeline.training.validate import Answer
+from pipeline.training.score.predicted import Answer
 from pipeline.training.volumes.answers import VolumeAnswer
 from pipeline.training.volumes.cut import seen
 from pipeline.training.volumes.part import UNKNOWN

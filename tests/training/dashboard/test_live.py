@@ -25,7 +25,8 @@ from pipeline.training.config import TrainingConfig
 from pipeline.training.dashboard.callback import Live, final_page
 from pipeline.training.dashboard.page import crops_of, write_live
 from pipeline.training.data.sources.places import Level, level_of
-from pipeline.training.validate import Answer, Trial, trials
+from pipeline.training.score.predicted import Answer
+from pipeline.training.validate import Trial, trials
 from tests.outputs.browser import CHROMIUM, Page
 
 NASTY = "<img src=x onerror=alert(1)></script><script>document.title='hacked'</script> & \u2028"

@@ -26,8 +26,8 @@ from pipeline.training.dashboard.figures import (
 )
 from pipeline.training.dashboard.overlay import overlaid, part_of
 from pipeline.training.data.sources.places import Level
+from pipeline.training.score.predicted import Answer
 from pipeline.training.step.objective import probabilities
-from pipeline.training.validate import Answer
 
 
 def _answer(found: np.ndarray, true: np.ndarray, *, known: np.ndarray | None = None) -> Answer:
