@@ -13,14 +13,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 BY_FILE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Without compiled files every process compiles its libraries again, which takes most of its start.
+unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo map region schedule test quick check lint types layers format bench wheel clean
+.PHONY: help setup demo map region schedule test test-slow test-long fuzz check lint types layers format bench wheel clean
 MAKEFLAGS += --no-print-directory
 
 help: ## List these tasks
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv with the `overtile` command in it, from requirements.lock
 
@@ -45,11 +47,16 @@ schedule: $(STAMP) ## Map regions on their schedules: make schedule [REGIONS=con
 	@$(BIN)/overtile region serve "$$REGIONS" $(ARGS)
 export REGIONS
 
-test: $(STAMP) ## Run all tests
-	@$(BIN)/pytest -q $(BY_FILE) --durations=10 $(ARGS)
+test: $(STAMP) ## Run the tests of every law: minutes
+	@$(BIN)/pytest -q $(BY_FILE) --durations=10 -m "not slow and not long" $(ARGS)
 
-quick: $(STAMP) ## Run the tests that are not slow
-	@$(BIN)/pytest -q $(BY_FILE) -m "not slow" $(ARGS)
+test-slow: $(STAMP) ## Run the tests of orchestrators, clusters, memory, kills and notebooks
+	@$(BIN)/pytest -q $(BY_FILE) --durations=10 -m "slow and not long" $(ARGS)
+
+test-long: $(STAMP) ## Run laws on five times the examples, fuzzing and the soak: an hour
+	@OVERTILE_EXAMPLES=5 $(BIN)/pytest -q $(BY_FILE) --durations=10 -m "long or law" --timeout=1800 $(ARGS)
+	@$(MAKE) fuzz SECONDS_EACH=$${SECONDS_EACH:-120}
+	@$(BIN)/python -m benchmarks.soak $${SOAK_SECONDS:-300}
 
 fuzz: $(STAMP) ## Feed changed bytes to every reader, guided by coverage: SECONDS_EACH=300
 	@for name in scene config checkpoint truth; do echo "== $$name"; \
@@ -101,6 +108,6 @@ $(STAMP): requirements.lock pyproject.toml
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@echo "Setting up .venv: about 190 packages, 7 GB on disk; minutes the first time" >&2
 	@quiet=$$(test -t 2 || echo --quiet); \
-	  $(BIN)/uv pip install $$quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	  $(BIN)/uv pip install $$quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import strategies as st
 
 from pipeline.core.georef import Georef
 from pipeline.core.grid import Sampling, TileGrid
 from pipeline.core.window import Window
+
+_TIMES = float(os.environ.get("OVERTILE_EXAMPLES", "1"))
+
+
+def examples(count: int) -> int:
+    """Return how many examples a law draws: ``count``, times OVERTILE_EXAMPLES."""
+    return max(1, round(count * _TIMES))
 
 
 @st.composite
