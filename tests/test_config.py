@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import LARGEST, Task, builtin_tasks, load_task, read_yaml
 from pipeline.errors import ConfigError
+from tests.strategies import examples
 
 FILES = sorted((Path(__file__).resolve().parents[1] / "configs" / "tasks").glob("*.yaml"))
 
@@ -123,7 +124,7 @@ def test_what_is_more_or_less_than_plain_values_is_refused(
         load_task(_file(tmp_path, text))
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.sampled_from("ab1: -[]{},!&*?|>#'\"\n%@.~<="), max_size=40))
 def test_whatever_stands_in_a_file_it_is_read_or_refused(tmp_path: Path, text: str) -> None:
     path = Path(_file(tmp_path, text))

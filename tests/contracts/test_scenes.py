@@ -22,6 +22,7 @@ from pipeline.scenes.memory import MemoryScene
 from pipeline.scenes.open import fingerprint, open_scene
 from pipeline.scenes.resample import Resampled
 from pipeline.scenes.scene import Scene, SceneRef
+from tests.strategies import examples
 
 HEIGHT, WIDTH = 150, 210
 
@@ -144,7 +145,7 @@ def scene(request: pytest.FixtureRequest, ref: SceneRef) -> Iterator[Scene]:
 @given(data=st.data())
 @settings(
     deadline=None,
-    max_examples=12,
+    max_examples=examples(12),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_window_is_that_part_of_the_whole(scene: Scene, data: st.DataObject) -> None:

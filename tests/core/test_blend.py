@@ -13,7 +13,7 @@ from pipeline.core.grid import TileGrid
 from pipeline.core.quantise import NODATA
 from pipeline.core.tile import Pixels, cut
 from pipeline.core.window import Window
-from tests.strategies import grids
+from tests.strategies import examples, grids
 
 Weighed = tuple[Window, UInt8[np.ndarray, "classes rows cols"], Float64[np.ndarray, "rows cols"]]
 
@@ -79,7 +79,7 @@ def test_a_ramp_never_falls_before_its_core_nor_rises_after_it(
         assert weights[before + core - 1] + weights[before + core] == pytest.approx(1)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(grid=grids(identity=True), seed=st.integers(0, 2**32 - 1))
 def test_cutting_and_blending_give_the_scene_back(grid: TileGrid, seed: int) -> None:
     scene = _noise(grid, seed)
@@ -91,7 +91,7 @@ def test_cutting_and_blending_give_the_scene_back(grid: TileGrid, seed: int) -> 
         assert not spread.any()
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(grid=grids(identity=True), seed=st.integers(0, 2**32 - 1))
 def test_the_mean_lies_between_the_tiles_and_the_spread_tells_how_far_they_are_apart(
     grid: TileGrid, seed: int

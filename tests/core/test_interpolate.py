@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64
 from pipeline.core.grid import Sampling, TileGrid
 from pipeline.core.interpolate import interpolated
 from pipeline.core.window import Window
-from tests.strategies import grids, samplings
+from tests.strategies import examples, grids, samplings
 
 
 def _frame(sampling: Sampling) -> Window:
@@ -46,7 +46,7 @@ def _reference(values: Float64[np.ndarray, " n"], size: int) -> Float64[np.ndarr
     return np.asarray(np.interp((np.arange(size) + 0.5) / size, centres, values))
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(grid=grids().filter(lambda grid: not grid.sampling.identity), seed=st.integers(0, 2**32 - 1))
 def test_tiles_give_the_whole_scenes_values_bit_for_bit(grid: TileGrid, seed: int) -> None:
     values = _noise(grid.sampling, seed)

@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError, ExportError, SceneError
 from pipeline.evaluation.batch import evaluate_many
 from pipeline.evaluation.common_grid import moved
 from pipeline.evaluation.evaluate import Options, evaluate_scene
+from tests.strategies import examples
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 UTM = CRS.from_epsg(32633)
@@ -116,7 +117,7 @@ def test_a_perfect_map_scores_one_and_a_wrong_one_nothing(tmp_path: Path) -> Non
     assert evaluate_scene(wrong, truth, options=QUICK).report["headline"]["f1"]["value"] == 0
 
 
-@settings(deadline=None, max_examples=3)
+@settings(deadline=None, max_examples=examples(3))
 @given(seed=st.integers(0, 1000))
 def test_the_crs_of_either_file_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, seed: int

@@ -14,6 +14,7 @@ from pyproj import CRS, Transformer
 from pipeline.core.metrics.matching import match_objects
 from pipeline.labels.clean import without_repeats
 from pipeline.labels.objects import Objects
+from tests.strategies import examples
 
 UTM = CRS.from_epsg(32645)
 DEGREES = CRS.from_epsg(4326)
@@ -70,7 +71,7 @@ def placed(polygons: list[Any], crs: CRS) -> list[Any]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     crs=st.sampled_from([UTM, DEGREES, MERCATOR, FEET]),
@@ -99,7 +100,7 @@ def test_copies_leave_precision_recall_and_f1_those_of_the_clean_set(
         assert found.notes == (f"{left_out} duplicate {word} counted once",)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_rows_does_not_decide_what_stays(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -20,6 +20,7 @@ from pipeline.training.config import PlaceConfig
 from pipeline.training.data.sources.labels import read_labels as read_training_labels
 from pipeline.training.data.sources.rasters import Grid
 from tests.labels.test_raster import tif
+from tests.strategies import examples
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 QUICK = Options(intervals=False)
@@ -80,7 +81,7 @@ def test_values_and_nodata_decide_what_is_labelled(
     assert found.labels(pixels, valid, source="m.tif").tolist() == [labels]
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mask_of_two_values_finds_itself_and_trains_alike(data: Any, tmp_path: Path) -> None:
     byte = st.one_of(st.sampled_from([0, 1, 255]), st.integers(0, 255))

@@ -19,6 +19,7 @@ from pipeline.mapping.run import map_scenes
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.scene import SceneRef
 from tests.mapping.scenery import blobs, write_scene
+from tests.strategies import examples
 
 
 def refs(*hrefs: str) -> list[SceneRef]:
@@ -192,7 +193,7 @@ def test_folders_of_earlier_versions_are_found(tmp_path: Path) -> None:
     assert scene_folders(tmp_path, refs("/b/x.tif")) == ["x"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     batches=st.lists(
         st.lists(st.sampled_from(["a/x", "b/x", "b/X", "c/y", "c/x_1"]), unique=True, min_size=1),

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pipeline.outputs.vectors.formats import FORMATS, file_name
 from pipeline.validation.validate import CHECKS, check_file
 from tests.mapping.scenery import NORTH_UP, band, blobs, contents, regions, run, write_scene
+from tests.strategies import examples
 
 PIXELS = ("mask.tif", "probability.tif", "polygons.geojson", "polygons.parquet")
 
@@ -58,7 +59,7 @@ def on_pixels(path: Path) -> Any:
     return frame
 
 
-@settings(max_examples=12, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(12), phases=[Phase.explicit, Phase.generate])
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(20, 150),

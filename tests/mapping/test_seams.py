@@ -23,10 +23,11 @@ from pipeline.models.registry import load_predictor
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.open import open_scene
 from tests.mapping.scenery import blobs, classic, contents, pack, run, write_scene
+from tests.strategies import examples
 
 TOLERANCE = 1e-5
 FEW = settings(
-    max_examples=4,
+    max_examples=examples(4),
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

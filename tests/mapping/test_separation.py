@@ -37,7 +37,7 @@ from pipeline.scenes.find import find_scenes
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import Band, SceneInfo
 from tests.mapping.scenery import NORTH_UP, UTM, band, blobs, contents, on_map, run, write_scene
-from tests.strategies import samplings
+from tests.strategies import examples, samplings
 
 ARGUMENTS = {"in_channels": 3, "classes": 2, "width": 4, "depth": 1}
 
@@ -135,7 +135,7 @@ def polygons(folder: Path) -> dict[bytes, float]:
     return dict(zip(map(normal, shapes), frame["confidence"].tolist(), strict=True))
 
 
-@settings(max_examples=8, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(8), phases=[Phase.explicit, Phase.generate])
 @given(
     seed=st.integers(0, 2**20),
     height=st.integers(8, 120),

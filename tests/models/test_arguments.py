@@ -27,6 +27,7 @@ from pipeline.models.registry import ModelRef, load_predictor
 from pipeline.training.config import read_config
 from tests.audit import watched
 from tests.models.small import SHELF, TINY, card_for, weights_for
+from tests.strategies import examples
 
 ALIASES = {"decoder_use_batchnorm", "psp_use_batchnorm"}
 """Older names that segmentation_models_pytorch still takes."""
@@ -76,7 +77,7 @@ def _extreme(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 # Names of earlier versions of segmentation_models_pytorch, which cards may hold, still build.
 @pytest.mark.filterwarnings("ignore:The usage of .*use_batchnorm is deprecated:DeprecationWarning")
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 @given(asked=_extreme())
 @example(asked=("smp_linknet", {**SHELF["smp_linknet"], "decoder_use_batchnorm": True}))
 @example(asked=("smp_pspnet", {**SHELF["smp_pspnet"], "psp_use_batchnorm": True}))

@@ -20,12 +20,13 @@ from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.coco import pieces, write_coco
 from pipeline.validation.coco import check_coco
+from tests.strategies import examples
 
 Make = Callable[..., Footprints]
 Where = Callable[..., Provenance]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(holes=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=40))
 def test_pieces_have_no_holes_and_are_the_polygon(holes: list[tuple[int, int]]) -> None:
     whole = box(0, 0, 40, 40)

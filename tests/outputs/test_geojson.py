@@ -27,6 +27,7 @@ from pipeline.outputs.vectors.geojson import geometries, write_geojson, write_ge
 from pipeline.outputs.vectors.geoparquet import write_geoparquet
 from pipeline.outputs.vectors.lonlat import on_the_earth
 from pipeline.validation.geojson import check_geojson, check_geojsonl
+from tests.strategies import examples
 
 Make = Callable[..., Footprints]
 Where = Callable[..., Provenance]
@@ -39,7 +40,7 @@ def _features(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 99), a=steps, b=steps, d=steps, e=steps)
 def test_winding_and_validity_hold_on_any_affine_grid(
     footprints: Make, provenance: Where, seed: int, a: float, b: float, d: float, e: float
@@ -133,7 +134,7 @@ def test_long_edges_follow_the_grid(batch_of: Make) -> None:
     assert wide.exterior.distance(shapely.Point(middle)) < 1e-7
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 99), pixel=st.sampled_from([1e-5, 1e-7, 3e-8, 1e-9]))
 def test_rounding_leaves_valid_polygons_or_none(
     footprints: Make, provenance: Where, seed: int, pixel: float

@@ -20,6 +20,7 @@ from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.rasters.cog import write_cog
 from pipeline.outputs.rasters.mosaic import MosaicWriter, Raster
 from pipeline.validation.cog import check_cog
+from tests.strategies import examples
 
 Where = Callable[..., Provenance]
 
@@ -104,7 +105,7 @@ def test_a_scene_without_crs_gets_a_plain_cog(provenance: Where, tmp_path: Path)
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(core=st.sampled_from([16, 48, 208, 512]), order=st.randoms())
 def test_neither_tiles_nor_their_order_change_the_mosaic(
     provenance: Where, tmp_path_factory: pytest.TempPathFactory, core: int, order: object

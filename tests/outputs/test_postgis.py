@@ -26,6 +26,7 @@ from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.geoparquet import write_geoparquet
 from pipeline.validation.postgis import check_layer
 from tests.postgres import PASSWORD, Server
+from tests.strategies import examples
 
 Make = Callable[..., Footprints]
 Where = Callable[..., Provenance]
@@ -81,7 +82,7 @@ def ask(url: str, question: str) -> Any:
 BUILDINGS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), max_size=8)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=BUILDINGS, after=BUILDINGS)
 def test_the_table_holds_the_last_layer_and_the_counts_add_up(
     postgis: str, before: dict[str, int], after: dict[str, int]

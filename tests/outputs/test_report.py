@@ -28,6 +28,7 @@ from pipeline.outputs.report.page import render
 from pipeline.outputs.report.pyramid import MOST_PIXELS, pyramid
 from pipeline.outputs.report.tables import write_csv, write_json
 from tests.outputs.browser import CHROMIUM, Page
+from tests.strategies import examples
 
 NASTY = "</script><script>document.title='hacked'</script><img src=x onerror=alert(1)> & \u2028 {}"
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -237,7 +238,7 @@ def test_data_cannot_end_its_element() -> None:
     assert "<title>&lt;x&gt;</title>" in text
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 20))
 def test_polygons_survive_their_text(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.vectors.attributes import joined, rebatched
 from pipeline.outputs.vectors.store import FootprintStore
+from tests.strategies import examples
 
 Make = Callable[..., Footprints]
 
@@ -29,7 +30,7 @@ def _assert_equal(one: Footprints, other: Footprints) -> None:
             np.testing.assert_array_equal(first, second, strict=True)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     seed=st.integers(0, 99), piece=st.integers(1, 30), size=st.integers(1, 70), order=st.randoms()
 )

@@ -19,6 +19,7 @@ from pipeline.regions.layer.changes import ChangeSummary, changes
 from pipeline.regions.layer.layer import build_layer
 from pipeline.validation.validate import check_file
 from tests.regions.towns import View, mapped, square, towns
+from tests.strategies import examples
 
 WORLD = box(-50, -50, 250, 250)
 NOTHING = {"added": 0, "removed": 0, "changed": 0, "changed_before": 0}
@@ -39,7 +40,7 @@ def counts(summary: ChangeSummary) -> dict[str, int]:
     return {name: getattr(summary, name).count for name in NOTHING}
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(views=towns())
 def test_a_layer_has_not_changed_from_itself(views: list[View]) -> None:
     with TemporaryDirectory() as name:
@@ -53,7 +54,7 @@ def test_a_layer_has_not_changed_from_itself(views: list[View]) -> None:
     assert summary.unchanged.count + summary.unseen_after.count == footprints
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(before=towns(), after=towns(), iou=st.sampled_from([0.0, 0.5, 1.0]))
 def test_changes_are_mirrored_when_the_layers_change_places(
     before: list[View], after: list[View], iou: float
@@ -81,7 +82,7 @@ def test_changes_are_mirrored_when_the_layers_change_places(
     assert kinds == {kind: amount.count for kind, amount in expected.items() if amount.count}
 
 
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 @given(shifts=st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=6, max_size=6))
 def test_noise_of_outlines_is_no_change(shifts: list[tuple[float, float]]) -> None:
     houses = [square(30 * at, 0) for at in range(6)]

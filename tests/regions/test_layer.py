@@ -26,6 +26,7 @@ from pipeline.errors import ConfigError, SceneError
 from pipeline.regions.layer.layer import LayerScene, build_layer, observations_of
 from pipeline.validation.validate import check_file
 from tests.regions.towns import View, mapped, on_earth, square, towns
+from tests.strategies import examples
 
 POLICIES: tuple[Policy, ...] = ("newest", "confident", "nadir")
 WORLD = box(-50, -50, 250, 250)
@@ -42,7 +43,7 @@ def year(number: int) -> str:
     return f"{number}-01-01T00:00:00Z"
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(views=towns(), policy=st.sampled_from(POLICIES), cell=st.sampled_from([1, 2, 5]))
 def test_order_repeats_and_the_size_of_a_cell_change_no_byte(
     views: list[View], policy: Policy, cell: int
@@ -61,7 +62,7 @@ def test_order_repeats_and_the_size_of_a_cell_change_no_byte(
         assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(views=towns(), policy=st.sampled_from(POLICIES))
 def test_every_footprint_is_accounted_for_once_and_no_two_show_one_building(
     views: list[View], policy: Policy
@@ -96,7 +97,7 @@ def test_every_footprint_is_accounted_for_once_and_no_two_show_one_building(
             assert shared < CONTAINED * smaller * (1 + 1e-6)
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(views=towns(), policy=st.sampled_from(POLICIES))
 def test_a_layer_taken_as_a_scene_is_that_layer(views: list[View], policy: Policy) -> None:
     with TemporaryDirectory() as name:
@@ -112,7 +113,7 @@ def test_a_layer_taken_as_a_scene_is_that_layer(views: list[View], policy: Polic
     assert (after["n_obs"] == 2).all()
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(
     places=st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12),
     shifts=st.lists(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipeline.regions.plan import plan_summary
 from tests.regions.places import go, site_of, town
 from tests.regions.test_sources import catalogue, item, landing, listed, names
+from tests.strategies import examples
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([1e400, "", "x", "../y"]),
@@ -25,7 +26,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_an_item_with_anything_anywhere_stops_no_other(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

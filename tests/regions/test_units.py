@@ -18,6 +18,7 @@ from pipeline.config.region import Schedule
 from pipeline.errors import ConfigError
 from pipeline.regions.schedule.schedule import next_run
 from pipeline.regions.schedule.units import cron_fields, crontab, on_calendar, units
+from tests.strategies import examples
 
 NOW = datetime(2024, 5, 6, 2, 30, tzinfo=UTC)
 EXAMPLE = Path(__file__).resolve().parents[2] / "configs" / "regions" / "example.yaml"
@@ -50,7 +51,7 @@ def _region(schedule: Schedule | None = None, **fields: object) -> Region:
     return load_region(EXAMPLE).model_copy(update={"schedule": schedule, **fields})
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(schedule=schedules())
 def test_the_line_of_a_crontab_says_what_the_schedule_says(schedule: Schedule) -> None:
     again = Schedule(cron=cron_fields(schedule), timezone=schedule.timezone)
@@ -63,7 +64,7 @@ def test_the_line_of_a_crontab_says_what_the_schedule_says(schedule: Schedule) -
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(schedule=schedules())
 def test_systemd_computes_the_same_next_moment(schedule: Schedule) -> None:
     command = ["systemd-analyze", "calendar", "--base-time=2024-05-06 02:30:00 UTC"]

@@ -21,6 +21,7 @@ from pipeline.scenes.mosaics.adjoining import Overlap, as_one_scene
 from pipeline.scenes.open import fingerprint, open_scene
 from pipeline.scenes.parts import Mosaic, Part
 from pipeline.scenes.scene import SceneRef
+from tests.strategies import examples
 
 ORIGIN = Affine(0.5, 0, 500_000, 0, -0.5, 5_500_000)
 Writer = Callable[..., Path]
@@ -47,7 +48,7 @@ windows = st.builds(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(boxes=st.lists(windows, min_size=1, max_size=6), data=st.data())
 def test_any_window_has_the_pixels_of_the_parts_under_it(
     tmp_path_factory: pytest.TempPathFactory, boxes: list[Window], data: st.DataObject

@@ -22,6 +22,7 @@ from pipeline.scenes.parts import Mosaic, Part
 from pipeline.scenes.resample import Resampled
 from pipeline.scenes.scene import Scene, SceneRef
 from pipeline.scenes.validity import missing
+from tests.strategies import examples
 
 HOLE = (slice(20, 50), slice(30, 37))
 BYTES = np.random.default_rng(4).integers(1, 250, (3, 90, 110), np.uint8)
@@ -173,7 +174,7 @@ def test_files_of_a_mosaic_get_the_value_too() -> None:
     share=st.sampled_from([0.0, 0.01, 0.4, 1.0]),
     cut=st.tuples(st.integers(1, 39), st.integers(1, 49)),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 def test_validity_does_not_depend_on_the_window(
     tmp_path_factory: pytest.TempPathFactory, seed: int, share: float, cut: tuple[int, int]
 ) -> None:
@@ -201,7 +202,7 @@ def test_validity_does_not_depend_on_the_window(
     seed=st.integers(0, 2**32 - 1),
     size=st.tuples(st.integers(5, 80), st.integers(5, 80)),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 def test_nodata_does_not_bleed_into_resampled_pixels(
     nodata: int, seed: int, size: tuple[int, int]
 ) -> None:

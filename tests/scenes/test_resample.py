@@ -11,6 +11,7 @@ from pipeline.core.georef import Georef
 from pipeline.core.window import Window
 from pipeline.scenes.memory import MemoryScene
 from pipeline.scenes.resample import Resampled, taps
+from tests.strategies import examples
 
 DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 
@@ -26,7 +27,7 @@ def whole(scene: Resampled) -> Window:
     holes=st.booleans(),
     data=st.data(),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_a_window_is_that_part_of_the_whole_bit_for_bit(
     sizes: tuple[int, int, int, int],
     dtype: str,

@@ -18,6 +18,7 @@ from pipeline.scenes.geotiff.directory import BrokenTiffError
 from pipeline.scenes.geotiff.tiff import Layout, read_layout
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
+from tests.strategies import examples
 
 LAYOUTS: dict[str, dict[str, object]] = {
     "strips": {},
@@ -59,7 +60,7 @@ def test_a_file_cut_anywhere_is_refused(kind: str, geotiff: Callable[..., Path])
 @given(data=st.data())
 @settings(
     deadline=None,
-    max_examples=150,
+    max_examples=examples(150),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_damaged_file_is_an_error_or_reads(data: st.DataObject, tmp_path: Path) -> None:

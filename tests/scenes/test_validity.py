@@ -15,6 +15,7 @@ from pipeline.scenes.validity import (
     is_sentinel,
     open_nodata,
 )
+from tests.strategies import examples
 
 
 def _missing(nodata: np.ndarray) -> np.ndarray:
@@ -34,7 +35,7 @@ def _scenes(draw: st.DrawFn) -> np.ndarray:
 
 
 @given(nodata=_scenes(), data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_window_decides_as_the_whole_scene_does(nodata: np.ndarray, data: st.DataObject) -> None:
     whole = _missing(nodata)
     padded = np.pad(nodata, MARGIN, constant_values=True)
@@ -47,7 +48,7 @@ def test_a_window_decides_as_the_whole_scene_does(nodata: np.ndarray, data: st.D
 
 
 @given(nodata=_scenes())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_only_nodata_pixels_are_ever_missing(nodata: np.ndarray) -> None:
     assert not (_missing(nodata) & ~nodata).any()
 

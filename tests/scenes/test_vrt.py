@@ -25,6 +25,7 @@ from pipeline.scenes.open import fingerprint, open_scene
 from pipeline.scenes.scene import Scene, SceneRef
 from pipeline.scenes.vrt.dataset import parse_vrt
 from pipeline.scenes.vrt.xml import VrtSyntaxError
+from tests.strategies import examples
 
 ORIGIN = Affine(0.5, 0, 500_000, 0, -0.5, 5_500_000)
 _TYPES = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "float32": "Float32"}
@@ -179,7 +180,7 @@ places = st.builds(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     tiles=st.lists(places, max_size=6).map(lambda others: [box(3, 5, 20, 30), *others]),
     nodata=st.sampled_from([None, 0, 7, 255]),
@@ -226,7 +227,7 @@ def test_a_mosaic_has_the_pixels_that_gdal_reads(
     same_pixels(mine, opened(translate(path)), (3, 1, 2))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(
     tiles=st.lists(st.tuples(st.integers(0, 2), places), min_size=3, max_size=7),
     nodata=st.sampled_from([0, 255]),
@@ -514,7 +515,7 @@ def test_mosaics_of_many_files_are_parsed_in_little_time() -> None:
     assert time.process_time() - began < 30
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_changed_bytes_are_refused_or_parsed(data: st.DataObject) -> None:
     text = (

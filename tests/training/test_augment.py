@@ -16,6 +16,7 @@ from pipeline.training.augment.sensor import degraded, rescaled
 from pipeline.training.config import AugmentConfig
 from pipeline.training.data.sources.places import level_of, make_place
 from pipeline.training.data.warp import cut, draw_level, draw_matrix, draw_pixel_m
+from tests.strategies import examples
 
 OFF: dict[str, Any] = {
     "shape": 0,
@@ -57,7 +58,7 @@ def _noise(seed: int, *, rows: int = 48, cols: int = 56) -> np.ndarray:
 
 
 @pytest.mark.parametrize("part", OF_THE_IMAGE, ids=lambda part: next(iter(part)))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(seed=seeds)
 def test_each_part_keeps_shape_and_type_and_follows_the_seed(
     part: dict[str, float], seed: int
@@ -99,7 +100,7 @@ def test_what_is_off_leaves_the_chance_of_the_others_alone(part: str) -> None:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=seeds, factor=st.floats(1.2, 6.0))
 def test_a_coarser_sensor_moves_nothing(seed: int, factor: float) -> None:
     image = np.zeros((3, 64, 64), np.uint8)
@@ -133,7 +134,7 @@ def test_an_even_picture_stays_even_and_a_coarse_one_as_it_is() -> None:
     np.testing.assert_array_equal(same, image)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=seeds)
 def test_the_sixteen_bit_variant_keeps_the_order_of_values_and_fills_the_range(seed: int) -> None:
     image = np.tile(np.arange(256, dtype=np.uint8), (3, 20, 1))

@@ -12,6 +12,7 @@ from pipeline.training.augment.elastic import draw_field, farthest, field_of
 from pipeline.training.config import AugmentConfig
 from pipeline.training.data.sources.places import Level, level_of
 from pipeline.training.data.warp import cut, draw_matrix
+from tests.strategies import examples
 
 CROP = 96
 seeds = st.integers(0, 2**32 - 1)
@@ -35,7 +36,7 @@ def _marked(*, known: bool = True) -> Level:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=seeds, strength=st.floats(0.5, 12.0), nodes=st.integers(2, 6))
 def test_a_marked_pixel_lands_where_its_label_lands(seed: int, strength: float, nodes: int) -> None:
     rng = np.random.default_rng(seed)
@@ -49,7 +50,7 @@ def test_a_marked_pixel_lands_where_its_label_lands(seed: int, strength: float, 
     np.testing.assert_array_equal(crop.known, crop.instances > 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=seeds, nodes=st.integers(2, 6))
 def test_a_field_goes_through_its_nodes_and_is_smooth_between_them(seed: int, nodes: int) -> None:
     moved = np.random.default_rng(seed).normal(0, 8, (2, nodes, nodes))

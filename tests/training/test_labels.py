@@ -19,6 +19,7 @@ from pipeline.training.config import ClassConfig, PlaceConfig
 from pipeline.training.data.sources.labels import numbered, read_labels
 from pipeline.training.data.sources.places import BUILDING, read_place
 from pipeline.training.data.sources.rasters import Grid
+from tests.strategies import examples
 
 CORNER, PIXEL_M = (354000.0, 3057500.0), 0.25  # of the fixture
 HOUSE = ClassConfig(name="house", colour="#112233", values=("yes", 1))
@@ -251,7 +252,7 @@ def test_a_value_of_no_class_is_refused() -> None:
         numbered(values, (HOUSE, TANK), unknown=255, objects=False, source=Path("m.png"))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(seed=st.integers(0, 2**32 - 1), unknown=st.sampled_from([None, 255]))
 def test_numbering_keeps_every_pixel_of_every_class(seed: int, unknown: int | None) -> None:
     values = np.random.default_rng(seed).choice(np.array([0, 0, 1, 2, 255], np.uint8), (12, 9))

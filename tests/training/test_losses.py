@@ -25,6 +25,7 @@ from pipeline.training.step.losses import (
     weighted_bce,
 )
 from pipeline.training.step.objective import Loss
+from tests.strategies import examples
 
 LOSSES: dict[str, Loss] = {
     "bce": weighted_bce,
@@ -115,7 +116,7 @@ def test_tversky_with_halves_is_dice() -> None:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=seeds)
 def test_values_are_those_of_segmentation_models_pytorch(seed: int) -> None:
     logits, target, _ = _some(seed)
@@ -143,7 +144,7 @@ def test_values_are_those_of_segmentation_models_pytorch(seed: int) -> None:
         )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=seeds)
 def test_on_hard_answers_lovasz_softmax_is_the_jaccard_loss(seed: int) -> None:
     logits, target, _ = _some(seed)
@@ -154,7 +155,7 @@ def test_on_hard_answers_lovasz_softmax_is_the_jaccard_loss(seed: int) -> None:
 
 
 @every_loss
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(seed=seeds)
 def test_gradients_are_the_slopes(loss: Loss, seed: int) -> None:
     logits, target, weight = _some(seed, known=0.8, size=3)
@@ -179,7 +180,7 @@ def test_nothing_at_all_and_everything_are_right_too(loss: Loss, value: float) -
 
 
 @every_loss
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(seed=seeds)
 def test_unknown_pixels_change_neither_loss_nor_gradient(loss: Loss, seed: int) -> None:
     logits, target, weight = _some(seed, known=0.6)

@@ -17,6 +17,7 @@ from pipeline.models.networks import build
 from pipeline.training.config import LossConfig
 from pipeline.training.config.loss import LossName
 from pipeline.training.step.objective import loss_at, loss_of, middle, of_answers, probabilities
+from tests.strategies import examples
 
 NAMES = get_args(LossName)
 seeds = st.integers(0, 2**31 - 1)
@@ -42,7 +43,7 @@ def _named(name: str, *, softmax: bool, **more: object) -> LossConfig:
 
 @pytest.mark.parametrize("softmax", [False, True], ids=["sigmoids", "softmax"])
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(seed=seeds)
 def test_gradients_are_the_slopes_and_unknown_pixels_have_none(
     name: str, softmax: bool, seed: int
@@ -70,7 +71,7 @@ def test_a_perfect_answer_costs_nothing(name: str, softmax: bool) -> None:
     assert loss(-logits, target, weight).item() > 0.5
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seed=seeds)
 def test_softmax_values_are_those_of_torch_and_of_segmentation_models_pytorch(seed: int) -> None:
     logits, target, weight = _kinds(seed)

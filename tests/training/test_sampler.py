@@ -20,6 +20,7 @@ from pipeline.training.data.datasets import LevelDataset
 from pipeline.training.data.sampler import CropSampler, loader
 from pipeline.training.data.sources.places import Level
 from pipeline.training.read_data import read_data
+from tests.strategies import examples
 
 
 def _level(seed: int, *, rows: int = 20, cols: int = 30) -> Level:
@@ -35,7 +36,7 @@ def _level(seed: int, *, rows: int = 20, cols: int = 30) -> Level:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     seed=st.integers(0, 1000),
     row=st.integers(-30, 30),

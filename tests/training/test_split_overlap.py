@@ -18,6 +18,7 @@ from pipeline.errors import ConfigError
 from pipeline.training.config import LeakConfig, read_config
 from pipeline.training.read_data import Data, read_data
 from pipeline.training.split_overlap import check_leaks, leaks, picture_hash
+from tests.strategies import examples
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 
@@ -72,7 +73,7 @@ def test_a_copy_that_says_it_lies_elsewhere_is_known_by_its_picture(
     assert [leak.why for leak in leaks(data, distance=4)] == ["show one picture"]
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(seed=st.integers(0, 2**32 - 1), gain=st.floats(0.3, 2.0), offset=st.floats(-50, 50))
 def test_the_hash_of_a_picture_does_not_hear_brightness_and_contrast(
     seed: int, gain: float, offset: float

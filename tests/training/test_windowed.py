@@ -32,6 +32,7 @@ from pipeline.training.read_data import Data, read_data
 from pipeline.training.score import scores
 from pipeline.training.split_overlap import leaks
 from pipeline.training.step.network import build
+from tests.strategies import examples
 
 CORNER, PIXEL_M = (354000.0, 3057500.0), 0.25  # of the fixture
 HUGE = 120_000
@@ -99,7 +100,7 @@ def _roofs(path: Path, *, size: int = HUGE, many: int = 40) -> Path:
     return path
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     row=st.integers(-120, 150),
     col=st.integers(-150, 180),

@@ -16,6 +16,7 @@ from pipeline.core.conflation.observations import UNDATED, observed
 from pipeline.core.conflation.pieces import Pieces, pieces
 from pipeline.core.conflation.territories import territories
 from tests.core.conflation.test_conflation import outlines
+from tests.strategies import examples
 
 DAY = 24 * 3600 * 1000
 
@@ -35,7 +36,7 @@ frames = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(shapes=st.lists(frames, min_size=1, max_size=6), yields=st.booleans())
 def test_territories_partition_what_the_pieces_cover(
     shapes: list[shapely.Polygon], yields: bool

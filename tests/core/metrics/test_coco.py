@@ -19,6 +19,7 @@ from pipeline.core.metrics.overlaps import Overlaps, overlaps
 from pipeline.core.metrics.rasterise import inside, paint
 from pipeline.core.metrics.run_length import rasterize
 from pipeline.core.window import Window
+from tests.strategies import examples
 
 SIDE = 256
 
@@ -170,7 +171,7 @@ def test_average_precision_by_hand() -> None:
     assert value == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_runs_hold_the_pixels_that_gdal_burns(seed: int) -> None:
     rng = np.random.default_rng(seed)

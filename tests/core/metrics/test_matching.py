@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.metrics import f1, match_objects, overlaps
 from pipeline.core.metrics.matching import SWEEP, Ignored, match_pairs
+from tests.strategies import examples
 
 
 def boxes(*corners: tuple[float, float, float, float]) -> Any:
@@ -94,7 +95,7 @@ def test_f1_of_two_misses_is_zero() -> None:
     assert f1(tp=0, fp=1, fn=1) == 0.0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(predicted=polygons(), truth=polygons(), iou=st.sampled_from(SWEEP), seed=st.integers(0, 99))
 def test_matching_equals_brute_force(predicted: Any, truth: Any, iou: float, seed: int) -> None:
     confidence = np.random.default_rng(seed).random(len(predicted)).round(1)
@@ -103,7 +104,7 @@ def test_matching_equals_brute_force(predicted: Any, truth: Any, iou: float, see
     assert found == brute_force(predicted, truth, confidence, iou)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(predicted=polygons(), truth=polygons(), iou=st.sampled_from(SWEEP))
 def test_counts_add_up(predicted: Any, truth: Any, iou: float) -> None:
     matching = match_objects(predicted, truth, iou=iou)
@@ -112,7 +113,7 @@ def test_counts_add_up(predicted: Any, truth: Any, iou: float) -> None:
     assert matching.found.sum() == matching.tp
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(predicted=city(), truth=city(), iou=st.sampled_from([0.51, 0.6, 0.75, 0.9]))
 def test_f1_is_symmetric_where_nothing_overlaps_its_own_kind(
     predicted: Any, truth: Any, iou: float
@@ -123,7 +124,7 @@ def test_f1_is_symmetric_where_nothing_overlaps_its_own_kind(
     assert there.f1 == back.f1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(predicted=polygons(), truth=polygons(), dx=st.integers(-4096, 4096))
 def test_moving_and_stretching_the_plane_changes_nothing(
     predicted: Any, truth: Any, dx: int
@@ -147,7 +148,7 @@ def test_ignored_objects_count_neither_for_nor_against() -> None:
     assert matching.wrong.tolist() == [False, False, False, True]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(predicted=polygons(), truth=polygons())
 def test_exchanging_overlaps_twice_gives_them_back(predicted: Any, truth: Any) -> None:
     pairs = overlaps(predicted, truth)

@@ -31,13 +31,14 @@ from pipeline.core.metrics.groups import group_scores, merged, near_seams
 from pipeline.core.metrics.outline_metrics import area_error, boundary_iou, polis, rotation_error
 from pipeline.core.metrics.pixels import class_scores, confusion, foreground_scores, levels
 from pipeline.core.metrics.salt import salt_scores
+from tests.strategies import examples
 
 
 def boxes(*corners: tuple[float, float, float, float]) -> Any:
     return np.array([shapely.box(*corner) for corner in corners], dtype=object)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(seed=st.integers(0, 2**32 - 1), classes=st.integers(1, 4))
 def test_pixel_scores_equal_scikit_learn(seed: int, classes: int) -> None:
     rng = np.random.default_rng(seed)
@@ -76,7 +77,7 @@ def test_no_pixels_give_none() -> None:
     assert scores.reason == "neither truth nor predictions"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_curves_equal_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -114,7 +115,7 @@ def test_reliability_by_hand() -> None:
     assert reliability(np.empty(0), np.empty(0)).error is None
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 60))
 def test_draws_keep_the_number_of_blocks(seed: int, count: int) -> None:
     drawn = draws(count, rounds=50, seed=seed)

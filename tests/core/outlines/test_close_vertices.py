@@ -12,6 +12,7 @@ from shapely.geometry import MultiPolygon, Polygon
 from pipeline.core.georef import WGS84, Georef
 from pipeline.core.outlines.close_vertices import least_edge, without_close_vertices
 from pipeline.outputs.vectors.lonlat import on_the_earth
+from tests.strategies import examples
 
 
 def edges_m(polygon: shapely.Geometry) -> np.ndarray:
@@ -44,7 +45,7 @@ def ragged(draw: st.DrawFn) -> Polygon:
     return polygon if polygon.is_valid else Polygon(corners)
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(polygon=ragged(), least=st.sampled_from([0.01, 0.03]))
 def test_edges_are_long_enough_and_ground_is_hardly_changed(polygon: Polygon, least: float) -> None:
     (found,) = thinned(polygon, least=least)
@@ -91,7 +92,7 @@ def test_pixels_of_centimetres_keep_their_steps() -> None:
     assert least_edge((0.01, 0.02)) == 0.005
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     seed=st.integers(0, 2**32 - 1),
     zone=st.sampled_from(["EPSG:32633", "EPSG:3857", "EPSG:4326", "EPSG:2264"]),

@@ -16,6 +16,7 @@ from pipeline.core.outlines.nodata import Unknown
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
+from tests.strategies import examples
 
 Pixels = npt.NDArray[np.bool_]
 SIZE = 120
@@ -43,7 +44,7 @@ def drawn(polygon: Any) -> Pixels:
     return np.asarray(shapely.contains_xy(polygon, x, y))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=seeds, core=st.integers(8, SIZE), share=st.floats(0, 0.6), turned=st.floats(0, 3))
 def test_covering_anew_is_told_as_rasterising_has_it(
     seed: int, core: int, share: float, turned: float
@@ -110,7 +111,7 @@ def swept(mask: npt.NDArray[np.uint8], unknown: Pixels, *, core: int, kind: Any)
     return [*parts, shaper.finish()]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     seed=seeds,
     core=st.integers(14, 90),

@@ -24,6 +24,7 @@ from pipeline.core.outlines.simplify import soundly_simplified
 from pipeline.core.polygons.separate import separate, trace_instances
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
+from tests.strategies import examples
 
 Polygons = npt.NDArray[Any]
 seeds = st.integers(0, 2**32 - 1)
@@ -94,7 +95,7 @@ def turns(polygon: shapely.Polygon, *, pixel: tuple[float, float] = (1, 1)) -> A
     return np.degrees(np.arctan2(np.abs(cross), (sides * after).sum(axis=1)))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(seed=seeds, diagonal=st.sampled_from([math.inf, 5.0]), least=st.sampled_from([0.7, 0.85]))
 def test_regularised_is_valid_like_before_and_overlaps_nowhere(
     seed: int, diagonal: float, least: float
@@ -109,7 +110,7 @@ def test_regularised_is_valid_like_before_and_overlaps_nowhere(
     assert all(a.equals(b) for a, b in zip(shapes[~flags], outlines[~flags], strict=True))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=seeds, stray=st.sampled_from([1.5, 5.0]))
 @example(seed=231, stray=5.0).via("a neighbour cuts a simplified one")
 def test_what_is_not_regularised_is_simplified_under_the_same_conditions(
@@ -128,7 +129,7 @@ def test_what_is_not_regularised_is_simplified_under_the_same_conditions(
     assert shapely.covers(far, shapes).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=seeds)
 def test_nothing_fixed_is_overlapped(seed: int) -> None:
     outlines = town(seed)
@@ -138,7 +139,7 @@ def test_nothing_fixed_is_overlapped(seed: int) -> None:
     assert (exact_iou(others, shapes) >= 0.85 - 1e-9).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=seeds)
 def test_what_is_simplified_is_valid_like_before_and_overlaps_nowhere(seed: int) -> None:
     outlines = town(seed)
@@ -148,7 +149,7 @@ def test_what_is_simplified_is_valid_like_before_and_overlaps_nowhere(seed: int)
     assert (exact_iou(outlines, shapes) >= 0.85 - 1e-9).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=seeds, by=st.floats(0, 6), limit=st.sampled_from([1.0, 2.5, 5.0]))
 def test_what_strays_too_far_is_told(seed: int, by: float, limit: float) -> None:
     outlines = town(seed)
@@ -160,7 +161,7 @@ def test_what_strays_too_far_is_told(seed: int, by: float, limit: float) -> None
     assert not told[clearly].any()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(seed=seeds, right=st.integers(-40, 5000), down=st.integers(-40, 5000))
 def test_regularised_twice_or_elsewhere_is_the_same(seed: int, right: int, down: int) -> None:
     outlines = town(seed)
@@ -177,7 +178,7 @@ def test_regularised_twice_or_elsewhere_is_the_same(seed: int, right: int, down:
     assert np.count_nonzero(away > 1e-5) <= 1 + len(away) / 10
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(angle=st.floats(-90, 90), long=st.floats(12, 40), wide=st.floats(10, 30))
 @example(angle=5.5, long=12, wide=10).via("one step a wall, beside a corner")
 def test_a_drawn_rectangle_comes_back_as_the_rectangle(
@@ -205,7 +206,7 @@ def test_on_average_buildings_are_nearer_the_truth_than_their_outlines() -> None
     assert exact_iou(shapes, truth).mean() > exact_iou(outlines, truth).mean()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(angle=st.floats(0, 90))
 def test_angles_are_right_on_the_ground(angle: float) -> None:
     pixel = (0.5, 1.0)
@@ -248,7 +249,7 @@ def test_nothing_is_shaped_into_nothing() -> None:
     assert len(shapes) == len(flags) == len(simplified(none, tolerance=1)) == 0
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(seed=seeds, tolerance=st.sampled_from([0.0, 0.8, 1.5, 3.0]))
 def test_shared_walls_stay_shared_and_each_cluster_is_simplified_by_itself(
     seed: int, tolerance: float
@@ -266,7 +267,7 @@ def test_shared_walls_stay_shared_and_each_cluster_is_simplified_by_itself(
         assert [p.wkb for p in alone] == [p.wkb for p in together[members]]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(seed=seeds, tolerance=st.floats(0.1, 4))
 def test_no_vertex_that_goes_lies_farther_off_than_the_tolerance(
     seed: int, tolerance: float
@@ -280,7 +281,7 @@ def test_no_vertex_that_goes_lies_farther_off_than_the_tolerance(
             assert shapely.distance(shapely.points(ring), line).max() <= tolerance + 1e-9
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(angle=st.floats(0, 90), long=st.floats(20, 40))
 def test_the_main_direction_is_that_of_the_walls(angle: float, long: float) -> None:
     ring = shapely.get_coordinates(drawn(rectangle(angle=angle, long=long)))
@@ -290,7 +291,7 @@ def test_the_main_direction_is_that_of_the_walls(angle: float, long: float) -> N
     assert share > 0.8
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(one_seed=seeds, angle=st.floats(0, 90))
 def test_likeness_is_intersection_over_union(one_seed: int, angle: float) -> None:
     outlines = town(one_seed)

@@ -15,6 +15,7 @@ from pipeline.core.outlines import Outline, Rules, Shaped, Shaper
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
+from tests.strategies import examples
 
 Mask = npt.NDArray[np.uint8]
 RULES = Rules(simplify=1.5)
@@ -63,7 +64,7 @@ def all_of(parts: list[Shaped], name: str) -> Any:
     return np.concatenate([getattr(part, name) for part in parts])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(
     seed=st.integers(0, 2**32 - 1),
     core=st.integers(16, 120),
@@ -80,7 +81,7 @@ def test_tiles_do_not_matter(seed: int, core: int, kind: Any, cell: int, share: 
     assert len(all_of(whole, "polygons")) == len(trace(mask, mask))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(
     seed=st.integers(0, 2**32 - 1),
     kind=st.sampled_from(KINDS),

@@ -21,6 +21,7 @@ from pipeline.core.polygons.subpixel_offsets import FARTHEST, UNIT, Rim, rim_of
 from pipeline.core.polygons.trace import trace
 from pipeline.core.quantise import NODATA, classified
 from pipeline.core.window import Window
+from tests.strategies import examples
 
 Bytes = npt.NDArray[np.uint8]
 THRESHOLD = 125
@@ -96,7 +97,7 @@ def disc(*, radius: float, x: float, y: float, size: int = 40, soft: float = 3.0
     return ramp[None]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(seed=seeds, core=st.integers(5, 40), rough=st.sampled_from([0, 0.7, 2.0]))
 def test_tiles_do_not_matter(seed: int, core: int, rough: float) -> None:
     probability = surfaces(seed, size=48, rough=rough, classes=1 + seed % 2)
@@ -109,7 +110,7 @@ def test_tiles_do_not_matter(seed: int, core: int, rough: float) -> None:
     assert len(found) == len(trace(known, known))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=seeds, rough=st.sampled_from([0, 0.5, 1.0, 2.0]), classes=st.integers(1, 2))
 @example(seed=12211, rough=1.0, classes=2).via("less like its pixels as a neighbour is plain")
 def test_valid_apart_like_their_pixels_and_over_the_same_centres(
@@ -173,7 +174,7 @@ def test_a_disc_comes_out_rounder_and_of_its_size(soft: float) -> None:
         assert shapes[0].area == pytest.approx(true[0].area, rel=0.012)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(angle=st.floats(0, 3.1), off=st.floats(-3, 3))
 def test_a_straight_ramp_comes_out_straight_up_to_the_scenes_frame(
     angle: float, off: float

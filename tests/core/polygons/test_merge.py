@@ -15,6 +15,7 @@ from pipeline.core.polygons.fragments import Fragments
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
+from tests.strategies import examples
 
 Mask = npt.NDArray[Any]
 
@@ -60,7 +61,7 @@ def assert_same(got: Fragments, wanted: Fragments) -> None:
         assert got_arrays[name].dtype == array.dtype
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(labels=masks(), data=st.data())
 def test_merged_tiles_are_the_trace_of_the_whole(labels: Mask, data: st.DataObject) -> None:
     height, width = labels.shape

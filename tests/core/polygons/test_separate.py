@@ -20,6 +20,7 @@ from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.separate import Doubt, Sides, context, separate, trace_instances
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
+from tests.strategies import examples
 
 Array = npt.NDArray[Any]
 STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))
@@ -159,7 +160,7 @@ def wanted_for(
     return trace_instances(instances, labels, weights, core=whole)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(scene=scenes(), reach=st.sampled_from([1, 2, 3, 7, 40]), data=st.data())
 def test_tiles_united_are_the_instances_of_the_whole(
     scene: tuple[Array, Array], reach: int, data: st.DataObject
@@ -183,7 +184,7 @@ def test_tiles_united_are_the_instances_of_the_whole(
     assert_same(Fragments.concatenate(parts), wanted_for(labels, markers, weights, reach))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(
     scene=scenes(),
     reach=st.sampled_from([1, 3, 40]),

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from pipeline.core.refine import Guided, filtered, luminance
 from pipeline.core.window import Window
+from tests.strategies import examples
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -58,7 +59,7 @@ def slowly(steps: Array, guide: Array, how: Guided) -> Array:
     return answer
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(scene=scenes(), radius=radii, eps=smoothings)
 def test_the_filter_is_the_one_of_its_paper(
     scene: tuple[Array, Array], radius: int, eps: float

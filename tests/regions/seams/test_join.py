@@ -22,12 +22,13 @@ from pipeline.regions.layer.layer import observations_of
 from tests.mapping.scenery import NORTH_UP, UTM, blobs
 from tests.regions.places import go
 from tests.regions.seams.cut import Scene, layer, mapped, piece, pieces, told
+from tests.strategies import examples
 
 PIXEL_M2 = 0.09 * 1.0005
 """A pixel of the scenes on the ground, where UTM is a little smaller than the Earth."""
 
 
-@settings(max_examples=5, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(5), phases=[Phase.explicit, Phase.generate])
 @given(
     seed=st.integers(0, 2**32 - 1),
     size=st.integers(5, 40),

@@ -28,6 +28,7 @@ from pipeline.training.dashboard.overlay import overlaid, part_of
 from pipeline.training.data.sources.places import Level
 from pipeline.training.score.predicted import Answer
 from pipeline.training.step.objective import probabilities
+from tests.strategies import examples
 
 
 def _answer(found: np.ndarray, true: np.ndarray, *, known: np.ndarray | None = None) -> Answer:
@@ -43,7 +44,7 @@ def _answer(found: np.ndarray, true: np.ndarray, *, known: np.ndarray | None = N
     return Answer(name="here", level=level, probability=said)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(8, 70),
@@ -132,7 +133,7 @@ def test_overlays_paint_found_made_up_and_missed_in_their_colours() -> None:
     assert np.ptp(out[25, 15]) == 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_colours_differ_from_the_imagery_and_from_each_other(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -18,6 +18,7 @@ from pipeline.training.volumes.crops import sample_at
 from pipeline.training.volumes.cut import crop_of, cut, driven, oriented, seen
 from pipeline.training.volumes.draws import VolumeDraws
 from pipeline.training.volumes.part import UNKNOWN, Part, seeds_of
+from tests.strategies import examples
 
 STILL = {"flips": False, "turns": False, "gain": 0, "noise": 0}
 ELSEWHERE = {"name": "x", "volume": "x.sgy", "labels": "l.sgy"}
@@ -49,7 +50,7 @@ def draws(*parts: Part, augment: dict[str, Any] | None = None, **changes: Any) -
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(step=steps, foreground=st.sampled_from([0.0, 1.0]), crop=st.sampled_from([16, (16, 24, 32)]))
 def test_what_is_cut_is_what_lies_there(step: int, foreground: float, crop: Any) -> None:
     laid = draws(crop=crop, foreground=foreground)
@@ -61,7 +62,7 @@ def test_what_is_cut_is_what_lies_there(step: int, foreground: float, crop: Any)
     np.testing.assert_array_equal(kinds, draw.part.kinds[here])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(step=steps)
 def test_flips_and_turns_of_amplitudes_and_labels_agree_and_keep_down_down(step: int) -> None:
     laid = draws(augment={"flips": True, "turns": True})
@@ -167,7 +168,7 @@ def test_a_crop_of_which_nothing_is_known_is_drawn_again_and_at_last_counted() -
     assert not batch.weight.any()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(seed=st.integers(0, 2**31), deviation=st.sampled_from([0.5, 3.0]))
 def test_elastic_deformation_moves_labels_with_amplitudes(seed: int, deviation: float) -> None:
     # A level set of a smooth field: labels say where it is above 0.
