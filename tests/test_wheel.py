@@ -65,7 +65,8 @@ def run(command: list[str], *, cwd: Path, path: Path | None = None) -> str:
 def test_it_holds_the_package_and_its_data_alone(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"pipeline"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"overtile", "pipeline"}
+    assert {"overtile/py.typed", "pipeline/py.typed"} <= set(names)
     data = [path for path in (ROOT / "pipeline").rglob("*.*") if path.suffix in DATA]
     assert {path.suffix for path in data} == DATA
     assert {path.relative_to(ROOT).as_posix() for path in data} <= set(names)

@@ -1,0 +1,116 @@
+"""Interrupts and deaths: the child stops in order, nothing is left, the same call goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import overtile
+from pipeline.api.child import call
+from tests.api.conftest import QUICK, Write
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+import sys, overtile
+overtile.map(sys.argv[1], sys.argv[2], task="bright", progress=print,
+             options={"device": "cpu", "executor": "serial", "tile": 16})
+"""
+
+
+def _tiles(folder: Path) -> list[Path]:
+    return list(folder.glob(".work/*/tiles/*"))
+
+
+def test_an_interrupted_call_goes_on_in_its_temporary_folder(write_scene: Write) -> None:
+    scene = write_scene("large", size=(320, 320))
+    folders: list[Path] = []
+
+    def stop(line: str) -> None:
+        if "%" in line:
+            raise KeyboardInterrupt
+
+    before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("overtile-*"))
+    with pytest.raises(KeyboardInterrupt):
+        overtile.map(scene, task="bright", options=QUICK, progress=stop)
+    folders = [
+        path
+        for path in Path(os.environ.get("TMPDIR", "/tmp")).glob("overtile-*")
+        if path not in before and _tiles(path)
+    ]
+    result = overtile.map(scene, task="bright", options=QUICK, progress=None)
+    assert result.folder in folders
+    assert '"reused": true' in result[0].file("log.jsonl").read_text()
+    assert len(result.polygons) == 1
+
+
+def _started(scene: Path, out: Path, folder: Path) -> subprocess.Popen[str]:
+    """Start a script in a folder with a space, and return once tiles are mapped."""
+    script = folder / "my script.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(scene), str(out)],
+        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not _tiles(out) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    assert _tiles(out), process.communicate()
+    return process
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(one) for one in text.split()]
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_child_ends_with_its_caller(
+    number: signal.Signals, write_scene: Write, tmp_path: Path
+) -> None:
+    scene, out = write_scene("long", size=(1024, 1024)), tmp_path / "out put"
+    (tmp_path / "my folder").mkdir()
+    process = _started(scene, out, tmp_path / "my folder")
+    (child,) = _children(process.pid)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -number
+    assert ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
+    assert _ended(child, 30)
+    assert not (out / "long").exists()
+
+
+def test_a_child_that_is_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It cannot find the package.
+    monkeypatch.setattr(
+        "pipeline.api.child._command",
+        lambda: [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"],
+    )
+    with pytest.raises(overtile.PipelineError, match="SIGKILL"):
+        call("map_scenes", {})
+
+
+def test_faults_of_the_child_show_their_traceback() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)KeyError.*Traceback.*no_such_function"):
+        call("no_such_function", {})
