@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pipeline.api.check import Finding, validate
+    from pipeline.api.evaluate import Evaluation, Metric, evaluate
     from pipeline.api.map import map, plan
     from pipeline.api.map_plan import MapPlan
     from pipeline.api.options import MapOptions
+    from pipeline.api.region import Region
     from pipeline.api.results import MapResult, MapResults
+    from pipeline.api.train import train
     from pipeline.errors import (
         ClusterError,
         ConfigError,
@@ -31,24 +35,35 @@ if TYPE_CHECKING:
 __all__ = [
     "ClusterError",
     "ConfigError",
+    "Evaluation",
     "ExportError",
+    "Finding",
     "LockedError",
     "MapOptions",
     "MapPlan",
     "MapResult",
     "MapResults",
+    "Metric",
     "ModelError",
     "PipelineError",
+    "Region",
     "SceneError",
+    "evaluate",
     "map",
     "plan",
+    "train",
+    "validate",
 ]
 
 _MODULES = {
+    "pipeline.api.check": ("Finding", "validate"),
+    "pipeline.api.evaluate": ("Evaluation", "Metric", "evaluate"),
     "pipeline.api.map": ("map", "plan"),
     "pipeline.api.map_plan": ("MapPlan",),
     "pipeline.api.options": ("MapOptions",),
+    "pipeline.api.region": ("Region",),
     "pipeline.api.results": ("MapResult", "MapResults"),
+    "pipeline.api.train": ("train",),
     "pipeline.errors": tuple(name for name in __all__ if name.endswith("Error")),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

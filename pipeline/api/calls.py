@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.redaction import redact_values
+from pipeline.api.region_calls import region
+from pipeline.api.shown import shown
 
 Report = Callable[[str], None]
-PATHS = frozenset({"out", "folder", "report", "layer"})
-"""Keys whose values are opened by the caller, and so are never redacted."""
 
 
 def map_scenes(
@@ -31,23 +31,6 @@ def map_scenes(
     request = _request(scenes, Path(out), settings)
     found: dict[str, Any] = shown(dry_run(request) if dry else run(request, tell=report))
     return found
-
-
-def shown(value: Any) -> Any:
-    """Return a summary without credentials; paths that the caller opens stay as they are."""
-    clean = redact_values(value)
-    return _with_paths(clean, value)
-
-
-def _with_paths(clean: Any, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            key: value[key] if key in PATHS else _with_paths(clean[key], value[key])
-            for key in value
-        }
-    if isinstance(value, list):
-        return [_with_paths(one, other) for one, other in zip(clean, value, strict=True)]
-    return clean
 
 
 def _request(scenes: list[str], out: Path, settings: Mapping[str, Any]) -> Any:
@@ -87,5 +70,108 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "overlap": (None, "first", "last", "newest", "oldest"),
 }
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"map_scenes": map_scenes}
+
+def evaluate(
+    *,
+    predicted: list[str],
+    reference: str,
+    folders: Mapping[str, str],
+    choices: Mapping[str, Any],
+    report: Report,  # noqa: ARG001 - nothing is reported
+) -> dict[str, Any]:
+    """Score predictions against reference labels; see `pipeline.api.compare.evaluate`.
+
+    Args:
+        predicted: Paths.
+        reference: A path.
+        folders: ``out`` for the reports, ``work`` for the matches.
+        choices: The fields of the evaluation's options.
+        report: Takes progress lines.
+    """
+    from pipeline.api.compare import evaluate as compare
+    from pipeline.evaluation.evaluate import Options
+
+    paths = {name: None if choices[name] is None else Path(choices[name]) for name in _PATHS}
+    found: dict[str, Any] = shown(
+        compare(
+            [Path(one) for one in predicted],
+            Path(reference),
+            out=Path(folders["out"]),
+            work=Path(folders["work"]),
+            options=Options(**{**choices, **paths}),
+        )
+    )
+    return found
+
+
+_PATHS = ("aoi", "scene")
+
+
+def validate(*, paths: list[str], report: Report) -> dict[str, list[str]]:  # noqa: ARG001
+    """Validate files and the files in folders; return what is wrong with each.
+
+    Raises:
+        ConfigError: A path does not exist, or there is nothing to validate.
+    """
+    from pipeline.errors import ConfigError
+    from pipeline.validation.validate import CHECKS, check_file
+
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise ConfigError(f"{path} does not exist; name OUT/<scene>, or a file")
+        files += _outputs(path, tuple(CHECKS)) if path.is_dir() else [path]
+    if not files:
+        raise ConfigError(f"{', '.join(paths)}: nothing to validate; name OUT/<scene>, or a file")
+    return {str(file): lines for file in files if (lines := check_file(file))}
+
+
+def _outputs(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the outputs in a folder; what is hidden is work, or an input."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in suffixes
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def train(*, config: str, out: str, resume: bool, report: Report) -> dict[str, Any]:
+    """Train a model and return the summary.
+
+    Raises:
+        ConfigError: What training needs is not installed; and as `pipeline.training.fit.fit`.
+    """
+    from pipeline.api.extras import optional
+
+    for module in ("lightning", "torchgeo"):
+        optional(module, extra="train", purpose="training")
+    from pipeline.training.fit import fit
+
+    log = logging.getLogger("pipeline.training")
+    log.handlers = [_LogLines(report)]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    return fit(Path(config), Path(out), resume=resume) or {}
+
+
+class _LogLines(logging.Handler):
+    """Reports log records as progress lines."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Report a record."""
+        self._report(self.format(record))
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "evaluate": evaluate,
+    "map_scenes": map_scenes,
+    "region": region,
+    "train": train,
+    "validate": validate,
+}
 """What `pipeline.api.child.call` may name."""

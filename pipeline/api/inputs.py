@@ -63,7 +63,7 @@ def vector_path(given: Any, folder: Path, *, name: str) -> str:
     return str(_written(folder, f"{name}.parquet", write))
 
 
-def plain_frame(given: Any) -> bool:
+def is_frame(given: Any) -> bool:
     """Return whether something is a GeoDataFrame or GeoSeries."""
     return type(given).__name__ in ("GeoDataFrame", "GeoSeries")
 
@@ -93,7 +93,9 @@ def _frame(given: Any, name: str) -> Any:
     if given.crs is None:
         raise ConfigError(f"{name}: the GeoDataFrame has no CRS; set it with .set_crs('EPSG:...')")
     kept = [column for column in ("class", "confidence") if column in given.columns]
-    frame = given[[*kept, given.geometry.name]].reset_index(drop=True)
+    # Results name objects by the caller's index.
+    frame = given[[*kept, given.geometry.name]].assign(id=[str(one) for one in given.index])
+    frame = frame.reset_index(drop=True)
     return frame if given.geometry.name == "geometry" else frame.rename_geometry("geometry")
 
 
