@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from pipeline.api.evaluate import Evaluation, Metric, evaluate
     from pipeline.api.map import map, plan
     from pipeline.api.map_plan import MapPlan
+    from pipeline.api.match import match
+    from pipeline.api.model import Model, load_model, models
     from pipeline.api.options import MapOptions
+    from pipeline.api.polygonize import polygonize
     from pipeline.api.region import Region
+    from pipeline.api.regularize import regularize
     from pipeline.api.results import MapResult, MapResults
     from pipeline.api.train import train
     from pipeline.errors import (
@@ -44,13 +48,19 @@ __all__ = [
     "MapResult",
     "MapResults",
     "Metric",
+    "Model",
     "ModelError",
     "PipelineError",
     "Region",
     "SceneError",
     "evaluate",
+    "load_model",
     "map",
+    "match",
+    "models",
     "plan",
+    "polygonize",
+    "regularize",
     "train",
     "validate",
 ]
@@ -60,8 +70,12 @@ _MODULES = {
     "pipeline.api.evaluate": ("Evaluation", "Metric", "evaluate"),
     "pipeline.api.map": ("map", "plan"),
     "pipeline.api.map_plan": ("MapPlan",),
+    "pipeline.api.match": ("match",),
+    "pipeline.api.model": ("Model", "load_model", "models"),
     "pipeline.api.options": ("MapOptions",),
+    "pipeline.api.polygonize": ("polygonize",),
     "pipeline.api.region": ("Region",),
+    "pipeline.api.regularize": ("regularize",),
     "pipeline.api.results": ("MapResult", "MapResults"),
     "pipeline.api.train": ("train",),
     "pipeline.errors": tuple(name for name in __all__ if name.endswith("Error")),

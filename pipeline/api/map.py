@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def map(  # noqa: PLR0913 - the verb of the command, and what it is asked most o
     task: str | os.PathLike[str] = "buildings",
     model: str | os.PathLike[str] | None = None,
     aoi: Any = None,
-    options: MapOptions | dict[str, Any] | None = None,
+    options: MapOptions | Mapping[str, Any] | None = None,
     progress: Progress = "auto",
 ) -> MapResults:
     """Map scenes: a mask, probabilities and polygons for each.
@@ -84,7 +85,7 @@ def plan(  # noqa: PLR0913 - as `map`
     task: str | os.PathLike[str] = "buildings",
     model: str | os.PathLike[str] | None = None,
     aoi: Any = None,
-    options: MapOptions | dict[str, Any] | None = None,
+    options: MapOptions | Mapping[str, Any] | None = None,
     progress: Progress = None,
 ) -> MapPlan:
     """Plan a call of `map` without doing it: tiles, memory, time, warnings and refusals.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
 
@@ -28,8 +28,8 @@ class MapOptions:
     """Whether polygons are cut at the area of interest."""
     executor: str = "local"
     """``serial``, ``local``, or the address of a Dask scheduler (``tcp://HOST:PORT``)."""
-    device: Literal["auto", "cpu", "cuda", "openvino"] = "auto"
-    """Where the network runs."""
+    device: str = "auto"
+    """Where the network runs: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"openvino"``."""
     tile: int | None = None
     """Edge of a tile with its halo, in pixels; None follows from the memory."""
     tile_timeout: float = 1800.0
@@ -42,13 +42,13 @@ class MapOptions:
     """Reference polygons: adds an accuracy report to the results (``--truth``)."""
     threshold: float | None = None
     """Probability from which a pixel belongs to a class."""
-    bands: tuple[str | int, ...] | None = None
+    bands: Sequence[str | int] | str | None = None
     """Bands in the model's order, by number from 1 or by name: ``(3, 2, 1)``."""
-    values: tuple[float, float] | None = None
+    values: Sequence[float] | str | None = None
     """Values that become black and white."""
     nodata: str | float | None = None
     """``"declared"``, ``"none"`` or the value of missing pixels."""
-    formats: tuple[str, ...] = ()
+    formats: Sequence[str] = ()
     """Formats of the polygons; GeoParquet is always among them."""
     separate: bool | None = None
     """Whether touching objects are separated."""
@@ -58,12 +58,34 @@ class MapOptions:
     """Which asset of a STAC item."""
     as_one_scene: bool = False
     """Whether the scenes are adjoining files that are mapped as one."""
-    overlap: Literal["first", "last", "newest", "oldest"] | None = None
-    """Whose pixels are taken where adjoining files overlap."""
+    overlap: str | None = None
+    """Whose pixels are taken where adjoining files overlap: ``"first"``, ``"last"``, ``"newest"``
+    or ``"oldest"``."""
     name: str | None = None
     """Folder of the outputs of adjoining files."""
     slices: str | None = None
     """Slices of SEG-Y volumes: ``"inline"``, ``"crossline"``, ``"time"``, ``"section"``."""
+
+    def __post_init__(self) -> None:
+        """Take ``"3,2,1"`` for ``(3, 2, 1)``, as the command does, and lists for tuples.
+
+        Raises:
+            ConfigError: ``values`` are not two numbers.
+        """
+        for name in ("bands", "values", "formats"):
+            given = getattr(self, name)
+            if isinstance(given, str):
+                given = tuple(part.strip() for part in given.split(","))
+            if given is not None:
+                object.__setattr__(self, name, tuple(given))
+        if self.values is not None:
+            try:
+                low, high = (float(one) for one in self.values)
+            except (TypeError, ValueError):
+                raise ConfigError(
+                    f"values={self.values}: give two numbers, such as (0, 3000)"
+                ) from None
+            object.__setattr__(self, "values", (low, high))
 
 
 def options_from(given: MapOptions | Mapping[str, Any] | None) -> MapOptions:
@@ -82,11 +104,4 @@ def options_from(given: MapOptions | Mapping[str, Any] | None) -> MapOptions:
             near = difflib.get_close_matches(str(name), names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"options has no {name!r}{hint} (it takes {', '.join(names)})")
-    known = dict(given)
-    for name in ("bands", "values", "formats"):
-        if isinstance(known.get(name), str):
-            parts = tuple(part.strip() for part in known[name].split(","))
-            known[name] = tuple(map(float, parts)) if name == "values" else parts
-        elif isinstance(known.get(name), list):
-            known[name] = tuple(known[name])
-    return MapOptions(**known)
+    return MapOptions(**given)

@@ -102,6 +102,14 @@ def test_options_are_those_of_the_command() -> None:
     assert {field.name for field in fields(overtile.MapOptions)} == expected
 
 
+def test_options_are_taken_as_the_command_takes_them() -> None:
+    given = overtile.MapOptions(bands="3, 2,1", values="0,3000", formats=["gpkg"])
+    assert (given.bands, given.values, given.formats) == (("3", "2", "1"), (0, 3000), ("gpkg",))
+    assert hash(given)
+    with pytest.raises(overtile.ConfigError, match="give two numbers"):
+        overtile.MapOptions(values=(1, 2, 3))
+
+
 def test_unknown_options_are_refused_with_the_list() -> None:
     with pytest.raises(overtile.ConfigError, match=r"'treshold'; did you mean 'threshold'.*clip"):
         overtile.map("scene.tif", options={"treshold": 0.4})
