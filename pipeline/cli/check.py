@@ -27,7 +27,7 @@ def check(
         inner
         for file in files
         for inner in (
-            sorted(f for f in file.rglob("[!.]*") if f.suffix in CHECKS)
+            sorted(f for f in file.rglob("*") if f.suffix in CHECKS and not _hidden(f, file))
             if file.is_dir()
             else [file]
         )
@@ -45,3 +45,8 @@ def check(
     summary = {"checked": len(complaints), "wrong": len(wrong), "complaints": wrong}
     print_result(summary, lambda: checked(summary), as_json=as_json, ensure_ascii=True)
     raise typer.Exit(1 if wrong else 0)
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    """Return whether a file, or a folder on the way to it, is hidden: unfinished work, inputs."""
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
