@@ -101,3 +101,19 @@ def test_outputs_are_validated(mapped: overtile.MapResults, tmp_path: Path) -> N
         overtile.validate()
     with pytest.raises(overtile.ConfigError, match="does not exist"):
         overtile.validate(tmp_path / "none")
+
+
+def test_hidden_files_are_no_outputs(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from pipeline.cli.__main__ import app
+
+    for folder in (".inputs/0123", "scene"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / ".inputs" / "0123" / "array.tif").write_bytes(b"no COG")
+    (tmp_path / "scene" / ".draft.tif").write_bytes(b"no COG")
+    (tmp_path / "scene" / "log.jsonl").write_text("{}\n")
+    assert overtile.validate(tmp_path) == []
+    found = CliRunner().invoke(app, ["check", str(tmp_path)])
+    assert found.exit_code == 0
+    assert '"checked": 1' in found.stdout

@@ -114,3 +114,45 @@ def test_a_child_that_is_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> 
 def test_faults_of_the_child_show_their_traceback() -> None:
     with pytest.raises(RuntimeError, match=r"(?s)KeyError.*Traceback.*no_such_function"):
         call("no_such_function", {})
+
+
+def test_python_m_pipeline_is_the_command(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-P", "-m", "pipeline", "models", "show", "threshold"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert '"name": "threshold"' in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_cell_that_is_stopped_goes_on(
+    write_scene: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = pytest.importorskip("jupyter_client.manager")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    scene, out = write_scene("cell", size=(768, 768)), tmp_path / "out"
+    code = (
+        f"import overtile\nresults = overtile.map({str(scene)!r}, {str(out)!r}, task='bright', "
+        "options={'device': 'cpu', 'executor': 'serial', 'tile': 16})\nresults[0].state"
+    )
+    kernels, client = manager.start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
+    try:
+        message = client.execute(code)
+        until = time.monotonic() + 90
+        while not _tiles(out) and time.monotonic() < until:
+            time.sleep(0.02)
+        kernels.interrupt_kernel()
+        reply = client.get_shell_msg(timeout=60)
+        assert reply["parent_header"]["msg_id"] == message
+        assert reply["content"]["ename"] == "KeyboardInterrupt"
+        mapped = len(_tiles(out))
+        assert mapped
+        reply = client.execute_interactive(code, timeout=200, output_hook=lambda _: None)
+        assert reply["content"]["status"] == "ok"
+        assert (out / "cell" / "log.jsonl").read_text().count('"reused": true') >= mapped
+    finally:
+        client.stop_channels()
+        kernels.shutdown_kernel(now=True)
