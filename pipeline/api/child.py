@@ -182,10 +182,23 @@ def _report_all(lines: list[bytes], report: Report) -> None:
 
 
 def _command() -> list[str]:
-    if not sys.executable:
-        raise ConfigError("sys.executable is empty: this Python cannot start another")
     # -P: a file called pipeline.py in the working folder is none of ours.
-    return [sys.executable, "-P", "-m", "pipeline", FLAG]
+    return [_interpreter(), "-P", "-m", "pipeline", FLAG]
+
+
+def _interpreter() -> str:
+    """Return this Python's executable; where it is embedded, that of its environment.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    for path in (sys.executable, f"{sys.prefix}/bin/python3"):
+        if path and "python" in Path(path).name.lower() and Path(path).is_file():
+            return path
+    raise ConfigError(
+        f"no Python interpreter at {sys.executable!r} or in {sys.prefix}/bin: Overtile needs one "
+        "for its child processes"
+    )
 
 
 def _environment() -> dict[str, str]:

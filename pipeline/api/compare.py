@@ -120,20 +120,20 @@ def matches(evaluation: Evaluation) -> gpd.GeoDataFrame:
     """
     compared, matched = evaluation.compared, evaluation.matched
     matching, pairs = matched.matching, matched.pairs
-    mine, truth = compared.mine, compared.truth
+    predicted, reference = compared.mine, compared.truth
     left = np.flatnonzero(matching.prediction_of < 0)
     hit = matching.truth_of >= 0
-    reference_ids = _ids(truth)
-    found = pd.Series([None] * len(mine), dtype=object)
+    reference_ids = _ids(reference)
+    found = pd.Series([None] * len(predicted), dtype=object)
     found[hit] = reference_ids[matching.truth_of[hit]]
     names = np.array(["", *compared.classes], object)
     confidence = matched.confidence
     predictions = {
         "state": np.where(matching.counts_prediction, np.where(hit, "matched", "false"), "ignored"),
-        "predicted": _ids(mine),
+        "predicted": _ids(predicted),
         "reference": found.to_numpy(object),
         "class": names[compared.label_mine],
-        "confidence": np.full(len(mine), np.nan) if confidence is None else confidence,
+        "confidence": np.full(len(predicted), np.nan) if confidence is None else confidence,
         "iou": np.where(hit, matching.iou, best_iou(pairs)),
     }
     missed = {
@@ -145,7 +145,7 @@ def matches(evaluation: Evaluation) -> gpd.GeoDataFrame:
         "iou": best_iou(pairs.exchanged())[left],
     }
     columns = {name: np.concatenate([predictions[name], missed[name]]) for name in predictions}
-    shapes = np.concatenate([mine.pixels, truth.pixels[left]])
+    shapes = np.concatenate([predicted.pixels, reference.pixels[left]])
     georef = compared.frame.grid.georef
     if georef is not None:
         shapes = shapely.transform(shapes, georef.to_map)

@@ -190,7 +190,7 @@ def evaluate(  # noqa: PLR0913 - the options of the command
             "predicted": paths,
             "reference": vector_path(reference, work.path, name="reference"),
             "folders": {
-                "out": str(work.path / "report" if out is None else Path(out)),
+                "out": str(work.path / "report" if out is None else Path(out).absolute()),
                 "work": str(work.path),
             },
             "choices": {

@@ -1,4 +1,4 @@
-"""What callers have at hand, as files that a child process can open.
+"""Convert arguments to files that a child process can open.
 
 Arrays and geometries are written below ``FOLDER`` of the output folder, each under the digest of
 its content, so that the same call names the same files again.

@@ -1,4 +1,4 @@
-"""Map scenes from Python: the verb, its dry run, and what was interrupted."""
+"""Map scenes from Python, plan it, and resume calls that were interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.api.results import MapResults
 from pipeline.errors import ClusterError, ConfigError, ModelError
 
 _interrupted: dict[str, TemporaryFolder] = {}
-"""Temporary output folders of calls that did not end, by what was asked for."""
+"""Temporary output folders of calls that did not end, by a digest of their arguments."""
 
 
 def map(  # noqa: PLR0913 - the verb of the command, and what it is asked most often
@@ -139,7 +139,7 @@ class _Asked:
         """Write what is no file yet, and find the folder of the same call that was interrupted."""
         given = options_from(options)
         temporary = TemporaryFolder() if out is None else None
-        folder = temporary.path if temporary is not None else Path(os.fspath(out))
+        folder = temporary.path if temporary is not None else Path(os.fspath(out)).absolute()
         paths = scene_paths(scenes, folder)
         settings = {field.name: getattr(given, field.name) for field in fields(MapOptions)}
         for name in ("task", "model"):

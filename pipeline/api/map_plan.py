@@ -1,4 +1,4 @@
-"""What a dry run found."""
+"""The result of a dry run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapPlan(Sequence[Mapping[str, Any]]):
-    """What a call of `map` would do: a mapping for each scene.
+    """A plan of a call of `map`: a mapping for each scene.
 
     Example:
         >>> overtile.plan("scene.tif")[0]["peak_memory_bytes"]          # doctest: +SKIP
     """
 
     model: Mapping[str, Any]
-    """Name of the model, and how far it looks."""
+    """Name of the model, and its receptive-field radius."""
     scenes: tuple[Mapping[str, Any], ...]
     """State (``ready`` or ``refused``), tiles, memory, estimated time and complaints of each."""
 
@@ -45,7 +45,7 @@ class MapPlan(Sequence[Mapping[str, Any]]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
     def __getitem__(self, index: int | slice) -> Any:
-        """Return what is planned for a scene."""
+        """Return the plan of a scene."""
         return self.scenes[index]
 
     def __len__(self) -> int:

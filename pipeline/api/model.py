@@ -49,7 +49,7 @@ class Model:
 
     @property
     def card(self) -> ModelCard:
-        """What is known of the model: inputs, outputs, licence, scores."""
+        """The model card: inputs, outputs, licence, scores."""
         return self._predictor.card
 
     @property
@@ -116,7 +116,7 @@ class Model:
         return given.like(found, classes=self.classes)
 
     def _predicted(self, given: Pixels, grid: TileGrid, stretch: Stretch) -> Array:
-        """Predict tile by tile: cores side by side, or blended where the network sees all."""
+        """Predict tile by tile; blend the tiles of networks with global context."""
         height, width = given.valid.shape
         total = np.zeros((len(self.classes), height, width), np.float32)
         weights = np.zeros((height, width)) if self.card.context == "blend" else None
@@ -126,16 +126,18 @@ class Model:
             if not valid.any():
                 continue
             with _lock:
-                chances = self._predictor.predict(pixels, valid, stretch)[: len(total)]
+                probabilities = self._predictor.predict(pixels, valid, stretch)[: len(total)]
             if weights is None:
                 rows, cols = core.within(tile)
-                total[:, core.row : core.bottom, core.col : core.right] = chances[:, rows, cols]
+                total[:, core.row : core.bottom, core.col : core.right] = probabilities[
+                    :, rows, cols
+                ]
                 continue
             inside = tile.clipped(height=height, width=width)
             rows, cols = inside.within(tile)
             weight = taper(tile, core, halo=grid.halo)[rows, cols]
             place = slice(inside.row, inside.bottom), slice(inside.col, inside.right)
-            total[:, *place] += (chances[:, rows, cols] * weight).astype(np.float32)
+            total[:, *place] += (probabilities[:, rows, cols] * weight).astype(np.float32)
             weights[place] += weight
         return total if weights is None else total / np.where(weights > 0, weights, 1).astype("f4")
 
@@ -167,7 +169,7 @@ def load_model(
         The model, ready to predict.
 
     Raises:
-        ConfigError: Nothing is called so, it sees volumes, or the device is not there.
+        ConfigError: Nothing is called so, it is a network of volumes, or the device is not there.
         ModelError: The file is no model, or is damaged.
 
     Example:
@@ -177,7 +179,7 @@ def load_model(
     name = os.fspath(name_or_file)
     card = card_of(name)
     if card.network.dims == 3:
-        raise ConfigError(f"{card.name!r} sees volumes, not pictures: use overtile.map")
+        raise ConfigError(f"{card.name!r} is a network of volumes: use overtile.map")
     if device not in ("auto", "cpu", "cuda", "openvino"):
         raise ConfigError(f"device={device!r} is none of auto, cpu, cuda, openvino")
     learnt = card.network.architecture != "threshold"

@@ -15,7 +15,7 @@ silent; a callable is given each line."""
 
 
 def reporter(progress: Progress) -> Report:
-    """Return what takes the progress lines of one call.
+    """Return the function that takes the progress lines of one call.
 
     Raises:
         ConfigError: ``progress`` is none of what `Progress` names.

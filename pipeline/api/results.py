@@ -1,4 +1,4 @@
-"""What mapping gave: polygons, masks and probabilities of each scene, read when asked for."""
+"""Results of mapping: polygons, masks and probabilities of each scene, read on first use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MapResult:
-    """What mapping one scene gave; files are read when they are first asked for.
+    """The results of one scene; files are read on first use.
 
     Example:
         >>> result = overtile.map("scene.tif")[0]                       # doctest: +SKIP
@@ -60,7 +60,7 @@ class MapResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know about the scene."""
+        """The warnings about the scene."""
         return tuple(self.summary.get("warnings", ()))
 
     @cached_property
@@ -180,7 +180,7 @@ class MapResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MapResults(Sequence[MapResult]):
-    """What mapping gave: a `MapResult` for each scene, in the order named.
+    """The results of mapping: a `MapResult` for each scene.
 
     Example:
         >>> results = overtile.map(["a.tif", "b.tif"])                  # doctest: +SKIP
@@ -202,7 +202,7 @@ class MapResults(Sequence[MapResult]):
 
     @property
     def failed(self) -> tuple[MapResult, ...]:
-        """Scenes that could not be mapped; ``.reason`` tells why."""
+        """Scenes that could not be mapped; ``.reason`` has the cause."""
         return tuple(one for one in self.results if one.folder is None)
 
     @cached_property
@@ -284,6 +284,6 @@ class MapResults(Sequence[MapResult]):
 
 
 def _scene_error(scene: str, reason: str) -> SceneError:
-    """Return the error of a scene from the line that reported it: ``scene: reason; way out``."""
-    told, _, way_out = reason.removeprefix(f"{scene}: ").rpartition("; ")
-    return SceneError(scene, told, way_out) if told else SceneError(scene, reason, "see the log")
+    """Return the error of a scene from the line that reported it: ``scene: reason; hint``."""
+    fault, _, hint = reason.removeprefix(f"{scene}: ").rpartition("; ")
+    return SceneError(scene, fault, hint) if fault else SceneError(scene, hint, "see the log")

@@ -62,6 +62,7 @@ def test_the_report_goes_where_it_is_asked(found: overtile.Evaluation, tmp_path:
         found.report(tmp_path / "file" / "a.html")
 
 
+@pytest.mark.slow
 def test_frames_and_several_predictions(
     mapped: overtile.MapResults, reference: gpd.GeoDataFrame, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import overtile
-from pipeline.api.child import call
+from pipeline.api.child import _error, _interpreter, call
+from pipeline.api.serve import described
 from tests.api.conftest import QUICK, Write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +30,7 @@ def _tiles(folder: Path) -> list[Path]:
 
 
 def test_an_interrupted_call_goes_on_in_its_temporary_folder(write_scene: Write) -> None:
-    scene = write_scene("large", size=(320, 320))
+    scene = write_scene("large", size=(256, 256))
     folders: list[Path] = []
 
     def stop(line: str) -> None:
@@ -109,6 +111,46 @@ def test_a_child_that_is_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> 
     )
     with pytest.raises(overtile.PipelineError, match="SIGKILL"):
         call("map_scenes", {})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        overtile.ConfigError("a"),
+        overtile.SceneError("a.tif", "broken", "mend it"),
+        overtile.LockedError("out", "process 3"),
+        overtile.ClusterError("lost"),
+        PermissionError(13, "not one of ours"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_keep_their_class_and_text(error: Exception) -> None:
+    found = _error(json.loads(json.dumps(described(error, redact=str))))
+    if isinstance(error, overtile.PipelineError):
+        assert type(found) is type(error)
+        assert (str(found), found.args) == (str(error), error.args)
+    else:
+        assert isinstance(found, RuntimeError)
+        assert "not one of ours" in str(found)
+
+
+def test_errors_of_a_subclass_are_those_of_its_base() -> None:
+    class Special(overtile.ModelError):
+        """An error of a module."""
+
+    found = _error(described(Special("weights"), redact=str.upper))
+    assert type(found) is overtile.ModelError
+    assert str(found) == "WEIGHTS"
+
+
+def test_an_embedded_python_starts_that_of_its_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/usr/bin/true")
+    assert _interpreter() == f"{sys.prefix}/bin/python3"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    with pytest.raises(overtile.ConfigError, match="no Python interpreter"):
+        _interpreter()
 
 
 def test_faults_of_the_child_show_their_traceback() -> None:

@@ -34,7 +34,7 @@ def _whole(path: Path, pixels: np.ndarray, margin: int) -> np.ndarray:
     return found[:, margin : margin + height, margin : margin + width]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), tile=st.integers(24, 60))
 def test_tiles_equal_one_forward_pass(tiny: Path, height: int, width: int, tile: int) -> None:
     pixels = noise(height, width, seed=height)
