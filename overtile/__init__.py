@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pipeline.api.arrays.match import match
+    from pipeline.api.arrays.model import Model, load_model, models
+    from pipeline.api.arrays.polygonize import polygonize
+    from pipeline.api.arrays.regularize import regularize
     from pipeline.api.check import Finding, validate
     from pipeline.api.evaluate import Evaluation, Metric, evaluate
     from pipeline.api.map import map, plan
     from pipeline.api.map_plan import MapPlan
-    from pipeline.api.match import match
-    from pipeline.api.model import Model, load_model, models
     from pipeline.api.options import MapOptions
-    from pipeline.api.polygonize import polygonize
     from pipeline.api.region import Region
-    from pipeline.api.regularize import regularize
     from pipeline.api.results import MapResult, MapResults
     from pipeline.api.train import train
     from pipeline.errors import (
@@ -70,12 +70,12 @@ _MODULES = {
     "pipeline.api.evaluate": ("Evaluation", "Metric", "evaluate"),
     "pipeline.api.map": ("map", "plan"),
     "pipeline.api.map_plan": ("MapPlan",),
-    "pipeline.api.match": ("match",),
-    "pipeline.api.model": ("Model", "load_model", "models"),
+    "pipeline.api.arrays.match": ("match",),
+    "pipeline.api.arrays.model": ("Model", "load_model", "models"),
     "pipeline.api.options": ("MapOptions",),
-    "pipeline.api.polygonize": ("polygonize",),
+    "pipeline.api.arrays.polygonize": ("polygonize",),
     "pipeline.api.region": ("Region",),
-    "pipeline.api.regularize": ("regularize",),
+    "pipeline.api.arrays.regularize": ("regularize",),
     "pipeline.api.results": ("MapResult", "MapResults"),
     "pipeline.api.train": ("train",),
     "pipeline.errors": tuple(name for name in __all__ if name.endswith("Error")),

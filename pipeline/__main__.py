@@ -20,7 +20,7 @@ def _serve(descriptor: int) -> None:
     import os
     from functools import partial
 
-    from pipeline.api.serve import described, read_call, run_call, write_answer
+    from pipeline.api.child_process.serve import described, read_call, run_call, write_answer
     from pipeline.cli.exits import report
     from pipeline.cli.open_files import lacks_open_files, raise_open_files, too_few
     from pipeline.cli.stop import stopping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from pipeline.api.child import call
+from pipeline.api.child_process.call import call
 from pipeline.api.results import MapResult, MapResults
 from pipeline.errors import ConfigError
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.api.child import call
+from pipeline.api.child_process.call import call
 from pipeline.api.folders import TemporaryFolder
 from pipeline.api.inputs import is_frame, scene_paths, vector_path
 from pipeline.api.progress import Progress

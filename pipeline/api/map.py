@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pipeline.api.child import call
+from pipeline.api.child_process.call import call
 from pipeline.api.folders import TemporaryFolder
 from pipeline.api.inputs import scene_paths, vector_path
 from pipeline.api.map_plan import MapPlan

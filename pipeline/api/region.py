@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.api.child import call
+from pipeline.api.child_process.call import call
 from pipeline.api.folders import TemporaryFolder
 from pipeline.api.progress import Progress
 from pipeline.errors import ConfigError

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.api.child import call
+from pipeline.api.child_process.call import call
 from pipeline.api.progress import Progress
 
 

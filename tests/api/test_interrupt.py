@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import overtile
-from pipeline.api.child import _error, _interpreter, call
-from pipeline.api.serve import described
+from pipeline.api.child_process.call import _error, _interpreter, call
+from pipeline.api.child_process.serve import described
 from tests.api.conftest import QUICK, Write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ def test_the_child_ends_with_its_caller(
 def test_a_child_that_is_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     # It cannot find the package.
     monkeypatch.setattr(
-        "pipeline.api.child._command",
+        "pipeline.api.child_process.call._command",
         lambda: [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"],
     )
     with pytest.raises(overtile.PipelineError, match="SIGKILL"):

@@ -115,6 +115,14 @@ def test_other_types_are_stretched_as_a_whole() -> None:
     np.testing.assert_allclose(found, np.clip((ramp - 110) / 980, 0, 1), atol=1e-4)
 
 
+def test_gray_pictures_have_one_band() -> None:
+    model = overtile.load_model("salt", device="cpu")
+    picture = np.random.default_rng(0).integers(0, 255, (101, 101)).astype("uint8")
+    found = model.predict(picture)
+    assert found.shape == (1, 101, 101)
+    np.testing.assert_array_equal(found, model.predict(np.stack([picture] * 3)))
+
+
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [

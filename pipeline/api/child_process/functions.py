@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.api.region_calls import region
-from pipeline.api.shown import shown
+from pipeline.api.child_process.region import region
+from pipeline.api.child_process.shown import shown
 
 Report = Callable[[str], None]
 
@@ -79,7 +79,7 @@ def evaluate(
     choices: Mapping[str, Any],
     report: Report,  # noqa: ARG001 - nothing is reported
 ) -> dict[str, Any]:
-    """Score predictions against reference labels; see `pipeline.api.compare.evaluate`.
+    """Score predictions against reference labels; see `compare`.
 
     Args:
         predicted: Paths.
@@ -88,7 +88,7 @@ def evaluate(
         choices: The fields of the evaluation's options.
         report: Takes progress lines.
     """
-    from pipeline.api.compare import evaluate as compare
+    from pipeline.api.child_process.compare import evaluate as compare
     from pipeline.evaluation.evaluate import Options
 
     paths = {name: None if choices[name] is None else Path(choices[name]) for name in _PATHS}
@@ -174,4 +174,4 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "train": train,
     "validate": validate,
 }
-"""What `pipeline.api.child.call` may name."""
+"""What `call` may name."""

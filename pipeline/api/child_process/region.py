@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.api.shown import shown
+from pipeline.api.child_process.shown import shown
 
 Report = Callable[[str], None]
 

@@ -40,7 +40,7 @@ _KILL_S = 5.0
 
 
 def call(function: str, arguments: Mapping[str, Any], *, progress: Progress = None) -> Any:
-    """Call a function of `pipeline.api.calls` in a child process and return what it returns.
+    """Call one of the functions in `functions` in a child process, and return its value.
 
     Args:
         function: Its name.

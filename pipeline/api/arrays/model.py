@@ -6,12 +6,13 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, SupportsFloat, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.api.pixels import Pixels, pixels_from
+from pipeline.api.arrays.pixels import Pixels, pixels_from
 from pipeline.core.blend import taper
 from pipeline.core.grid import Sampling, TileGrid
 from pipeline.core.tile import cut
@@ -103,6 +104,9 @@ class Model:
         """
         given = pixels_from(pixels, nodata=nodata)
         bands = self.card.inputs.bands
+        if len(given.values) == len(set(bands)) == 1:
+            # A gray picture, for a network that takes it as three channels.
+            given = replace(given, values=np.repeat(given.values, len(bands), axis=0))
         if bands != ("any",) and len(given.values) != len(bands):
             hint = " (bands come first: (bands, rows, cols))" if _bands_last(given, bands) else ""
             raise ConfigError(

@@ -25,7 +25,9 @@ GRIDS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["polygonize", "match", "regularize", "options", "model"])
+@pytest.mark.parametrize(
+    "name", ["arrays.polygonize", "arrays.match", "arrays.regularize", "options", "arrays.model"]
+)
 def test_the_examples_hold(name: str) -> None:
     module = importlib.import_module(f"pipeline.api.{name}")
     extra = {"load_model": overtile.load_model, "models": overtile.models}

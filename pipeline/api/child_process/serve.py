@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import errors
-from pipeline.errors import PipelineError
 
 _CHECK_S = 1.0
 _GRACE_S = 20.0
@@ -29,7 +28,7 @@ class Call:
     """A call that was read from standard input."""
 
     function: str
-    """Name in `pipeline.api.calls`."""
+    """Name in `pipeline.api.child_process.functions`."""
     arguments: dict[str, Any]
     """JSON values."""
 
@@ -58,9 +57,9 @@ def read_call() -> Call:
 
 def run_call(call: Call, *, report: Callable[[str], None]) -> Any:
     """Run a call and return its value."""
-    from pipeline.api import calls
+    from pipeline.api.child_process import functions
 
-    return calls.FUNCTIONS[call.function](report=report, **call.arguments)
+    return functions.FUNCTIONS[call.function](report=report, **call.arguments)
 
 
 def write_answer(descriptor: int, answer: dict[str, Any]) -> None:
@@ -93,6 +92,3 @@ def _watch(source: int, parent: int) -> None:
         time.sleep(_GRACE_S)
     with suppress(ProcessLookupError):
         os.killpg(0, signal.SIGKILL)
-
-
-__all__ = ["Call", "PipelineError", "described", "read_call", "run_call", "write_answer"]
