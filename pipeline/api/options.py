@@ -26,6 +26,8 @@ class MapOptions:
 
     clip: bool = False
     """Whether polygons are cut at the area of interest."""
+    aoi_layer: str | None = None
+    """Layer of the file of the area of interest, where it has several."""
     executor: str = "local"
     """``serial``, ``local``, or the address of a Dask scheduler (``tcp://HOST:PORT``)."""
     device: str = "auto"
@@ -40,6 +42,8 @@ class MapOptions:
     """When the scenes were taken, as ISO 8601."""
     reference: str | Path | GeoDataFrame | None = None
     """Reference polygons: adds an accuracy report to the results (``--truth``)."""
+    reference_layer: str | None = None
+    """Layer of the file of reference polygons, where it has several."""
     threshold: float | None = None
     """Probability from which a pixel belongs to a class."""
     bands: Sequence[str | int] | str | None = None

@@ -96,8 +96,8 @@ def test_options_are_those_of_the_command() -> None:
     from pipeline.cli.map import map_
 
     parameters = set(inspect.signature(map_).parameters)
-    own = {"scenes", "out", "task", "model", "aoi", "dry_run"}
-    renamed = {"truth": "reference", "format_": "formats"}
+    own = {"scenes", "out", "task", "model", "aoi", "dry_run", "as_json"}
+    renamed = {"truth": "reference", "truth_layer": "reference_layer", "format_": "formats"}
     expected = {renamed.get(name, name) for name in parameters - own}
     assert {field.name for field in fields(overtile.MapOptions)} == expected
 

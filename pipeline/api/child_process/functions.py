@@ -58,6 +58,7 @@ def _request(scenes: list[str], out: Path, settings: Mapping[str, Any]) -> Any:
         tile_timeout_s=float(given.pop("tile_timeout")),
         aoi=None if aoi is None else Path(aoi),
         truth=None if reference is None else Path(reference),
+        truth_layer=given.pop("reference_layer"),
         bands=None if bands is None else tuple(map(str, bands)),
         values=None if values is None else (float(values[0]), float(values[1])),
         scene_options=tuple(sorted((k, v) for k, v in scene_options.items() if v is not None)),
