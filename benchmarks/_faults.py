@@ -93,7 +93,7 @@ def interrupt(hit: Hit) -> None:
 
 
 def terminate(hit: Hit) -> None:
-    """Tell it to end, as a shutdown does."""
+    """Ask it to end, as a shutdown does."""
     hit.run.send(signal.SIGTERM)
 
 

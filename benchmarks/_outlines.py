@@ -77,7 +77,7 @@ def mapped(scene: Path, *, crop: int, folder: Path, outline: str = "pixels") -> 
     task.write_text(stated, "utf-8")
     out = folder / f"out-{outline}"
     request = MapRequest(scenes=(str(part),), out=out, task=str(task), executor="serial")
-    map_scenes(request, tell=lambda _: None)
+    map_scenes(request, report=lambda _: None)
     frame = geopandas.read_parquet(out / part.stem / "polygons.parquet")
     with rasterio.open(part) as file:
         to_pixels, frame_of = ~file.transform, shapely.box(0, 0, file.width, file.height)

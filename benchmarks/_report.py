@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 
-def tell(name: str, rows: Sequence[dict[str, Any]]) -> None:
+def report(name: str, rows: Sequence[dict[str, Any]]) -> None:
     """Print rows as a table, then as one JSON line."""
     heads = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[_cell(row.get(head, "")) for head in heads] for row in rows]

@@ -22,7 +22,7 @@ import rasterio
 import shapely
 from affine import Affine
 
-from benchmarks._report import tell
+from benchmarks._report import report
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.run import map_scenes
@@ -64,7 +64,7 @@ def mapped(paths: list[Path], out: Path, *, as_one_scene: bool = False) -> list[
         keep_interior=not as_one_scene,
         as_one_scene=as_one_scene,
     )
-    summary = map_scenes(request, tell=lambda _: None)
+    summary = map_scenes(request, report=lambda _: None)
     if summary["failed"]:
         raise SystemExit(str(summary["scenes"]))
     folders = [Path(row["folder"]) for row in summary["scenes"]]
@@ -175,7 +175,7 @@ def main() -> None:
             rasterio.open(folder / "out" / "whole" / "mask.tif") as right,
         ):
             equal = bool(np.array_equal(left.read(), right.read()))
-        tell("borders", rows)
+        report("borders", rows)
         shapes = whole.geometry.to_crs(utm).to_numpy()
         near, crossing = shapely.dwithin(shapes, line, far), shapely.crosses(line, shapes)
         print(f"{near.sum()} near the cut, {crossing.sum()} across it")

@@ -21,7 +21,7 @@ import shapely
 from jaxtyping import Float64
 from pyproj import CRS, Transformer
 
-from benchmarks._report import peak_memory, tell
+from benchmarks._report import peak_memory, report
 from pipeline.core.georef import Georef
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import MapClass, Provenance
@@ -54,7 +54,7 @@ def main() -> None:
             rows.append({"step": step, **_measured(work)})
             sys.stderr.write(f"{rows[-1]}\n")
         same = first.read_bytes() == second.read_bytes()
-    tell("conflate", [{**row, "again_the_same_bytes": same} for row in rows])
+    report("conflate", [{**row, "again_the_same_bytes": same} for row in rows])
 
 
 def region(folder: Path, count: int, many: int) -> list[LayerScene]:

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks._report import tell
+from benchmarks._report import report
 from benchmarks._scenes import planned
 from pipeline.core.quantise import STEPS
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.tiles.predict import read_tile
-from pipeline.models.checkpoint import load
+from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.registry import find
 
@@ -35,7 +35,7 @@ def predicted(
     path = find(plan.model.name)
     if path is None:
         raise SystemExit(f"{plan.model.name} has no weights")
-    predictor = TorchPredictor(*load(path), device=device)
+    predictor = TorchPredictor(*load_checkpoint(path), device=device)
     for pixels, valid in tiles:  # what only the first pass costs
         predictor.predict(pixels, valid, plan.stretch)
     began = time.perf_counter()
@@ -44,7 +44,7 @@ def predicted(
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scene")
     parser.add_argument("--tiles", type=int, default=8)
@@ -76,7 +76,7 @@ def main() -> None:
             }
         )
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
-    tell(f"device: {name}", rows)
+    report(f"device: {name}", rows)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks._outlines import Outlines, Polygons, mapped
 from pipeline.config import load_task
 from pipeline.core.outlines import Outline, Rules
-from pipeline.core.outlines.nodata import Unknown
+from pipeline.core.outlines.nodata import NodataPixels
 from pipeline.mapping.outlines import FINEST, rules_of
 
 PANEL = 560
@@ -42,10 +42,10 @@ def shaped(found: Outlines) -> dict[str, Polygons]:
     return {
         "along the pixels": found.outlines,
         "simplified": Outline(kind="simplified", rules=rules["simplified"]).shaped(
-            found.outlines, nobody, clusters, Unknown()
+            found.outlines, nobody, clusters, NodataPixels()
         )[0],
         "regularised": Outline(kind="regularised", rules=rules["regularised"]).shaped(
-            found.outlines, nobody, clusters, Unknown()
+            found.outlines, nobody, clusters, NodataPixels()
         )[0],
     }
 

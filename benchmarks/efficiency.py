@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._report import peak_memory, tell
+from benchmarks._report import peak_memory, report
 from benchmarks._scenes import planned
 from pipeline.mapping.tiles.predict import read_tile
 from pipeline.models.registry import load_predictor
@@ -57,7 +57,7 @@ def bare(scene: str) -> tuple[float, int, int]:
 
 
 def main(scene: str) -> None:
-    """Measure and tell."""
+    """Measure and report."""
     with tempfile.TemporaryDirectory() as folder:
         whole, memory, stages = mapped(scene, Path(folder))
     alone, tile_pixels, scene_pixels = bare(scene)
@@ -70,8 +70,8 @@ def main(scene: str) -> None:
         "scene_mpx_per_s": scene_pixels / 1e6 / whole,
         "peak_gb": memory / 1e9,
     }
-    tell("efficiency", [row])
-    tell("stages", [{"stage": name, "seconds": spent} for name, spent in stages.items()])
+    report("efficiency", [row])
+    report("stages", [{"stage": name, "seconds": spent} for name, spent in stages.items()])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from benchmarks._report import tell
+from benchmarks._report import report
 from pipeline.config import load_task
 from pipeline.evaluation.evaluate import Options, evaluate_scene
 from pipeline.executors.executor import Conditions, Job, Result
@@ -36,7 +36,7 @@ from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.run import map_scene
 from pipeline.mapping.tiles.tile_task import TileJob
-from pipeline.mapping.tiles.workers import Crew
+from pipeline.mapping.tiles.workers import CheckedWorkers
 from pipeline.scenes.find import find_scenes, unique_names
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "buildings"
@@ -123,7 +123,7 @@ def mapped(request: MapRequest, kept: Path) -> dict[str, Any]:
     install_guard()
     found = find_scenes(request.scenes, {})
     task = request.chosen_task
-    crew = Crew(request, task)
+    crew = CheckedWorkers(request, task)
     crew._executor = Keeping(kept)  # Tiles are the same for steps that only shape.
     return map_scene(request, crew, found.refs[0], unique_names(found.refs)[0], _aside)
 
@@ -157,7 +157,7 @@ def task_of(step: str, *, model: str | None, separate: Any) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure and tell."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(prog="benchmarks.footprints")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", default=None)
@@ -194,7 +194,7 @@ def main(arguments: list[str]) -> None:
                 row[f"polygons {step}"] = found["polygons"]
         rows.append(row)
         _aside(json.dumps(row))
-    tell("footprints", rows)
+    report("footprints", rows)
 
 
 if __name__ == "__main__":

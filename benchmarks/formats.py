@@ -22,7 +22,7 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
-from benchmarks._report import tell
+from benchmarks._report import report
 from pipeline.core.georef import Georef
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import MapClass, Provenance
@@ -113,14 +113,14 @@ def measure(name: str, count: int) -> dict[str, Any]:
 
 
 def main(count: int = 1_000_000, *names: str) -> None:
-    """Measure and tell."""
+    """Measure and report."""
     chosen = names or (*FORMATS, *(["postgis"] if "OVERTILE_POSTGIS" in os.environ else []))
     rows = []
     for name in chosen:
         command = [sys.executable, "-m", "benchmarks.formats", "--one", name, str(count)]
         ran = subprocess.run(command, stdout=subprocess.PIPE, check=True)
         rows.append(json.loads(ran.stdout))
-    tell("formats", rows)
+    report("formats", rows)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import rasterio
 from rasterio.transform import Affine
 
-from pipeline.labels.formats.raster import read_labels
+from pipeline.labels.formats.raster import trace_label_raster
 
 ROWS = 512
 
@@ -29,7 +29,7 @@ def main() -> None:
         _write(path, edge)
         before = _peak()
         begin, begin_cpu = time.perf_counter(), time.process_time()
-        found = read_labels(path)
+        found = trace_label_raster(path)
         row = {
             "benchmark": "labels",
             "megapixels": round(edge * edge / 1e6),

@@ -29,7 +29,7 @@ import rasterio
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from benchmarks._report import peak_memory, tell
+from benchmarks._report import peak_memory, report
 from pipeline.synthetic import settlement
 from tests.cgroup import at_most
 
@@ -122,7 +122,7 @@ def mapped(scene: Path, *, task: str, budget_gb: float, held: bool) -> dict[str,
 
 
 def main(small: int = 10_000, large: int = 40_000, budget_gb: float | None = None) -> None:
-    """Measure and tell."""
+    """Measure and report."""
     rows: list[dict[str, Any]] = []
     for size in (small, large):
         with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +136,7 @@ def main(small: int = 10_000, large: int = 40_000, budget_gb: float | None = Non
             | row
             | {"over_small": over, "mpx_per_s": size * size / 1e6 / row["seconds"]}
         )
-    tell("memory", rows)
+    report("memory", rows)
 
 
 def within(what: str, size: int, budget_gb: float) -> None:
@@ -155,7 +155,7 @@ def within(what: str, size: int, budget_gb: float) -> None:
             make(scene, size, sixteen=True)
         task = "buildings" if what == "town" else "bright"
         row = mapped(scene, task=task, budget_gb=budget_gb, held=True)
-    tell(f"memory, {what}", [{"pixels": f"{size} x {size}"} | row])
+    report(f"memory, {what}", [{"pixels": f"{size} x {size}"} | row])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import shapely.geometry
 from rasterio.transform import from_origin
 from rasterio.windows import Window as RioWindow
 
-from benchmarks._report import peak_memory, tell
+from benchmarks._report import peak_memory, report
 from pipeline.core.polygons.fragments import Fragments
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.trace import Weights, trace
@@ -161,7 +161,7 @@ def main() -> None:
     if chosen.repeats:
         trace_and_merge(chosen)
     if chosen.chain:
-        tell("chain", [chain(size=size, density=density) for size in chosen.chain])
+        report("chain", [chain(size=size, density=density) for size in chosen.chain])
 
 
 def trace_and_merge(chosen: argparse.Namespace) -> None:

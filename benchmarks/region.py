@@ -17,12 +17,12 @@ from pathlib import Path
 
 from pipeline.regions.ledger.ledger import open_ledger
 from pipeline.regions.plan import plan_region, plan_summary
-from pipeline.regions.resolved_region import SCENES, Site, open_site
+from pipeline.regions.resolved_region import SCENES, ResolvedRegion, resolve_region
 
 NEW = 10
 
 
-def make(root: Path, count: int) -> Site:
+def make(root: Path, count: int) -> ResolvedRegion:
     """Write files, catalogue and region; note all but the last ones as done."""
     (root / "scenes").mkdir()
     (root / "cat").mkdir()
@@ -46,7 +46,7 @@ def make(root: Path, count: int) -> Site:
         "name: many\ntask: bright\nsources:\n  - {type: files, path: scenes}\n"
         "  - {type: catalog, href: cat/catalog.json, datetime: 2024-01-01/.., max_cloud: 20}\n"
     )
-    site = open_site(root / "region.yaml")
+    site = resolve_region(root / "region.yaml")
     site.out.mkdir()
     ledger = open_ledger(site.out, region="many")
     todos = plan_region(site, {}, now=0.0).todos
@@ -71,7 +71,7 @@ def main() -> None:
         for at in range(3):
             print(f"planning, {at + 1} of 3", file=sys.stderr)
             began, worked = time.perf_counter(), time.process_time()
-            found = plan_summary(open_site(Path(folder) / "region.yaml"), now=0.0)
+            found = plan_summary(resolve_region(Path(folder) / "region.yaml"), now=0.0)
             took.append(round(time.perf_counter() - began, 3))
             busy.append(round(time.process_time() - worked, 3))
         states = Counter(one["state"] for one in found["scenes"])

@@ -24,7 +24,7 @@ import shapely
 from buildingregulariser import regularize_geodataframe
 
 from benchmarks._outlines import Outlines, made, mapped
-from benchmarks._report import tell
+from benchmarks._report import report
 from pipeline.config import load_task
 from pipeline.core.outlines import Rules, regularised
 from pipeline.core.outlines.simplify import soundly_simplified
@@ -192,7 +192,7 @@ def main() -> None:
         same = [row for row in rows if row["way"] == way]
         means = {key: fmean(row[key] for row in same) for key in keys if key in same[0]}
         rows.append({"scene": "mean", "way": way} | means)
-    tell("regularise", rows)
+    report("regularise", rows)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pyproj import CRS
 from pipeline.core.georef import Georef
 from pipeline.evaluation.evaluate import Options, score
 from pipeline.evaluation.predictions import Predicted
-from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.objects import Objects, PixelGrid
 
 STEP_M = 0.3
 
@@ -33,7 +33,7 @@ def main() -> None:
     georef = Georef(
         crs_wkt=CRS.from_epsg(32633).to_wkt(), transform=(STEP_M, 0.0, 5e5, 0.0, -STEP_M, 5.5e6)
     )
-    grid = Grid(height=side, width=side, georef=georef)
+    grid = PixelGrid(height=side, width=side, georef=georef)
 
     def objects(shapes: Shaped[np.ndarray, " n"]) -> Objects:
         placed = shapely.transform(shapes, georef.to_map)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks._report import tell
+from benchmarks._report import report
 from pipeline.core.window import Window
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.plan_scene import plan_scene
@@ -26,7 +26,7 @@ from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.tiles.predict import core_probabilities
 from pipeline.models.card import ModelCard, Network
-from pipeline.models.checkpoint import save
+from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.networks import build
 from pipeline.models.receptive_field import reach
 from pipeline.models.registry import ModelRef, card_of
@@ -62,7 +62,7 @@ def resnet(folder: Path) -> Path:
         terms=shipped.terms,
     )
     path = folder / "resnet34.safetensors"
-    save(path, module.state_dict(), card)
+    save_checkpoint(path, module.state_dict(), card)
     return path
 
 
@@ -106,7 +106,7 @@ def rows_of(name: str, model: str, crop: MemoryScene, folder: Path) -> list[dict
 
 
 def main(path: str) -> None:
-    """Measure and tell."""
+    """Measure and report."""
     install_guard()
     opened = open_scene(find_scenes([path]).refs[0])
     info = opened.info
@@ -119,7 +119,7 @@ def main(path: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = rows_of("buildings", "buildings", crop, Path(folder))
         rows += rows_of("resnet34", str(resnet(Path(folder))), crop, Path(folder))
-    tell("seams", rows)
+    report("seams", rows)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any
 from distributed import LocalCluster
 
 from benchmarks._faults import FAULTS, NEEDS_CLUSTER, Hit, Place, small_disk
-from benchmarks._report import tell
+from benchmarks._report import report
 from tests.forked import Ended, Limits, Started
 from tests.mapping.scenery import blobs, contents, write_scene
 
@@ -135,7 +135,7 @@ def soak(place: Place, work: Path, calm: dict[str, dict[str, bytes]], until: Any
             "scenes": len(calm),
         }
     )
-    tell("soak", rows)
+    report("soak", rows)
     for told in (*[what for one in wrong.values() for what in one], *odd, *left):
         sys.stderr.write(f"{told}\n")
     if any(wrong.values()) or odd or left or last.code or standing < len(calm):

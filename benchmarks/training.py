@@ -17,17 +17,17 @@ from typing import Any
 
 import torch
 
-from benchmarks._report import tell
-from pipeline.malloc import keep_freed
+from benchmarks._report import report
+from pipeline.malloc import keep_freed_memory
 from pipeline.synthetic import settlement
-from pipeline.training.callbacks import Clock
+from pipeline.training.callbacks import TrainingTimer
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dashboard.callback import Live
-from pipeline.training.data.crop_sampling import Draws
+from pipeline.training.data.crop_sampling import CropDraws
 from pipeline.training.data.sampler import CropSampler, loader
 from pipeline.training.data.sources.places import level_of, make_place
 from pipeline.training.export.finish import Run
-from pipeline.training.fit import quiet, trainer_of
+from pipeline.training.fit import silence_lightning, trainer_of
 from pipeline.training.module import Segmenter
 from pipeline.training.read_data import Data
 from pipeline.training.step.precision import precision_of
@@ -66,7 +66,7 @@ def config_of(network: dict[str, Any], *, steps: int, **chosen: Any) -> Training
     )
 
 
-def plain(draws: Draws, config: TrainingConfig) -> tuple[float, float]:
+def plain(draws: CropDraws, config: TrainingConfig) -> tuple[float, float]:
     """Return the seconds and the drawing of steps in a bare loop."""
     device = torch.device(config.device)
     cuda = device.type == "cuda"
@@ -96,14 +96,14 @@ def plain(draws: Draws, config: TrainingConfig) -> tuple[float, float]:
     return (time.perf_counter() - began) / STEPS, drawing / STEPS
 
 
-def driven(draws: Draws, config: TrainingConfig) -> float:
+def driven(draws: CropDraws, config: TrainingConfig) -> float:
     """Return the seconds of a step that Lightning drives, the warm ones left out."""
     with tempfile.TemporaryDirectory() as folder:
         data = Data(train=tuple(draws.places), made=(), validation=(), test=())
         live = Live(Path(folder), config)
-        run = Run(config=config, data=data, folder=Path(folder), clock=Clock(), live=live)
+        run = Run(config=config, data=data, folder=Path(folder), clock=TrainingTimer(), live=live)
         module = Segmenter(config, draws)
-        with quiet():
+        with silence_lightning():
             trainer = trainer_of(run, None)
             ends = _Ends()
             trainer.callbacks.append(ends)  # type: ignore[attr-defined]  # a list
@@ -111,7 +111,7 @@ def driven(draws: Draws, config: TrainingConfig) -> float:
     return (ends.at[-1] - ends.at[WARM - 1]) / STEPS
 
 
-class _Ends(Clock):
+class _Ends(TrainingTimer):
     """When steps ended."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class _Ends(Clock):
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--workers", type=int, default=0)
@@ -141,10 +141,10 @@ def main() -> None:
     rows = []
     configs = {name: config_of(NETWORKS[name], steps=WARM + STEPS, **chosen) for name in wanted}
     drawn = {
-        name: Draws(places=[place], made=[], config=config) for name, config in configs.items()
+        name: CropDraws(places=[place], made=[], config=config) for name, config in configs.items()
     }
     given_back = {name: plain(drawn[name], config)[0] for name, config in configs.items()}
-    keep_freed()
+    keep_freed_memory()
     for name, config in configs.items():
         draws = drawn[name]
         seconds, drawing = plain(draws, config)
@@ -165,7 +165,7 @@ def main() -> None:
             }
         )
     where = torch.cuda.get_device_name() if asked.device == "cuda" else "cpu"
-    tell(f"training on {where}, batch 8 x 256 px", rows)
+    report(f"training on {where}, batch 8 x 256 px", rows)
 
 
 if __name__ == "__main__":

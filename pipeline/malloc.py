@@ -10,7 +10,7 @@ _TRIM_THRESHOLD = -1
 _KEPT_BYTES = 1 << 30
 
 
-def give_back() -> None:
+def malloc_trim() -> None:
     """Give back what was freed: glibc keeps it, and every thread of a pool has its own.
 
     Does nothing where the C library is another.
@@ -20,7 +20,7 @@ def give_back() -> None:
         trim(0)
 
 
-def few_arenas() -> None:
+def limit_arenas() -> None:
     """Let threads share two pools of memory: glibc gives each its own, and none gives back.
 
     Does nothing where the C library is another. (A tile of 880 px predicted by torch beside
@@ -29,7 +29,7 @@ def few_arenas() -> None:
     _set(_ARENA_MAX, 2)
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """Keep what is freed for what is asked next, blocks of up to 1 GiB.
 
     glibc takes every block above 32 MB from the system and gives it back when it is freed: in a

@@ -26,7 +26,7 @@ class Ended:
     """The last line that it told people."""
 
 
-def overtile(*arguments: str, tell: Callable[[str], object]) -> Ended:
+def overtile(*arguments: str, report: Callable[[str], object]) -> Ended:
     """Run ``overtile`` to its end.
 
     The program is ``$OVERTILE``, or else ``overtile`` on the path. When the caller is
@@ -34,7 +34,7 @@ def overtile(*arguments: str, tell: Callable[[str], object]) -> Ended:
 
     Args:
         arguments: Such as ``region``, ``run`` and a file.
-        tell: Takes its lines of progress.
+        report: Takes its lines of progress.
     """
     # A plan of many scenes is longer than a pipe holds: a file takes it.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as told:
@@ -43,7 +43,7 @@ def overtile(*arguments: str, tell: Callable[[str], object]) -> Ended:
         with subprocess.Popen(command, stdout=told, stderr=subprocess.PIPE, text=True) as process:
             try:
                 for line in process.stderr or ():
-                    tell(line.rstrip())
+                    report(line.rstrip())
             except BaseException:
                 process.kill()
                 raise

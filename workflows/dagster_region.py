@@ -50,13 +50,13 @@ def fit(name: str) -> bool:
 def scene(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """Footprints of one scene."""
     asked = ("--scene", context.partition_key)
-    return result(overtile("region", "run", str(FILE), *asked, tell=context.log.info))
+    return result(overtile("region", "run", str(FILE), *asked, report=context.log.info))
 
 
 @dg.asset(pool=POOL)
 def layer(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """One layer of all scenes, and what changed; maps what is still due."""
-    return result(overtile("region", "run", str(FILE), tell=context.log.info))
+    return result(overtile("region", "run", str(FILE), report=context.log.info))
 
 
 scene_job = dg.define_asset_job(
@@ -72,7 +72,7 @@ layer_job = dg.define_asset_job("layer_job", selection=[layer], tags=ONE_AT_A_TI
 )
 def new_scenes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Ask for every scene that is due, once for each of our keys and attempts."""
-    ended = overtile("region", "plan", str(FILE), tell=context.log.info)
+    ended = overtile("region", "plan", str(FILE), report=context.log.info)
     if ended.code not in (0, 3):
         return dg.SkipReason(f"exit code {ended.code}: {ended.line}")
     scenes = [one for one in ended.summary["scenes"] if one["state"] in ("map", "link")]

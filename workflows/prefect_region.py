@@ -24,7 +24,7 @@ from workflows.command import LOCKED, overtile
 @flow(name="overtile-region", retries=0, persist_result=False)
 def region(file: str) -> State[object]:
     """Map what is new in a region; safe to repeat."""
-    ended = overtile("region", "run", file, tell=get_run_logger().info)
+    ended = overtile("region", "run", file, report=get_run_logger().info)
     if ended.code == LOCKED:
         return Completed(name="Skipped", message=ended.line)
     if ended.code == 0:

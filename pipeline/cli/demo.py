@@ -23,7 +23,7 @@ def demo(
     from pipeline.mapping.demo import run_demo
 
     with failing():
-        summary = run_demo(out, model=model, tell=report)
+        summary = run_demo(out, model=model, report=report)
     print_result(summary, lambda: demonstrated(summary), as_json=as_json, ensure_ascii=True)
     if as_json or not is_terminal():
         report(f"open {summary['picture']}")

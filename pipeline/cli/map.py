@@ -116,7 +116,7 @@ def map_(  # noqa: PLR0913 - the options of a command
             name=name,
             scene_options=tuple(sorted((k, v) for k, v in options.items() if v is not None)),
         )
-        summary = plan_only(request) if dry_run else map_scenes(request, tell=report)
+        summary = plan_only(request) if dry_run else map_scenes(request, report=report)
     if dry_run and (unused := unused_settings()):
         report(f"warning: settings of GDAL and PROJ that have no effect: {', '.join(unused)}")
     if not dry_run:

@@ -35,10 +35,10 @@ def plan(file: File, root: Root = None) -> None:
     from pipeline.cli.exits import failing
     from pipeline.regions.clock import utc_now
     from pipeline.regions.plan import plan_summary
-    from pipeline.regions.resolved_region import open_site
+    from pipeline.regions.resolved_region import resolve_region
 
     with failing():
-        summary = plan_summary(open_site(file, root=root), now=utc_now().timestamp())
+        summary = plan_summary(resolve_region(file, root=root), now=utc_now().timestamp())
     _print(summary)
     raise typer.Exit(3 if summary["failed"] else 0)
 
@@ -57,14 +57,16 @@ def run(
     """Map what is new or changed, and bring the layer up to date; safe to repeat."""
     from pipeline.cli.exits import failing, report, summary_code
     from pipeline.cli.terminal import print_result, region_ran
-    from pipeline.regions.resolved_region import eager, open_site
+    from pipeline.regions.resolved_region import resolve_region, without_backoff
     from pipeline.regions.run import run_region
-    from pipeline.regions.selected import map_chosen
+    from pipeline.regions.selected import map_selected
 
     with failing():
-        site = open_site(file, root=root)
-        site = eager(site) if retry else site
-        summary = map_chosen(site, scene, tell=report) if scene else run_region(site, tell=report)
+        site = resolve_region(file, root=root)
+        site = without_backoff(site) if retry else site
+        summary = (
+            map_selected(site, scene, report=report) if scene else run_region(site, report=report)
+        )
     print_result(summary, lambda: region_ran(summary), as_json=as_json)
     raise typer.Exit(summary_code(summary))
 
@@ -80,10 +82,10 @@ def status(
     from pipeline.regions.clock import utc_now
     from pipeline.regions.report.status import lines
     from pipeline.regions.report.status import status as status_of
-    from pipeline.regions.resolved_region import open_site
+    from pipeline.regions.resolved_region import resolve_region
 
     with failing():
-        found = status_of(open_site(file, root=root), now=utc_now())
+        found = status_of(resolve_region(file, root=root), now=utc_now())
     if as_json:
         _print(found)
     else:
@@ -108,11 +110,11 @@ def changes(  # noqa: PLR0913 - an option each
     from pipeline.cli.exits import failing
     from pipeline.core.conflation.compare import Tolerance
     from pipeline.regions.layer.history import changes_between
-    from pipeline.regions.resolved_region import open_site
+    from pipeline.regions.resolved_region import resolve_region
 
     with failing():
         tolerance = Tolerance(iou=iou, area=area)
-        site = open_site(file, root=root)
+        site = resolve_region(file, root=root)
         found = changes_between(site, out=out, before=before, after=after, tolerance=tolerance)
     _print(found)
 
@@ -168,7 +170,7 @@ def serve(
 
     with failing():
         found = served(places or [Path("configs/regions")])
-        serve_all(found, port=port, at_once=at_once, tell=report)
+        serve_all(found, port=port, at_once=at_once, report=report)
 
 
 def _print(value: dict[str, Any]) -> None:

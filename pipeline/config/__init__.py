@@ -1,14 +1,14 @@
 """What configurations may say: parsed once, at the edge, into frozen sections."""
 
 from pipeline.config.region import Region, load_region
-from pipeline.config.section import Section, explained, read_section
+from pipeline.config.section import Section, explain_errors, read_section
 from pipeline.config.task import (
     Guide,
     Refine,
     Separate,
     Shape,
     Task,
-    Values,
+    ValueRange,
     builtin_tasks,
     load_task,
 )
@@ -23,9 +23,9 @@ __all__ = [
     "Separate",
     "Shape",
     "Task",
-    "Values",
+    "ValueRange",
     "builtin_tasks",
-    "explained",
+    "explain_errors",
     "load_region",
     "load_task",
     "read_section",

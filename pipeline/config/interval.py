@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 
-def interval(text: str) -> tuple[datetime | None, datetime | None]:
+def parse_interval(text: str) -> tuple[datetime | None, datetime | None]:
     """Return both ends of ``from/to``; None where it is open.
 
     Raises:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.formats import Output
-from pipeline.config.interval import interval
+from pipeline.config.interval import parse_interval
 from pipeline.config.nodata import Nodata
 from pipeline.config.section import Section, read_section
 from pipeline.errors import ConfigError
@@ -24,7 +24,7 @@ Box = tuple[float, float, float, float]
 Url = Annotated[str, Field(pattern="^(https?|s3|gs)://")]
 
 
-class Area(Section):
+class RegionArea(Section):
     """What is mapped: one of both."""
 
     file: str | None = None
@@ -35,7 +35,7 @@ class Area(Section):
     """West, south, east, north in degrees."""
 
     @model_validator(mode="after")
-    def _one(self) -> Area:
+    def _one(self) -> RegionArea:
         if (self.file is None) == (self.bbox is None):
             raise ValueError("give either file or bbox")
         if self.layer is not None and self.file is None:
@@ -64,7 +64,7 @@ class Filter(Section):
     @classmethod
     def _interval(cls, text: str | None) -> str | None:
         if text is not None:
-            interval(text)
+            parse_interval(text)
         return text
 
 
@@ -183,7 +183,7 @@ class Region(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     """What the region is called."""
-    aoi: Area | None = None
+    aoi: RegionArea | None = None
     """Area of interest; all of every scene if left out."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     """Where scenes come from."""
@@ -220,7 +220,7 @@ def load_region(path: Path) -> Region:
     return read_section(path, Region, example="name: town")
 
 
-def inside(root: Path, text: str, *, field: str) -> Path:
+def resolve_path(root: Path, text: str, *, field: str) -> Path:
     """Return a path of a region file, absolute; links are followed.
 
     Raises:

@@ -40,7 +40,7 @@ def read_section(path: Path, section: type[_Read], *, example: str) -> _Read:
     try:
         read = section.model_validate(found, strict=False)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explained(error, section)}") from error
+        raise ConfigError(f"{path}: {explain_errors(error, section)}") from error
     for field in _no_truths(found, read):
         raise ConfigError(f"{path}: {field}: a number or text is wanted, not yes or no")
     return read
@@ -59,7 +59,7 @@ def _no_truths(found: object, read: object) -> Iterator[str]:
         yield from (f"{name}.{rest}".rstrip(".") for rest in _no_truths(value, became))
 
 
-def explained(error: ValidationError, section: type[BaseModel]) -> str:
+def explain_errors(error: ValidationError, section: type[BaseModel]) -> str:
     """Return what is wrong with which field, a line each, with the nearest field's name."""
     lines = []
     for fault in error.errors():

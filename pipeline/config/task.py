@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError
 TASKS = Path(__file__).parents[1] / "tasks"
 
 
-class Values(Section):
+class ValueRange(Section):
     """Which values of a scene become black and white for the network."""
 
     range: tuple[float, float] | None = None
@@ -25,7 +25,7 @@ class Values(Section):
     """Otherwise these percentiles over a sample of the whole scene, all bands together."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Values:
+    def _ordered(self) -> ValueRange:
         if self.range is not None and self.range[0] >= self.range[1]:
             raise ValueError(f"range {list(self.range)} must rise")
         if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
@@ -113,7 +113,7 @@ class Task(Section):
     """Probability from which a pixel belongs to a class; the model card's if left out."""
     bands: tuple[str | int, ...] | None = None
     """Bands for the network's channels, by name or number; by colour if left out."""
-    values: Values = Values()
+    values: ValueRange = ValueRange()
     """Which values become black and white, where pixels are not 8-bit."""
     nodata: Nodata = "declared"
     """Which value marks missing pixels: ``declared``, ``none``, or the value itself."""

@@ -14,7 +14,9 @@ from pipeline.core.quantise import NODATA
 from pipeline.core.window import Window
 
 
-def ramp(length: int, *, before: int, after: int, halo: int) -> Float64[np.ndarray, " length"]:
+def axis_weights(
+    length: int, *, before: int, after: int, halo: int
+) -> Float64[np.ndarray, " length"]:
     """Weigh one axis of a tile so that it and its neighbours add up to one.
 
     Args:
@@ -36,14 +38,18 @@ def ramp(length: int, *, before: int, after: int, halo: int) -> Float64[np.ndarr
 
 
 def taper(tile: Window, core: Window, *, halo: int) -> Float64[np.ndarray, "rows cols"]:
-    """Weigh a tile's pixels, as the product of a `ramp` along rows and along columns."""
-    rows = ramp(tile.height, before=core.row - tile.row, after=tile.bottom - core.bottom, halo=halo)
-    cols = ramp(tile.width, before=core.col - tile.col, after=tile.right - core.right, halo=halo)
+    """Weigh a tile's pixels, as the product of a `axis_weights` along rows and along columns."""
+    rows = axis_weights(
+        tile.height, before=core.row - tile.row, after=tile.bottom - core.bottom, halo=halo
+    )
+    cols = axis_weights(
+        tile.width, before=core.col - tile.col, after=tile.right - core.right, halo=halo
+    )
     weights: Float64[np.ndarray, "rows cols"] = rows[:, None] * cols[None, :]
     return weights
 
 
-def blended(
+def blend(
     core: Window,
     tiles: Iterable[tuple[Window, UInt8[np.ndarray, "classes _ _"], Float64[np.ndarray, "_ _"]]],
 ) -> tuple[UInt8[np.ndarray, "classes rows cols"], UInt8[np.ndarray, "rows cols"]]:

@@ -14,8 +14,8 @@ from itertools import pairwise, product
 import numpy as np
 from jaxtyping import Float32
 
-from pipeline.core.grid import balanced
-from pipeline.core.tile import Edge, positions
+from pipeline.core.grid import balanced_cuts
+from pipeline.core.tile import Edge, mirrored_positions
 
 Three = tuple[int, int, int]
 
@@ -86,7 +86,7 @@ class BlockGrid:
 
     def cuts(self, axis: int) -> tuple[int, ...]:
         """Return where cores begin along an axis, and its length."""
-        return balanced(self.shape[axis], core=self.core[axis], multiple=self.stride)
+        return balanced_cuts(self.shape[axis], core=self.core[axis], multiple=self.stride)
 
     def cores(self) -> Iterator[Block]:
         """Yield the cores, the last axis fastest; they partition the volume."""
@@ -116,7 +116,7 @@ class BlockGrid:
         return sum(self.block(core).voxels for core in self.cores())
 
 
-def fitting(shape: Three, *, halo: int, stride: int, room: float) -> BlockGrid:
+def largest_block_grid(shape: Three, *, halo: int, stride: int, room: float) -> BlockGrid:
     """Return the grid of the largest blocks of at most ``room`` voxels, as near cubes as can be.
 
     Where the volume is thinner than a cube, the other axes get the room. A core has at least
@@ -136,7 +136,7 @@ def fitting(shape: Three, *, halo: int, stride: int, room: float) -> BlockGrid:
     return BlockGrid(shape=shape, core=(edges[0], edges[1], edges[2]), halo=halo, stride=stride)
 
 
-def cut(
+def cut_block(
     read: Callable[[Block], Float32[np.ndarray, "inlines crosslines samples"]],
     block: Block,
     *,
@@ -153,7 +153,7 @@ def cut(
             gives NaN, which is not valid.
     """
     places = [
-        positions(start, length, size=size, edge=edge)
+        mirrored_positions(start, length, size=size, edge=edge)
         for start, length, size in zip(block.start, block.shape, shape, strict=True)
     ]
     lows = [int(place.min()) for place in places]

@@ -21,7 +21,7 @@ from itertools import pairwise
 from pipeline.core.window import Window
 
 
-def balanced(length: int, *, core: int, multiple: int) -> tuple[int, ...]:
+def balanced_cuts(length: int, *, core: int, multiple: int) -> tuple[int, ...]:
     """Return the cuts ``0 < ... < length`` of an axis into nearly equal cores.
 
     Args:
@@ -110,12 +110,12 @@ class TileGrid:
     @property
     def row_cuts(self) -> tuple[int, ...]:
         """First row of each row of cores, and the scene's height."""
-        return balanced(self.height, core=self.core, multiple=self.stride)
+        return balanced_cuts(self.height, core=self.core, multiple=self.stride)
 
     @property
     def col_cuts(self) -> tuple[int, ...]:
         """First column of each column of cores, and the scene's width."""
-        return balanced(self.width, core=self.core, multiple=self.stride)
+        return balanced_cuts(self.width, core=self.core, multiple=self.stride)
 
     def cores(self) -> Iterator[Window]:
         """Yield the cores row by row; they partition the scene."""

@@ -9,7 +9,7 @@ from pipeline.core.grid import Sampling
 from pipeline.core.window import Window
 
 
-def interpolated(
+def interpolate_bilinear(
     values: Float32[np.ndarray, "channels rows cols"],
     box: Window,
     core: Window,

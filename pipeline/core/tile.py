@@ -21,7 +21,9 @@ Edge = Literal["mirror", "replicate", "constant"]
 Pixels = tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]
 
 
-def positions(start: int, length: int, *, size: int, edge: Edge) -> Int64[np.ndarray, " length"]:
+def mirrored_positions(
+    start: int, length: int, *, size: int, edge: Edge
+) -> Int64[np.ndarray, " length"]:
     """Return which of ``size`` pixels stands at each of ``length`` places from ``start``.
 
     Args:
@@ -38,7 +40,7 @@ def positions(start: int, length: int, *, size: int, edge: Edge) -> Int64[np.nda
     return np.clip(places, 0, size - 1)
 
 
-def cut(
+def cut_window(
     read: Callable[[Window], Pixels], window: Window, *, height: int, width: int, edge: Edge
 ) -> Pixels:
     """Return pixels and validity of a window that may reach past the scene.
@@ -54,8 +56,8 @@ def cut(
         Pixels in the scene's dtype and where they are valid; mirrored and
         replicated pixels are as valid as the ones they repeat.
     """
-    rows = positions(window.row, window.height, size=height, edge=edge)
-    cols = positions(window.col, window.width, size=width, edge=edge)
+    rows = mirrored_positions(window.row, window.height, size=height, edge=edge)
+    cols = mirrored_positions(window.col, window.width, size=width, edge=edge)
     top, left = int(rows.min()), int(cols.min())
     source = Window(
         row=top, col=left, height=int(rows.max()) - top + 1, width=int(cols.max()) - left + 1

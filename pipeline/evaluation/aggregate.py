@@ -7,14 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from pipeline.core.metrics.bootstrap import interval
-from pipeline.evaluation.confidence_intervals import FIGURES, RANKED, Ranks, draw_rows, plain
+from pipeline.core.metrics.bootstrap import percentile_interval
+from pipeline.evaluation.confidence_intervals import (
+    FIGURES,
+    RANKED,
+    Ranks,
+    bootstrap_rows,
+    point_estimates,
+)
 from pipeline.evaluation.result import Evaluation
-from pipeline.evaluation.rows import COUNTS, Table, figure, number, summed_row
-from pipeline.evaluation.thresholds import joined, sample, threshold_tables
+from pipeline.evaluation.rows import COUNTS, Table, metric_row, rounded, summed_row
+from pipeline.evaluation.thresholds import join_samples, threshold_sample, threshold_tables
 
 
-def pooled(evaluations: Sequence[Evaluation], *, wanted: float = 0.9) -> Table:
+def aggregate_metrics(evaluations: Sequence[Evaluation], *, wanted: float = 0.9) -> Table:
     """Return the figures of all scenes' objects, pixels and blocks together.
 
     Args:
@@ -22,9 +28,9 @@ def pooled(evaluations: Sequence[Evaluation], *, wanted: float = 0.9) -> Table:
         wanted: Precision for which an operating point is sought.
     """
     rows, ranks = _rows(evaluations), _ranks(evaluations)
-    drawn, values = draw_rows(rows, ranks), plain(rows, ranks)
+    drawn, values = bootstrap_rows(rows, ranks), point_estimates(rows, ranks)
     reasons = dict.fromkeys(RANKED, "no truth, or no confidence")
-    known = joined([sample(one.matched, one.counts) for one in evaluations])
+    known = join_samples([threshold_sample(one.matched, one.counts) for one in evaluations])
     return {
         "scenes": len(evaluations),
         "truths": int(rows[:, 0].sum()),
@@ -32,7 +38,7 @@ def pooled(evaluations: Sequence[Evaluation], *, wanted: float = 0.9) -> Table:
         "blocks": drawn.blocks,
         "reason": drawn.reason,
         "figures": {
-            name: figure(
+            name: metric_row(
                 values.get(name), drawn.interval(name), reasons.get(name, "nothing to count")
             )
             for name in (*FIGURES, *RANKED)
@@ -43,7 +49,7 @@ def pooled(evaluations: Sequence[Evaluation], *, wanted: float = 0.9) -> Table:
     }
 
 
-def comparison(first: Sequence[Evaluation], second: Sequence[Evaluation]) -> Table:
+def compare_systems(first: Sequence[Evaluation], second: Sequence[Evaluation]) -> Table:
     """Return second minus first, with intervals, over the same scenes in the same order.
 
     Both are drawn on the same blocks in every round, so that what is hard in the
@@ -52,8 +58,8 @@ def comparison(first: Sequence[Evaluation], second: Sequence[Evaluation]) -> Tab
     rows, ranks = (_rows(first), _rows(second)), (_ranks(first), _ranks(second))
     if len(rows[0]) != len(rows[1]):
         return {"reason": "they are not on the same pixels", "figures": {}}
-    drawn = draw_rows(rows[0], ranks[0]), draw_rows(rows[1], ranks[1])
-    values = plain(rows[0], ranks[0]), plain(rows[1], ranks[1])
+    drawn = bootstrap_rows(rows[0], ranks[0]), bootstrap_rows(rows[1], ranks[1])
+    values = point_estimates(rows[0], ranks[0]), point_estimates(rows[1], ranks[1])
     reason = drawn[0].reason or drawn[1].reason
     return {
         "reason": reason,
@@ -87,13 +93,13 @@ def _difference(
     first, second = values
     if first is None or second is None:
         return {
-            "first": number(first),
-            "second": number(second),
-            "difference": figure(None, None, "one of them does not exist"),
+            "first": rounded(first),
+            "second": rounded(second),
+            "difference": metric_row(None, None, "one of them does not exist"),
             "share_better": None,
             "verdict": "undecided",
         }
-    limits = None if drawn is None else interval(drawn)
+    limits = None if drawn is None else percentile_interval(drawn)
     verdict = "undecided"
     if limits is not None and limits.low > 0:
         verdict = "second is better"
@@ -101,10 +107,10 @@ def _difference(
         verdict = "first is better"
     known = None if drawn is None else drawn[np.isfinite(drawn)]
     return {
-        "first": number(first),
-        "second": number(second),
-        "difference": figure(second - first, limits),
-        "share_better": None if known is None or not len(known) else number((known > 0).mean()),
+        "first": rounded(first),
+        "second": rounded(second),
+        "difference": metric_row(second - first, limits),
+        "share_better": None if known is None or not len(known) else rounded((known > 0).mean()),
         "verdict": verdict,
     }
 
@@ -137,4 +143,4 @@ def _by_size(evaluations: Sequence[Evaluation]) -> list[Table]:
 def _mean_salt(evaluations: Sequence[Evaluation]) -> float | None:
     values = [one.report["salt"]["value"] for one in evaluations]
     known = [value for value in values if value is not None]
-    return number(sum(known) / len(known)) if known else None
+    return rounded(sum(known) / len(known)) if known else None

@@ -8,21 +8,21 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from pipeline.core.metrics.run_length import Runs, rasterize
+from pipeline.core.metrics.run_length import RunLengths, rasterize
 from pipeline.errors import ConfigError
-from pipeline.evaluation.common_grid import Frame, make_frame
+from pipeline.evaluation.common_grid import CommonGrid, make_common_grid
 from pipeline.evaluation.predictions import Predicted
-from pipeline.evaluation.sanity_checks import about_outside, check_coverage, labelled
+from pipeline.evaluation.sanity_checks import check_coverage, labelled, outside_notes
 from pipeline.labels.clean import without_repeats
 from pipeline.labels.objects import Objects
-from pipeline.labels.repair import several
+from pipeline.labels.repair import count_noun
 
 SLIVER_M2 = 1.0
 """Outlines are slivers below this area, or below a pixel where that is smaller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class ComparedObjects:
     """Predictions or truths of a scene, in every form they are needed in."""
 
     objects: Objects
@@ -31,7 +31,7 @@ class Side:
     """Polygons in the plane."""
     pixels: Shaped[np.ndarray, " n"]
     """Polygons in the scene's pixels."""
-    runs: Runs
+    runs: RunLengths
     """The pixels whose centres they cover."""
     inside: Bool[np.ndarray, " n"]
     """True where at least half of the polygon lies in the scene and in the labelled area."""
@@ -53,11 +53,11 @@ class Compared:
 
     predicted: Predicted
     """Where the prediction comes from."""
-    frame: Frame
+    frame: CommonGrid
     """The plane and the pixels."""
-    mine: Side
+    mine: ComparedObjects
     """The predictions."""
-    truth: Side
+    truth: ComparedObjects
     """The truths."""
     aoi: Shaped[np.ndarray, " areas"] | None
     """The labelled area in pixels; None for all of the scene."""
@@ -84,19 +84,19 @@ def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compar
         ConfigError: They cannot be brought together, the area is empty, or the truth
             covers a small part of the scene and nobody says which.
     """
-    frame = make_frame(predicted.objects, truth, predicted.grid)
+    frame = make_common_grid(predicted.objects, truth, predicted.grid)
     notes = [f"prediction: {note}" for note in predicted.objects.notes]
     clean = without_repeats(truth)
     notes += [f"truth: {note}" for note in clean.notes]
     failed = predicted.manifest.get("tiles_failed")
     if failed:
-        what = several(len(failed), "tile")
+        what = count_noun(len(failed), "tile")
         notes.append(f"{what} could not be predicted: what lies there does not count")
     mine, other = _framed(predicted.objects, frame), _framed(clean, frame)
     if mine.outside:
-        notes.append(f"{several(mine.outside, 'prediction')} outside the scene left out")
+        notes.append(f"{count_noun(mine.outside, 'prediction')} outside the scene left out")
     notes += _about_slivers(mine.slivers, other.slivers, frame)
-    notes += about_outside(clean, other.outside, len(other.pixels), frame)
+    notes += outside_notes(clean, other.outside, len(other.pixels), frame)
     covered, about = labelled(truth, frame)
     notes += about
     area = covered if aoi is None else _area(aoi, frame, covered)
@@ -129,7 +129,7 @@ class _Framed:
     slivers: int
 
 
-def _framed(objects: Objects, frame: Frame) -> _Framed:
+def _framed(objects: Objects, frame: CommonGrid) -> _Framed:
     """Return the objects that touch the scene, cut at its edges, without slivers.
 
     ``inside`` is True where at least half of the object was left, ``outside`` is how many
@@ -165,24 +165,25 @@ def _framed(objects: Objects, frame: Frame) -> _Framed:
     )
 
 
-def sliver_px(frame: Frame) -> float:
+def sliver_px(frame: CommonGrid) -> float:
     """Return the area in pixels below which outlines are slivers: a pixel, at most 1 m2."""
     return 1.0 if frame.step_m is None else min(1.0, SLIVER_M2 / frame.step_m**2)
 
 
-def _about_slivers(mine: int, truth: int, frame: Frame) -> list[str]:
+def _about_slivers(mine: int, truth: int, frame: CommonGrid) -> list[str]:
     if not mine and not truth:
         return []
     area = sliver_px(frame) * (frame.step_m or 1.0) ** 2
     unit = "m2" if frame.step_m else "px"
-    what = several(mine, "prediction")
+    what = count_noun(mine, "prediction")
     return [
-        f"{what} and {several(truth, 'truth')} smaller than {area:.2g} {unit} left out as slivers"
+        f"{what} and {count_noun(truth, 'truth')} smaller than {area:.2g} {unit} "
+        "left out as slivers"
     ]
 
 
 def _area(
-    aoi: Objects, frame: Frame, covered: Shaped[np.ndarray, " areas"] | None
+    aoi: Objects, frame: CommonGrid, covered: Shaped[np.ndarray, " areas"] | None
 ) -> Shaped[np.ndarray, " areas"]:
     """Return the area of interest in pixels, where truth covers it."""
     if not len(aoi):
@@ -203,9 +204,11 @@ def _area(
     return np.asarray(parts, object)
 
 
-def _side(framed: _Framed, frame: Frame, aoi: Shaped[np.ndarray, " areas"] | None) -> Side:
+def _side(
+    framed: _Framed, frame: CommonGrid, aoi: Shaped[np.ndarray, " areas"] | None
+) -> ComparedObjects:
     pixels, inside = framed.pixels, framed.inside
-    return Side(
+    return ComparedObjects(
         objects=framed.objects,
         plane=frame.to_plane(pixels),
         pixels=pixels,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, ExportError, SceneError
-from pipeline.evaluation.aggregate import comparison, pooled
+from pipeline.evaluation.aggregate import aggregate_metrics, compare_systems
 from pipeline.evaluation.common_grid import made_up_grid
 from pipeline.evaluation.evaluate import Options, evaluate_opened
-from pipeline.evaluation.predictions import Predicted, expanded, grid_at, open_predicted
+from pipeline.evaluation.predictions import Predicted, expand_predictions, grid_at, open_predicted
 from pipeline.evaluation.report import write_summary
 from pipeline.evaluation.result import Evaluation
 from pipeline.labels.read import read_objects
@@ -80,7 +80,7 @@ def _evaluated(predicted: Sequence[Path], truth: Path, out: Path, options: Optio
             f"{found.report['scene']}: {why}"
             for (_, _, found), why in zip(done, nothing, strict=True)
         )
-    summary = summed_up(done, failed, wanted=options.precision)
+    summary = summarise(done, failed, wanted=options.precision)
     write_summary(summary, out)
     return summary
 
@@ -104,7 +104,7 @@ def _entries(
     Raises:
         ConfigError: The only one cannot be read.
     """
-    paths = [(str(system), path) for system in predicted for path in expanded([system])]
+    paths = [(str(system), path) for system in predicted for path in expand_predictions([system])]
     opened: list[tuple[str, Predicted]] = []
     for system, path in paths:
         try:
@@ -170,7 +170,7 @@ def nothing_compared(report: Mapping[str, Any]) -> str | None:
     return "; ".join([f"nothing could be compared: {reason}", *report["notes"]])
 
 
-def summed_up(
+def summarise(
     done: Sequence[tuple[str, str, Evaluation]], failed: Sequence[str], *, wanted: float = 0.9
 ) -> Summary:
     """Return the figures of each prediction, of each system, and how systems differ.
@@ -203,10 +203,16 @@ def summed_up(
         "schema": "overtile/summary/1",
         "scenes": rows,
         "systems": [
-            {"name": system, **_made(known), **pooled(list(known.values()), wanted=wanted)}
+            {
+                "name": system,
+                **_made(known),
+                **aggregate_metrics(list(known.values()), wanted=wanted),
+            }
             for system, known in systems.items()
         ],
-        "total": pooled([evaluation for _, _, evaluation in done], wanted=wanted) if done else None,
+        "total": aggregate_metrics([evaluation for _, _, evaluation in done], wanted=wanted)
+        if done
+        else None,
         "comparisons": _comparisons(systems),
         "failed": list(failed),
     }
@@ -236,7 +242,7 @@ def _comparisons(systems: dict[str, dict[str, Evaluation]]) -> list[dict[str, An
         shared = [key for key in mine if key in theirs]
         table: dict[str, Any] = {"reason": "they have no scene in common", "figures": {}}
         if shared:
-            table = comparison([mine[key] for key in shared], [theirs[key] for key in shared])
+            table = compare_systems([mine[key] for key in shared], [theirs[key] for key in shared])
         found.append({"first": first, "second": second, "scenes": len(shared), **table})
     return found
 

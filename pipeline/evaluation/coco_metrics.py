@@ -6,15 +6,15 @@ from dataclasses import asdict
 
 import numpy as np
 
-from pipeline.core.metrics.chips import chip_overlaps, cut, pixel_overlaps
+from pipeline.core.metrics.chips import chip_overlaps, cut_into_chips, pixel_overlaps
 from pipeline.core.metrics.coco import CocoScores, coco_scores, kept
 from pipeline.core.metrics.matching import Ignored
 from pipeline.core.metrics.overlaps import Overlaps
 from pipeline.core.metrics.salt import salt_scores
 from pipeline.evaluation.alignment import Compared
-from pipeline.evaluation.object_metrics import Matched
+from pipeline.evaluation.object_metrics import MatchedObjects
 from pipeline.evaluation.pixel_metrics import PixelCounts
-from pipeline.evaluation.rows import Table, number, numbers
+from pipeline.evaluation.rows import Table, numbers, rounded
 
 CHIP = 300
 """Edge of the chips of the crowdAI mapping challenge, in pixels."""
@@ -22,7 +22,7 @@ MOST = 100
 """Predictions that count on a chip, there and in COCO (``maxDets``)."""
 
 
-def coco_table(compared: Compared, matched: Matched) -> Table:
+def coco_table(compared: Compared, matched: MatchedObjects) -> Table:
     """Return AP and AR: of polygons, of pixels, and of the mapping challenge's chips.
 
     Without confidence there is no order to rank by, and no figure.
@@ -53,14 +53,14 @@ def salt_table(counts: PixelCounts) -> Table:
         return {"value": None, "reason": "no pixel counts"}
     value = salt_scores(np.array([shared]), np.array([mine]), np.array([truth]))[0]
     empty = "by the challenge's rule: no truth" if not truth else None
-    return {"value": number(float(value)), "reason": empty}
+    return {"value": rounded(float(value)), "reason": empty}
 
 
-def _challenge(compared: Compared, matched: Matched, pixels: Overlaps) -> Table:
+def _challenge(compared: Compared, matched: MatchedObjects, pixels: Overlaps) -> Table:
     """Return AP and AR at IoU 0.5 over chips, objects cut at their borders."""
     width = compared.frame.grid.width
-    mine = cut(compared.mine.runs, size=CHIP, width=width)
-    truth = cut(compared.truth.runs, size=CHIP, width=width)
+    mine = cut_into_chips(compared.mine.runs, size=CHIP, width=width)
+    truth = cut_into_chips(compared.truth.runs, size=CHIP, width=width)
     # Of equally sure predictions those of the chip before come first, as in COCO's tools.
     order = np.lexsort((mine.parent, mine.chip))
     pairs, parent = chip_overlaps(pixels, mine, truth).reordered(order), mine.parent[order]
@@ -77,8 +77,8 @@ def _challenge(compared: Compared, matched: Matched, pixels: Overlaps) -> Table:
     return {
         "chip_px": CHIP,
         "max_detections": MOST,
-        "ap50": number(scores.ap50),
-        "ar50": number(scores.ar50),
+        "ap50": rounded(scores.ap50),
+        "ar50": rounded(scores.ar50),
         "reason": None if scores.ap50 is not None else "no truth",
     }
 
@@ -95,7 +95,7 @@ def _row(scores: CocoScores) -> Table:
     row = asdict(scores)
     sizes = {
         f"{what}_by_size": {
-            name: number(value) for name, value in row.pop(f"{what}_by_size").items()
+            name: rounded(value) for name, value in row.pop(f"{what}_by_size").items()
         }
         for what in ("ap", "ar")
     }

@@ -16,7 +16,7 @@ from pyproj import CRS, Transformer
 
 from pipeline.core.georef import Georef
 from pipeline.errors import ConfigError
-from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.objects import Objects, PixelGrid
 
 MOST_PIXELS = 64_000_000
 """Pixels of a grid made up where no raster gives one."""
@@ -27,12 +27,12 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class CommonGrid:
     """A plane and the pixels upon it."""
 
     crs: CRS | None
     """Equal-area projection in metres; None where the plane is the image's pixels."""
-    grid: Grid
+    grid: PixelGrid
     """The scene's pixels."""
     step_m: float | None
     """Edge of a pixel on the ground, the mean of both directions; None without a place."""
@@ -49,17 +49,17 @@ class Frame:
         georef = self.grid.georef
         if crs is None or georef is None:
             return polygons
-        return _moved(moved(polygons, crs, georef.crs), georef.to_pixels)
+        return _moved(reproject_polygons(polygons, crs, georef.crs), georef.to_pixels)
 
     def to_plane(self, polygons: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
         """Return polygons given in the scene's pixels in the plane."""
         georef = self.grid.georef
         if self.crs is None or georef is None:
             return polygons
-        return moved(_moved(polygons, georef.to_map), georef.crs, self.crs)
+        return reproject_polygons(_moved(polygons, georef.to_map), georef.crs, self.crs)
 
 
-def make_frame(predicted: Objects, truth: Objects, grid: Grid | None) -> Frame:
+def make_common_grid(predicted: Objects, truth: Objects, grid: PixelGrid | None) -> CommonGrid:
     """Return the frame in which a prediction and its truth meet.
 
     Args:
@@ -78,7 +78,7 @@ def make_frame(predicted: Objects, truth: Objects, grid: Grid | None) -> Frame:
     if grid is None:
         raise ConfigError(f"{predicted.source}: its pixels are not known; name the image, --scene")
     if grid.georef is None:
-        return Frame(crs=None, grid=grid, step_m=None)
+        return CommonGrid(crs=None, grid=grid, step_m=None)
     if truth.crs is None and truth.grid and _size(truth.grid) != _size(grid):
         raise ConfigError(
             f"{truth.source}: it has {_size(truth.grid)} pixels, the scene {_size(grid)}; "
@@ -87,7 +87,7 @@ def make_frame(predicted: Objects, truth: Objects, grid: Grid | None) -> Frame:
     across, down = grid.georef.ground_size_m(col=grid.width / 2, row=grid.height / 2)
     middle = np.array([[grid.width / 2, grid.height / 2]])
     lon, lat = grid.georef.to_lonlat(middle)[0]
-    return Frame(
+    return CommonGrid(
         crs=_around(float(lon), float(lat)),
         grid=grid,
         step_m=float(np.sqrt(across * down)),
@@ -117,7 +117,9 @@ def _check_pixels(predicted: Objects, truth: Objects) -> None:
         )
 
 
-def moved(polygons: Shaped[np.ndarray, " n"], source: CRS, target: CRS) -> Shaped[np.ndarray, " n"]:
+def reproject_polygons(
+    polygons: Shaped[np.ndarray, " n"], source: CRS, target: CRS
+) -> Shaped[np.ndarray, " n"]:
     """Return polygons in another CRS; those that have no place in it become empty."""
     if source == target or not len(polygons):
         return polygons
@@ -145,18 +147,22 @@ def _around(lon: float, lat: float) -> CRS:
     return CRS.from_proj4(f"+proj=laea +lat_0={lat!r} +lon_0={lon!r} +datum=WGS84 +units=m")
 
 
-def made_up_grid(files: Sequence[Objects]) -> Grid:
+def made_up_grid(files: Sequence[Objects]) -> PixelGrid:
     """Return pixels of our own over vector files that came without a raster.
 
     They cover the first file, and each other one that lies within a kilometre of it.
     """
     degrees = CRS.from_user_input("OGC:CRS84")
     placed = [
-        moved(one.polygon, one.crs, degrees) for one in files if one.crs is not None and len(one)
+        reproject_polygons(one.polygon, one.crs, degrees)
+        for one in files
+        if one.crs is not None and len(one)
     ]
     anchor = shapely.total_bounds(placed[0]) if placed else np.zeros(4)
     crs = _around(*(float(x) for x in (anchor[:2] + anchor[2:]) / 2))
-    bounds = np.array([shapely.total_bounds(moved(one, degrees, crs)) for one in placed])
+    bounds = np.array(
+        [shapely.total_bounds(reproject_polygons(one, degrees, crs)) for one in placed]
+    )
     near = [bounds[0]] if len(bounds) else [np.array([0.0, 0, 1, 1])]
     near += [one for one in bounds[1:] if _meet(bounds[0], one)]
     left, bottom = np.min(near, axis=0)[:2] - 10
@@ -165,7 +171,7 @@ def made_up_grid(files: Sequence[Objects]) -> Grid:
     georef = Georef(
         crs_wkt=crs.to_wkt(), transform=(step, 0.0, float(left), 0.0, -step, float(top))
     )
-    return Grid(
+    return PixelGrid(
         height=int(np.ceil((top - bottom) / step)),
         width=int(np.ceil((right - left) / step)),
         georef=georef,
@@ -177,5 +183,5 @@ def _meet(one: Float64[np.ndarray, " 4"], other: Float64[np.ndarray, " 4"]) -> b
     return bool((one[:2] <= other[2:] + 1000).all() and (other[:2] <= one[2:] + 1000).all())
 
 
-def _size(grid: Grid) -> str:
+def _size(grid: PixelGrid) -> str:
     return f"{grid.height} x {grid.width}"

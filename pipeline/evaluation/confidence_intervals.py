@@ -11,15 +11,15 @@ from jaxtyping import Float64, Int8, Int64
 from pipeline.core.metrics.bootstrap import (
     FEWEST_BLOCKS,
     Interval,
-    draws,
-    interval,
+    percentile_interval,
+    resample_blocks,
     share,
     totals,
 )
 from pipeline.core.metrics.coco import THRESHOLDS, average_precision
 from pipeline.core.metrics.matching import match_pairs, ranked
 from pipeline.evaluation.alignment import Compared
-from pipeline.evaluation.object_metrics import Matched
+from pipeline.evaluation.object_metrics import MatchedObjects
 from pipeline.evaluation.pixel_metrics import PixelCounts
 
 ROUNDS = 1000
@@ -68,7 +68,7 @@ class Ranks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draws:
+class BootstrapSamples:
     """Headline figures in every draw of the bootstrap."""
 
     blocks: int
@@ -84,32 +84,34 @@ class Draws:
 
     def interval(self, name: str) -> Interval | None:
         """Return the 95 percent interval of a figure, None where there is none."""
-        return interval(self.values[name]) if name in self.values else None
+        return percentile_interval(self.values[name]) if name in self.values else None
 
 
-def draw(compared: Compared, matched: Matched, counts: PixelCounts) -> Draws:
+def bootstrap(compared: Compared, matched: MatchedObjects, counts: PixelCounts) -> BootstrapSamples:
     """Return headline figures over blocks of ground drawn again and again.
 
     Every block of the scene is drawn, empty ones too; the draws depend on nothing but
     the number of blocks, so two predictions of one scene meet the same ground.
     """
     rows = _block_rows(compared, matched, counts)
-    return draw_rows(rows, _ranks(compared, matched, counts))
+    return bootstrap_rows(rows, _ranks(compared, matched, counts))
 
 
-def draw_rows(rows: Float64[np.ndarray, "blocks kinds"], ranks: Ranks | None) -> Draws:
+def bootstrap_rows(
+    rows: Float64[np.ndarray, "blocks kinds"], ranks: Ranks | None
+) -> BootstrapSamples:
     """Return headline figures over blocks, of one scene or of several, drawn again and again."""
     busy = int((np.delete(rows, 4, axis=1).sum(axis=1) > 0).sum())
     if busy < FEWEST_BLOCKS:
         reason = f"only {busy} of {len(rows)} blocks hold anything; {FEWEST_BLOCKS} are needed"
-        return Draws(blocks=busy, values={}, reason=reason, rows=rows, ranks=ranks)
-    values = _ratios(totals(rows, draws(len(rows), rounds=ROUNDS)))
+        return BootstrapSamples(blocks=busy, values={}, reason=reason, rows=rows, ranks=ranks)
+    values = _ratios(totals(rows, resample_blocks(len(rows), rounds=ROUNDS)))
     if ranks is not None:
-        values |= _drawn_ap(ranks, draws(len(rows), rounds=AP_ROUNDS))
-    return Draws(blocks=busy, values=values, reason=None, rows=rows, ranks=ranks)
+        values |= _drawn_ap(ranks, resample_blocks(len(rows), rounds=AP_ROUNDS))
+    return BootstrapSamples(blocks=busy, values=values, reason=None, rows=rows, ranks=ranks)
 
 
-def plain(
+def point_estimates(
     rows: Float64[np.ndarray, "blocks kinds"], ranks: Ranks | None
 ) -> dict[str, float | None]:
     """Return the figures of blocks counted once each; None where one does not exist."""
@@ -134,7 +136,7 @@ def _ratios(sums: Float64[np.ndarray, "rounds kinds"]) -> dict[str, Float64[np.n
 
 
 def _block_rows(
-    compared: Compared, matched: Matched, counts: PixelCounts
+    compared: Compared, matched: MatchedObjects, counts: PixelCounts
 ) -> Float64[np.ndarray, "blocks kinds"]:
     """Return what each block holds: truths, found, predictions, right, their IoU; tp, fp, fn."""
     matching, many = matched.matching, len(counts.blocks)
@@ -156,7 +158,7 @@ def _block_rows(
 
 
 def _places(
-    compared: Compared, matched: Matched, counts: PixelCounts
+    compared: Compared, matched: MatchedObjects, counts: PixelCounts
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the block of each prediction and truth; a matched prediction goes with its truth."""
     mine = counts.blocks.of(compared.mine.centres)
@@ -166,7 +168,7 @@ def _places(
     return mine, truth
 
 
-def _ranks(compared: Compared, matched: Matched, counts: PixelCounts) -> Ranks | None:
+def _ranks(compared: Compared, matched: MatchedObjects, counts: PixelCounts) -> Ranks | None:
     if matched.confidence is None:
         return None
     state = np.zeros((len(THRESHOLDS), len(compared.mine)), np.int8)

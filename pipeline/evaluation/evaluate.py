@@ -9,10 +9,10 @@ from pipeline.core.metrics.pixels import class_scores, foreground_scores
 from pipeline.errors import ConfigError
 from pipeline.evaluation.alignment import Compared, compare
 from pipeline.evaluation.coco_metrics import coco_table, salt_table
-from pipeline.evaluation.confidence_intervals import Draws, draw
+from pipeline.evaluation.confidence_intervals import BootstrapSamples, bootstrap
 from pipeline.evaluation.object_metrics import (
-    Matched,
-    match,
+    MatchedObjects,
+    match_scene_objects,
     object_tables,
     outline_table,
 )
@@ -20,10 +20,10 @@ from pipeline.evaluation.pixel_metrics import PixelCounts, count_pixels
 from pipeline.evaluation.predictions import Predicted, digest, grid_at, open_predicted
 from pipeline.evaluation.report import write_report
 from pipeline.evaluation.result import Evaluation
-from pipeline.evaluation.rows import Table, figure, number, pixel_row
-from pipeline.evaluation.sanity_checks import about_offset
-from pipeline.evaluation.thresholds import sample, threshold_tables
-from pipeline.labels.layers import Choice
+from pipeline.evaluation.rows import Table, metric_row, pixel_row, rounded
+from pipeline.evaluation.sanity_checks import offset_notes
+from pipeline.evaluation.thresholds import threshold_sample, threshold_tables
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.objects import Objects
 from pipeline.labels.read import read_objects
 from pipeline.outputs.vectors.shapefile import SUFFIX
@@ -55,14 +55,14 @@ class Options:
     """Whether to draw blocks of ground for intervals."""
 
     @property
-    def of_aoi(self) -> Choice:
+    def of_aoi(self) -> LayerChoice:
         """The area's layer."""
-        return Choice(name=self.aoi_layer, option="--aoi-layer")
+        return LayerChoice(name=self.aoi_layer, option="--aoi-layer")
 
     @property
-    def of_truth(self) -> Choice:
+    def of_truth(self) -> LayerChoice:
         """The truth's layer."""
-        return Choice(name=self.truth_layer, option="--truth-layer")
+        return LayerChoice(name=self.truth_layer, option="--truth-layer")
 
 
 def evaluate_scene(
@@ -145,15 +145,15 @@ def score(
     """Return the evaluation of what has been read already."""
     compared = compare(predicted, truth, aoi)
     counts = count_pixels(compared)
-    matched = match(compared, counts, iou=options.iou)
-    drawn = draw(compared, matched, counts) if options.intervals else None
+    matched = match_scene_objects(compared, counts, iou=options.iou)
+    drawn = bootstrap(compared, matched, counts) if options.intervals else None
     report = _report(compared, matched, counts, drawn)
-    report.update(threshold_tables(sample(matched, counts), wanted=options.precision))
+    report.update(threshold_tables(threshold_sample(matched, counts), wanted=options.precision))
     return Evaluation(report=report, compared=compared, matched=matched, counts=counts, draws=drawn)
 
 
 def _report(
-    compared: Compared, matched: Matched, counts: PixelCounts, drawn: Draws | None
+    compared: Compared, matched: MatchedObjects, counts: PixelCounts, drawn: BootstrapSamples | None
 ) -> Table:
     frame, total = compared.frame, counts.counts.sum(axis=0)
     pixels = [
@@ -172,13 +172,13 @@ def _report(
             "unit": frame.unit,
             "height_px": frame.grid.height,
             "width_px": frame.grid.width,
-            "pixel_m": number(frame.step_m),
+            "pixel_m": rounded(frame.step_m),
             "made_up": frame.grid.made_up,
         },
         "evaluated": {
             "pixels": counts.evaluated,
             "missing_pixels": counts.missing,
-            "area_km2": number(counts.evaluated * frame.step_m**2 / 1e6) if frame.step_m else None,
+            "area_km2": rounded(counts.evaluated * frame.step_m**2 / 1e6) if frame.step_m else None,
         },
         "headline": _headline(matched, coco, every, drawn),
         "intervals": {
@@ -195,12 +195,14 @@ def _report(
     }
 
 
-def _offset(compared: Compared, matched: Matched) -> list[str]:
+def _offset(compared: Compared, matched: MatchedObjects) -> list[str]:
     mine, truth = compared.mine.plane, compared.truth.plane
-    return about_offset(mine, truth, matched.pairs, compared.frame)
+    return offset_notes(mine, truth, matched.pairs, compared.frame)
 
 
-def _headline(matched: Matched, coco: Table, every: Table, drawn: Draws | None) -> Table:
+def _headline(
+    matched: MatchedObjects, coco: Table, every: Table, drawn: BootstrapSamples | None
+) -> Table:
     matching = matched.matching
     right = matching.right
     values = {
@@ -231,7 +233,7 @@ def _headline(matched: Matched, coco: Table, every: Table, drawn: Draws | None) 
     }
     default = f"no {' and no '.join(lacking)}" if lacking else None
     return {
-        name: figure(
+        name: metric_row(
             value,
             drawn.interval(name) if drawn else None,
             (every["reason"] if name.startswith("pixel") else reasons.get(name)) or default,

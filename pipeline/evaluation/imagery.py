@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float64, Shaped, UInt8
 from pipeline.core.window import Window
 from pipeline.errors import PipelineError, SceneError
 from pipeline.labels.formats.raster import open_labels
-from pipeline.labels.objects import Grid
+from pipeline.labels.objects import PixelGrid
 from pipeline.outputs.report.pyramid import pyramid
 from pipeline.scenes.scene import Scene
 
 _SAMPLES = 8
 
 
-def imagery(path: Path, grid: Grid) -> tuple[dict[str, Any] | None, str | None]:
+def imagery(path: Path, grid: PixelGrid) -> tuple[dict[str, Any] | None, str | None]:
     """Return the scene as a pyramid of JPEG tiles, or None and the reason why not.
 
     Args:

@@ -13,9 +13,9 @@ from pipeline.core.metrics import outline_metrics as shapes
 from pipeline.core.metrics.groups import best_iou, group_scores, merged, near_seams
 from pipeline.core.metrics.matching import SWEEP, Ignored, Matching, match_pairs
 from pipeline.core.metrics.overlaps import Overlaps, overlaps
-from pipeline.evaluation.alignment import Compared, Side
+from pipeline.evaluation.alignment import Compared, ComparedObjects
 from pipeline.evaluation.pixel_metrics import PixelCounts
-from pipeline.evaluation.rows import Table, group_row, matching_row, number
+from pipeline.evaluation.rows import Table, group_row, matching_row, rounded
 from pipeline.evaluation.sanity_checks import offsets
 
 SIZES_M2 = (0.0, 25.0, 50.0, 100.0, 250.0, 1000.0, np.inf)
@@ -29,7 +29,7 @@ SEAM_MARGIN = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Matched:
+class MatchedObjects:
     """Objects of a scene, matched."""
 
     pairs: Overlaps
@@ -44,7 +44,7 @@ class Matched:
     """The threshold of the matching."""
 
 
-def match(compared: Compared, counts: PixelCounts, *, iou: float) -> Matched:
+def match_scene_objects(compared: Compared, counts: PixelCounts, *, iou: float) -> MatchedObjects:
     """Return the matching of a scene's objects.
 
     What lies mostly outside the labelled area, or where there is no data, does not count.
@@ -58,10 +58,12 @@ def match(compared: Compared, counts: PixelCounts, *, iou: float) -> Matched:
     )
     confidence = compared.mine.objects.confidence
     matching = match_pairs(pairs, confidence=confidence, iou=iou, ignored=ignored)
-    return Matched(pairs=pairs, matching=matching, ignored=ignored, confidence=confidence, iou=iou)
+    return MatchedObjects(
+        pairs=pairs, matching=matching, ignored=ignored, confidence=confidence, iou=iou
+    )
 
 
-def object_tables(compared: Compared, matched: Matched) -> Table:
+def object_tables(compared: Compared, matched: MatchedObjects) -> Table:
     """Return the sweep over IoU, the groups, and what was merged and split."""
     sweep = []
     for threshold in SWEEP:
@@ -84,7 +86,7 @@ def object_tables(compared: Compared, matched: Matched) -> Table:
     }
 
 
-def outline_table(compared: Compared, matched: Matched) -> Table:
+def outline_table(compared: Compared, matched: MatchedObjects) -> Table:
     """Return how well the outlines of matched pairs agree: mean and median of each measure."""
     right = np.flatnonzero(matched.matching.right)
     unit = compared.frame.unit
@@ -111,15 +113,15 @@ def outline_table(compared: Compared, matched: Matched) -> Table:
         "reason": reason,
         **{
             name: {
-                "mean": number(float(values.mean())) if len(right) else None,
-                "median": number(float(np.median(values))) if len(right) else None,
+                "mean": rounded(float(values.mean())) if len(right) else None,
+                "median": rounded(float(np.median(values))) if len(right) else None,
             }
             for name, values in measures.items()
         },
     }
 
 
-def _aside(side: Side, valid: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+def _aside(side: ComparedObjects, valid: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     """Return what does not count: outside the area, or with data on less than half of it."""
     return np.asarray(~side.inside | ((side.runs.pixels > 0) & (2 * valid < side.runs.pixels)))
 
@@ -134,7 +136,7 @@ def _by_class(compared: Compared, matching: Matching) -> list[Table]:
     ]
 
 
-def _by_size(compared: Compared, matched: Matched) -> list[Table]:
+def _by_size(compared: Compared, matched: MatchedObjects) -> list[Table]:
     ground = compared.frame.unit == "m"
     borders, unit = (SIZES_M2, "m2") if ground else (SIZES_PX, "px")
     rows = []
@@ -145,12 +147,12 @@ def _by_size(compared: Compared, matched: Matched) -> list[Table]:
             for areas in (matched.pairs.predicted_area, matched.pairs.truth_area)
         )
         scores = group_scores(matched.matching, mine, truth)
-        limits = {"from": low, "to": number(high), "unit": unit}
+        limits = {"from": low, "to": rounded(high), "unit": unit}
         rows.append({**group_row(name, scores), **limits})
     return rows
 
 
-def _by_confidence(matched: Matched) -> list[Table]:
+def _by_confidence(matched: MatchedObjects) -> list[Table]:
     if matched.confidence is None:
         return []
     matching, rows = matched.matching, []
@@ -161,12 +163,12 @@ def _by_confidence(matched: Matched) -> list[Table]:
         total = int((right | wrong).sum())
         rows.append(
             {
-                "from": number(low),
-                "to": number(low + 0.1),
+                "from": rounded(low),
+                "to": rounded(low + 0.1),
                 "predictions": total,
                 "right": int(right.sum()),
-                "precision": number(right.sum() / total) if total else None,
-                "mean_iou": number(matching.iou[right].mean()) if right.any() else None,
+                "precision": rounded(right.sum() / total) if total else None,
+                "mean_iou": rounded(matching.iou[right].mean()) if right.any() else None,
                 "reason": None if total else "no predictions",
             }
         )
@@ -193,7 +195,7 @@ def _by_seams(compared: Compared, matching: Matching) -> Table:
     }
 
 
-def _merged_and_split(matched: Matched) -> Table:
+def _merged_and_split(matched: MatchedObjects) -> Table:
     on_truths = merged(matched.pairs)
     on_predictions = merged(matched.pairs.exchanged())
     lumps = (on_truths >= 2) & matched.matching.counts_prediction
@@ -204,7 +206,7 @@ def _merged_and_split(matched: Matched) -> Table:
     }
 
 
-def _near(matched: Matched) -> Table:
+def _near(matched: MatchedObjects) -> Table:
     """Return how many errors overlap something of the other side all the same."""
     mine, truth = best_iou(matched.pairs), best_iou(matched.pairs.exchanged())
     return {

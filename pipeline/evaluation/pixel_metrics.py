@@ -12,13 +12,13 @@ from jaxtyping import Bool, Int64, UInt8
 
 from pipeline.core.metrics.bootstrap import Blocks, blocks_over
 from pipeline.core.metrics.pixels import LEVELS, confusion, levels
-from pipeline.core.metrics.rasterise import inside, paint
-from pipeline.core.metrics.run_length import Runs, rasterize
+from pipeline.core.metrics.rasterise import count_inside, rasterise_values
+from pipeline.core.metrics.run_length import RunLengths, rasterize
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.evaluation.alignment import Compared
 from pipeline.labels.formats.raster import open_labels, read_classes, read_levels
-from pipeline.labels.objects import Grid
+from pipeline.labels.objects import PixelGrid
 from pipeline.labels.values import OWN, UNLABELLED, Meaning, meaning_of
 from pipeline.scenes.scene import Scene
 
@@ -54,10 +54,10 @@ class PixelCounts:
 class _Layers:
     """What is painted or read in each window."""
 
-    mine: Runs
-    truth: Runs
-    aoi: Runs | None
-    unknown: Runs | None
+    mine: RunLengths
+    truth: RunLengths
+    aoi: RunLengths | None
+    unknown: RunLengths | None
     mask: Scene | None
     probability: Scene | None
     meaning: Meaning
@@ -88,13 +88,13 @@ def count_pixels(compared: Compared) -> PixelCounts:
         layers = _layers(compared, stack)
         for block, window in _windows(blocks, grid):
             valid, wanted, probability = _valid(layers, window)
-            truth = paint(layers.truth, compared.label_truth.astype(np.uint8), window)
+            truth = rasterise_values(layers.truth, compared.label_truth.astype(np.uint8), window)
             mine = _labels(layers, compared, window)
             counts[block] += confusion(mine, truth, valid, classes=side - 1)
             if probability is not None:
                 histogram += levels(probability, truth > 0, valid)
-            valid_mine += inside(layers.mine, valid, window)
-            valid_truth += inside(layers.truth, valid, window)
+            valid_mine += count_inside(layers.mine, valid, window)
+            valid_truth += count_inside(layers.truth, valid, window)
             evaluated += int(valid.sum())
             rows, cols = np.nonzero(wanted & ~valid)
             missing += len(rows)
@@ -112,7 +112,7 @@ def count_pixels(compared: Compared) -> PixelCounts:
     )
 
 
-def pixel_blocks(grid: Grid) -> Blocks:
+def pixel_blocks(grid: PixelGrid) -> Blocks:
     """Return about 64 square blocks, of a multiple of 64 pixels where they are that large."""
     about = blocks_over((0.0, 0.0, float(grid.width), float(grid.height)))
     unit = 64 if about.size > 128 else 1
@@ -126,7 +126,7 @@ def pixel_blocks(grid: Grid) -> Blocks:
     )
 
 
-def _windows(blocks: Blocks, grid: Grid) -> Iterator[tuple[int, Window]]:
+def _windows(blocks: Blocks, grid: PixelGrid) -> Iterator[tuple[int, Window]]:
     size = int(blocks.size)
     for block in range(len(blocks)):
         top, left = block // blocks.cols * size, block % blocks.cols * size
@@ -153,7 +153,7 @@ def _layers(compared: Compared, stack: ExitStack) -> _Layers:
             )
         return scene
 
-    def drawn(areas: np.ndarray | None) -> Runs | None:
+    def drawn(areas: np.ndarray | None) -> RunLengths | None:
         if areas is None:
             return None
         return rasterize(areas, height=grid.height, width=grid.width).by_row()
@@ -188,9 +188,11 @@ def _valid(
     """Return which pixels count, which should, and their probability."""
     wanted = np.ones((window.height, window.width), bool)
     if layers.aoi is not None:
-        wanted &= paint(layers.aoi, np.ones(layers.aoi.count, np.uint8), window) > 0
+        wanted &= rasterise_values(layers.aoi, np.ones(layers.aoi.count, np.uint8), window) > 0
     if layers.unknown is not None:
-        wanted &= paint(layers.unknown, np.ones(layers.unknown.count, np.uint8), window) == 0
+        wanted &= (
+            rasterise_values(layers.unknown, np.ones(layers.unknown.count, np.uint8), window) == 0
+        )
     valid = wanted.copy()
     if layers.mask is not None:
         valid &= read_classes(layers.mask, window, layers.meaning) != UNLABELLED
@@ -206,4 +208,4 @@ def _labels(layers: _Layers, compared: Compared, window: Window) -> UInt8[np.nda
     if layers.mask is not None and len(compared.classes) == 1:
         labels = read_classes(layers.mask, window, layers.meaning)
         return ((labels > 0) & (labels < UNLABELLED)).astype(np.uint8)
-    return paint(layers.mine, compared.label_mine.astype(np.uint8), window)
+    return rasterise_values(layers.mine, compared.label_mine.astype(np.uint8), window)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.grid import balanced
+from pipeline.core.grid import balanced_cuts
 from pipeline.errors import ConfigError
-from pipeline.labels.formats.raster import is_raster, open_labels, read_labels
+from pipeline.labels.formats.raster import is_raster, open_labels, trace_label_raster
 from pipeline.labels.json_text import load_json
-from pipeline.labels.layers import Choice
-from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.layers import LayerChoice
+from pipeline.labels.objects import Objects, PixelGrid
 from pipeline.labels.read import read_objects
 
 POLYGONS = (
@@ -37,7 +37,7 @@ class Predicted:
     """The folder or file as the user named it."""
     objects: Objects
     """The predicted polygons."""
-    grid: Grid | None
+    grid: PixelGrid | None
     """The scene's pixels, where a raster or the manifest tells them."""
     mask: Path | None = None
     """Raster of classes."""
@@ -71,8 +71,8 @@ class Predicted:
         try:
             core, stride = int(grid["core"]), int(grid["stride"])
             return (
-                balanced(self.grid.height, core=core, multiple=stride),
-                balanced(self.grid.width, core=core, multiple=stride),
+                balanced_cuts(self.grid.height, core=core, multiple=stride),
+                balanced_cuts(self.grid.width, core=core, multiple=stride),
             )
         except (KeyError, TypeError, ValueError):
             return None
@@ -91,7 +91,7 @@ def open_predicted(path: Path, *, layer: str | None = None) -> Predicted:
     """
     if not path.exists():
         raise ConfigError(f"{path} does not exist; name a run's OUT/<scene> folder or a file")
-    choice = Choice(name=layer, option="--predicted-layer")
+    choice = LayerChoice(name=layer, option="--predicted-layer")
     if path.is_dir():
         choice.refuse(path)
         return _from_folder(path)
@@ -102,7 +102,7 @@ def open_predicted(path: Path, *, layer: str | None = None) -> Predicted:
     return Predicted(name=path.stem, source=path, objects=objects, grid=objects.grid)
 
 
-def expanded(paths: list[Path]) -> list[Path]:
+def expand_predictions(paths: list[Path]) -> list[Path]:
     """Return the predictions that paths stand for: a folder of scenes is all of its scenes."""
     found: list[Path] = []
     for path in paths:
@@ -156,7 +156,7 @@ def _from_mask(
     mask: Path, *, name: str, probability: Path | None = None, own: bool = False
 ) -> Predicted:
     """Return the connected areas of a mask, as sure as the mean of their probability."""
-    objects = read_labels(mask, probability=probability, own=own)
+    objects = trace_label_raster(mask, probability=probability, own=own)
     return Predicted(
         name=name,
         source=mask,
@@ -167,7 +167,7 @@ def _from_mask(
     )
 
 
-def grid_at(path: Path) -> Grid:
+def grid_at(path: Path) -> PixelGrid:
     """Return the pixels of a raster.
 
     Raises:
@@ -176,7 +176,7 @@ def grid_at(path: Path) -> Grid:
     scene = open_labels(path)
     try:
         info = scene.info
-        return Grid(height=info.height, width=info.width, georef=info.georef)
+        return PixelGrid(height=info.height, width=info.width, georef=info.georef)
     finally:
         scene.close()
 

@@ -10,11 +10,11 @@ import shapely
 from jaxtyping import Float64, Shaped
 
 from pipeline.core.metrics.groups import best_iou
-from pipeline.evaluation.alignment import Side
+from pipeline.evaluation.alignment import ComparedObjects
 from pipeline.evaluation.imagery import imagery
 from pipeline.evaluation.result import Evaluation
-from pipeline.labels.objects import Grid
-from pipeline.outputs.report.encode import bytes_text, encoded, floats_text
+from pipeline.labels.objects import PixelGrid
+from pipeline.outputs.report.encode import bytes_text, encode_polygons, floats_text
 from pipeline.outputs.report.page import write_report_page, write_summary_page
 from pipeline.outputs.report.tables import figure_rows, write_csv, write_json
 
@@ -84,8 +84,8 @@ def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str
         "width": grid.width,
         "pyramid": picture,
         "places": _places(grid),
-        "aoi": None if compared.aoi is None else encoded(compared.aoi),
-        "holes": encoded(_holes(evaluation)),
+        "aoi": None if compared.aoi is None else encode_polygons(compared.aoi),
+        "holes": encode_polygons(_holes(evaluation)),
         "mine": {
             **_shapes(compared.mine),
             "status": bytes_text(mine),
@@ -124,7 +124,7 @@ def _picture(
     return imagery(path, grid)
 
 
-def _places(grid: Grid) -> list[list[float]] | None:
+def _places(grid: PixelGrid) -> list[list[float]] | None:
     """Return longitude and latitude at 9 x 9 points over the scene, row by row.
 
     Between them a page may interpolate: off by centimetres on a scene of 10 km.
@@ -146,8 +146,8 @@ def _holes(evaluation: Evaluation) -> Shaped[np.ndarray, " areas"]:
     return parts[shapely.area(parts) > 0]
 
 
-def _shapes(side: Side) -> dict[str, Any]:
-    return {"shapes": encoded(side.pixels), "area": floats_text(shapely.area(side.plane))}
+def _shapes(side: ComparedObjects) -> dict[str, Any]:
+    return {"shapes": encode_polygons(side.pixels), "area": floats_text(shapely.area(side.plane))}
 
 
 def _status(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.evaluation.alignment import Compared
-from pipeline.evaluation.confidence_intervals import Draws
-from pipeline.evaluation.object_metrics import Matched
+from pipeline.evaluation.confidence_intervals import BootstrapSamples
+from pipeline.evaluation.object_metrics import MatchedObjects
 from pipeline.evaluation.pixel_metrics import PixelCounts
 
 
@@ -19,9 +19,9 @@ class Evaluation:
     """What `report.json` says."""
     compared: Compared
     """Prediction and truth on one plane."""
-    matched: Matched
+    matched: MatchedObjects
     """Who found whom."""
     counts: PixelCounts
     """What the pixels say."""
-    draws: Draws | None
+    draws: BootstrapSamples | None
     """Headline figures in every draw of the bootstrap."""

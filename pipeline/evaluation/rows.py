@@ -19,22 +19,22 @@ COUNTS = ("truths", "found", "predictions", "right")
 """What is counted of a group of objects."""
 
 
-def number(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
     """Return a number with six significant decimals, None where it is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), 6)
 
 
-def figure(
+def metric_row(
     value: float | None, interval: Interval | None = None, reason: str | None = None
 ) -> Table:
     """Return a figure with its interval, or the reason why there is none."""
-    found = number(value)
+    found = rounded(value)
     if found is None:
         return {"value": None, "low": None, "high": None, "reason": reason or "not defined"}
     low, high = (interval.low, interval.high) if interval else (None, None)
-    return {"value": found, "low": number(low), "high": number(high), "reason": None}
+    return {"value": found, "low": rounded(low), "high": rounded(high), "reason": None}
 
 
 def matching_row(matching: Matching) -> Table:
@@ -44,9 +44,9 @@ def matching_row(matching: Matching) -> Table:
         "tp": matching.tp,
         "fp": matching.fp,
         "fn": matching.fn,
-        "precision": number(matching.precision) if known else None,
-        "recall": number(matching.recall),
-        "f1": number(matching.f1),
+        "precision": rounded(matching.precision) if known else None,
+        "recall": rounded(matching.recall),
+        "f1": rounded(matching.f1),
         "reason": ratios.why_undefined(tp=matching.tp, fp=matching.fp, fn=matching.fn),
     }
 
@@ -78,9 +78,9 @@ def pixel_row(name: str, scores: PixelScores) -> Table:
 
 
 def _rounded(row: Table) -> Table:
-    return {key: number(one) if isinstance(one, float) else one for key, one in row.items()}
+    return {key: rounded(one) if isinstance(one, float) else one for key, one in row.items()}
 
 
 def numbers(values: Mapping[str, float | None]) -> Table:
     """Return several numbers."""
-    return {name: number(value) for name, value in values.items()}
+    return {name: rounded(value) for name, value in values.items()}

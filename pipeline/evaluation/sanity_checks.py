@@ -11,9 +11,9 @@ from pyproj import CRS, Geod
 
 from pipeline.core.metrics.overlaps import Overlaps
 from pipeline.errors import ConfigError
-from pipeline.evaluation.common_grid import Frame, moved
+from pipeline.evaluation.common_grid import CommonGrid, reproject_polygons
 from pipeline.labels.objects import Objects
-from pipeline.labels.repair import several
+from pipeline.labels.repair import count_noun
 
 FEWEST_PAIRS = 5
 """Overlapping pairs from which on a common offset is told."""
@@ -21,7 +21,7 @@ _GEOD = Geod(ellps="WGS84")
 
 
 def check_coverage(
-    mine: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"], frame: Frame
+    mine: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"], frame: CommonGrid
 ) -> None:
     """Refuse truth that seems to cover a part of the scene only.
 
@@ -42,7 +42,9 @@ def check_coverage(
         )
 
 
-def labelled(truth: Objects, frame: Frame) -> tuple[Shaped[np.ndarray, " areas"] | None, list[str]]:
+def labelled(
+    truth: Objects, frame: CommonGrid
+) -> tuple[Shaped[np.ndarray, " areas"] | None, list[str]]:
     """Return the part of the scene that a label raster covers, in pixels, and what to say.
 
     None where it covers all of it, or none, or truth is no raster.
@@ -64,7 +66,7 @@ def labelled(truth: Objects, frame: Frame) -> tuple[Shaped[np.ndarray, " areas"]
     return np.asarray(parts, object), [note]
 
 
-def about_outside(truth: Objects, outside: int, inside: int, frame: Frame) -> list[str]:
+def outside_notes(truth: Objects, outside: int, inside: int, frame: CommonGrid) -> list[str]:
     """Return what to say of truth that lies outside the scene.
 
     Args:
@@ -78,8 +80,8 @@ def about_outside(truth: Objects, outside: int, inside: int, frame: Frame) -> li
     if not outside:
         return []
     if inside:
-        return [f"truth: {several(outside, 'polygon')} outside the scene left out"]
-    note = f"no truth inside the scene: {several(outside, 'true polygon')}, all elsewhere"
+        return [f"truth: {count_noun(outside, 'polygon')} outside the scene left out"]
+    note = f"no truth inside the scene: {count_noun(outside, 'true polygon')}, all elsewhere"
     note += _where(truth, frame)
     if truth.crs is not None and truth.crs.is_geographic:
 
@@ -93,8 +95,11 @@ def about_outside(truth: Objects, outside: int, inside: int, frame: Frame) -> li
     return [note]
 
 
-def about_offset(
-    mine: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"], pairs: Overlaps, frame: Frame
+def offset_notes(
+    mine: Shaped[np.ndarray, " n"],
+    truth: Shaped[np.ndarray, " m"],
+    pairs: Overlaps,
+    frame: CommonGrid,
 ) -> list[str]:
     """Return what to say where nothing overlaps, or where all that does lies off to one side."""
     if len(mine) and len(truth) and not len(pairs):
@@ -137,11 +142,13 @@ def _best(owner: np.ndarray, shared: np.ndarray) -> np.ndarray:
     return np.asarray(shared == most[owner])
 
 
-def _where(truth: Objects, frame: Frame) -> str:
+def _where(truth: Objects, frame: CommonGrid) -> str:
     georef = frame.grid.georef
     if georef is None or truth.crs is None:
         return ""
-    placed = shapely.total_bounds(moved(truth.polygon, truth.crs, CRS.from_user_input("OGC:CRS84")))
+    placed = shapely.total_bounds(
+        reproject_polygons(truth.polygon, truth.crs, CRS.from_user_input("OGC:CRS84"))
+    )
     there = (placed[:2] + placed[2:]) / 2
     here = georef.to_lonlat(np.array([[frame.grid.width / 2, frame.grid.height / 2]]))[0]
     if not np.isfinite([*there, *here]).all():

@@ -18,15 +18,15 @@ from pipeline.core.metrics.calibration import (
     reliability,
 )
 from pipeline.core.metrics.pixels import LEVELS
-from pipeline.evaluation.object_metrics import Matched
+from pipeline.evaluation.object_metrics import MatchedObjects
 from pipeline.evaluation.pixel_metrics import PixelCounts
-from pipeline.evaluation.rows import Table, number
+from pipeline.evaluation.rows import Table, rounded
 
 _CURVE_POINTS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class ThresholdSample:
     """What thresholds are chosen on: the objects and pixels of one scene or of several."""
 
     confidence: Float64[np.ndarray, " predictions"] | None
@@ -39,10 +39,10 @@ class Sample:
     """Pixels at each quantised probability, false ones and true ones."""
 
 
-def sample(matched: Matched, counts: PixelCounts) -> Sample:
+def threshold_sample(matched: MatchedObjects, counts: PixelCounts) -> ThresholdSample:
     """Return what thresholds of one scene are chosen on."""
     counted, sure = matched.matching.counts_prediction, matched.confidence
-    return Sample(
+    return ThresholdSample(
         confidence=None if sure is None else sure[counted],
         right=matched.matching.right[counted],
         truths=int(matched.matching.counts_truth.sum()),
@@ -50,11 +50,11 @@ def sample(matched: Matched, counts: PixelCounts) -> Sample:
     )
 
 
-def joined(samples: Sequence[Sample]) -> Sample:
+def join_samples(samples: Sequence[ThresholdSample]) -> ThresholdSample:
     """Return several scenes' objects and pixels; without what one of them lacks."""
     sure = [one.confidence for one in samples if one.confidence is not None]
     levels = [one.levels for one in samples if one.levels is not None]
-    return Sample(
+    return ThresholdSample(
         confidence=np.concatenate(sure) if len(sure) == len(samples) else None,
         right=np.concatenate([one.right for one in samples]),
         truths=sum(one.truths for one in samples),
@@ -62,7 +62,7 @@ def joined(samples: Sequence[Sample]) -> Sample:
     )
 
 
-def threshold_tables(sample: Sample, *, wanted: float) -> Table:
+def threshold_tables(sample: ThresholdSample, *, wanted: float) -> Table:
     """Return curves, calibration and operating points, of objects and of pixels.
 
     Args:
@@ -99,7 +99,7 @@ def _points(curve: Curve) -> list[list[float | None]]:
     """Return at most `_CURVE_POINTS` points of threshold, precision and recall."""
     rows = np.unique(np.linspace(0, max(0, len(curve) - 1), _CURVE_POINTS).astype(int))
     return [
-        [number(curve.threshold[row]), number(curve.precision[row]), number(curve.recall[row])]
+        [rounded(curve.threshold[row]), rounded(curve.precision[row]), rounded(curve.recall[row])]
         for row in rows[: len(curve)]
     ]
 
@@ -116,7 +116,7 @@ def _choices(curve: Curve, precision: float) -> Table:
 def _choice(point: OperatingPoint | None, reason: str) -> Table:
     if point is None:
         return {"threshold": None, "precision": None, "recall": None, "f1": None, "reason": reason}
-    return {**{name: number(value) for name, value in asdict(point).items()}, "reason": None}
+    return {**{name: rounded(value) for name, value in asdict(point).items()}, "reason": None}
 
 
 def _reliability_table(
@@ -125,15 +125,15 @@ def _reliability_table(
     """Return claimed and actual shares of objects by confidence."""
     found = reliability(confidence, right.astype(np.float64))
     return {
-        "ece": number(found.error),
+        "ece": rounded(found.error),
         "reason": None if found.error is not None else "no predictions",
         "bins": [
             {
-                "from": number(found.edges[row]),
-                "to": number(found.edges[row + 1]),
+                "from": rounded(found.edges[row]),
+                "to": rounded(found.edges[row + 1]),
                 "count": int(found.count[row]),
-                "claimed": number(found.claimed[row]) if found.count[row] else None,
-                "actual": number(found.actual[row]) if found.count[row] else None,
+                "claimed": rounded(found.claimed[row]) if found.count[row] else None,
+                "actual": rounded(found.actual[row]) if found.count[row] else None,
             }
             for row in range(len(found.count))
         ],
@@ -147,10 +147,10 @@ def _pixel_reliability(levels: Int64[np.ndarray, "2 levels"]) -> Table:
     steps = np.arange(LEVELS) / (LEVELS - 1)
     found = reliability(steps, share, weight=both)
     table = _reliability_table(np.empty(0), np.empty(0, bool))
-    table["ece"], table["reason"] = number(found.error), None
+    table["ece"], table["reason"] = rounded(found.error), None
     for row, one in enumerate(table["bins"]):
         if found.count[row]:
             one["count"] = int(found.count[row])
-            one["claimed"] = number(found.claimed[row])
-            one["actual"] = number(found.actual[row])
+            one["claimed"] = rounded(found.claimed[row])
+            one["actual"] = rounded(found.actual[row])
     return table

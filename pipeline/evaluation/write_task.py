@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 
 _LINE = re.compile(r"^threshold[ \t]*:[^\n]*$", re.MULTILINE)
 
@@ -41,7 +41,7 @@ def write_threshold(task: Path, report: Path, *, precision: float | None) -> dic
     line = f"threshold: {max(point['threshold'], 0.004):g}"
     old = task.read_text(encoding="utf-8") if task.is_file() else _fresh(found)
     new = _LINE.sub(line, old, count=1) if _LINE.search(old) else f"{old.rstrip()}\n{line}\n"
-    with replacing(task) as part:
+    with write_atomically(task) as part:
         part.write_text(new, encoding="utf-8")
     return {"path": str(task), **{name: point[name] for name in point if name != "reason"}}
 

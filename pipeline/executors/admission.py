@@ -12,7 +12,7 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker
 
-from pipeline.executors.ask import FETCH_S, outcome
+from pipeline.executors.ask import FETCH_S, result_or_error
 from pipeline.executors.environment import differences, environment
 from pipeline.executors.executor import Conditions
 
@@ -66,7 +66,7 @@ class Admission:
         conditions: Conditions,
         *,
         within_s: float,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         """Begin with no worker.
 
@@ -74,7 +74,7 @@ class Admission:
             client: Dask's.
             conditions: What workers must meet.
             within_s: How long a check may take.
-            tell: Takes a line for each worker that is refused.
+            report: Takes a line for each worker that is refused.
         """
         self.token = conditions.token
         self.silent: set[str] = set()
@@ -82,7 +82,7 @@ class Admission:
         self._client = client
         self._conditions = conditions
         self._within_s = within_s
-        self.tell = tell
+        self.report = report
         self._workers: dict[str, _Worker] = {}
 
     @property
@@ -154,7 +154,7 @@ class Admission:
                 return
             worker.sent = True
             worker.future = self._client.submit(
-                outcome, meets, self._conditions, pure=False, workers=[address]
+                result_or_error, meets, self._conditions, pure=False, workers=[address]
             )
         elif answer:
             self._refuse(worker, str(answer))
@@ -163,7 +163,7 @@ class Admission:
 
     def _refuse(self, worker: _Worker, reason: str) -> None:
         worker.future, worker.refusal = None, reason
-        self.tell(f"worker {worker.name} takes no tiles: {reason}; start it like the others")
+        self.report(f"worker {worker.name} takes no tiles: {reason}; start it like the others")
 
     def _silence(self, address: str) -> None:
         self.forget(address)

@@ -15,7 +15,7 @@ FETCH_S = 30.0
 Given = ParamSpec("Given")
 
 
-def outcome(
+def result_or_error(
     task: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
 ) -> Result | Exception:
     """Return what a task gives, or its error: a worker logs no failure of its own then."""
@@ -25,7 +25,7 @@ def outcome(
         return error
 
 
-def ask(
+def call_on_workers(
     client: Client, task: Callable[[], Result], workers: Iterable[str], *, within_s: float
 ) -> tuple[list[Result], list[str]]:
     """Return what a task gives in each worker, and the workers that did not answer.
@@ -40,7 +40,8 @@ def ask(
         Exception: The task's own.
     """
     asked = {
-        worker: client.submit(outcome, task, pure=False, workers=[worker]) for worker in workers
+        worker: client.submit(result_or_error, task, pure=False, workers=[worker])
+        for worker in workers
     }
     with suppress(TimeoutError):
         wait(list(asked.values()), timeout=within_s)

@@ -46,13 +46,13 @@ class _CancelledBeforeStart(logging.Filter):
 _CANCELLED_BEFORE_START = _CancelledBeforeStart()
 
 
-def quiet() -> None:
+def silence_dask_logs() -> None:
     """Leave out what Dask logs of connections that come and go: a lost one is reported by us."""
     logging.getLogger("distributed").setLevel(logging.ERROR)
     logging.getLogger("tornado.application").addFilter(_CANCELLED_BEFORE_START)
 
 
-def lost(client: Client, reason: str) -> ClusterError:
+def connection_lost(client: Client, reason: str) -> ClusterError:
     """Return the error for a scheduler that is gone."""
     # A client that has been closed no longer knows.
     address = redact(str(getattr(client.scheduler, "address", "")))
@@ -63,7 +63,7 @@ def lost(client: Client, reason: str) -> ClusterError:
 
 
 @contextmanager
-def connected(client: Client) -> Iterator[None]:
+def cluster_errors(client: Client) -> Iterator[None]:
     """Turn what Dask raises where the scheduler is gone into a `ClusterError`.
 
     Raises:
@@ -72,10 +72,10 @@ def connected(client: Client) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise lost(client, f"no answer within {ANSWER_S:g} s") from error
+        raise connection_lost(client, f"no answer within {ANSWER_S:g} s") from error
     # Dask cancels what was submitted when the connection breaks; its CommClosedError is an OSError.
     except (CancelledError, asyncio.CancelledError, ClosedClientError, OSError) as error:
-        raise lost(client, _BROKE) from error
+        raise connection_lost(client, _BROKE) from error
 
 
 def workers_of(client: Client) -> dict[str, dict[str, Any]]:
@@ -85,13 +85,13 @@ def workers_of(client: Client) -> dict[str, dict[str, Any]]:
         ClusterError: The scheduler ended, or does not answer.
     """
     if client.status != "running" or client.scheduler is None:
-        raise lost(client, _BROKE)
-    with connected(client):
+        raise connection_lost(client, _BROKE)
+    with cluster_errors(client):
         found = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER_S)
     return dict(found["workers"])
 
 
-def close(client: Client, *more: Callable[[], object]) -> None:
+def close_client(client: Client, *more: Callable[[], object]) -> None:
     """Close a client, then what else shares its event loop.
 
     The loop is stopped last, once the timers of Dask's senders have run. One that ran in the

@@ -13,14 +13,14 @@ from distributed import Client, LocalCluster
 
 from pipeline.core.redaction import redact
 from pipeline.errors import ClusterError, ConfigError, PipelineError
-from pipeline.executors.ask import FETCH_S, ask
-from pipeline.executors.connection import close, connected, quiet
+from pipeline.executors.ask import FETCH_S, call_on_workers
+from pipeline.executors.connection import close_client, cluster_errors, silence_dask_logs
 from pipeline.executors.executor import Conditions, Executor, Job, Result
-from pipeline.executors.in_flight import ATTEMPTS, LOOK_S, Flight, Flights
+from pipeline.executors.in_flight import ATTEMPTS, LOOK_S, Attempt, JobsInFlight
 from pipeline.executors.tls import security_for
 from pipeline.executors.workers import ClusterWorkers, OwnWorkers, Workers
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 _log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1:0"
 """Any free port that only this machine reaches; Dask's own default is every interface."""
@@ -45,7 +45,7 @@ class Dask:
         cluster: LocalCluster | None = None,
         timeout_s: float | None = None,
         ready_s: float = READY_S,
-        tell: Tell = _log.warning,
+        report: Reporter = _log.warning,
     ) -> None:
         """Use a client.
 
@@ -54,14 +54,14 @@ class Dask:
             cluster: Of our own, closed with the client.
             timeout_s: How long a job may take from when a worker begins it.
             ready_s: How long a worker may take to do what all do.
-            tell: Takes a line for each worker that is refused, and for each wait.
+            report: Takes a line for each worker that is refused, and for each wait.
         """
         self._client = client
         self._cluster = cluster
         self._timeout_s = timeout_s
         self._ready_s = ready_s
         self._workers: Workers = (
-            ClusterWorkers(client, ready_s=ready_s, tell=tell)
+            ClusterWorkers(client, ready_s=ready_s, report=report)
             if cluster is None
             else OwnWorkers(client, cluster)
         )
@@ -72,7 +72,7 @@ class Dask:
 
         A thread that hangs cannot be ended: new ones take its place.
         """
-        quiet()
+        silence_dask_logs()
         cluster = LocalCluster(
             n_workers=1,
             threads_per_worker=threads,
@@ -92,7 +92,7 @@ class Dask:
         setup: Callable[[], None],
         connect_s: float = 20,
         timeout_s: float | None = None,
-        tell: Tell = _log.warning,
+        report: Reporter = _log.warning,
     ) -> Dask:
         """Return an executor on an existing cluster.
 
@@ -101,14 +101,14 @@ class Dask:
             setup: Run once in every worker before its first job.
             connect_s: How long to wait for the scheduler and its first worker.
             timeout_s: How long a job may take from when a worker begins it.
-            tell: Takes a line for each worker that is refused, and for each wait.
+            report: Takes a line for each worker that is refused, and for each wait.
 
         Raises:
             ConfigError: Nobody answers there, no worker joins, one has other versions, or a
                 certificate is refused.
             ClusterError: The scheduler ended meanwhile.
         """
-        quiet()
+        silence_dask_logs()
         security, shown = security_for(address), redact(address)
         try:
             client = Client(address, timeout=connect_s, security=security)
@@ -118,7 +118,7 @@ class Dask:
                 "start one with `dask scheduler` (one that speaks TLS is at tls://...), "
                 "or use --executor local"
             ) from error
-        executor = cls(client, timeout_s=timeout_s, tell=tell)
+        executor = cls(client, timeout_s=timeout_s, report=report)
         try:
             executor._begin(shown, setup, connect_s=connect_s)
         except BaseException:
@@ -133,7 +133,7 @@ class Dask:
             ConfigError: None joins, or one has other versions; nothing ran.
             ClusterError: The scheduler is gone.
         """
-        with connected(self._client):
+        with cluster_errors(self._client):
             try:
                 self._client.wait_for_workers(1, timeout=connect_s)
             except TimeoutError as error:
@@ -174,7 +174,7 @@ class Dask:
         waiting, looked = iter(jobs), time.monotonic()
         fetch_s = FETCH_S if self._timeout_s is None else min(FETCH_S, self._timeout_s)
         token = self._workers.token
-        with Flights(self._client, task, token=token, fetch_s=fetch_s) as flights:
+        with JobsInFlight(self._client, task, token=token, fetch_s=fetch_s) as flights:
             while True:
                 while len(flights) < self._room():
                     following = list(islice(waiting, 1))
@@ -192,14 +192,14 @@ class Dask:
                     self._workers.recheck(worker)
                     flights.begin(flight.job, workers=self._workers.fit(), attempt=flight.attempt)
 
-    def _overdue(self, flights: Flights[Job, Result]) -> Iterator[tuple[Job, Exception]]:
+    def _overdue(self, flights: JobsInFlight[Job, Result]) -> Iterator[tuple[Job, Exception]]:
         """Begin again elsewhere what takes too long; yield what did so too often.
 
         Raises:
             ClusterError: No worker is left.
         """
         hanging: set[str] = set()
-        late: list[Flight[Job]] = []
+        late: list[Attempt[Job]] = []
         if self._timeout_s is not None:
             late = flights.overdue(self._timeout_s)
             hanging = {flight.worker for flight in late} | flights.silent(self._timeout_s)
@@ -227,8 +227,8 @@ class Dask:
         """
         self._workers.look()
         workers = self._workers.fit() or sorted(self._workers.takers())
-        with connected(self._client):
-            answers, silent = ask(self._client, task, workers, within_s=self._ready_s)
+        with cluster_errors(self._client):
+            answers, silent = call_on_workers(self._client, task, workers, within_s=self._ready_s)
         for worker in silent:
             self._workers.leave(worker)
         if not answers:
@@ -240,7 +240,7 @@ class Dask:
 
     def close(self) -> None:
         """Leave the cluster; a cluster of our own ends."""
-        close(self._client, *([] if self._cluster is None else [self._close_own]))
+        close_client(self._client, *([] if self._cluster is None else [self._close_own]))
 
     def _close_own(self) -> None:
         # Threads that hang are not waited for; the process ends without them.

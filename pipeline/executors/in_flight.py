@@ -18,8 +18,8 @@ from distributed.client import AllExit
 
 from pipeline.errors import ClusterError
 from pipeline.executors.admission import has_met
-from pipeline.executors.ask import FETCH_S, outcome
-from pipeline.executors.connection import connected
+from pipeline.executors.ask import FETCH_S, result_or_error
+from pipeline.executors.connection import cluster_errors
 from pipeline.executors.executor import Job, Result
 
 ATTEMPTS = 2
@@ -29,7 +29,7 @@ LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
+class UncheckedWorker:
     """What a worker gives back that was never checked against a job's conditions."""
 
     worker: str
@@ -37,7 +37,7 @@ class Returned:
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class Flight(Generic[Job]):
+class Attempt(Generic[Job]):
     """One attempt at a job."""
 
     job: Job
@@ -54,7 +54,7 @@ class Flight(Generic[Job]):
     """Who may do it; anybody if None."""
 
 
-class Flights(Generic[Job, Result]):
+class JobsInFlight(Generic[Job, Result]):
     """Jobs that were given out and have not come back."""
 
     def __init__(
@@ -79,12 +79,12 @@ class Flights(Generic[Job, Result]):
         self._task = task
         self._token = token
         self._topic = f"overtile-{uuid.uuid4().hex}"
-        self._flights: dict[Any, Flight[Job]] = {}
-        self._returned: list[tuple[str, Flight[Job]]] = []
+        self._flights: dict[Any, Attempt[Job]] = {}
+        self._returned: list[tuple[str, Attempt[Job]]] = []
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._heard = time.monotonic()
         # Workers tell the scheduler that they begin, and the scheduler tells us.
-        with connected(client):
+        with cluster_errors(client):
             client.subscribe_topic(self._topic, self._began)
 
     def __len__(self) -> int:
@@ -98,12 +98,12 @@ class Flights(Generic[Job, Result]):
             ClusterError: The scheduler is gone.
         """
         sent = (self._topic, self._token)
-        with connected(self._client):
+        with cluster_errors(self._client):
             future = self._client.submit(
                 _attempt, self._task, job, sent, pure=False, workers=workers
             )
         among = None if workers is None else frozenset(workers)
-        self._flights[future.key] = Flight(job=job, attempt=attempt, future=future, workers=among)
+        self._flights[future.key] = Attempt(job=job, attempt=attempt, future=future, workers=among)
         self._heard = time.monotonic()
         future.add_done_callback(self._ended.put)
 
@@ -121,7 +121,7 @@ class Flights(Generic[Job, Result]):
         if flight is None:
             return  # given up before
         self._heard = time.monotonic()
-        with connected(self._client):
+        with cluster_errors(self._client):
             try:
                 told, error = self._fetch(future)
             except TimeoutError:
@@ -134,7 +134,7 @@ class Flights(Generic[Job, Result]):
                     flight.worker = ""
                     future.add_done_callback(self._ended.put)
                 return
-        if isinstance(told, Returned):
+        if isinstance(told, UncheckedWorker):
             self._returned.append((told.worker, flight))
         elif self._token and flight.attempt < ATTEMPTS and _not_begun(error):
             flight.attempt += 1
@@ -159,12 +159,12 @@ class Flights(Generic[Job, Result]):
             else:
                 return told, error
 
-    def returned(self) -> Iterator[tuple[str, Flight[Job]]]:
+    def returned(self) -> Iterator[tuple[str, Attempt[Job]]]:
         """Yield what workers gave back unbegun, with the address of the worker if it is known."""
         while self._returned:
             yield self._returned.pop()
 
-    def overdue(self, timeout_s: float) -> list[Flight[Job]]:
+    def overdue(self, timeout_s: float) -> list[Attempt[Job]]:
         """Return the attempts that were begun longer ago than that, and have not ended."""
         before = time.monotonic() - timeout_s
         return [
@@ -182,11 +182,11 @@ class Flights(Generic[Job, Result]):
         if not waiting or self._heard > time.monotonic() - timeout_s:
             return set()
         self._heard = time.monotonic()
-        with connected(self._client):
+        with cluster_errors(self._client):
             given: dict[str, Iterable[Any]] = self._client.processing()
         return {worker for worker, keys in given.items() if not waiting.isdisjoint(keys)}
 
-    def stranded(self, fit: Iterable[str] | None) -> list[Flight[Job]]:
+    def stranded(self, fit: Iterable[str] | None) -> list[Attempt[Job]]:
         """Return what was given to workers that are all gone."""
         if fit is None:
             return []
@@ -197,7 +197,7 @@ class Flights(Generic[Job, Result]):
             if flight.workers is not None and there.isdisjoint(flight.workers)
         ]
 
-    def stuck(self, workers: Iterable[str]) -> list[Flight[Job]]:
+    def stuck(self, workers: Iterable[str]) -> list[Attempt[Job]]:
         """Return what these workers have begun, and what nobody has: it may wait for them.
 
         A scheduler takes a thread for free as soon as its job is taken back.
@@ -205,23 +205,23 @@ class Flights(Generic[Job, Result]):
         named = {"", *workers}
         return [flight for flight in self._flights.values() if flight.worker in named]
 
-    def drop(self, flights: Iterable[Flight[Job]]) -> None:
+    def drop(self, flights: Iterable[Attempt[Job]]) -> None:
         """Wait for these no more.
 
         Raises:
             ClusterError: The scheduler is gone.
         """
         dropped = [self._flights.pop(flight.future.key) for flight in flights]
-        with connected(self._client):
+        with cluster_errors(self._client):
             self._client.cancel([flight.future for flight in dropped], force=True)
 
-    def __enter__(self) -> Flights[Job, Result]:
+    def __enter__(self) -> JobsInFlight[Job, Result]:
         """Return this."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Take back what has not ended; nothing is left where the scheduler is gone."""
-        with suppress(ClusterError), connected(self._client):
+        with suppress(ClusterError), cluster_errors(self._client):
             self.drop(list(self._flights.values()))
             self._client.unsubscribe_topic(self._topic)
 
@@ -234,14 +234,14 @@ class Flights(Generic[Job, Result]):
 
 def _attempt(
     task: Callable[[Job], Result], job: Job, sent: tuple[str, str]
-) -> Result | Exception | Returned:
+) -> Result | Exception | UncheckedWorker:
     topic, token = sent
     worker = get_worker()
     if token and not has_met(token):
         # Another process has taken the address of one that was checked.
-        return Returned(worker=worker.address)
+        return UncheckedWorker(worker=worker.address)
     worker.log_event(topic, {"key": worker.get_current_task(), "worker": worker.address})
-    return outcome(partial(task, job))
+    return result_or_error(partial(task, job))
 
 
 def _not_begun(error: BaseException | None) -> bool:

@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster
 
 from pipeline.errors import ClusterError
 from pipeline.executors.admission import Admission
-from pipeline.executors.connection import connected, workers_of
+from pipeline.executors.connection import cluster_errors, workers_of
 from pipeline.executors.executor import Conditions
 from pipeline.executors.in_flight import LOOK_S
 
@@ -112,7 +112,7 @@ class ClusterWorkers:
         *,
         ready_s: float,
         join_s: float = JOIN_S,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         """Look at a cluster first when it is needed.
 
@@ -120,12 +120,12 @@ class ClusterWorkers:
             client: Dask's.
             ready_s: How long a worker may take to be checked.
             join_s: How long another one may take to join where none is left.
-            tell: Takes a line for each worker that is refused, and for each wait.
+            report: Takes a line for each worker that is refused, and for each wait.
         """
         self._client = client
         self._ready_s = ready_s
         self._join_s = join_s
-        self._tell = tell
+        self._report = report
         self._admission: Admission | None = None
         self._known: dict[str, dict[str, Any]] = {}
         self._left: dict[str, str] = {}
@@ -162,14 +162,14 @@ class ClusterWorkers:
             self._client,
             conditions,
             within_s=self._ready_s,
-            tell=(lambda _: None) if strict else self._tell,
+            report=(lambda _: None) if strict else self._report,
         )
         self._admission = admission
         self.look()
         while admission.pending:
             time.sleep(_PAUSE_S)
             self.look()
-        admission.tell = self._tell
+        admission.report = self._report
         return admission.refusals
 
     def look(self) -> None:
@@ -185,7 +185,7 @@ class ClusterWorkers:
                 del self._left[worker]
         if self._admission is not None:
             there = {w: known for w, known in self._known.items() if w not in self._left}
-            with connected(self._client):
+            with cluster_errors(self._client):
                 self._admission.look(there)
             while self._admission.silent:
                 self.leave(self._admission.silent.pop())
@@ -228,7 +228,7 @@ class ClusterWorkers:
                     "nanny starts again by itself), then run the same command to go on"
                 )
             if not told:
-                self._tell(f"{self._shortage()}; waiting up to {wait_s:g} s for another to join")
+                self._report(f"{self._shortage()}; waiting up to {wait_s:g} s for another to join")
                 told = True
             time.sleep(LOOK_S)
 

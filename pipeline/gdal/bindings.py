@@ -61,7 +61,7 @@ def library() -> ctypes.CDLL:
     return gdal
 
 
-def drivers() -> dict[str, int]:
+def raster_drivers() -> dict[str, int]:
     """Return every registered driver's short name and handle."""
     gdal = library()
     handles = [gdal.GDALGetDriver(index) for index in range(gdal.GDALGetDriverCount())]
@@ -74,7 +74,7 @@ def setting(name: str) -> str | None:
     return None if value is None else value.decode()
 
 
-def configure(name: str, value: str) -> None:
+def configure_raster_gdal(name: str, value: str) -> None:
     """Set a GDAL setting for all threads of this process."""
     library().CPLSetConfigOption(name.encode(), value.encode())
 

@@ -65,10 +65,12 @@ def install_guard() -> None:
 
 def _remove_drivers() -> None:
     with rasterio.Env():  # registers all drivers, once and for all
-        removed = {name: handle for name, handle in gdal.drivers().items() if name not in ALLOWED}
+        removed = {
+            name: handle for name, handle in gdal.raster_drivers().items() if name not in ALLOWED
+        }
     # Names for a later registration, should anything cause one.
     known = (gdal.setting("GDAL_SKIP") or "").split(",")
-    gdal.configure("GDAL_SKIP", ",".join(sorted({*removed, *filter(None, known)})))
+    gdal.configure_raster_gdal("GDAL_SKIP", ",".join(sorted({*removed, *filter(None, known)})))
     for handle in removed.values():
         gdal.library().GDALDeregisterDriver(handle)
 
@@ -79,7 +81,7 @@ def check_guard() -> None:
     Raises:
         ConfigError: It is not.
     """
-    extra = sorted(set(gdal.drivers()) - ALLOWED)
+    extra = sorted(set(gdal.raster_drivers()) - ALLOWED)
     try:
         rasterio.open(_PROBE).close()
     except RasterioIOError:

@@ -59,7 +59,7 @@ def library() -> ctypes.CDLL:
 
 
 @cache
-def configure() -> Any:
+def configure_vector_gdal() -> Any:
     """Return pyogrio, its GDAL with options and reference systems of its own, and all drivers.
 
     Raises:
@@ -76,7 +76,7 @@ def configure() -> Any:
     return module
 
 
-def drivers() -> dict[str, int]:
+def vector_drivers() -> dict[str, int]:
     """Return the short names and handles of the drivers of pyogrio's GDAL."""
     gdal = library()
     handles = [gdal.GDALGetDriver(index) for index in range(gdal.GDALGetDriverCount())]
@@ -87,10 +87,10 @@ def pyogrio(allowed: Collection[str] = ALLOWED) -> Any:
     """Return pyogrio, its GDAL left with a few drivers, for good.
 
     Raises:
-        ConfigError: As `configure`, or a driver that can reach other files is still active.
+        ConfigError: As `configure_vector_gdal`, or a driver that reaches other files is active.
     """
     with _lock:
-        module = configure()
+        module = configure_vector_gdal()
     leave_only(allowed)
     return module
 
@@ -103,7 +103,7 @@ def leave_only(allowed: Collection[str]) -> None:
     """
     gdal = library()
     with _lock:
-        removed = {name: handle for name, handle in drivers().items() if name not in allowed}
+        removed = {name: handle for name, handle in vector_drivers().items() if name not in allowed}
         if removed:
             # Names for a later registration, should anything cause one.
             known = (gdal.CPLGetConfigOption(b"GDAL_SKIP", b"") or b"").decode().split(",")
@@ -120,7 +120,7 @@ def check_drivers(allowed: Collection[str] = ALLOWED) -> None:
     Raises:
         ConfigError: It has.
     """
-    extra = sorted(set(drivers()) - set(allowed))
+    extra = sorted(set(vector_drivers()) - set(allowed))
     if extra or any(_opens(probe) for probe in _PROBES):
         raise ConfigError(
             "vector files are not read or written: formats that can reach other files are still "

@@ -11,18 +11,18 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from pipeline.labels.clean import cleaned
+from pipeline.labels.clean import clean_polygons
 from pipeline.labels.formats.annotations import AnnotationCollector
 from pipeline.labels.formats.columns import column, geometry_column
 from pipeline.labels.formats.geojson import FeatureCollector
 from pipeline.labels.json_text import read_members
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import Count, Limits
 from pipeline.labels.objects import Objects
 from pipeline.labels.opened import HEAD_BYTES, VectorFile
 from pipeline.labels.sniff import format_of
 from pipeline.labels.vectors import Vectors, refusal
-from pipeline.scenes.geotiff.georeferencing import unearthly
+from pipeline.scenes.geotiff.georeferencing import non_terrestrial
 
 GEOMETRY = "geometry"
 """Column of well-known binary."""
@@ -69,14 +69,14 @@ def _vectors(file: VectorFile, arguments: Mapping[str, Any]) -> Vectors:
 
 def _objects(file: VectorFile, arguments: Mapping[str, Any]) -> Objects:
     found = _as_they_stand(file, arguments)
-    return found if isinstance(found, Objects) else cleaned(found)
+    return found if isinstance(found, Objects) else clean_polygons(found)
 
 
 def _as_they_stand(file: VectorFile, arguments: Mapping[str, Any]) -> Vectors | Objects:
     """Return geometries as a file has them, or the objects of a COCO file."""
     kind = format_of(file)
     limits = Limits(**arguments["limits"])
-    choice = Choice(name=arguments["layer"], option=arguments["option"])
+    choice = LayerChoice(name=arguments["layer"], option=arguments["option"])
     wanted = tuple(arguments["wanted"])
     if kind in ("geojson", "parquet"):
         choice.refuse(file.path)
@@ -114,7 +114,7 @@ def _from_json(
 
 
 def _on_earth(file: VectorFile, found: Vectors) -> Vectors:
-    fault = "" if found.crs is None else unearthly(found.crs)
+    fault = "" if found.crs is None else non_terrestrial(found.crs)
     if fault:
         raise refusal(file.path, f"its {fault}", "reproject it to EPSG:4326")
     return found

@@ -12,8 +12,8 @@ from pyproj import CRS, Proj, Transformer
 from pipeline.core.metrics.overlaps import Overlaps, in_threads, overlaps
 from pipeline.errors import ConfigError
 from pipeline.labels.json_text import Json
-from pipeline.labels.objects import Grid, Objects
-from pipeline.labels.repair import repaired, several, unwrapped
+from pipeline.labels.objects import Objects, PixelGrid
+from pipeline.labels.repair import count_noun, repair_polygons, unwrap_antimeridian
 from pipeline.labels.vectors import Vectors
 
 _LABELS = ("class", "label", "class_name", "category")
@@ -29,7 +29,7 @@ Copies whose corners are up to 0.1 m off in x and y differ from each other by up
 """
 
 
-def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
+def clean_polygons(vectors: Vectors, *, grid: PixelGrid | None = None) -> Objects:
     """Return polygons that can be compared.
 
     Invalid ones are repaired, lone points and lines and empty geometries left out,
@@ -49,17 +49,17 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
     null = int((kinds < 0).sum())
     other = int((~areal).sum()) - null
     if null:
-        notes.append(f"{several(null, 'feature')} without geometry left out")
+        notes.append(f"{count_noun(null, 'feature')} without geometry left out")
     if other and not areal.any():
         raise ConfigError(
             f"{vectors.source}: it holds {other} points or lines, but no polygon; "
             "give the outlines of the objects"
         )
     if other:
-        notes.append(f"{several(other, 'point or line', 'points or lines')} left out")
+        notes.append(f"{count_noun(other, 'point or line', 'points or lines')} left out")
     rows = np.flatnonzero(areal)
-    shapes = unwrapped(shapes[rows], vectors.crs, notes)
-    shapes = repaired(shapes, notes)
+    shapes = unwrap_antimeridian(shapes[rows], vectors.crs, notes)
+    shapes = repair_polygons(shapes, notes)
     parts, part_of = shapely.get_parts(shapes, return_index=True)
     parts, inner_of = shapely.get_parts(parts, return_index=True)
     part_of = part_of[inner_of]
@@ -69,9 +69,9 @@ def cleaned(vectors: Vectors, *, grid: Grid | None = None) -> Objects:
     many = np.bincount(part_of)
     many = many[many > 1]
     if lost:
-        notes.append(f"{several(lost, 'empty or flat polygon')} left out")
+        notes.append(f"{count_noun(lost, 'empty or flat polygon')} left out")
     if len(many):
-        what = several(len(many), "polygon")
+        what = count_noun(len(many), "polygon")
         notes.append(f"{what} of several parts taken apart into {many.sum()}")
     rows = rows[part_of]
     found = Objects(
@@ -112,13 +112,13 @@ def without_repeats(truth: Objects) -> Objects:
     copies += int((drop & copied).sum())
     nested = int((drop & ~copied).sum())
     if copies:
-        notes.append(f"{several(copies, 'duplicate polygon')} counted once")
+        notes.append(f"{count_noun(copies, 'duplicate polygon')} counted once")
     if nested:
-        notes.append(f"{several(nested, 'polygon')} inside another not counted again")
+        notes.append(f"{count_noun(nested, 'polygon')} inside another not counted again")
     crossing = pairs.where(~drop[pairs.predicted] & ~drop[pairs.truth])
     crossing = crossing.where((crossing.iou > 0.01) & (crossing.predicted < crossing.truth))
     if len(crossing):
-        notes.append(f"{several(len(crossing), 'pair')} of true polygons overlapping")
+        notes.append(f"{count_noun(len(crossing), 'pair')} of true polygons overlapping")
     return replace(kept.take(~drop), notes=tuple(notes))
 
 
@@ -206,7 +206,7 @@ def _confidence(vectors: Vectors, rows: Int64[np.ndarray, " some"], notes: list[
         values = np.array([_number(one) for one in vectors.columns[name]], np.float64)[rows]
         missing = int(np.isnan(values).sum())
         if missing:
-            notes.append(f"{several(missing, 'object')} without confidence given 0")
+            notes.append(f"{count_noun(missing, 'object')} without confidence given 0")
         values = np.nan_to_num(values, nan=0.0)
         if len(values) and (values.min() < 0 or values.max() > 1):
             notes.append(f"{name} is not in 0..1, and was not used")

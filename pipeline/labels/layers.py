@@ -12,7 +12,7 @@ _NAMED_AT_MOST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class LayerChoice:
     """A layer as the user names it, and how."""
 
     name: str | None = None
@@ -67,5 +67,5 @@ def _listed(names: list[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-ANY = Choice()
+ANY = LayerChoice()
 """The only layer with polygons."""

@@ -13,7 +13,7 @@ from pipeline.labels.values import Meaning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class PixelGrid:
     """The pixels that objects were drawn on."""
 
     height: int
@@ -42,7 +42,7 @@ class Objects:
     """In 0..1, where the file has it."""
     id: Shaped[np.ndarray, " n"] | None = None
     """What the file calls each one."""
-    grid: Grid | None = None
+    grid: PixelGrid | None = None
     """The pixels they were drawn on, where there are any."""
     unknown: Shaped[np.ndarray, " areas"] | None = None
     """Polygons of the same plane in which a label raster has no data."""

@@ -51,7 +51,7 @@ class VectorFile:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[VectorFile]:
+def open_vector_file(path: Path) -> Iterator[VectorFile]:
     """Open a vector file, and refuse what no format of files can be.
 
     Raises:

@@ -13,15 +13,15 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.labels.child_read import GEOMETRY
-from pipeline.labels.formats.columns import geometries
-from pipeline.labels.layers import ANY, Choice
+from pipeline.labels.formats.columns import decode_geometries
+from pipeline.labels.layers import ANY, LayerChoice
 from pipeline.labels.limits import DEFAULT, Limits
-from pipeline.labels.objects import Grid, Objects
-from pipeline.labels.read_vectors import Question, ask, crs_of
+from pipeline.labels.objects import Objects, PixelGrid
+from pipeline.labels.read_vectors import VectorQuery, crs_of, read_in_child
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Area:
+class LabelledArea:
     """The union of the polygons of a file."""
 
     geometry: BaseGeometry
@@ -33,7 +33,7 @@ class Area:
 def read_objects(
     path: Path,
     *,
-    choice: Choice = ANY,
+    choice: LayerChoice = ANY,
     image: str | None = None,
     limits: Limits = DEFAULT,
 ) -> Objects:
@@ -50,43 +50,47 @@ def read_objects(
             but other things.
         SceneError: It is a raster that cannot be read.
     """
-    from pipeline.labels.formats.raster import is_raster, read_labels
+    from pipeline.labels.formats.raster import is_raster, trace_label_raster
 
     if is_raster(path):
         choice.refuse(path)
-        return read_labels(path)
-    header, table = ask(path, Question(what="objects", choice=choice, image=image, limits=limits))
+        return trace_label_raster(path)
+    header, table = read_in_child(
+        path, VectorQuery(what="objects", choice=choice, image=image, limits=limits)
+    )
     names = set(table.column_names)
     grid = header["grid"]
     return Objects(
         source=str(path),
-        polygon=geometries(table.column(GEOMETRY)),
+        polygon=decode_geometries(table.column(GEOMETRY)),
         crs=crs_of(header),
         label=_texts(table, "label") if "label" in names else None,
         confidence=np.array(table.column("confidence").to_pylist(), np.float64)
         if "confidence" in names
         else None,
         id=_texts(table, "id") if "id" in names else None,
-        grid=None if grid is None else Grid(height=grid[0], width=grid[1], georef=None),
+        grid=None if grid is None else PixelGrid(height=grid[0], width=grid[1], georef=None),
         notes=tuple(header["notes"]),
     )
 
 
-def read_area(path: Path, *, choice: Choice = ANY, limits: Limits = DEFAULT) -> Area:
+def read_area(path: Path, *, choice: LayerChoice = ANY, limits: Limits = DEFAULT) -> LabelledArea:
     """Return the union of the polygons of a file.
 
     Raises:
         ConfigError: As `read_objects`.
         SceneError: It is a raster that cannot be read.
     """
-    from pipeline.labels.formats.raster import is_raster, read_labels
+    from pipeline.labels.formats.raster import is_raster, trace_label_raster
 
     if is_raster(path):
         choice.refuse(path)
-        objects = read_labels(path)
-        return Area(geometry=shapely.union_all(objects.polygon), crs=objects.crs)
-    header, table = ask(path, Question(what="area", choice=choice, limits=limits))
-    return Area(geometry=shapely.union_all(geometries(table.column(GEOMETRY))), crs=crs_of(header))
+        objects = trace_label_raster(path)
+        return LabelledArea(geometry=shapely.union_all(objects.polygon), crs=objects.crs)
+    header, table = read_in_child(path, VectorQuery(what="area", choice=choice, limits=limits))
+    return LabelledArea(
+        geometry=shapely.union_all(decode_geometries(table.column(GEOMETRY))), crs=crs_of(header)
+    )
 
 
 def _texts(table: pa.Table, name: str) -> Shaped[np.ndarray, " n"]:

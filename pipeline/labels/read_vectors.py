@@ -27,10 +27,10 @@ from pipeline.gdal.child import (
     call_in_child,
 )
 from pipeline.labels.child_read import COLUMN, GEOMETRY
-from pipeline.labels.formats.columns import geometries, values_of
-from pipeline.labels.layers import ANY, Choice
+from pipeline.labels.formats.columns import column_values, decode_geometries
+from pipeline.labels.layers import ANY, LayerChoice
 from pipeline.labels.limits import DEFAULT, Limits
-from pipeline.labels.opened import VectorFile, opened
+from pipeline.labels.opened import VectorFile, open_vector_file
 from pipeline.labels.sniff import guess
 from pipeline.labels.vectors import KEPT, Vectors, refusal
 from pipeline.labels.zipped import ZIP, unzipped
@@ -41,7 +41,7 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "coco": ("pipeline.labels.formats.coco:compile_tracing",),
     **dict.fromkeys(
         ("shp", "fgb", "xml"),
-        ("pipeline.labels.formats.ogr", "pipeline.gdal.vector_guard:configure"),
+        ("pipeline.labels.formats.ogr", "pipeline.gdal.vector_guard:configure_vector_gdal"),
     ),
 }
 """What decodes each format: imported once, before a child is forked."""
@@ -49,12 +49,12 @@ _OF_COCO = (b'"annotations"', b'"images"', b'"categories"', b'"licenses"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class VectorQuery:
     """What is asked of a vector file."""
 
     what: Literal["vectors", "objects", "area"]
     """Geometries as they stand, cleaned polygons, or their union."""
-    choice: Choice = ANY
+    choice: LayerChoice = ANY
     """Which layer."""
     image: str | None = None
     """Which image of a COCO file."""
@@ -67,7 +67,7 @@ class Question:
 def read_vectors(
     path: Path,
     *,
-    choice: Choice = ANY,
+    choice: LayerChoice = ANY,
     wanted: tuple[str, ...] = KEPT,
     limits: Limits = DEFAULT,
 ) -> Vectors:
@@ -83,16 +83,16 @@ def read_vectors(
         ConfigError: It is no vector file, is damaged, takes more than its limits, or does not
             say what its coordinates mean, or not in a way that leads to the Earth.
     """
-    question = Question(what="vectors", choice=choice, wanted=wanted, limits=limits)
-    header, table = ask(path, question)
+    question = VectorQuery(what="vectors", choice=choice, wanted=wanted, limits=limits)
+    header, table = read_in_child(path, question)
     columns = {
-        one.name.removeprefix(COLUMN): values_of(table.column(one.name), one)
+        one.name.removeprefix(COLUMN): column_values(table.column(one.name), one)
         for one in table.schema
         if one.name != GEOMETRY
     }
     return Vectors(
         source=str(path),
-        geometry=geometries(table.column(GEOMETRY)),
+        geometry=decode_geometries(table.column(GEOMETRY)),
         crs=crs_of(header),
         columns=columns,
         fields=tuple(header["fields"]),
@@ -100,14 +100,14 @@ def read_vectors(
     )
 
 
-def ask(path: Path, question: Question) -> tuple[dict[str, Any], pa.Table]:
+def read_in_child(path: Path, question: VectorQuery) -> tuple[dict[str, Any], pa.Table]:
     """Read a file in a child process; returns what `pipeline.labels.child_read` answers.
 
     Raises:
         ConfigError: As `read_vectors`.
     """
     limits = question.limits
-    with opened(path) as file, ExitStack() as stack:
+    with open_vector_file(path) as file, ExitStack() as stack:
         folder = _folder(stack, path)
         if file.head.startswith(ZIP):
             unpacked = unzipped(file, question.choice, limits, Path(_folder(stack, path)))
@@ -137,7 +137,7 @@ def ask(path: Path, question: Question) -> tuple[dict[str, Any], pa.Table]:
         return header, reader.read_all()
 
 
-def arguments_for(file: VectorFile, question: Question, *, folder: str) -> dict[str, Any]:
+def arguments_for(file: VectorFile, question: VectorQuery, *, folder: str) -> dict[str, Any]:
     """Return the arguments of `pipeline.labels.child_read.read`."""
     return {
         "path": str(file.path),

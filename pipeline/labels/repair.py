@@ -8,12 +8,12 @@ from jaxtyping import Float64, Shaped
 from pyproj import CRS
 
 
-def several(count: int, one: str, many: str | None = None) -> str:
+def count_noun(count: int, one: str, many: str | None = None) -> str:
     """Return ``1 polygon`` or ``2 polygons``."""
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def unwrapped(
+def unwrap_antimeridian(
     shapes: Shaped[np.ndarray, " n"], crs: CRS | None, notes: list[str]
 ) -> Shaped[np.ndarray, " n"]:
     """Return polygons that cross 180 degrees in one piece: -179.9 becomes 180.1."""
@@ -35,14 +35,14 @@ def unwrapped(
     across = (right > left) & (right - left <= 180)
     if across.any():
         notes.append(
-            f"{several(int(across.sum()), 'polygon')} over the antimeridian put together there"
+            f"{count_noun(int(across.sum()), 'polygon')} over the antimeridian put together there"
         )
         shapes = shapes.copy()
         shapes[wide[across]] = moved[across]
     return shapes
 
 
-def repaired(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.ndarray, " n"]:
+def repair_polygons(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.ndarray, " n"]:
     """Return valid polygons: rings that cross are taken apart, what has no area is dropped.
 
     Polygons with a coordinate that is no number become empty: nobody knows their outline.
@@ -56,12 +56,12 @@ def repaired(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.nd
     finite = np.bincount(owner, ~np.isfinite(points).all(axis=1), len(broken)) == 0
     lost = int((~finite).sum())
     if lost:
-        what = several(lost, "polygon")
+        what = count_noun(lost, "polygon")
         notes.append(f"{what} with coordinates that are no numbers made empty")
         shapes[broken[~finite]] = shapely.Polygon()
         broken = broken[finite]
         if not len(broken):
             return shapes
     shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
-    notes.append(f"{several(len(broken), 'invalid polygon')} repaired")
+    notes.append(f"{count_noun(len(broken), 'invalid polygon')} repaired")
     return shapes

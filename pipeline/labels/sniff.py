@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pipeline.labels.limits import MAX_TEXT_BYTES
-from pipeline.labels.opened import SHAPEFILE, VectorFile, opened
+from pipeline.labels.opened import SHAPEFILE, VectorFile, open_vector_file
 from pipeline.labels.vectors import refusal
 
 _MAGIC = (
@@ -40,7 +40,7 @@ def sniff(path: Path) -> str:
     Raises:
         ConfigError: It is none of them, or not a file that can be read.
     """
-    with opened(path) as file:
+    with open_vector_file(path) as file:
         return format_of(file)
 
 

@@ -36,7 +36,7 @@ _WINDOW_PIXELS = 2**22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Values:
+class RasterValues:
     """Which values a raster holds, as far as their meaning depends on them."""
 
     zero: bool = False
@@ -44,7 +44,7 @@ class Values:
     declared: bool = False
     """Whether some pixel is the declared nodata value, which is not 0."""
     tops: frozenset[float] = frozenset()
-    """Those of `tops` that occur."""
+    """Those of `drawn_values` that occur."""
     low: float = math.inf
     """Smallest of the other values."""
     high: float = -math.inf
@@ -52,9 +52,9 @@ class Values:
     hidden: bool = False
     """Whether a mask, alpha or NaN hides some pixel."""
 
-    def __or__(self, other: Values) -> Values:
+    def __or__(self, other: RasterValues) -> RasterValues:
         """Return the values of two blocks or files together."""
-        return Values(
+        return RasterValues(
             zero=self.zero or other.zero,
             declared=self.declared or other.declared,
             tops=self.tops | other.tops,
@@ -105,7 +105,7 @@ class Meaning:
         Raises:
             SceneError: Values are no whole numbers from 0 to 254.
         """
-        hidden = hides(pixels, valid, self.nodata)
+        hidden = hidden_pixels(pixels, valid, self.nodata)
         missing = 0 if self.hidden_is_background else UNLABELLED
         if pixels.dtype == np.uint8:
             drawn = np.where(hidden, missing, self._table()[pixels])
@@ -182,25 +182,25 @@ def meaning_of(scene: Scene, *, convention: bool = True, unknown: float | None =
             "no classes",
             "cut them at a threshold, and give classes as whole numbers",
         )
-    return decide(
-        survey(scene),
-        nodata=usable(info.nodata, info.dtype),
+    return decide_meaning(
+        survey_values(scene),
+        nodata=usable_nodata(info.nodata, info.dtype),
         convention=convention,
         unknown=unknown,
     )
 
 
-def survey(scene: Scene) -> Values:
+def survey_values(scene: Scene) -> RasterValues:
     """Return which values a raster holds, as far as their meaning depends on them.
 
     Raises:
         SceneError: It cannot be read.
     """
-    info, found = scene.info, Values()
-    nodata = usable(info.nodata, info.dtype)
+    info, found = scene.info, RasterValues()
+    nodata = usable_nodata(info.nodata, info.dtype)
     for window in _windows(info):
         pixels, valid = scene.read(window, (info.bands[0].index,))
-        found |= values_of(pixels[0], valid, nodata)
+        found |= block_values(pixels[0], valid, nodata)
         if found.settled:
             break
     return found
@@ -217,13 +217,13 @@ def _windows(info: SceneInfo) -> Iterator[Window]:
             yield window.clipped(height=info.height, width=info.width)
 
 
-def values_of(
+def block_values(
     pixels: Shaped[np.ndarray, "rows cols"],
     valid: Bool[np.ndarray, "rows cols"],
     nodata: float | None,
-) -> Values:
+) -> RasterValues:
     """Return which values a block holds, as far as their meaning depends on them."""
-    hidden = hides(pixels, valid, nodata)
+    hidden = hidden_pixels(pixels, valid, nodata)
     some_hidden = bool(hidden.any())
     shown = pixels[~hidden] if some_hidden else pixels.ravel()
     others = shown != 0
@@ -234,13 +234,13 @@ def values_of(
         declared = bool(there.any())
         others &= ~there
     found = set()
-    for top in tops(pixels.dtype) - {nodata}:
+    for top in drawn_values(pixels.dtype) - {nodata}:
         there = shown == top
         if there.any():
             found.add(top)
             others &= ~there
     rest = shown[others]
-    return Values(
+    return RasterValues(
         zero=zero,
         declared=declared,
         tops=frozenset(found),
@@ -250,8 +250,8 @@ def values_of(
     )
 
 
-def decide(
-    values: Values,
+def decide_meaning(
+    values: RasterValues,
     *,
     nodata: float | None,
     convention: bool = True,
@@ -304,20 +304,20 @@ def decide(
     )
 
 
-def usable(nodata: float | None, dtype: str) -> float | None:
+def usable_nodata(nodata: float | None, dtype: str) -> float | None:
     """Return a nodata value that pixels of a type can equal, else None."""
     if nodata is None or math.isnan(nodata) or not fits(nodata, dtype):
         return None
     return float(nodata)
 
 
-def tops(dtype: np.dtype[Any]) -> frozenset[float]:
+def drawn_values(dtype: np.dtype[Any]) -> frozenset[float]:
     """Return the values that masks of one class are drawn with: 255, and a type's largest."""
     largest = {float(np.iinfo(dtype).max)} if dtype.kind == "u" else set()
     return frozenset({float(UNLABELLED)} | largest)
 
 
-def hides(
+def hidden_pixels(
     pixels: Shaped[np.ndarray, "rows cols"],
     valid: Bool[np.ndarray, "rows cols"],
     nodata: float | None,

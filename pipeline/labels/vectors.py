@@ -64,11 +64,11 @@ def known_crs(path: Path, text: str) -> CRS:
         ) from error
 
 
-def placeless(path: Path) -> ConfigError:
+def not_georeferenced(path: Path) -> ConfigError:
     """Return the error for coordinates that could be anywhere."""
     return refusal(path, "it does not say its CRS", "write it with one, or as GeoJSON in degrees")
 
 
-def short(error: BaseException) -> str:
+def first_words(error: BaseException) -> str:
     """Return the first words of an error on one line."""
     return " ".join(str(error).split())[:160]

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import ConfigError, SceneError
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import Limits
-from pipeline.labels.opened import SHAPEFILE, VectorFile, opened
+from pipeline.labels.opened import SHAPEFILE, VectorFile, open_vector_file
 from pipeline.labels.vectors import refusal
 from pipeline.scenes.archive.members import Member, read_members
 
@@ -26,7 +26,7 @@ _HEAD = 36
 
 @contextmanager
 def unzipped(
-    file: VectorFile, choice: Choice, limits: Limits, folder: Path
+    file: VectorFile, choice: LayerChoice, limits: Limits, folder: Path
 ) -> Iterator[VectorFile]:
     """Lend a Shapefile of an archive as an open file.
 
@@ -53,11 +53,11 @@ def unzipped(
     with file.bytes() as raw, zipfile.ZipFile(raw) as archive:
         for suffix, member in parts.items():
             _unpack(file.path, archive, member, folder / f"{stem}{suffix}")
-    with opened(folder / f"{stem}{_SHAPE}") as found:
+    with open_vector_file(folder / f"{stem}{_SHAPE}") as found:
         yield replace(found, path=file.path / f"{stem}{_SHAPE}")
 
 
-def _chosen(file: VectorFile, choice: Choice, members: tuple[Member, ...]) -> Member:
+def _chosen(file: VectorFile, choice: LayerChoice, members: tuple[Member, ...]) -> Member:
     shapes = {
         PurePosixPath(member.name).stem: member
         for member in members

@@ -28,7 +28,7 @@ SHOWN = 900
 """Edge of the part that the picture shows, in pixels."""
 
 
-def run_demo(out: Path, *, model: str | None, tell: Callable[[str], None]) -> dict[str, Any]:
+def run_demo(out: Path, *, model: str | None, report: Callable[[str], None]) -> dict[str, Any]:
     """Make a scene and its truth below ``out``, map it, score it and draw it.
 
     Returns:
@@ -39,10 +39,10 @@ def run_demo(out: Path, *, model: str | None, tell: Callable[[str], None]) -> di
     """
     inputs = out / "input"
     inputs.mkdir(parents=True, exist_ok=True)
-    tell(f"making a settlement (seed {SEED}, 0.3 m a pixel) ...")
+    report(f"making a settlement (seed {SEED}, 0.3 m a pixel) ...")
     scene, truth = write_settlement(inputs, seed=SEED, style=STYLE)
     request = MapRequest(scenes=(str(scene),), out=out, truth=truth, model=model)
-    summary = map_scenes(request, tell=tell)
+    summary = map_scenes(request, report=report)
     row: dict[str, Any] = summary["scenes"][0]
     if row["state"] == "failed":
         return {**row, "failed": 1, "picture": None}
@@ -58,7 +58,7 @@ def run_demo(out: Path, *, model: str | None, tell: Callable[[str], None]) -> di
     opened.close()
     if georef is not None:
         _draw(picture, folder, caption, georef)
-    tell(caption)
+    report(caption)
     return {
         **row,
         "failed": summary["failed"],

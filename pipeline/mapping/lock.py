@@ -17,7 +17,7 @@ NAME = ".overtile.lock"
 
 
 @contextmanager
-def holding(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold an output folder; it is free again when the process ends, however it ends.
 
     Raises:

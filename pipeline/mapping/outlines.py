@@ -18,10 +18,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from pipeline.config import Shape
-from pipeline.core.outlines import Outline, Rules, Shaped, Shaper
+from pipeline.core.outlines import FinishedOutlines, Outline, OutlineShaper, Rules
 from pipeline.core.outlines.holes import holes, without_rings
 from pipeline.core.polygons.fragments import Fragments, Int64
-from pipeline.core.polygons.subpixel_offsets import Rim
+from pipeline.core.polygons.subpixel_offsets import EdgeOffsets
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.mapping.measures import areas_m2
@@ -105,7 +105,7 @@ def outline_from(settings: Mapping[str, Any]) -> Outline:
     return Outline(kind=kind, rules=rules, pixel=(pixel[0], pixel[1]))
 
 
-class Shaping:
+class OutlineStage:
     """Takes a scene's polygons as they are merged; gives those that are kept, shaped."""
 
     def __init__(
@@ -115,7 +115,7 @@ class Shaping:
         self._info = info
         self._min_area_m2 = min_area_m2
         self._min_hole_m2 = min_hole_m2
-        self._shaper = Shaper(outline=outline, height=info.height, width=info.width)
+        self._shaper = OutlineShaper(outline=outline, height=info.height, width=info.width)
 
     def add(self, fragments: Fragments) -> None:
         """Take polygons that are complete."""
@@ -125,18 +125,18 @@ class Shaping:
         self._shaper.add(self._filled(fragments))
 
     def note(self, window: Window, unknown: Bool[np.ndarray, "rows cols"]) -> None:
-        """Let no outline come to cover pixels without data; see `Shaper`."""
+        """Let no outline come to cover pixels without data; see `OutlineShaper`."""
         self._shaper.note(window, unknown)
 
-    def shift(self, core: Window, rim: Rim) -> None:
+    def shift(self, core: Window, rim: EdgeOffsets) -> None:
         """Take in where the surface crosses its level beside a core's pixel edges."""
         self._shaper.shift(core, rim)
 
-    def advance(self, *, front: int, unmerged: Int64) -> Shaped:
-        """Return the polygons that have their final outline by now; see `Shaper`."""
+    def advance(self, *, front: int, unmerged: Int64) -> FinishedOutlines:
+        """Return the polygons that have their final outline by now; see `OutlineShaper`."""
         return self._shaper.advance(front=front, unmerged=unmerged)
 
-    def finish(self) -> Shaped:
+    def finish(self) -> FinishedOutlines:
         """Return those that are left."""
         return self._shaper.finish()
 

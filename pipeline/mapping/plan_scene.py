@@ -16,12 +16,12 @@ from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.folders import scene_folders
 from pipeline.mapping.outlines import outline_of
 from pipeline.mapping.planning.aoi import area_of_interest
-from pipeline.mapping.planning.plan import ScenePlan, settled_margin
-from pipeline.mapping.planning.preflight import agree
+from pipeline.mapping.planning.plan import ScenePlan, polygon_margin
+from pipeline.mapping.planning.preflight import check_compatibility
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.planning.separation import network_pixels, separation_of
 from pipeline.mapping.planning.tile_size import base_bytes, make_grid, pixel_bytes
-from pipeline.mapping.publish import refuse_another
+from pipeline.mapping.publish import refuse_other_plan
 from pipeline.mapping.tiles.refinement import refinement_of, refuse_narrow
 from pipeline.models.card import ModelCard
 from pipeline.models.engines.processor import Engine
@@ -36,7 +36,7 @@ from pipeline.scenes.scene import SceneRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class DraftPlan:
     """A plan that lacks only what the workers decide: the engine, and where they work."""
 
     draft: ScenePlan
@@ -73,7 +73,7 @@ class Planned:
         )
 
 
-def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Planned:
+def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> DraftPlan:
     """Return the plan of a scene; torch is not needed for it.
 
     Raises:
@@ -85,14 +85,14 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
     ref = with_nodata(ref, task.nodata)
     scene = open_scene(ref)
     try:
-        contract = agree(scene, card, task)
+        contract = check_compatibility(scene, card, task)
         info = scene.info
     finally:
         scene.close()
     separation = separation_of(card, task, info, contract.sampling)
     refinement = refinement_of(task, info)
     outline = outline_of(task.shape, info)
-    margins = settled_margin(separation, outline), 0 if refinement is None else refinement.margin
+    margins = polygon_margin(separation, outline), 0 if refinement is None else refinement.margin
     extra = sum(network_pixels(margin, contract.sampling) for margin in margins)
     grid = make_grid(
         card,
@@ -134,10 +134,10 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Pla
         memory=request.max_memory,
         keep_interior=request.keep_interior,
     )
-    return Planned(draft=draft, warnings=contract.warnings, notes=contract.notes)
+    return DraftPlan(draft=draft, warnings=contract.warnings, notes=contract.notes)
 
 
-def scenes_of(request: MapRequest) -> Found:
+def requested_scenes(request: MapRequest) -> Found:
     """Return the scenes that a request names: one for all files where they are mapped as one.
 
     Raises:
@@ -168,7 +168,7 @@ def dry_run(request: MapRequest) -> dict[str, Any]:
     install_guard()
     task = request.chosen_task
     card = card_of(task.model)
-    found = scenes_of(request)
+    found = requested_scenes(request)
     rows: list[dict[str, Any]] = [
         {"scene": error.scene, "state": "refused", "reason": redact(str(error))}
         for error in found.failures
@@ -197,7 +197,7 @@ def _dry_rows(
             yield {"scene": redacted(ref.href), "state": "refused", "reason": redact(str(error))}
 
 
-def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
+def _costs(planned: DraftPlan, request: MapRequest) -> dict[str, Any]:
     plan = planned.draft
     info, grid = plan.info, plan.grid
     ratio = grid.tile_pixels / (info.height * info.width)
@@ -208,7 +208,7 @@ def _costs(planned: Planned, request: MapRequest) -> dict[str, Any]:
         complaints.append(f"--tile {request.tile} takes more than --max-memory")
     target = request.out / plan.name
     try:
-        refuse_another(target, info.source, planned.digest, planned.settings)
+        refuse_other_plan(target, info.source, planned.digest, planned.settings)
     except PipelineError as error:
         complaints.append(str(error))
     source_ratio = ratio * np.prod(

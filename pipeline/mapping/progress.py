@@ -30,7 +30,7 @@ class Progress:
         self._bar = self._terminal() if self._stream.isatty() else None
 
     def advance(self, pixels: int, *, reused: bool = False) -> None:
-        """Tell that ``pixels`` more are mapped, or were mapped before."""
+        """Count ``pixels`` more that are mapped, or were mapped before."""
         self._done += pixels
         if reused:
             self._reused += pixels
@@ -43,7 +43,7 @@ class Progress:
             self._say(f"{100 * share:3.0f} %, {self.mpx_per_s:.2f} Mpx/s{self._left()}")
 
     def stage(self, what: str) -> None:
-        """Tell what is being done beside mapping tiles."""
+        """Report a stage other than the mapping of tiles."""
         if self._bar is not None:
             bar, task = self._bar
             bar.update(task, description=f"{self._name}: {what}")

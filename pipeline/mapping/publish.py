@@ -33,7 +33,7 @@ def refuse_links(*paths: Path) -> None:
             )
 
 
-def refuse_another(target: Path, source: str, digest: str, settings: Mapping[str, Any]) -> None:
+def refuse_other_plan(target: Path, source: str, digest: str, settings: Mapping[str, Any]) -> None:
     """Refuse a folder that holds anything but the results of one plan.
 
     Args:
@@ -58,7 +58,7 @@ def refuse_another(target: Path, source: str, digest: str, settings: Mapping[str
     raise SceneError(source, told, way_out)
 
 
-def publish(final: Path, target: Path, log: list[dict[str, Any]]) -> None:
+def publish_outputs(final: Path, target: Path, log: list[dict[str, Any]]) -> None:
     """Make the outputs appear under their own name, all at once.
 
     What others put beside earlier outputs stays there.
@@ -88,10 +88,10 @@ def publish(final: Path, target: Path, log: list[dict[str, Any]]) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def standing(target: Path) -> dict[str, Any] | None:
+def current_manifest(target: Path) -> dict[str, Any] | None:
     """Return the manifest of outputs that are there, whole and unchanged; else None."""
     manifest = manifest_of(target)
-    if manifest is None or not vouched(target, manifest):
+    if manifest is None or not outputs_intact(target, manifest):
         return None
     item = _read_json(target / ITEM)
     try:
@@ -102,7 +102,7 @@ def standing(target: Path) -> dict[str, Any] | None:
     return manifest if known and json_digest(item) == manifest.get("item") else None
 
 
-def vouched(target: Path, manifest: dict[str, Any]) -> bool:
+def outputs_intact(target: Path, manifest: dict[str, Any]) -> bool:
     """Return whether all outputs that a manifest names are there, as it knows them."""
     return all(
         (target / name).is_file() and sha256(target / name) == known["sha256"]

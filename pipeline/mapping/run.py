@@ -17,17 +17,22 @@ from pipeline.errors import ClusterError, SceneError
 from pipeline.executors.executor import Executor
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.finishing.outputs import write_outputs
-from pipeline.mapping.finishing.stitch import Joiner
+from pipeline.mapping.finishing.stitch import Stitcher
 from pipeline.mapping.folders import WORK, note_source, scene_folders
-from pipeline.mapping.lock import holding
-from pipeline.mapping.plan_scene import Planned, plan_scene, scenes_of
+from pipeline.mapping.lock import lock_folder
+from pipeline.mapping.plan_scene import DraftPlan, plan_scene, requested_scenes
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.progress import Progress
-from pipeline.mapping.publish import publish, refuse_another, refuse_links, standing
-from pipeline.mapping.tiles.tile_collector import Sweep
-from pipeline.mapping.tiles.tile_task import TileRecord, map_tile, predict_tile
-from pipeline.mapping.tiles.workers import Crew
+from pipeline.mapping.publish import (
+    current_manifest,
+    publish_outputs,
+    refuse_links,
+    refuse_other_plan,
+)
+from pipeline.mapping.tiles.tile_collector import TileCollector
+from pipeline.mapping.tiles.tile_task import TileRecord, map_tile_task, predict_tile_task
+from pipeline.mapping.tiles.workers import CheckedWorkers
 from pipeline.mapping.volume.run import map_volume, volumes_of
 from pipeline.models.registry import card_of
 from pipeline.outputs.atomic import write_faults
@@ -36,15 +41,15 @@ from pipeline.scenes.open import fingerprint
 from pipeline.scenes.scene import SceneRef
 
 ANOTHER_PLAN = "holds the results of another plan"
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
-def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
+def map_scenes(request: MapRequest, *, report: Reporter) -> dict[str, Any]:
     """Map scenes one after the other and return a summary.
 
     Args:
         request: What to map, and how.
-        tell: Takes lines for people.
+        report: Takes lines for people.
 
     Returns:
         ``scenes``: a row for each, with ``state`` done, unchanged, failed or, where the
@@ -59,21 +64,21 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
     """
     install_guard()
     if request.truth is not None:
-        from pipeline.mapping.score import check_truth, sum_up
+        from pipeline.mapping.score import check_truth, write_score_summary
 
         check_truth(request)
     task = request.chosen_task
-    found = scenes_of(request)
-    rows: list[dict[str, Any]] = [_failed(error.scene, error, tell) for error in found.failures]
+    found = requested_scenes(request)
+    rows: list[dict[str, Any]] = [_failed(error.scene, error, report) for error in found.failures]
     for note in found.notes:
-        tell(note)
+        report(note)
     card = card_of(task.model)
-    with holding(request.out), crew_of(request, task, tell) as crew:
+    with lock_folder(request.out), crew_of(request, task, report) as crew:
         if card.terms.use:
-            tell(f"model {task.model}: {card.terms.use}")
+            report(f"model {task.model}: {card.terms.use}")
         if card.network.dims == 3:
             volumes, others = volumes_of(found.refs, request.out)
-            rows.extend(_failed(error.scene, error, tell) for error in others)
+            rows.extend(_failed(error.scene, error, report) for error in others)
             units = [
                 (path, partial(map_volume, request, crew, path, name, work=_work(request, name)))
                 for name, path in volumes.items()
@@ -84,8 +89,8 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
                 (redacted(ref.href), partial(map_scene, request, crew, ref, name))
                 for ref, name in named
             ]
-        stopped = _map_each(units, rows, tell)
-        gained = sum_up(rows, request.out) if request.truth is not None else {}
+        stopped = _map_each(units, rows, report)
+        gained = write_score_summary(rows, request.out) if request.truth is not None else {}
     if stopped:
         gained["stopped"] = stopped
     if found.notes:
@@ -100,7 +105,7 @@ def map_scenes(request: MapRequest, *, tell: Tell) -> dict[str, Any]:
 def _map_each(
     units: Sequence[tuple[str, Callable[..., dict[str, Any]]]],
     rows: list[dict[str, Any]],
-    tell: Tell,
+    report: Reporter,
 ) -> str:
     """Map scenes one after the other, a row for each; return why the run ended early, if it did.
 
@@ -110,10 +115,10 @@ def _map_each(
     for source, map_one in units:
         if not stopped:
             try:
-                rows.append(map_one(tell=tell))
+                rows.append(map_one(report=report))
             except ClusterError as error:
                 stopped = redact(str(error))
-                tell(f"error: {stopped}")
+                report(f"error: {stopped}")
             else:
                 continue
         rows.append({"scene": source, "state": "stopped"})
@@ -125,9 +130,9 @@ def _work(request: MapRequest, name: str) -> Path:
 
 
 @contextmanager
-def crew_of(request: MapRequest, task: Task, tell: Tell) -> Iterator[Crew]:
+def crew_of(request: MapRequest, task: Task, report: Reporter) -> Iterator[CheckedWorkers]:
     """Lend who works for a request; they are let go at the end."""
-    crew = Crew(request, task, tell=tell)
+    crew = CheckedWorkers(request, task, report=report)
     try:
         yield crew
     finally:
@@ -136,14 +141,14 @@ def crew_of(request: MapRequest, task: Task, tell: Tell) -> Iterator[Crew]:
             (request.out / WORK).rmdir()
 
 
-def _failed(source: str, error: Exception, tell: Tell) -> dict[str, Any]:
+def _failed(source: str, error: Exception, report: Reporter) -> dict[str, Any]:
     told = redact(str(error))
-    tell(told)
+    report(told)
     return {"scene": source, "state": "failed", "reason": told}
 
 
 def map_scene(
-    request: MapRequest, crew: Crew, ref: SceneRef, name: str, tell: Tell
+    request: MapRequest, crew: CheckedWorkers, ref: SceneRef, name: str, report: Reporter
 ) -> dict[str, Any]:
     """Map one scene into its folder, and return its row of the summary.
 
@@ -159,15 +164,15 @@ def map_scene(
     refuse_links(target, work, work / name, work / name / "tiles", work / name / "final")
     try:
         planned = plan_scene(request, crew.task, ref, name)
-        refuse_another(target, planned.draft.info.source, planned.digest, planned.settings)
+        refuse_other_plan(target, planned.draft.info.source, planned.digest, planned.settings)
         seen = planned.draft.grid.sampling
         engine = crew.engine(planned.card, pixels=seen.net_height * seen.net_width)
         plan = planned.ready(engine, request.out / WORK / name)
         for note in planned.notes:
-            tell(f"{name}: {note}")
+            report(f"{name}: {note}")
         for warning in planned.warnings:
-            tell(f"{name}: warning: {warning}")
-        manifest = standing(target)
+            report(f"{name}: warning: {warning}")
+        manifest = current_manifest(target)
         state = "unchanged"
         if manifest is None or manifest["tiles_failed"]:
             crew.prove(request.out, ref, engine)
@@ -175,14 +180,16 @@ def map_scene(
             state = "done"
         row = _row(plan, target, manifest, state, planned)
         if request.truth is not None:
-            from pipeline.mapping.score import scored
+            from pipeline.mapping.score import score_scene
 
-            row |= scored(request, ref, target, tell)
+            row |= score_scene(request, ref, target, report)
     except SceneError as error:
         shutil.rmtree(request.out / WORK / name, ignore_errors=True)
-        return _failed(redacted(ref.href), error, tell)
+        return _failed(redacted(ref.href), error, report)
     if row["tiles_failed"]:
-        tell(f"{name}: {row['tiles_failed']} tiles failed and are marked as no data; see run.json")
+        report(
+            f"{name}: {row['tiles_failed']} tiles failed and are marked as no data; see run.json"
+        )
     return row
 
 
@@ -198,12 +205,12 @@ def _run(
         Progress(plan.name, pixels=plan.info.height * plan.info.width) as progress,
         _scratch(plan) as scratch,
     ):
-        sweep = Sweep(plan, Joiner(plan, Path(scratch)))
+        sweep = TileCollector(plan, Stitcher(plan, Path(scratch)))
         if plan.card.context == "blend":
             progress.stage("predicting overlapping tiles")
-            for job, outcome in executor.run(predict_tile, sweep.jobs()):
+            for job, outcome in executor.run(predict_tile_task, sweep.jobs()):
                 sweep.account(job, outcome)
-        for job, outcome in executor.run(map_tile, sweep.jobs()):
+        for job, outcome in executor.run(map_tile_task, sweep.jobs()):
             sweep.take(job, outcome)
             reused = isinstance(outcome, TileRecord) and outcome.reused
             progress.advance(job.core.pixels, reused=reused)
@@ -226,7 +233,7 @@ def _run(
             "mpx_per_s": round(progress.mpx_per_s, 3),
             "device_busy": round(sweep.predict_s / max(1e-9, predicted - began), 3),
         }
-        publish(plan.final, target, [*sweep.log, summary])
+        publish_outputs(plan.final, target, [*sweep.log, summary])
         busy = f"device busy {summary['device_busy']:.0%} of the tiles' time"
         progress.stage(f"done in {ended - began:.1f} s, {busy}, {target}")
     if not sweep.failures:
@@ -242,7 +249,7 @@ def _scratch(plan: ScenePlan) -> tempfile.TemporaryDirectory[str]:
 
 
 def _row(
-    plan: ScenePlan, target: Path, manifest: dict[str, Any], state: str, planned: Planned
+    plan: ScenePlan, target: Path, manifest: dict[str, Any], state: str, planned: DraftPlan
 ) -> dict[str, Any]:
     return {
         "scene": plan.info.source,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, SceneError
-from pipeline.evaluation.batch import summed_up
+from pipeline.evaluation.batch import summarise
 from pipeline.evaluation.evaluate import Options, evaluate_scene
 from pipeline.evaluation.report import write_summary
 from pipeline.mapping.planning.request import MapRequest
@@ -17,7 +17,7 @@ from pipeline.scenes.archive.members import archive_of
 from pipeline.scenes.scene import SceneRef
 
 EVALUATION = "evaluation"
-"""Where a row holds what was found out, until `sum_up` takes it."""
+"""Where a row holds what was found out, until `write_score_summary` takes it."""
 
 
 def check_truth(request: MapRequest) -> None:
@@ -32,8 +32,8 @@ def check_truth(request: MapRequest) -> None:
         )
 
 
-def scored(
-    request: MapRequest, ref: SceneRef, target: Path, tell: Callable[[str], None]
+def score_scene(
+    request: MapRequest, ref: SceneRef, target: Path, report: Callable[[str], None]
 ) -> dict[str, Any]:
     """Score a scene, write its report, and return what its row of the summary gains.
 
@@ -51,7 +51,7 @@ def scored(
             )
             found = evaluate_scene(target, request.truth, out=target, options=options)
     except (ConfigError, SceneError) as error:
-        tell(f"{target.name}: mapped, but not scored: {error}")
+        report(f"{target.name}: mapped, but not scored: {error}")
         return {"unscored": str(error)}
     return {"scores": found.report["headline"], EVALUATION: found}
 
@@ -69,7 +69,7 @@ def _local_file(ref: SceneRef) -> Iterator[Path | None]:
         yield None
 
 
-def sum_up(rows: list[dict[str, Any]], out: Path) -> dict[str, Any]:
+def write_score_summary(rows: list[dict[str, Any]], out: Path) -> dict[str, Any]:
     """Write ``summary.html`` over the scenes that were scored, where there are several.
 
     Returns:
@@ -83,5 +83,5 @@ def sum_up(rows: list[dict[str, Any]], out: Path) -> dict[str, Any]:
     if len(done) < 2:
         return {}
     failed = [f"{row['scene']}: {row['unscored']}" for row in rows if "unscored" in row]
-    write_summary(summed_up(done, failed), out)
+    write_summary(summarise(done, failed), out)
     return {"report": str(out / "summary.html")}

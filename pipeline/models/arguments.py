@@ -73,7 +73,7 @@ class Real:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class OneOf:
     """One of some values: text, numbers, true and false, or null."""
 
     values: tuple[str | int | bool | None, ...]
@@ -88,7 +88,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Many:
+class ListOf:
     """A list."""
 
     each: Rule
@@ -158,7 +158,7 @@ class EncoderName:
         )
 
 
-FLAG = Choice((True, False))
+FLAG = OneOf((True, False))
 FILTERS = Whole(1, LARGEST_FILTERS)
 DROPOUT = Real(0, 0.99)
 COMMON: dict[str, Rule] = {
@@ -166,15 +166,15 @@ COMMON: dict[str, Rule] = {
     "classes": Whole(1, LARGEST_CHANNELS),
 }
 KINDS: dict[str, Rule] = {
-    "activation": Choice(("relu", "leaky_relu", "elu", "silu", "gelu")),
-    "normalisation": Choice(("none", "batch", "instance", "group")),
-    "output_activation": Choice(("none", "sigmoid", "softmax", "tanh")),
+    "activation": OneOf(("relu", "leaky_relu", "elu", "silu", "gelu")),
+    "normalisation": OneOf(("none", "batch", "instance", "group")),
+    "output_activation": OneOf(("none", "sigmoid", "softmax", "tanh")),
     "deep_supervision": FLAG,
 }
 UPSAMPLED: dict[str, Rule] = {
-    "upsampling": Choice(("transposed", "nearest", "bilinear", "max_unpooling"))
+    "upsampling": OneOf(("transposed", "nearest", "bilinear", "max_unpooling"))
 }
-POOLED: dict[str, Rule] = {"pooling": Choice(("max", "average", "median", "strided"))}
+POOLED: dict[str, Rule] = {"pooling": OneOf(("max", "average", "median", "strided"))}
 SIZED: dict[str, Rule] = {"width": Whole(1, LARGEST_WIDTH), "depth": Whole(1, LARGEST_DEPTH)}
 OWN = COMMON | KINDS | UPSAMPLED | POOLED | SIZED
 ROR = COMMON | KINDS | UPSAMPLED | SIZED | {
@@ -183,9 +183,9 @@ ROR = COMMON | KINDS | UPSAMPLED | SIZED | {
 
 NORM = Either((
     FLAG,
-    Choice(("batchnorm", "identity", "layernorm", "instancenorm", "inplace")),
+    OneOf(("batchnorm", "identity", "layernorm", "instancenorm", "inplace")),
     Fields({
-        "type": Choice(("batchnorm", "identity", "layernorm", "instancenorm")),
+        "type": OneOf(("batchnorm", "identity", "layernorm", "instancenorm")),
         "eps": Real(1e-12, 1),
         "momentum": Real(0, 1),
         "affine": FLAG,
@@ -194,16 +194,16 @@ NORM = Either((
     }),
 ))  # fmt: skip
 USES_NORM: dict[str, Rule] = {"decoder_use_norm": NORM, "decoder_use_batchnorm": NORM}
-CHANNELS: dict[str, Rule] = {"decoder_channels": Many(FILTERS, 1, LARGEST_DEPTH)}
+CHANNELS: dict[str, Rule] = {"decoder_channels": ListOf(FILTERS, 1, LARGEST_DEPTH)}
 WIDE: dict[str, Rule] = {"decoder_channels": FILTERS}
 RESIZED: dict[str, Rule] = {
-    "decoder_interpolation": Choice(("nearest", "nearest-exact", "bilinear", "bicubic", "area"))
+    "decoder_interpolation": OneOf(("nearest", "nearest-exact", "bilinear", "bicubic", "area"))
 }
-ATTENTION: dict[str, Rule] = {"decoder_attention_type": Choice((None, "scse"))}
-ENLARGED: dict[str, Rule] = {"upsampling": Either((Choice((None,)), Whole(1, 32)))}
+ATTENTION: dict[str, Rule] = {"decoder_attention_type": OneOf((None, "scse"))}
+ENLARGED: dict[str, Rule] = {"upsampling": Either((OneOf((None,)), Whole(1, 32)))}
 DILATED: dict[str, Rule] = {
-    "encoder_output_stride": Choice((8, 16)),
-    "decoder_atrous_rates": Many(Whole(1, 96), 1, 3),
+    "encoder_output_stride": OneOf((8, 16)),
+    "decoder_atrous_rates": ListOf(Whole(1, 96), 1, 3),
     "decoder_aspp_separable": FLAG,
     "decoder_aspp_dropout": DROPOUT,
 }
@@ -211,20 +211,20 @@ ENCODED = COMMON | {
     "encoder_name": EncoderName(),
     "encoder_depth": Whole(1, LARGEST_DEPTH),
     # Weights come from the model's file, or from what a training names: none is fetched here.
-    "encoder_weights": Choice((None,)),
-    "activation": Choice((
+    "encoder_weights": OneOf((None,)),
+    "activation": OneOf((
         None, "identity", "sigmoid", "softmax", "softmax2d", "logsoftmax", "tanh", "argmax",
         "argmax2d", "clamp",
     )),
     # Of timm's encoders.
     "dynamic_img_size": FLAG,
-    "img_size": Either((Whole(16, LARGEST_SIZE), Many(Whole(16, LARGEST_SIZE), 2, 2))),
+    "img_size": Either((Whole(16, LARGEST_SIZE), ListOf(Whole(16, LARGEST_SIZE), 2, 2))),
     "drop_rate": DROPOUT,
     "drop_path_rate": DROPOUT,
 }  # fmt: skip
 
 RULES: dict[str, dict[str, Rule]] = {
-    "unet": OWN | {"padding": Choice(("padded", "valid"))},
+    "unet": OWN | {"padding": OneOf(("padded", "valid"))},
     "dropout_unet": OWN,
     "residual_unet": OWN,
     "attention_unet": OWN,
@@ -233,7 +233,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "width": SIZED["width"],
         "size": Whole(16, 2048),
         "transformer": Either((
-            Choice((None,)),
+            OneOf((None,)),
             Fields({
                 "hidden": Whole(1, 8192),
                 "heads": Whole(1, 256),
@@ -255,7 +255,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "smp_fpn": ENCODED | ENLARGED | RESIZED | {
         "decoder_pyramid_channels": FILTERS,
         "decoder_segmentation_channels": FILTERS,
-        "decoder_merge_policy": Choice(("add", "cat")),
+        "decoder_merge_policy": OneOf(("add", "cat")),
         "decoder_dropout": DROPOUT,
     },
     "smp_pspnet": ENCODED | ENLARGED | {
@@ -264,15 +264,15 @@ RULES: dict[str, dict[str, Rule]] = {
         "psp_out_channels": FILTERS,
         "psp_dropout": DROPOUT,
     },
-    "smp_pan": ENCODED | ENLARGED | WIDE | RESIZED | {"encoder_output_stride": Choice((16, 32))},
+    "smp_pan": ENCODED | ENLARGED | WIDE | RESIZED | {"encoder_output_stride": OneOf((16, 32))},
     "smp_deeplabv3": ENCODED | ENLARGED | WIDE | DILATED,
     "smp_deeplabv3plus": ENCODED | ENLARGED | WIDE | DILATED,
     "smp_upernet": ENCODED | ENLARGED | WIDE | {"decoder_use_norm": NORM},
     "smp_segformer": ENCODED | ENLARGED | {"decoder_segmentation_channels": FILTERS},
     "smp_dpt": ENCODED | {
-        "encoder_output_indices": Either((Choice((None,)), Many(Whole(-64, 63), 1, 8))),
-        "decoder_readout": Choice(("ignore", "add", "cat")),
-        "decoder_intermediate_channels": Many(FILTERS, 1, 8),
+        "encoder_output_indices": Either((OneOf((None,)), ListOf(Whole(-64, 63), 1, 8))),
+        "decoder_readout": OneOf(("ignore", "add", "cat")),
+        "decoder_intermediate_channels": ListOf(FILTERS, 1, 8),
         "decoder_fusion_channels": FILTERS,
     },
 }  # fmt: skip
@@ -288,7 +288,7 @@ def dims_of(name: str) -> int:
     return 3 if name in VOLUMES else 2
 
 
-def fault_of(name: str, arguments: Mapping[str, Any]) -> str | None:
+def argument_error(name: str, arguments: Mapping[str, Any]) -> str | None:
     """Return why no network of this name can be built with these arguments; None if it may be.
 
     Args:
@@ -296,27 +296,30 @@ def fault_of(name: str, arguments: Mapping[str, Any]) -> str | None:
         arguments: What it is to be built with, plain values.
     """
     if name not in RULES:
-        return f"no network is called {short(name)}; there are {', '.join(sorted(RULES))}"
+        return f"no network is called {shortened(name)}; there are {', '.join(sorted(RULES))}"
     rules = RULES[name]
     for key, value in arguments.items():
         if key not in rules:
-            why = f"got an unexpected keyword argument {short(key)}; it takes {', '.join(rules)}"
+            why = (
+                f"got an unexpected keyword argument {shortened(key)}; it takes {', '.join(rules)}"
+            )
         elif rules[key].holds(value):
             continue
-        elif isinstance(rules[key], Choice):
-            why = f"{key} {short(value)} is none of {rules[key]}"
+        elif isinstance(rules[key], OneOf):
+            why = f"{key} {shortened(value)} is none of {rules[key]}"
         else:
-            why = f"{key} is {short(value)}, and must be {rules[key]}"
-        return f"network {name!r} cannot be built with {short(dict(arguments))}: {why}"
+            why = f"{key} is {shortened(value)}, and must be {rules[key]}"
+        return f"network {name!r} cannot be built with {shortened(dict(arguments))}: {why}"
     if arguments.get("padding") == "valid" and arguments.get("depth", 4) > DEEPEST_VALID:
         return (
-            f"network {name!r} cannot be built with {short(dict(arguments))}: valid convolutions "
+            f"network {name!r} cannot be built with "
+            f"{shortened(dict(arguments))}: valid convolutions "
             f"take a depth of at most {DEEPEST_VALID}"
         )
     return None
 
 
-def short(value: object, *, levels: int = 2) -> str:
+def shortened(value: object, *, levels: int = 2) -> str:
     """Return a value as a message repeats it: at most `LONGEST_TEXT` characters, one line.
 
     Args:
@@ -329,10 +332,10 @@ def short(value: object, *, levels: int = 2) -> str:
         text = "..."
     elif isinstance(value, dict):
         some = list(value.items())[:32]
-        parts = (f"{short(key)}: {short(inner, levels=levels - 1)}" for key, inner in some)
+        parts = (f"{shortened(key)}: {shortened(inner, levels=levels - 1)}" for key, inner in some)
         text = "{" + ", ".join(parts) + "}"
     elif isinstance(value, list | tuple):
-        text = "[" + ", ".join(short(one, levels=levels - 1) for one in value[:16]) + "]"
+        text = "[" + ", ".join(shortened(one, levels=levels - 1) for one in value[:16]) + "]"
     elif isinstance(value, int) and abs(value) >= 10**30:
         text = "a whole number of more than 30 digits"
     else:

@@ -33,7 +33,7 @@ Value = Annotated[float, Field(ge=-1e12, le=1e12)]
 """A value of a band, or of a channel."""
 
 
-class Section(BaseModel):
+class CardSection(BaseModel):
     """A frozen part of a card or configuration; unknown keys are refused."""
 
     model_config = ConfigDict(
@@ -41,7 +41,7 @@ class Section(BaseModel):
     )
 
 
-class Network(Section):
+class Network(CardSection):
     """Which network the weights belong to."""
 
     architecture: Name
@@ -58,7 +58,7 @@ class Network(Section):
     """2: it sees pictures; 3: volumes, inline, crossline and sample."""
 
 
-def check_shown(
+def check_preferred_gsd(
     shown_m: tuple[float, float] | None, pixel_size_m: tuple[float, float] | None
 ) -> None:
     """Prove that what a model is best shown is among what it takes.
@@ -71,7 +71,7 @@ def check_shown(
         raise ValueError("shown_m must rise and lie within pixel_size_m, which must be given")
 
 
-class Inputs(Section):
+class Inputs(CardSection):
     """What the network wants to see."""
 
     bands: tuple[Name, ...] = Field(min_length=1, max_length=LARGEST_CHANNELS)
@@ -97,11 +97,11 @@ class Inputs(Section):
             raise ValueError(f"std must be positive, at least {LEAST_STD:g}, and high above low")
         if self.pixel_size_m is not None and self.pixel_size_m[0] > self.pixel_size_m[1]:
             raise ValueError("pixel_size_m must rise")
-        check_shown(self.shown_m, self.pixel_size_m)
+        check_preferred_gsd(self.shown_m, self.pixel_size_m)
         return self
 
 
-class Class(Section):
+class Class(CardSection):
     """One class of the mask."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)
@@ -110,7 +110,7 @@ class Class(Section):
     """Colour in mask and pictures."""
 
 
-class Separation(Section):
+class SeparationDefaults(CardSection):
     """How objects that touch are told apart by the channel ``interior``.
 
     Markers grow inside the mask; the border between two of them falls where the smaller
@@ -130,7 +130,7 @@ class Separation(Section):
     """By which interior probability along the border an object must be twice as large."""
 
 
-class Outputs(Section):
+class Outputs(CardSection):
     """What the network's channels mean."""
 
     classes: tuple[Class, ...] = Field(min_length=1, max_length=LARGEST_CLASSES)
@@ -140,7 +140,7 @@ class Outputs(Section):
     )
     """Channels after the classes that tell touching objects apart; ``interior`` is used:
     the probability that a pixel lies inside an object, off its walls."""
-    separation: Separation = Separation()
+    separation: SeparationDefaults = SeparationDefaults()
     """How the interior channel tells objects apart."""
     activation: Literal["sigmoid", "softmax", "none"] = "sigmoid"
     """What makes channels probabilities; softmax has the background as its channel 0."""
@@ -170,7 +170,7 @@ class Outputs(Section):
         return background + len(self.classes) + len(self.separating)
 
 
-class Terms(Section):
+class Terms(CardSection):
     """Who may use the model for what, and whom to thank."""
 
     license: Sentence
@@ -181,7 +181,7 @@ class Terms(Section):
     """Data and weights that it was made from, with their licences."""
 
 
-class ModelCard(Section):
+class ModelCard(CardSection):
     """All that a run must know of a model."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)

@@ -16,9 +16,14 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import ModelError
-from pipeline.models.arguments import dims_of, fault_of
+from pipeline.models.arguments import argument_error, dims_of
 from pipeline.models.card import ModelCard
-from pipeline.models.header import LARGEST_HEADER, NoHeaderError, check_tensors, read_header
+from pipeline.models.header import (
+    LARGEST_HEADER,
+    NoHeaderError,
+    check_tensors,
+    read_safetensors_header,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +35,7 @@ LARGEST_CARD = 2**20
 """Characters of a card."""
 
 
-def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+def weights_digest(tensors: Mapping[str, torch.Tensor]) -> str:
     """Return the sha256 over names, types, shapes and bytes of all tensors."""
     total = hashlib.sha256()
     for name in sorted(tensors):
@@ -46,12 +51,12 @@ def _bytes() -> torch.dtype:
     return torch.uint8
 
 
-def save(path: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> ModelCard:
+def save_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> ModelCard:
     """Write a checkpoint atomically and return its card with the digest filled in."""
     from safetensors.torch import save as as_bytes
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    card = card.model_copy(update={"sha256": digest(tensors)})
+    card = card.model_copy(update={"sha256": weights_digest(tensors)})
     temporary = path.with_name(f".{path.name}.tmp")
     # Written by ourselves: safetensors' own files may be read by their owner alone.
     with temporary.open("wb") as handle:
@@ -71,7 +76,7 @@ def read_card(path: Path) -> ModelCard:
     """
     way_out = "give a .safetensors file written by overtile, or a name from `overtile models list`"
     try:
-        header = read_header(path)
+        header = read_safetensors_header(path)
         said = header["__metadata__"][KEY]
         if len(said) > LARGEST_CARD:
             raise ModelError(
@@ -97,7 +102,7 @@ def read_card(path: Path) -> ModelCard:
 def _refuse_impossible(path: Path, card: ModelCard) -> None:
     """Refuse a card whose network is none, or is told what it cannot be built with."""
     network = card.network
-    fault = fault_of(network.architecture, network.arguments)
+    fault = argument_error(network.architecture, network.arguments)
     if fault is None and network.dims != dims_of(network.architecture):
         fault = f"dims is {network.dims}, and {network.architecture} sees " + (
             "volumes" if network.dims == 2 else "pictures"
@@ -129,7 +134,7 @@ def _faults(error: ValidationError) -> str:
     return "no valid model card: " + "; ".join([*told, *([f"and {more} more"] if more else [])])
 
 
-def load(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
+def load_checkpoint(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
     """Return card and weights.
 
     Raises:
@@ -143,7 +148,7 @@ def load(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: damaged or cut short ({error}); fetch it again") from error
-    found = digest(tensors)
+    found = weights_digest(tensors)
     if found != card.sha256:
         raise ModelError(
             f"{path}: the weights have sha256 {found[:12]}..., the card says "

@@ -13,7 +13,7 @@ NARROW = 2
 """Filters of a network of volumes while its reach is looked for."""
 
 
-def described(name: str, arguments: Mapping[str, Any], *, limit: int = 640) -> Network:
+def describe_network(name: str, arguments: Mapping[str, Any], *, limit: int = 640) -> Network:
     """Return a card's section about a network: its stride, reach and fixed size.
 
     Args:

@@ -14,10 +14,10 @@ from torch import nn
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.checkpoint import KEY, load
-from pipeline.models.engines.openvino import Compiled, converted, difference, library
+from pipeline.models.checkpoint import KEY, load_checkpoint
+from pipeline.models.engines.openvino import Compiled, convert, largest_difference, openvino_module
 from pipeline.models.registry import blaming, find
-from pipeline.models.restore import remainder, restored, trial_sizes
+from pipeline.models.restore import remainder, restore_network, trial_sizes
 
 Format = Literal["onnx", "openvino"]
 LARGEST = 65536
@@ -47,13 +47,13 @@ def export(name: str, *, kind: Format, out: Path) -> dict[str, Any]:
         raise ConfigError(f"--out {out}: give a file that ends in {suffix}")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
-    card, tensors = load(path)
+    card, tensors = load_checkpoint(path)
     with blaming(path):
-        network = restored(card, tensors)
+        network = restore_network(card, tensors)
     made = out.with_name(f".{out.name}.part{suffix}")
     try:
         (_write_onnx if kind == "onnx" else _write_openvino)(network, card, made)
-        apart = difference(network, Compiled(made), card)
+        apart = largest_difference(network, Compiled(made), card)
         if kind == "openvino":
             made.with_suffix(".bin").replace(out.with_suffix(".bin"))
         made.replace(out)
@@ -111,8 +111,8 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
 
 
 def _write_openvino(network: nn.Module, card: ModelCard, path: Path) -> None:
-    model = converted(network, card)
+    model = convert(network, card)
     model.inputs[0].set_names({"pixels"})
     model.outputs[0].set_names({"logits"})
     model.set_rt_info(card.model_dump_json(), [KEY])
-    library().save_model(model, str(path), compress_to_fp16=False)
+    openvino_module().save_model(model, str(path), compress_to_fp16=False)

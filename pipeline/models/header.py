@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
-from pipeline.models.arguments import short
+from pipeline.models.arguments import shortened
 
 LARGEST_HEADER = 8 * 2**20
 """Bytes of a header: 60,000 tensors, and a card."""
@@ -35,7 +35,7 @@ class NoHeaderError(Exception):
         return "not a safetensors file"
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_safetensors_header(path: Path) -> dict[str, Any]:
     """Return the header of a safetensors file; at most `LARGEST_HEADER` bytes are read.
 
     Raises:
@@ -49,7 +49,7 @@ def read_header(path: Path) -> dict[str, Any]:
             raise NoHeaderError
         header = json.loads(handle.read(size))
     if not isinstance(header, dict):
-        raise TypeError(short(header))
+        raise TypeError(shortened(header))
     return header
 
 
@@ -69,12 +69,13 @@ def check_tensors(path: Path, header: Mapping[str, Any]) -> None:
         size = _bytes_of(entry)
         if size is None or len(name) > LONGEST_NAME:
             raise ModelError(
-                f"{path}: tensor {short(name)} is {short(entry)}, which cannot be; fetch the file "
+                f"{path}: tensor {shortened(name)} is "
+                f"{shortened(entry)}, which cannot be; fetch the file "
                 "again"
             )
         if entry["data_offsets"][1] > body:
             raise ModelError(
-                f"{path}: damaged or cut short: tensor {short(name)} ends at byte "
+                f"{path}: damaged or cut short: tensor {shortened(name)} ends at byte "
                 f"{entry['data_offsets'][1]} of {body}; fetch it again"
             )
         total += size

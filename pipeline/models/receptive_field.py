@@ -95,7 +95,7 @@ def _on_single_pixels(module: nn.Module) -> bool:
 
 
 def _everywhere(network: nn.Module) -> bool:
-    """Tell whether a part looks at the whole picture, whatever its weights."""
+    """Return whether a module's output depends on the whole picture, whatever its weights."""
     # Vision transformers, ours and timm's: their size is fixed, so a strip would not do.
     return any(
         isinstance(module, GLOBAL) or type(module).__name__ == "VisionTransformer"
@@ -111,7 +111,7 @@ def reach(network: nn.Module, *, in_channels: int, stride: int, limit: int = 640
     its receptive field exactly. Cores begin and end on multiples of the stride, so the
     field is measured from the edges of one ``stride`` x ``stride`` cell of pixels: 92
     for the U-Net of 2015, whose valid form turns 572 pixels into 388. Filters are
-    products of rows and columns as far as this goes, so strips along each axis tell.
+    products of rows and columns as far as this goes, so strips along each axis report.
 
     Args:
         network: Of pictures or volumes, in any mode; it is copied.

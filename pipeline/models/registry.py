@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.checkpoint import WEIGHTS, load, read_card
+from pipeline.models.checkpoint import WEIGHTS, load_checkpoint, read_card
 from pipeline.models.engines.threshold import CARD, Threshold
 from pipeline.models.predictor import Predictor
 
@@ -88,9 +88,9 @@ def chosen_device(device: Device, *, large: bool = False) -> str:
     if device == "cpu":
         return "cpu"
     if device == "openvino":
-        from pipeline.models.engines.openvino import library
+        from pipeline.models.engines.openvino import openvino_module
 
-        library()
+        openvino_module()
         return "openvino"
     import torch
 
@@ -138,7 +138,7 @@ def _loaded_volume(ref: ModelRef, device: str) -> VolumePredictor:
 
 
 def _planned(path: Path, ref: ModelRef) -> tuple[ModelCard, dict[str, Tensor]]:
-    card, tensors = load(path)
+    card, tensors = load_checkpoint(path)
     if card.sha256 != ref.sha256:
         raise ModelError(
             f"{path}: another model than the plan was made with "

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.models.arguments import short
+from pipeline.models.arguments import shortened
 from pipeline.models.card import ModelCard
 from pipeline.models.networks import build, empty
 from pipeline.models.networks.classic import legal_inputs
 
 
-def restored(card: ModelCard, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+def restore_network(card: ModelCard, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
     """Return the network of a card with its weights in float32, ready to predict.
 
     Shapes are compared first: a card cannot ask for a larger network than its file holds.
@@ -38,7 +38,7 @@ def _check_shapes(card: ModelCard, tensors: Mapping[str, torch.Tensor]) -> None:
     """Refuse weights that the network does not have, or has in other shapes."""
     wanted = empty(card.network.architecture, card.network.arguments).state_dict()
     faults = [f"it lacks {name}" for name in wanted if name not in tensors]
-    faults += [f"{short(name)} is none of it" for name in tensors if name not in wanted]
+    faults += [f"{shortened(name)} is none of it" for name in tensors if name not in wanted]
     faults += [
         f"{name} is {tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
         for name, tensor in wanted.items()
@@ -47,7 +47,7 @@ def _check_shapes(card: ModelCard, tensors: Mapping[str, torch.Tensor]) -> None:
     if faults:
         raise ModelError(
             f"weights of {card.name!r} do not fit its network, {card.network.architecture} with "
-            f"{short(dict(card.network.arguments))}: {faults[0]}"
+            f"{shortened(dict(card.network.arguments))}: {faults[0]}"
             + (f", and {len(faults) - 1} more" if len(faults) > 1 else "")
         )
 

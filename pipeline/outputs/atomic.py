@@ -25,7 +25,7 @@ WRITE_FAULTS = (
 
 
 @contextmanager
-def replacing(path: Path, *, verify: Callable[[Path], None] | None = None) -> Iterator[Path]:
+def write_atomically(path: Path, *, verify: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Lend a temporary name beside ``path``; what is written there takes its place.
 
     ::

@@ -14,9 +14,9 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.config.region import Policies
 from pipeline.core.redaction import redact
 from pipeline.errors import SceneError
-from pipeline.outputs.catalogue.stac import frame
+from pipeline.outputs.catalogue.stac import scene_outline
 from pipeline.regions.ledger.records import SceneRow
-from pipeline.regions.resolved_region import Site, digest
+from pipeline.regions.resolved_region import ResolvedRegion, settings_digest
 from pipeline.regions.sources import Candidate
 from pipeline.scenes.names import slug, stem
 from pipeline.scenes.open import open_scene
@@ -30,7 +30,7 @@ State = Literal["map", "link", "done", "waiting", "given up", "outside", "unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Todo:
+class WorkItem:
     """What is to be done about a scene."""
 
     candidate: Candidate
@@ -48,9 +48,9 @@ class Todo:
         return f"{slug(stem(self.candidate.ref))}-{(self.row.wanted or '')[:12]}"
 
 
-def todo_of(
-    site: Site, candidate: Candidate, row: SceneRow | None, asked: str | SceneError | None
-) -> Todo:
+def work_item(
+    site: ResolvedRegion, candidate: Candidate, row: SceneRow | None, asked: str | SceneError | None
+) -> WorkItem:
     """Return what is to be done about a scene by its content alone: to map it, if it can be read.
 
     Args:
@@ -63,12 +63,12 @@ def todo_of(
     if isinstance(asked, SceneError):
         reason = redact(str(asked))
         failed = replace(base, source=candidate.source, reason=reason)
-        return Todo(candidate=candidate, state="unreadable", why=reason, row=failed)
+        return WorkItem(candidate=candidate, state="unreadable", why=reason, row=failed)
     content = asked or base.fingerprint or ""
     options = dict(candidate.ref.options)
     options.pop("name", None)
     options.pop("sha256", None)
-    key = digest([content, site.settings, sorted(options.items())])
+    key = settings_digest([content, site.settings, sorted(options.items())])
     fresh = replace(
         base,
         source=candidate.source,
@@ -82,17 +82,17 @@ def todo_of(
         why = OTHER
     if row is None or row.wanted != key:
         fresh = replace(fresh, attempts=0, tried_at=None, reason=None)
-    return Todo(candidate=candidate, state="map", why=why, row=fresh)
+    return WorkItem(candidate=candidate, state="map", why=why, row=fresh)
 
 
-def settled(
-    site: Site,
-    todo: Todo,
+def resolve_work_item(
+    site: ResolvedRegion,
+    todo: WorkItem,
     row: SceneRow | None,
     finished: Mapping[str, SceneRow],
     policies: Policies,
     now: float,
-) -> Todo:
+) -> WorkItem:
     """Return what to do about a scene whose content is known."""
     key = todo.row.wanted or ""
     if row is not None and row.wanted == key and row.state == "outside":
@@ -115,7 +115,7 @@ def settled(
     return todo
 
 
-def _tried(todo: Todo, row: SceneRow, policies: Policies, now: float) -> Todo:
+def _tried(todo: WorkItem, row: SceneRow, policies: Policies, now: float) -> WorkItem:
     """Return whether what failed is due; a clock set back makes it due at once."""
     if row.attempts > policies.retries:
         told = f"failed {row.attempts} times, `run --retry` tries again: {row.reason}"
@@ -136,14 +136,14 @@ def _meets(candidate: Candidate, area: BaseGeometry) -> bool:
         scene.close()
     if info.georef is None:
         return True
-    outline = frame(info.georef, height=info.height, width=info.width)
+    outline = scene_outline(info.georef, height=info.height, width=info.width)
     outline = outline[np.isfinite(outline).all(axis=1)]
     if len(outline) < 3:
         return True
     return bool(area.intersects(shapely.make_valid(shapely.Polygon(outline))))
 
 
-def what_differs(site: Site, before: str | None) -> str:
+def changed_settings(site: ResolvedRegion, before: str | None) -> str:
     """Return which settings are not those of an earlier run, for people.
 
     Args:

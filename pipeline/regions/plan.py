@@ -15,9 +15,9 @@ from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.publish import MANIFEST
 from pipeline.regions.ledger.ledger import NAME, open_ledger
 from pipeline.regions.ledger.records import RunRow, SceneRow
-from pipeline.regions.pending import OTHER, Todo, settled, todo_of, what_differs
-from pipeline.regions.removal import WITHDRAWN, announced
-from pipeline.regions.resolved_region import SCENES, Site
+from pipeline.regions.pending import OTHER, WorkItem, changed_settings, resolve_work_item, work_item
+from pipeline.regions.removal import WITHDRAWN, planned_removals
+from pipeline.regions.resolved_region import SCENES, ResolvedRegion
 from pipeline.regions.sources import Candidate, Listing, listings
 from pipeline.regions.sync_sinks import check_sinks
 from pipeline.scenes.open import fingerprint
@@ -29,7 +29,7 @@ _AT_ONCE = 8
 class RegionPlan:
     """What a run would do."""
 
-    todos: tuple[Todo, ...]
+    todos: tuple[WorkItem, ...]
     """One for each listed scene, by name."""
     withdrawn: tuple[SceneRow, ...]
     """Scenes that their source no longer lists."""
@@ -38,7 +38,7 @@ class RegionPlan:
 
 
 def plan_region(
-    site: Site, known: Mapping[str, SceneRow], *, now: float, runs: Sequence[RunRow] = ()
+    site: ResolvedRegion, known: Mapping[str, SceneRow], *, now: float, runs: Sequence[RunRow] = ()
 ) -> RegionPlan:
     """Return what a run would do. No model is loaded, and what did not change is not read.
 
@@ -59,14 +59,16 @@ def plan_region(
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         prints = dict(zip((c.scene for c in asked), pool.map(_print, asked), strict=True))
     finished = {row.key: row for row in known.values() if row.key and _there(site, row)}
-    other = what_differs(site, next((r.settings for r in reversed(runs) if r.settings), None))
+    other = changed_settings(site, next((r.settings for r in reversed(runs) if r.settings), None))
     todos = []
     for candidate in candidates:
-        todo = todo_of(site, candidate, known.get(candidate.scene), prints.get(candidate.scene))
+        todo = work_item(site, candidate, known.get(candidate.scene), prints.get(candidate.scene))
         if todo.why == OTHER:
             todo = replace(todo, why=other)
         if todo.state == "map":
-            todo = settled(site, todo, known.get(candidate.scene), finished, policies, now)
+            todo = resolve_work_item(
+                site, todo, known.get(candidate.scene), finished, policies, now
+            )
             if todo.state == "map" and todo.row.wanted is not None:
                 # Twins among the new ones: the first is mapped, the others follow it.
                 finished.setdefault(todo.row.wanted, replace(todo.row, folder=todo.folder))
@@ -79,7 +81,7 @@ def plan_region(
     )
 
 
-def plan_summary(site: Site, *, now: float) -> dict[str, Any]:
+def plan_summary(site: ResolvedRegion, *, now: float) -> dict[str, Any]:
     """Return what a run would do, for `overtile region plan`; nothing is written.
 
     Raises:
@@ -112,13 +114,13 @@ def plan_summary(site: Site, *, now: float) -> dict[str, Any]:
             for t in plan.todos
         ],
         "withdrawn": [row.scene for row in plan.withdrawn],
-        "results": announced(site, plan.withdrawn),
+        "results": planned_removals(site, plan.withdrawn),
         "faults": faults,
         "failed": len(faults) + counts.get("unreadable", 0),
     }
 
 
-def _reason(todo: Todo) -> str:
+def _reason(todo: WorkItem) -> str:
     """Return why a scene is mapped, short enough to be counted."""
     return todo.why.partition(":")[0].partition(";")[0]
 
@@ -143,7 +145,7 @@ def _print(candidate: Candidate) -> str | SceneError:
         return error
 
 
-def _there(site: Site, row: SceneRow) -> bool:
+def _there(site: ResolvedRegion, row: SceneRow) -> bool:
     if row.folder is None:
         return False
     places = (f"{site.out}/{SCENES}", f"{site.out}/{WITHDRAWN}")

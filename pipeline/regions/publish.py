@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.outputs.atomic import replacing, write_faults
+from pipeline.outputs.atomic import write_atomically, write_faults
 
 RUNS, CURRENT, COMPLETE = "runs", "current.json", "complete.json"
 _TRASH = ".removed"
@@ -39,7 +39,7 @@ def run_folder(region: Path, run: str) -> Path:
     return folder
 
 
-def publish(region: Path, run: str, about: dict[str, Any]) -> Published:
+def publish_run(region: Path, run: str, about: dict[str, Any]) -> Published:
     """Make a finished run the current one.
 
     Its folder is marked as complete first; then ``current.json`` is replaced, so that
@@ -62,7 +62,7 @@ def publish(region: Path, run: str, about: dict[str, Any]) -> Published:
     return Published(run=run, folder=folder, about=about)
 
 
-def current(region: Path) -> Published | None:
+def current_run(region: Path) -> Published | None:
     """Return the run that a region shows; None where none was published.
 
     Raises:
@@ -83,7 +83,7 @@ def current(region: Path) -> Published | None:
     return Published(run=run, folder=folder, about=about)
 
 
-def published(region: Path) -> list[str]:
+def published_runs(region: Path) -> list[str]:
     """Return the names of all complete runs, the latest last."""
     return sorted(mark.parent.name for mark in (region / RUNS).glob(f"*/{COMPLETE}"))
 
@@ -94,7 +94,7 @@ def last_on_disk(region: Path) -> int:
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
-def retain(region: Path, *, keep: int, working: str | None = None) -> list[str]:
+def remove_old_runs(region: Path, *, keep: int, working: str | None = None) -> list[str]:
     """Remove old runs, and what killed ones left; return their names.
 
     The current run, the ``keep`` latest complete ones and the run at work stay.
@@ -110,8 +110,8 @@ def retain(region: Path, *, keep: int, working: str | None = None) -> list[str]:
     """
     if keep < 1:
         raise ConfigError(f"retention is {keep} runs, and must be 1 or more")
-    shown = current(region)
-    stay = {*published(region)[-keep:], working, shown.run if shown else None}
+    shown = current_run(region)
+    stay = {*published_runs(region)[-keep:], working, shown.run if shown else None}
     runs = region / RUNS
     with write_faults(runs):
         trash = runs / _TRASH
@@ -127,5 +127,5 @@ def retain(region: Path, *, keep: int, working: str | None = None) -> list[str]:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

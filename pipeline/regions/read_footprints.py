@@ -20,7 +20,7 @@ from pyproj import CRS
 
 from pipeline.core.georef import Georef
 from pipeline.errors import SceneError
-from pipeline.outputs.vectors.lonlat import on_the_earth
+from pipeline.outputs.vectors.lonlat import to_lonlat_polygons
 
 _BATCH = 20_000
 _NEEDED = ("id", "class", "confidence", "area_m2", "geometry")
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
+class FootprintTable:
     """Every footprint of all scenes; the geometry lies on disk."""
 
     table: pa.Table
@@ -51,7 +51,7 @@ class Intake:
         return found
 
 
-def take_in(sources: Sequence[Path], *, scratch: Path) -> Intake:
+def read_footprints(sources: Sequence[Path], *, scratch: Path) -> FootprintTable:
     """Read the polygons of scenes, in order, and place them in WGS 84.
 
     Coordinates are those of RFC 7946: on multiples of 1e-7 degrees, cut at the antimeridian.
@@ -76,7 +76,7 @@ def take_in(sources: Sequence[Path], *, scratch: Path) -> Intake:
             areas.append(shapely.area(shapes))
         offsets = np.cumsum(np.concatenate(lengths))
         wkb = _mapped(file, offsets)
-    return Intake(
+    return FootprintTable(
         table=pa.concat_tables(tables) if tables else _empty(),
         bounds=np.concatenate([np.empty((0, 4)), *bounds]),
         area=np.concatenate([np.empty(0), *areas]),
@@ -150,9 +150,9 @@ def _placed(batch: tuple[pa.Table, Georef]) -> tuple[pa.Table, Shaped[np.ndarray
     shapes = shapely.from_wkb(table["geometry"].to_numpy())
     placed = np.full(len(shapes), shapely.Polygon(), object)
     single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
-    placed[single] = on_the_earth(shapes[single], georef)
+    placed[single] = to_lonlat_polygons(shapes[single], georef)
     for row in np.flatnonzero(~single & ~shapely.is_missing(shapes)).tolist():
-        parts = shapely.get_parts(on_the_earth(shapely.get_parts(shapes[row]), georef))
+        parts = shapely.get_parts(to_lonlat_polygons(shapely.get_parts(shapes[row]), georef))
         whole = shapely.union_all(parts)
         if whole.geom_type in {"Polygon", "MultiPolygon"}:
             placed[row] = shapely.orient_polygons(whole)

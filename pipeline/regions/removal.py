@@ -25,9 +25,9 @@ from pipeline.mapping.folders import WORK
 from pipeline.outputs.atomic import write_faults
 from pipeline.regions.ledger.ledger import Ledger
 from pipeline.regions.ledger.records import SceneRow
-from pipeline.regions.pending import Todo
+from pipeline.regions.pending import WorkItem
 from pipeline.regions.publish import COMPLETE, RUNS
-from pipeline.regions.resolved_region import SCENES, Site
+from pipeline.regions.resolved_region import SCENES, ResolvedRegion
 
 WITHDRAWN = "withdrawn"
 """Folder, below the region's output, of results that are set aside."""
@@ -35,7 +35,7 @@ _OURS = re.compile(r".*-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Removed:
+class RemovedResults:
     """What became of results that no layer uses."""
 
     set_aside: int
@@ -44,12 +44,12 @@ class Removed:
     """Folders that are gone."""
 
 
-def is_dropped(site: Site, row: SceneRow) -> bool:
+def is_dropped(site: ResolvedRegion, row: SceneRow) -> bool:
     """Return whether the layer leaves a scene out because it was withdrawn."""
     return row.state == "withdrawn" and site.region.policies.withdrawn == "drop"
 
 
-def announced(site: Site, withdrawn: Sequence[SceneRow]) -> dict[str, list[str]]:
+def planned_removals(site: ResolvedRegion, withdrawn: Sequence[SceneRow]) -> dict[str, list[str]]:
     """Return whose results the next run would set aside, and whose remove, for its plan."""
     found: dict[str, list[str]] = {"set_aside": [], "removed": []}
     if site.region.policies.withdrawn == "drop":
@@ -60,7 +60,9 @@ def announced(site: Site, withdrawn: Sequence[SceneRow]) -> dict[str, list[str]]
     return found
 
 
-def restore(site: Site, known: Mapping[str, SceneRow], todos: Sequence[Todo]) -> None:
+def restore_results(
+    site: ResolvedRegion, known: Mapping[str, SceneRow], todos: Sequence[WorkItem]
+) -> None:
     """Move back results that were set aside and are needed again.
 
     Raises:
@@ -86,7 +88,9 @@ def restore(site: Site, known: Mapping[str, SceneRow], todos: Sequence[Todo]) ->
         aside.rmdir()
 
 
-def clear_away(site: Site, ledger: Ledger, *, gone: Collection[str], layer: str | None) -> Removed:
+def remove_unused(
+    site: ResolvedRegion, ledger: Ledger, *, gone: Collection[str], layer: str | None
+) -> RemovedResults:
     """Remove or set aside results that the current layer does not use.
 
     Only who holds the region may call it, after the run is committed.
@@ -122,10 +126,10 @@ def clear_away(site: Site, ledger: Ledger, *, gone: Collection[str], layer: str 
         shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         aside.rmdir()
-    return Removed(set_aside=len(moved), removed=len(old))
+    return RemovedResults(set_aside=len(moved), removed=len(old))
 
 
-def _set_aside(site: Site, names: Collection[str]) -> set[str]:
+def _set_aside(site: ResolvedRegion, names: Collection[str]) -> set[str]:
     """Move results out of the folder of scenes; return what lies on another disk."""
     aside, left = site.out / WITHDRAWN, set[str]()
     for name in sorted(names):
@@ -155,7 +159,7 @@ def _folder(parent: Path, name: str) -> bool:
     return path.is_dir() and not path.is_symlink() and not parent.is_symlink()
 
 
-def _is_shared(site: Site, ledger: Ledger) -> bool:
+def _is_shared(site: ResolvedRegion, ledger: Ledger) -> bool:
     """Return whether a region that this ledger does not know publishes into the same folder."""
     known = {site.region.name, *ledger.regions()}
     for mark in (site.out / RUNS).glob(f"*/{COMPLETE}"):

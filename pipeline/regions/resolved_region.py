@@ -16,9 +16,9 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.config import Region, Task, load_region, load_task
-from pipeline.config.region import inside
+from pipeline.config.region import resolve_path
 from pipeline.errors import ConfigError
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import memory_limits
 from pipeline.labels.read import read_area
 from pipeline.mapping.planning.request import MapRequest, memory
@@ -29,7 +29,7 @@ LAYER = "layer.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class ResolvedRegion:
     """A region, resolved."""
 
     region: Region
@@ -52,7 +52,7 @@ class Site:
     """Where the ledger is, if not in ``out``."""
 
 
-def open_site(file: Path, *, root: Path | None = None) -> Site:
+def resolve_region(file: Path, *, root: Path | None = None) -> ResolvedRegion:
     """Return the region of a file; nothing is written, and no model loaded.
 
     Args:
@@ -67,14 +67,14 @@ def open_site(file: Path, *, root: Path | None = None) -> Site:
     base = (root or file.parent).resolve()
     if not base.is_dir():
         raise ConfigError(f"--root {base}: there is no such folder")
-    out = inside(base, region.out, field="out")
+    out = resolve_path(base, region.out, field="out")
     area = None if region.aoi is None else _area(region, base)
     task_name = region.task
     if task_name.endswith((".yaml", ".yml")) or "/" in task_name:
-        task_name = str(inside(base, task_name, field="task"))
+        task_name = str(resolve_path(base, task_name, field="task"))
     model = region.model or load_task(task_name).model
     if model not in shipped():
-        model = str(inside(base, model, field="model"))
+        model = str(resolve_path(base, model, field="model"))
     request = MapRequest(
         scenes=(),
         out=out / SCENES,
@@ -96,7 +96,7 @@ def open_site(file: Path, *, root: Path | None = None) -> Site:
         "model": card_of(task.model).sha256,
         "aoi": None if area is None else hashlib.sha256(shapely.to_wkb(area)).hexdigest(),
     }
-    return Site(
+    return ResolvedRegion(
         region=region,
         root=base,
         out=out,
@@ -104,22 +104,22 @@ def open_site(file: Path, *, root: Path | None = None) -> Site:
         request=request,
         task=task,
         parts={
-            "task": digest(about["task"]),
+            "task": settings_digest(about["task"]),
             "model": str(about["model"]),
             "area": None if area is None else str(about["aoi"]),
         },
-        settings=digest(about),
+        settings=settings_digest(about),
         ledger_url=None if region.ledger_env is None else from_environment(region.ledger_env),
     )
 
 
-def eager(site: Site) -> Site:
+def without_backoff(site: ResolvedRegion) -> ResolvedRegion:
     """Return the region with whatever failed due at once, however often it did."""
     policies = site.region.policies.model_copy(update={"retries": sys.maxsize, "backoff_s": 0.0})
     return replace(site, region=site.region.model_copy(update={"policies": policies}))
 
 
-def digest(value: Any) -> str:
+def settings_digest(value: Any) -> str:
     """Return the sha256 of plain values."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
@@ -139,9 +139,9 @@ def from_environment(name: str) -> str:
 def _area(region: Region, base: Path) -> BaseGeometry:
     if region.aoi is None or region.aoi.bbox is not None:
         return shapely.box(*(region.aoi.bbox if region.aoi and region.aoi.bbox else (0, 0, 0, 0)))
-    path = inside(base, str(region.aoi.file), field="aoi.file")
+    path = resolve_path(base, str(region.aoi.file), field="aoi.file")
     limits = memory_limits(memory(region.compute.max_memory), option="compute.max_memory")
-    choice = Choice(name=region.aoi.layer, option="aoi.layer")
+    choice = LayerChoice(name=region.aoi.layer, option="aoi.layer")
     found = read_area(path, choice=choice, limits=limits)
     area, crs = found.geometry, found.crs
     if area.is_empty:

@@ -13,25 +13,25 @@ from shapely import to_geojson
 from pipeline.core.redaction import redact, redact_values
 from pipeline.errors import PipelineError, interrupted
 from pipeline.mapping.publish import sha256
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.regions.clock import Clock, utc_now
 from pipeline.regions.layer.product import publish_layer
 from pipeline.regions.ledger.ledger import Ledger, open_ledger
-from pipeline.regions.ledger.lock import Prove, holding_folder, holding_region, me
+from pipeline.regions.ledger.lock import Prove, lock_holder, lock_region, lock_region_folder
 from pipeline.regions.ledger.records import RunRow
 from pipeline.regions.plan import RegionPlan, plan_region
-from pipeline.regions.publish import last_on_disk, retain
-from pipeline.regions.removal import clear_away, restore
+from pipeline.regions.publish import last_on_disk, remove_old_runs
+from pipeline.regions.removal import remove_unused, restore_results
 from pipeline.regions.report.page import write_page
-from pipeline.regions.resolved_region import Site
-from pipeline.regions.scenes import Mapped, Tell, map_region
-from pipeline.regions.sync_sinks import check_sinks, deliver
+from pipeline.regions.resolved_region import ResolvedRegion
+from pipeline.regions.scenes import MappedScenes, Reporter, map_region
+from pipeline.regions.sync_sinks import check_sinks, sync_sinks
 
 _MOST_FAULTS = 200
 """Faults of a run that the ledger keeps."""
 
 
-def run_region(site: Site, *, tell: Tell, clock: Clock = utc_now) -> dict[str, Any]:
+def run_region(site: ResolvedRegion, *, report: Reporter, clock: Clock = utc_now) -> dict[str, Any]:
     """Map what is new or changed, bring the layer up to date, and return a summary.
 
     Safe to repeat, and to kill at any instant: what was finished is not done again.
@@ -46,45 +46,53 @@ def run_region(site: Site, *, tell: Tell, clock: Clock = utc_now) -> dict[str, A
     check_sinks(site)
     began = clock()
     with ExitStack() as stack:
-        stack.enter_context(holding_folder(site.out))
+        stack.enter_context(lock_region_folder(site.out))
         ledger = open_ledger(site.out, region=site.region.name, url=site.ledger_url)
         stack.callback(ledger.close)
-        prove = stack.enter_context(holding_region(ledger, holder=me(began)))
-        run = ledger.begin(holder=me(began), now=began.timestamp(), after=last_on_disk(site.out))
+        prove = stack.enter_context(lock_region(ledger, holder=lock_holder(began)))
+        run = ledger.begin(
+            holder=lock_holder(began), now=began.timestamp(), after=last_on_disk(site.out)
+        )
         run = replace(run, settings=json.dumps(site.parts))
         try:
             if site.area is not None:
                 write_area(site)
-            run, summary, gone = _run(site, ledger, run, prove=prove, clock=clock, tell=tell)
+            run, summary, gone = _run(site, ledger, run, prove=prove, clock=clock, report=report)
         except BaseException as error:
             _note_failure(ledger, run, error, clock)
             raise
         if run.state == "done":
-            _after(site, ledger, run, summary, gone=gone, clock=clock, tell=tell)
+            _after(site, ledger, run, summary, gone=gone, clock=clock, report=report)
         try:
             summary["report"] = str(write_page(site, ledger, now=clock()))
         except PipelineError as error:
-            _fault(summary, f"report: {error}", tell)
+            _fault(summary, f"report: {error}", report)
         return summary
 
 
 def _run(
-    site: Site, ledger: Ledger, run: RunRow, *, prove: Prove, clock: Clock, tell: Tell
+    site: ResolvedRegion,
+    ledger: Ledger,
+    run: RunRow,
+    *,
+    prove: Prove,
+    clock: Clock,
+    report: Reporter,
 ) -> tuple[RunRow, dict[str, Any], set[str]]:
     """Map and publish; return the run as the ledger has it now, the summary, and what is gone."""
     watch, known = [time.monotonic()], ledger.scenes()
     plan = plan_region(site, known, now=clock().timestamp(), runs=ledger.runs())
     gone = {row.scene for row in plan.withdrawn}
-    restore(site, known, plan.todos)
+    restore_results(site, known, plan.todos)
     for fault in plan.faults:
-        tell(fault)
+        report(fault)
     ledger.put([replace(row, state="withdrawn") for row in plan.withdrawn])
     watch.append(time.monotonic())
-    mapped = map_region(site, plan, ledger, run=run.run, clock=clock, tell=tell)
+    mapped = map_region(site, plan, ledger, run=run.run, clock=clock, report=report)
     watch.append(time.monotonic())
     prove()
     if mapped.lost:
-        summary = _summary(site, run, plan, mapped) | {"state": "failed"} | stopped(mapped)
+        summary = _summary(site, run, plan, mapped) | {"state": "failed"} | stop_summary(mapped)
         row = _ended(run, "failed", mapped, clock, summary)
         ledger.commit(row, outputs={}, timings=_timings(watch))
         return row, summary, gone
@@ -104,36 +112,36 @@ def _run(
 
 
 def _after(  # noqa: PLR0913 - what a run has at its end
-    site: Site,
+    site: ResolvedRegion,
     ledger: Ledger,
     run: RunRow,
     summary: dict[str, Any],
     *,
     gone: set[str],
     clock: Clock,
-    tell: Tell,
+    report: Reporter,
 ) -> None:
     """Fill sinks and remove what is old: what fails here is told, and costs no run."""
-    told = deliver(site, ledger, run, clock=clock)
+    told = sync_sinks(site, ledger, run, clock=clock)
     if told:
         summary["sinks"] = told
     for sink in told:
         if "error" in sink:
-            _fault(summary, f"sink {sink['table']}: {sink['error']}; tried again next time", tell)
+            _fault(summary, f"sink {sink['table']}: {sink['error']}; tried again next time", report)
     try:
         _tidy(site, ledger)
-        cleared = clear_away(site, ledger, gone=gone, layer=run.layer)
+        cleared = remove_unused(site, ledger, gone=gone, layer=run.layer)
         summary["results"] = asdict(cleared)
     except PipelineError as error:
-        _fault(summary, f"old results could not be removed: {error}", tell)
+        _fault(summary, f"old results could not be removed: {error}", report)
     if told or summary["faults"] or any(summary.get("results", {}).values()):
         ledger.commit(replace(run, summary=_stored(summary)), outputs={}, timings={})
 
 
-def _fault(summary: dict[str, Any], fault: str, tell: Tell) -> None:
+def _fault(summary: dict[str, Any], fault: str, report: Reporter) -> None:
     told = redact(fault)
     summary["faults"] = [*summary["faults"], told]
-    tell(told)
+    report(told)
 
 
 def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Clock) -> None:
@@ -152,7 +160,9 @@ def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Cloc
             ledger.commit(row, outputs={}, timings={})
 
 
-def _summary(site: Site, run: RunRow, plan: RegionPlan, mapped: Mapped) -> dict[str, Any]:
+def _summary(
+    site: ResolvedRegion, run: RunRow, plan: RegionPlan, mapped: MappedScenes
+) -> dict[str, Any]:
     states = [todo.state for todo in plan.todos]
     return {
         "region": site.region.name,
@@ -171,13 +181,13 @@ def _summary(site: Site, run: RunRow, plan: RegionPlan, mapped: Mapped) -> dict[
     }
 
 
-def stopped(mapped: Mapped) -> dict[str, str]:
+def stop_summary(mapped: MappedScenes) -> dict[str, str]:
     """Return what a summary gains where the cluster was lost; nothing where it was not."""
     return {"stopped": mapped.lost, "reason": mapped.lost} if mapped.lost else {}
 
 
 def _ended(
-    run: RunRow, state: str, mapped: Mapped, clock: Clock, summary: dict[str, Any]
+    run: RunRow, state: str, mapped: MappedScenes, clock: Clock, summary: dict[str, Any]
 ) -> RunRow:
     return replace(
         run,
@@ -203,7 +213,7 @@ def _timings(watch: list[float]) -> dict[str, float]:
     }
 
 
-def _files(site: Site, run: RunRow) -> dict[str, tuple[int, str]]:
+def _files(site: ResolvedRegion, run: RunRow) -> dict[str, tuple[int, str]]:
     folder = site.out / "runs" / f"{run.run:06d}"
     return {
         str(path.relative_to(site.out)): (path.stat().st_size, sha256(path))
@@ -212,15 +222,15 @@ def _files(site: Site, run: RunRow) -> dict[str, tuple[int, str]]:
     }
 
 
-def _tidy(site: Site, ledger: Ledger) -> None:
+def _tidy(site: ResolvedRegion, ledger: Ledger) -> None:
     """Remove old layers; nothing of it is needed, so that failing costs room only."""
-    retain(site.out, keep=site.region.policies.keep_runs)
+    remove_old_runs(site.out, keep=site.region.policies.keep_runs)
     for old in ledger.runs():
         if old.layer is not None and not (site.out / old.layer).is_dir():
             ledger.forget_layer(old)
 
 
-def write_area(site: Site) -> None:
+def write_area(site: ResolvedRegion) -> None:
     """Write the area of interest where workers find it, unless it stands there."""
     path = site.out / "aoi.geojson"
     feature = {
@@ -236,5 +246,5 @@ def write_area(site: Site) -> None:
     text = json.dumps(feature)
     if path.is_file() and path.read_text("utf-8") == text:
         return
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(text, "utf-8")

@@ -10,23 +10,23 @@ from typing import Any
 
 from pipeline.core.redaction import redact
 from pipeline.errors import ClusterError, SceneError
-from pipeline.labels.repair import several
-from pipeline.mapping.publish import manifest_of, standing
+from pipeline.labels.repair import count_noun
+from pipeline.mapping.publish import current_manifest, manifest_of
 from pipeline.mapping.run import ANOTHER_PLAN, crew_of, map_scene
-from pipeline.mapping.tiles.workers import Crew
+from pipeline.mapping.tiles.workers import CheckedWorkers
 from pipeline.outputs.rasters.coverage import coverage
 from pipeline.regions.clock import Clock
 from pipeline.regions.ledger.ledger import Ledger
 from pipeline.regions.ledger.records import SceneRow
-from pipeline.regions.pending import Todo
+from pipeline.regions.pending import WorkItem
 from pipeline.regions.plan import RegionPlan
-from pipeline.regions.resolved_region import SCENES, Site
+from pipeline.regions.resolved_region import SCENES, ResolvedRegion
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mapped:
+class MappedScenes:
     """What became of the scenes of a run."""
 
     mapped: int
@@ -44,8 +44,14 @@ class Mapped:
 
 
 def map_region(
-    site: Site, plan: RegionPlan, ledger: Ledger, *, run: int, clock: Clock, tell: Tell
-) -> Mapped:
+    site: ResolvedRegion,
+    plan: RegionPlan,
+    ledger: Ledger,
+    *,
+    run: int,
+    clock: Clock,
+    report: Reporter,
+) -> MappedScenes:
     """Map what the plan says, one scene after the other.
 
     Raises:
@@ -59,25 +65,25 @@ def map_region(
     budget = site.region.policies.error_budget
     quiet = [t.row for t in plan.todos if t.state in ("done", "outside")]
     ledger.put([_noted(row) if row.key == row.wanted else _outside(row) for row in quiet])
-    with crew_of(site.request, site.task, tell) as crew:
+    with crew_of(site.request, site.task, report) as crew:
         # Content that others have too is mapped before them.
         for todo in sorted(plan.todos, key=lambda todo: todo.state == "link"):
             if todo.state in ("map", "link", "unreadable"):
                 try:
-                    row, tiles, state = _one(site, todo, ledger, crew=crew, tell=tell)
+                    row, tiles, state = _one(site, todo, ledger, crew=crew, report=report)
                 except ClusterError as error:
                     lost = redact(str(error))
-                    tell(f"error: {lost}")
+                    report(f"error: {lost}")
                     break
                 row = _dated(row, run=run, now=clock().timestamp())
                 ledger.record(row, tiles)
                 counts[state] += 1
                 rows.append({"scene": row.scene, "state": row.state, "reason": row.reason})
             if counts["failed"] > budget:
-                what = several(counts["failed"], "scene")
-                tell(f"{what} failed, the error budget is {budget}; stopped")
+                what = count_noun(counts["failed"], "scene")
+                report(f"{what} failed, the error budget is {budget}; stopped")
                 break
-    return Mapped(
+    return MappedScenes(
         mapped=counts["done"],
         linked=counts["link"],
         failed=counts["failed"],
@@ -97,11 +103,11 @@ def _outside(row: SceneRow) -> SceneRow:
 
 
 def _one(
-    site: Site, todo: Todo, ledger: Ledger, *, crew: Crew, tell: Tell
+    site: ResolvedRegion, todo: WorkItem, ledger: Ledger, *, crew: CheckedWorkers, report: Reporter
 ) -> tuple[SceneRow, dict[int, str], str]:
     """Return the row of a scene, its failed tiles, and how it counts."""
     if todo.state == "unreadable":
-        tell(todo.why)
+        report(todo.why)
         return replace(todo.row, state="failed"), {}, "failed"
     if todo.state == "link":
         same = (row for row in ledger.scenes().values() if row.key == todo.row.wanted)
@@ -111,12 +117,12 @@ def _one(
         # The one with the same content failed; so would this one.
         told = "another scene with the same content failed in this run"
         return replace(todo.row, state="failed", attempts=1, reason=told), {}, "failed"
-    tell(f"{todo.candidate.scene}: {todo.why}")
+    report(f"{todo.candidate.scene}: {todo.why}")
     name = todo.folder
     target = site.request.out / name
     manifest = _results(target)
     if manifest is None:
-        found = _map(site, todo, crew=crew, tell=tell)
+        found = _map(site, todo, crew=crew, report=report)
         if found["state"] == "failed":
             return _failed(todo.row, str(found["reason"])), {}, "failed"
         manifest = manifest_of(target) or {}
@@ -134,7 +140,7 @@ def _one(
         todo.row,
         state="partial" if tiles else "done",
         attempts=todo.row.attempts + 1 if tiles else 0,
-        reason=f"{several(len(tiles), 'tile')} failed, the first: {next(iter(tiles.values()))}"
+        reason=f"{count_noun(len(tiles), 'tile')} failed, the first: {next(iter(tiles.values()))}"
         if tiles
         else None,
         key=todo.row.wanted,
@@ -153,20 +159,22 @@ def _results(target: Path) -> dict[str, Any] | None:
     So they are of this content, task and weights, whichever version made them, and whether
     the ledger knows of them or was lost.
     """
-    manifest = standing(target) if target.is_dir() else None
+    manifest = current_manifest(target) if target.is_dir() else None
     return None if manifest is None or manifest["tiles_failed"] else manifest
 
 
-def _map(site: Site, todo: Todo, *, crew: Crew, tell: Tell) -> dict[str, Any]:
+def _map(
+    site: ResolvedRegion, todo: WorkItem, *, crew: CheckedWorkers, report: Reporter
+) -> dict[str, Any]:
     """Map a scene; what cannot be gone on with in its folder is replaced."""
     target = site.request.out / todo.folder
     if manifest_of(target) is None:
         shutil.rmtree(target, ignore_errors=True)  # half removed
-    found = map_scene(site.request, crew, todo.candidate.ref, todo.folder, tell)
+    found = map_scene(site.request, crew, todo.candidate.ref, todo.folder, report)
     if found["state"] == "failed" and ANOTHER_PLAN in str(found["reason"]):
         # Some of its tiles failed, and another version or device goes on: from the start.
         shutil.rmtree(target, ignore_errors=True)
-        found = map_scene(site.request, crew, todo.candidate.ref, todo.folder, tell)
+        found = map_scene(site.request, crew, todo.candidate.ref, todo.folder, report)
     return found
 
 
@@ -206,6 +214,6 @@ def _dated(row: SceneRow, *, run: int, now: float) -> SceneRow:
     return replace(row, first_run=row.first_run or run, last_run=run)
 
 
-def polygons_of(site: Site, row: SceneRow) -> Path:
+def footprint_file(site: ResolvedRegion, row: SceneRow) -> Path:
     """Return the footprints of a scene."""
     return site.out / SCENES / str(row.folder) / "polygons.parquet"

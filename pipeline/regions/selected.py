@@ -9,16 +9,16 @@ from typing import Any
 from pipeline.errors import ConfigError
 from pipeline.regions.clock import Clock, utc_now
 from pipeline.regions.ledger.ledger import Ledger, open_ledger
-from pipeline.regions.ledger.lock import holding_folder, holding_region, me
-from pipeline.regions.pending import Todo
+from pipeline.regions.ledger.lock import lock_holder, lock_region, lock_region_folder
+from pipeline.regions.pending import WorkItem
 from pipeline.regions.plan import plan_region
-from pipeline.regions.resolved_region import Site
-from pipeline.regions.run import stopped, write_area
-from pipeline.regions.scenes import Tell, map_region
+from pipeline.regions.resolved_region import ResolvedRegion
+from pipeline.regions.run import stop_summary, write_area
+from pipeline.regions.scenes import Reporter, map_region
 
 
-def map_chosen(
-    site: Site, scenes: Collection[str], *, tell: Tell, clock: Clock = utc_now
+def map_selected(
+    site: ResolvedRegion, scenes: Collection[str], *, report: Reporter, clock: Clock = utc_now
 ) -> dict[str, Any]:
     """Map those of some scenes that are due, note them in the ledger, and return a summary.
 
@@ -27,7 +27,7 @@ def map_chosen(
     Args:
         site: The region.
         scenes: Their names, as the plan gives them.
-        tell: Takes lines of progress.
+        report: Takes lines of progress.
         clock: Tells the time.
 
     Raises:
@@ -36,19 +36,19 @@ def map_chosen(
         ExportError: The disk is full, or a database does not answer.
         LockedError: Another run holds the region.
     """
-    with holding_folder(site.out):
+    with lock_region_folder(site.out):
         ledger = open_ledger(site.out, region=site.region.name, url=site.ledger_url)
         try:
-            with holding_region(ledger, holder=me(clock())):
+            with lock_region(ledger, holder=lock_holder(clock())):
                 if site.area is not None:
                     write_area(site)
-                return _map(site, scenes, ledger, clock=clock, tell=tell)
+                return _map(site, scenes, ledger, clock=clock, report=report)
         finally:
             ledger.close()
 
 
 def _map(
-    site: Site, scenes: Collection[str], ledger: Ledger, *, clock: Clock, tell: Tell
+    site: ResolvedRegion, scenes: Collection[str], ledger: Ledger, *, clock: Clock, report: Reporter
 ) -> dict[str, Any]:
     known = ledger.scenes()
     plan = plan_region(site, known, now=clock().timestamp())
@@ -63,7 +63,7 @@ def _map(
     # They count as results of the run that will put them into the layer.
     run = max((row.run for row in ledger.runs()), default=0) + 1
     chosen = replace(plan, todos=tuple(todos), withdrawn=())
-    mapped = map_region(site, chosen, ledger, run=run, clock=clock, tell=tell)
+    mapped = map_region(site, chosen, ledger, run=run, clock=clock, report=report)
     left = {t.candidate.scene: t.why for t in todos if t.state in ("waiting", "given up")}
     return {
         "region": site.region.name,
@@ -73,10 +73,10 @@ def _map(
         "failed": mapped.failed + len(left),
         "touched": list(mapped.rows),
         "not_due": left,
-    } | stopped(mapped)
+    } | stop_summary(mapped)
 
 
-def _by_itself(todo: Todo, there: Collection[str | None]) -> Todo:
+def _by_itself(todo: WorkItem, there: Collection[str | None]) -> WorkItem:
     """Return what to do about a scene when others with its content are not mapped before it."""
     if todo.state == "link" and todo.row.wanted not in there:
         return replace(todo, state="map")

@@ -11,15 +11,15 @@ from typing import Any
 
 from pipeline.config.region import PostGIS
 from pipeline.errors import ConfigError, ExportError
-from pipeline.outputs.postgis.connect import place, psycopg, transaction
+from pipeline.outputs.postgis.connect import database_place, postgis_transaction, psycopg
 from pipeline.outputs.postgis.layer_table import upsert_layer
 from pipeline.regions.clock import Clock
 from pipeline.regions.ledger.ledger import Ledger
 from pipeline.regions.ledger.records import RunRow
-from pipeline.regions.resolved_region import LAYER, Site, from_environment
+from pipeline.regions.resolved_region import LAYER, ResolvedRegion, from_environment
 
 
-def check_sinks(site: Site) -> None:
+def check_sinks(site: ResolvedRegion) -> None:
     """Refuse sinks whose variable is not set or holds no URL, before anything is mapped.
 
     Raises:
@@ -27,12 +27,14 @@ def check_sinks(site: Site) -> None:
     """
     for sink in site.region.sinks:
         try:
-            place(from_environment(sink.url_env))
+            database_place(from_environment(sink.url_env))
         except ConfigError as error:
             raise ConfigError(f"sinks: {sink.table}: {sink.url_env}: {error}") from error
 
 
-def deliver(site: Site, ledger: Ledger, run: RunRow, *, clock: Clock) -> list[dict[str, Any]]:
+def sync_sinks(
+    site: ResolvedRegion, ledger: Ledger, run: RunRow, *, clock: Clock
+) -> list[dict[str, Any]]:
     """Bring every sink up to the layer of a run; return a row for each that was touched.
 
     A sink that fails has ``error``; it stands as it was, and the next run tries again.
@@ -45,7 +47,7 @@ def deliver(site: Site, ledger: Ledger, run: RunRow, *, clock: Clock) -> list[di
     known, told = ledger.delivered(), []
     for sink in site.region.sinks:
         url = from_environment(sink.url_env)
-        name = f"{sink.type} {place(url)} {sink.table}"
+        name = f"{sink.type} {database_place(url)} {sink.table}"
         if known.get(name) == run.layer_key:
             continue
         row: dict[str, Any] = {"table": sink.table}
@@ -63,7 +65,7 @@ def deliver(site: Site, ledger: Ledger, run: RunRow, *, clock: Clock) -> list[di
     return told
 
 
-def _upserted(site: Site, run: RunRow, sink: PostGIS, url: str) -> dict[str, int]:
+def _upserted(site: ResolvedRegion, run: RunRow, sink: PostGIS, url: str) -> dict[str, int]:
     name = site.region.name
     _refuse_anothers(url, sink.table, name)
     layer = site.out / str(run.layer) / LAYER
@@ -78,7 +80,7 @@ def _refuse_anothers(url: str, table: str, region: str) -> None:
         ExportError: The database does not answer.
     """
     sql = psycopg().sql
-    with transaction(url) as connection:
+    with postgis_transaction(url) as connection:
         if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
             return
         found = connection.execute(

@@ -224,7 +224,7 @@ def _expand(
     lowered = (place.partition("?")[0] if is_remote(place) else place).lower()
     remote = is_remote(place)
     if lowered.endswith((".json", ".geojson")):
-        return stac.scenes_of(place, asset=options.get("asset", ""), failures=failures)
+        return stac.stac_scenes(place, asset=options.get("asset", ""), failures=failures)
     if not remote and lowered.endswith(segy.SUFFIXES):
         return segy.slices(place, options.get("slices", "inline"))
     if not remote:

@@ -25,7 +25,7 @@ from pipeline.scenes.names import slug, stem
 from pipeline.scenes.pam import read_pam
 from pipeline.scenes.scene import Scene, SceneInfo, SceneRef
 from pipeline.scenes.validity import missing, same
-from pipeline.scenes.world_file import Placed, place_picture
+from pipeline.scenes.world_file import WorldGeoref, place_picture
 
 MAX_DECODED_BYTES = 2**29
 """Images are decoded whole; a larger one belongs into a tiled GeoTIFF."""
@@ -144,7 +144,7 @@ def _check_size(ref: SceneRef, source: DatasetReader) -> None:
         )
 
 
-def _place(ref: SceneRef, source: DatasetReader) -> Placed:
+def _place(ref: SceneRef, source: DatasetReader) -> WorldGeoref:
     """Return where it lies, and warnings, that of a turned image among them.
 
     Raises:
@@ -152,7 +152,7 @@ def _place(ref: SceneRef, source: DatasetReader) -> Placed:
             turned.
     """
     chosen = dict(ref.options)
-    placed = Placed(georef=None)
+    placed = WorldGeoref(georef=None)
     if chosen.get("georef") != "none":
         placed = place_picture(
             ref.href,
@@ -174,7 +174,7 @@ def _place(ref: SceneRef, source: DatasetReader) -> Placed:
         f"viewers turn it as its EXIF orientation {turned} says; rows and columns here are those "
         "of the file"
     )
-    return Placed(georef=None, warnings=(*placed.warnings, doubt))
+    return WorldGeoref(georef=None, warnings=(*placed.warnings, doubt))
 
 
 def _nodata(
@@ -222,7 +222,7 @@ def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
         dtype=source.dtypes[0],
         georef=placed.georef,
         fingerprint=content_digest(ref.href),
-        datetime=moment.taken(
+        datetime=moment.acquisition_time(
             option=dict(ref.options).get("datetime", ""), tags={}, name=stem(ref)
         ),
         block=source.shape,

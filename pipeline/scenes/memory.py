@@ -81,14 +81,14 @@ class MemoryScene:
         """Do nothing: an array needs no closing."""
 
     def keep(self) -> SceneRef:
-        """Return a reference that `recall` answers with this scene, in this process only."""
+        """Return a reference that `kept_scene` answers with this scene, in this process only."""
         key = f"{self._info.name}:{self._info.fingerprint}"
         with _kept_lock:
             _kept[key] = self
         return SceneRef(kind="memory", href=key, options=(("name", self._info.name),))
 
 
-def recall(ref: SceneRef) -> MemoryScene:
+def kept_scene(ref: SceneRef) -> MemoryScene:
     """Return the scene that was kept under a reference.
 
     Raises:

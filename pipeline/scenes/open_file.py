@@ -40,9 +40,9 @@ def open_file(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
 
             return SegyScene(ref, known=known)
         case "memory":
-            from pipeline.scenes.memory import recall
+            from pipeline.scenes.memory import kept_scene
 
-            return recall(ref)
+            return kept_scene(ref)
         case _:
             raise ConfigError(f"no module opens scenes of kind '{ref.kind}'")
 

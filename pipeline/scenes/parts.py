@@ -8,7 +8,7 @@ from pipeline.core.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class MosaicPart:
     """A window of one file, placed without resampling in a larger raster."""
 
     href: str
@@ -49,7 +49,7 @@ class Mosaic:
     """Coordinate reference system as WKT 2; empty where it is not georeferenced."""
     transform: tuple[float, float, float, float, float, float]
     """``(a, b, c, d, e, f)``, as in `Georef.transform`."""
-    parts: tuple[Part, ...]
+    parts: tuple[MosaicPart, ...]
     """At least one; where several have valid pixels, the first of them is taken."""
     file: str = ""
     """Path of the file that describes it; empty where its parts were named themselves."""

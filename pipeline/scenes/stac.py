@@ -27,7 +27,7 @@ _SCHEMES = frozenset({"https", "s3", "gs"})
 _SHA256 = "1220"  # multihash: sha2-256, 32 bytes
 
 
-def scenes_of(
+def stac_scenes(
     href: str, *, asset: str = "", failures: list[SceneError] | None = None
 ) -> tuple[SceneRef, ...]:
     """Return the scene of a STAC item, or the scenes of a collection of items.

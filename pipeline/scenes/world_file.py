@@ -17,7 +17,7 @@ from pyproj.exceptions import CRSError
 from pipeline.core.georef import Georef
 from pipeline.errors import SceneError
 from pipeline.scenes.access.location import is_regular, prj_files, world_files
-from pipeline.scenes.geotiff.georeferencing import Claims, counts_pixels, place
+from pipeline.scenes.geotiff.georeferencing import GeorefTags, counts_pixels, georeference
 from pipeline.scenes.pam import Affine, looks_like_crs, read_pam
 
 _MOST = 64 * 2**10
@@ -27,7 +27,7 @@ _WAY_OUT = "correct or remove it, or map in pixels (--crs none)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class WorldGeoref:
     """Where a picture lies."""
 
     georef: Georef | None
@@ -36,7 +36,7 @@ class Placed:
     """What was found and not used."""
 
 
-def place_picture(path: str, *, height: int, width: int, assumed_crs: str) -> Placed:
+def place_picture(path: str, *, height: int, width: int, assumed_crs: str) -> WorldGeoref:
     """Return where a picture lies by the files beside it.
 
     The geotransform is that of its ``.aux.xml`` file, else of its world file, as GDAL has it;
@@ -66,22 +66,22 @@ def place_picture(path: str, *, height: int, width: int, assumed_crs: str) -> Pl
                 f"the reference system {what} is not used: it has no world file "
                 f"({Path(world_files(path)[0]).name}), so it is mapped in pixels"
             )
-        return Placed(georef=None, warnings=tuple(warnings))
+        return WorldGeoref(georef=None, warnings=tuple(warnings))
     crs = pam.crs or _prj(path)
-    claims = Claims(height=height, width=width, crs_wkt=crs, transform=transform)
+    claims = GeorefTags(height=height, width=width, crs_wkt=crs, transform=transform)
     if counts_pixels(claims):
         warnings.append(f"the {name} beside it only counts pixels, and is not used")
-        return Placed(georef=None, warnings=tuple(warnings))
+        return WorldGeoref(georef=None, warnings=tuple(warnings))
     if not crs and not assumed_crs:
         warnings.append(
             f"the {name} beside it is not used, as nothing names its reference system: it is "
             "mapped in pixels unless --crs EPSG:... or a .prj file does"
         )
-        return Placed(georef=None, warnings=tuple(warnings))
+        return WorldGeoref(georef=None, warnings=tuple(warnings))
     if pam.transform and beside and not _near(pam.transform, beside):
         warnings.append(f"the {name} beside it differs from the .aux.xml file, which is used")
-    georef, found = place(path, claims, assumed_crs=assumed_crs)
-    return Placed(georef=georef, warnings=(*warnings, *found))
+    georef, found = georeference(path, claims, assumed_crs=assumed_crs)
+    return WorldGeoref(georef=georef, warnings=(*warnings, *found))
 
 
 def read_world(picture: str, file: str) -> Affine:

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from pipeline.synthetic.character import CHARACTERS
 from pipeline.synthetic.layout import Lot, Road, frame
-from pipeline.synthetic.noise import Field, cloud, fractal, ramp
+from pipeline.synthetic.noise import Field, cloud, fractal, smooth_step
 from pipeline.synthetic.roofs import Labels, burn
 
 # name: red, green, blue of the bare ground; share that is overgrown;
@@ -87,7 +87,7 @@ def _ragged(rng: np.random.Generator, labels: Labels, reach: float) -> Labels:
     return np.asarray(labels[down.clip(0, labels.shape[0] - 1), right.clip(0, labels.shape[1] - 1)])
 
 
-def paint(
+def paint_ground(
     rng: np.random.Generator,
     plan: tuple[list[Road], list[Lot], list[str]],
     roofed: Labels,
@@ -121,15 +121,15 @@ def paint(
     grown -= np.float32(1.1) * dirt + np.float32(3) * paved
     trodden = ndimage.uniform_filter((roofed > 0).astype(np.float32), max(3, round(8 / pixel_m)))
     trodden = ndimage.uniform_filter(trodden, max(3, round(4 / pixel_m)))
-    grown -= np.float32(rng.uniform(0.5, 1.2)) * ramp(trodden, 0.05, 0.5)
-    plants = ramp(grown, 0.38, 0.62)
+    grown -= np.float32(rng.uniform(0.5, 1.2)) * smooth_step(trodden, 0.05, 0.5)
+    plants = smooth_step(grown, 0.38, 0.62)
     rough = look[6]
     tone = 1 + rough * (
         np.float32(0.06) * fine + np.float32(0.05) * broad + np.float32(0.035) * speck
     )
     tone += np.where(look[3] < 0.3, look[5] * wave, 0) * rough
     tuft = fine * np.float32(0.7) + speck * np.float32(0.6)
-    dry = ramp(broad + np.float32(0.5) * fine + np.float32(rng.normal(0, 0.7)), -1.2, 2.2)
+    dry = smooth_step(broad + np.float32(0.5) * fine + np.float32(rng.normal(0, 0.7)), -1.2, 2.2)
     lush = np.array((0.24, 0.31, 0.15)) * rng.normal(1, 0.08, 3)
     straw = np.array((0.48, 0.45, 0.28)) * rng.normal(1, 0.06, 3)
     leaf = np.float32(1) + np.float32(0.13) * tuft
@@ -170,7 +170,7 @@ def _ways(
     soft = ndimage.uniform_filter(dirt, max(1, round(1.4 / pixel_m)))
     edge = ndimage.uniform_filter(paved, max(1, round(0.7 / pixel_m)))
     crumble = np.float32(0.16) * fine
-    return ramp(edge + crumble * 0.7, 0.4, 0.6), ramp(soft + crumble, 0.3, 0.7)
+    return smooth_step(edge + crumble * 0.7, 0.4, 0.6), smooth_step(soft + crumble, 0.3, 0.7)
 
 
 def carriageways(roads: list[Road], *, shape: tuple[int, int], pixel_m: float) -> Field:

@@ -9,7 +9,7 @@ import shapely
 from shapely import Polygon
 
 from pipeline.synthetic.character import CHARACTERS, Character
-from pipeline.synthetic.layout import Frame, Lot, frame, pieces
+from pipeline.synthetic.layout import Lot, StreetFrame, frame, split_land
 from pipeline.synthetic.materials import METALS, ROOF_COLOURS, Colour, pick, tint
 
 SMALLEST_M2, LARGEST_M2 = 15.0, 600.0
@@ -17,12 +17,12 @@ SHAPES = ("flat", "shed", "gable", "hip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class RoofPart:
     """One plane, gable or hip of a roof."""
 
     outline: Polygon
     """What it covers, in metres."""
-    frame: Frame
+    frame: StreetFrame
     """Its axes: a ridge runs along the longer one."""
     eaves_m: float
     """Height of its lowest edge over ground."""
@@ -42,19 +42,19 @@ class Building:
 
     outline: Polygon
     """What is seen of it from above, in metres."""
-    parts: tuple[Part, ...]
+    parts: tuple[RoofPart, ...]
     """Roof parts; where two cover a spot the higher one is seen."""
 
 
 def _part(
     rng: np.random.Generator,
     outline: Polygon,
-    box: Frame,
+    box: StreetFrame,
     *,
     eaves_m: float,
     material: str,
     colour: Colour,
-) -> Part:
+) -> RoofPart:
     shape, slope = "flat", 0.0
     if material in METALS:
         shape = ("shed", "gable", "hip")[int(rng.choice(3, p=(0.4, 0.47, 0.13)))]
@@ -66,7 +66,7 @@ def _part(
             ("gable", "hip", "hip")[int(rng.integers(3))],
             rng.uniform(0.6, 1.0),
         )
-    return Part(
+    return RoofPart(
         outline=outline,
         frame=box,
         eaves_m=eaves_m,
@@ -77,13 +77,13 @@ def _part(
     )
 
 
-def _rect(box: Frame, u: float, v: float, a: float, b: float) -> tuple[Polygon, Frame]:
+def _rect(box: StreetFrame, u: float, v: float, a: float, b: float) -> tuple[Polygon, StreetFrame]:
     """Return a rectangle given along the sides of ``box``: centre and half sides."""
     corners = np.array([[u - a, v - b], [u + a, v - b], [u + a, v + b], [u - a, v + b]], float)
     x, y = box.at(np.array([[u, v]], float))[0]
-    axes = Frame(x=float(x), y=float(y), ux=box.ux, uy=box.uy, a=a, b=b)
+    axes = StreetFrame(x=float(x), y=float(y), ux=box.ux, uy=box.uy, a=a, b=b)
     if b > a:
-        axes = Frame(x=float(x), y=float(y), ux=-box.uy, uy=box.ux, a=b, b=a)
+        axes = StreetFrame(x=float(x), y=float(y), ux=-box.uy, uy=box.ux, a=b, b=a)
     return Polygon(box.at(corners)), axes
 
 
@@ -93,7 +93,7 @@ def _attached(rng: np.random.Generator, lot: Lot, character: Character) -> Build
     keep = rng.uniform(0.62, 1.0) if rng.random() < 0.6 else 1.0
     front = 1 if rng.random() < 0.5 else -1
     shell, _ = _rect(box, front * box.a * (1 - keep), 0, box.a * keep + 0.01, box.b * 1.1 + 1)
-    rooms = pieces(lot.polygon & shell if keep < 1 else lot.polygon, SMALLEST_M2)
+    rooms = split_land(lot.polygon & shell if keep < 1 else lot.polygon, SMALLEST_M2)
     if not rooms:
         return None
     outline = max(rooms, key=lambda p: float(p.area))
@@ -116,7 +116,7 @@ def _attached(rng: np.random.Generator, lot: Lot, character: Character) -> Build
             rng.choice((-1, 1)) * max(box.b - b, 0),
         )
         patch, axes = _rect(box, float(u), float(v), float(a), float(b))
-        shape = pieces(outline & patch, 4)
+        shape = split_land(outline & patch, 4)
         if len(shape) == 1:
             other = material if rng.random() < 0.35 else pick(rng, character.roofs)
             other = "concrete" if other in ("tile", "thatch") else other
@@ -182,7 +182,7 @@ def _detached(
     cos, sin = np.cos(turn), np.sin(turn)
     for _ in range(5):
         spot = box.at(rng.uniform(-0.45, 0.45, (1, 2)) * [[box.a, box.b]])[0]
-        site = Frame(
+        site = StreetFrame(
             x=float(spot[0]),
             y=float(spot[1]),
             ux=float(box.ux * cos - box.uy * sin),
@@ -213,7 +213,7 @@ def _detached(
             for rect, axes in rects[1:]:
                 like = parts[0]
                 parts.append(
-                    Part(
+                    RoofPart(
                         outline=rect,
                         frame=axes,
                         eaves_m=eaves - (0.0 if axes.b > 2 else 0.3),
@@ -228,7 +228,7 @@ def _detached(
     return None
 
 
-def build(rng: np.random.Generator, lot: Lot) -> list[Building]:
+def build_houses(rng: np.random.Generator, lot: Lot) -> list[Building]:
     """Return the buildings of one lot: often one, sometimes with a shed, sometimes none."""
     character = CHARACTERS[lot.style]
     thin = 0.1 + 0.9 * lot.density if lot.style == "village" else 1.0

@@ -42,7 +42,7 @@ class Lot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class StreetFrame:
     """The smallest rotated rectangle around a shape."""
 
     x: float
@@ -64,20 +64,24 @@ class Frame:
         return np.asarray(points @ turn + (self.x, self.y))
 
 
-def frame(polygon: Polygon) -> Frame:
+def frame(polygon: Polygon) -> StreetFrame:
     """Return the smallest rotated rectangle around ``polygon``."""
     corners = shapely.get_coordinates(shapely.minimum_rotated_rectangle(polygon))
     if len(corners) < 4:
-        return Frame(x=float(corners[0, 0]), y=float(corners[0, 1]), ux=1.0, uy=0.0, a=0.0, b=0.0)
+        return StreetFrame(
+            x=float(corners[0, 0]), y=float(corners[0, 1]), ux=1.0, uy=0.0, a=0.0, b=0.0
+        )
     x, y = corners[:4].mean(axis=0)
     first, second = corners[1] - corners[0], corners[2] - corners[1]
     long, short = (first, second) if np.hypot(*first) >= np.hypot(*second) else (second, first)
     length, breadth = float(np.hypot(*long)), float(np.hypot(*short))
     ux, uy = long / max(length, 1e-9)
-    return Frame(x=float(x), y=float(y), ux=float(ux), uy=float(uy), a=length / 2, b=breadth / 2)
+    return StreetFrame(
+        x=float(x), y=float(y), ux=float(ux), uy=float(uy), a=length / 2, b=breadth / 2
+    )
 
 
-def pieces(shape: shapely.Geometry, least_m2: float) -> list[Polygon]:
+def split_land(shape: shapely.Geometry, least_m2: float) -> list[Polygon]:
     """Return the polygons of ``shape`` that measure at least ``least_m2``."""
     return [p for p in shapely.get_parts(shape) if isinstance(p, Polygon) and p.area >= least_m2]
 
@@ -122,7 +126,7 @@ def streets(
                 roads.append(Road(line=part, width_m=width, paved=paved))
         strip = line.buffer(width / 2 + rng.uniform(0, 0.12) * width)
         for rest in (area & side, area - side):
-            todo += [(p, level + 1) for p in pieces(rest - strip, 60)]
+            todo += [(p, level + 1) for p in split_land(rest - strip, 60)]
     return roads, blocks
 
 
@@ -136,7 +140,7 @@ def lots(rng: np.random.Generator, block: Polygon, target_m2: float) -> list[Pol
             done.append(area)
             continue
         side, _ = _cut(area, rng, bend=0, middle=0.2)
-        todo += [p for rest in (area & side, area - side) for p in pieces(rest, 8)]
+        todo += [p for rest in (area & side, area - side) for p in split_land(rest, 8)]
     return done
 
 

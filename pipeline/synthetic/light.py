@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from pipeline.synthetic.noise import Field, cloud, ramp
+from pipeline.synthetic.noise import Field, cloud, smooth_step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +122,11 @@ def lit(albedo: Field, height: Field, facing: Field, *, sun: Sun, pixel_m: float
     flat = float(np.hypot(sun.x, sun.y))
     drop = sun.z / flat * pixel_m
     roof = swept(height, dx=-sun.x, dy=-sun.y, drop=drop)
-    bright = 1 - ramp(roof - height, 0.0, 0.25 + 1.2 * sun.veil)
+    bright = 1 - smooth_step(roof - height, 0.0, 0.25 + 1.2 * sun.veil)
     # A pixel holds a part of a shadow's edge: without this, edges are stairs.
     bright = ndimage.gaussian_filter(bright, 0.6, truncate=2)
     near = ndimage.uniform_filter(height, max(3, round(4.0 / pixel_m)))
-    open_sky = 1 - np.float32(0.42) * ramp(near - height, 0.0, 5.0)
+    open_sky = 1 - np.float32(0.42) * smooth_step(near - height, 0.0, 5.0)
     direct = (1 - 0.55 * sun.veil) * 0.66
     beam = np.float32(direct) * bright * facing
     for band, sky in enumerate((0.93, 1.0, 1.13)):
@@ -148,7 +148,7 @@ def photograph(rng: np.random.Generator, colours: Field) -> NDArray[np.uint8]:
     shape = colours.shape[:2]
     haze = rng.uniform(0, 0.16) if rng.random() < 0.6 else rng.uniform(0, 0.03)
     patch = float(rng.choice((0.0, 0.0, 0.12)))
-    veil = np.float32(haze) + np.float32(patch) * ramp(
+    veil = np.float32(haze) + np.float32(patch) * smooth_step(
         cloud(rng, shape, max(shape) / 2.5), 0.2, 1.8
     )
     exposure, contrast = rng.uniform(0.9, 1.14), rng.uniform(0.88, 1.14)

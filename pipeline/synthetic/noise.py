@@ -50,7 +50,7 @@ def fractal(
     return np.asarray(total / np.float32(np.sqrt(power)), np.float32)
 
 
-def ramp(field: Field, low: float, high: float) -> Field:
+def smooth_step(field: Field, low: float, high: float) -> Field:
     """Return 0 below ``low``, 1 above ``high`` and a straight line in between."""
     part = (field - np.float32(low)) / np.float32(high - low)
     return np.asarray(np.clip(part, 0.0, 1.0), np.float32)

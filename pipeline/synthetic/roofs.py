@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from pipeline.synthetic.houses import SHAPES, Building, Part
+from pipeline.synthetic.houses import SHAPES, Building, RoofPart
 from pipeline.synthetic.light import Sun
 from pipeline.synthetic.materials import MATERIALS, cover, wallpapers
 from pipeline.synthetic.noise import Field
@@ -35,7 +35,7 @@ def burn(
     return burnt
 
 
-def _table(parts: list[Part]) -> NDArray[np.float32]:
+def _table(parts: list[RoofPart]) -> NDArray[np.float32]:
     """Return float32 (parts + 1, 14); row 0 stands for no roof."""
     rows = [(0.0,) * 14]
     for p in parts:
@@ -77,7 +77,7 @@ def _surface(look: NDArray[np.float32], u: Field, v: Field) -> tuple[Field, Fiel
     )
 
 
-def paint(
+def paint_roofs(
     rng: np.random.Generator,
     buildings: list[Building],
     labels: Labels,

@@ -35,7 +35,7 @@ def _in_view(found: list[houses.Building], view: Polygon, pixel_m: float) -> lis
     for building in found:
         outline = building.outline
         if not view.contains(outline):
-            seen = layout.pieces(outline & view, least)
+            seen = layout.split_land(outline & view, least)
             if len(seen) != 1:
                 continue
             outline = seen[0]
@@ -85,7 +85,7 @@ def settlement(
     )
     land = shapely.affinity.scale(land, 1.45, 1.45, origin=middle)
     roads, lots = layout.parcels(rng, land, view, style or chosen)
-    per_lot = [houses.build(rng, lot) for lot in lots]
+    per_lot = [houses.build_houses(rng, lot) for lot in lots]
     uses = ground.land_use(rng, lots, [bool(b) for b in per_lot])
     doors = [
         group[0].outline.centroid
@@ -100,11 +100,11 @@ def settlement(
     labels = roofs.burn([(p, k) for k, p in enumerate(pixels, start=1)], shape=shape, pixel_m=1.0)
 
     sun = light.sunlight(rng)
-    albedo, plants = ground.paint(rng, (roads, lots, uses), labels, pixel_m=pixel_m)
+    albedo, plants = ground.paint_ground(rng, (roads, lots, uses), labels, pixel_m=pixel_m)
     tall = np.where(labels > 0, np.float32(0), plants)
     built = np.zeros(shape, np.float32)
     facing = np.ones(shape, np.float32)
-    roofs.paint(rng, buildings, labels, (albedo, built, facing), sun=sun, pixel_m=pixel_m)
+    roofs.paint_roofs(rng, buildings, labels, (albedo, built, facing), sun=sun, pixel_m=pixel_m)
     objects = things.traffic(rng, roads)
     for lot, group in zip(lots, per_lot, strict=True):
         objects += things.yard(rng, lot, built=bool(group))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from shapely import Polygon
 
-from pipeline.synthetic.layout import Frame, Lot, Road, frame
+from pipeline.synthetic.layout import Lot, Road, StreetFrame, frame
 from pipeline.synthetic.materials import Colour, tint
 
 PAINTS: tuple[Colour, ...] = (
@@ -50,13 +50,13 @@ class Thing:
     """The building whose roof it stands on; 0 on the ground."""
 
 
-def box(site: Frame, u: float, v: float, a: float, b: float) -> NDArray[np.float64]:
+def box(site: StreetFrame, u: float, v: float, a: float, b: float) -> NDArray[np.float64]:
     """Return the corners of a rectangle along the axes of ``site``, float64 (4, 2), metres."""
     return site.at(np.array([[u - a, v - b], [u + a, v - b], [u + a, v + b], [u - a, v + b]]))
 
 
-def _axes(x: float, y: float, turn: float) -> Frame:
-    return Frame(x=x, y=y, ux=float(np.cos(turn)), uy=float(np.sin(turn)), a=1.0, b=1.0)
+def _axes(x: float, y: float, turn: float) -> StreetFrame:
+    return StreetFrame(x=x, y=y, ux=float(np.cos(turn)), uy=float(np.sin(turn)), a=1.0, b=1.0)
 
 
 def vehicle(rng: np.random.Generator, x: float, y: float, turn: float) -> list[Thing]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from pipeline.malloc import give_back
+from pipeline.malloc import malloc_trim
 from pipeline.training.data.batches import Batch
 from pipeline.training.module import Segmenter
 from pipeline.training.step import state as states
@@ -23,7 +23,7 @@ HISTORY = "history.jsonl"
 """One line of figures per report of progress and per scored export, in the run's folder."""
 
 
-class Clock(pl.Callback):
+class TrainingTimer(pl.Callback):
     """How long steps take, and which part of it goes into drawing batches."""
 
     def __init__(self) -> None:
@@ -90,11 +90,11 @@ class Advance(pl.Callback):
         _segmenter(pl_module).advance()
 
 
-class Progress(pl.Callback):
+class ProgressCallback(pl.Callback):
     """A line on the log, and one in `HISTORY`, every so many steps."""
 
-    def __init__(self, clock: Clock, folder: Path, *, every: int) -> None:
-        """Tell of every ``every`` steps, and write them under ``folder``."""
+    def __init__(self, clock: TrainingTimer, folder: Path, *, every: int) -> None:
+        """Log every ``every`` steps, and write them below ``folder``."""
         self.clock = clock
         self.folder = folder
         self.every = every
@@ -151,7 +151,7 @@ class Keeper(pl.Callback):
     """
 
     def __init__(
-        self, clock: Clock, folder: Path, *, every: int, state: dict[str, Any] | None
+        self, clock: TrainingTimer, folder: Path, *, every: int, state: dict[str, Any] | None
     ) -> None:
         """Save every ``every`` steps under ``folder``; first go on from ``state``."""
         self.clock = clock
@@ -177,7 +177,7 @@ class Keeper(pl.Callback):
         module = _segmenter(pl_module)
         due = module.step % self.every == 0 or module.step == module.config.schedule.steps
         if due and trainer.is_global_zero:
-            states.save(self.folder, module.step, snapshot(module, trainer, self.clock))
+            states.save_state(self.folder, module.step, snapshot(module, trainer, self.clock))
 
 
 class Scorer(pl.Callback):
@@ -202,11 +202,11 @@ class Scorer(pl.Callback):
         late = time.monotonic() - self._last > self.every_s
         if late and trainer.is_global_zero and module.step < module.config.schedule.steps:
             self.export(module)
-            give_back()  # whole scenes went through the network
+            malloc_trim()  # whole scenes went through the network
             self._last = time.monotonic()
 
 
-def snapshot(module: Segmenter, trainer: pl.Trainer, clock: Clock) -> dict[str, Any]:
+def snapshot(module: Segmenter, trainer: pl.Trainer, clock: TrainingTimer) -> dict[str, Any]:
     """Return all that a resumption needs: tensors and plain values."""
     return {
         "digest": module.config.digest(),
@@ -221,7 +221,7 @@ def snapshot(module: Segmenter, trainer: pl.Trainer, clock: Clock) -> dict[str, 
     }
 
 
-def restore(module: Segmenter, state: dict[str, Any]) -> None:
+def restore_training(module: Segmenter, state: dict[str, Any]) -> None:
     """Set network and average back to a snapshot; `Keeper` does so for the optimiser."""
     module.network.load_state_dict(state["network"])
     module.average.state = state["average"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from torch.utils.data import DataLoader
 
 from pipeline.training.data.batches import Batch, Sample, draw_batch
-from pipeline.training.data.crop_sampling import Draws
+from pipeline.training.data.crop_sampling import CropDraws
 from pipeline.training.data.items import Items
 from pipeline.training.data.sampler import CropSampler, loader
 from pipeline.training.volumes.crops import volume_batch, volume_loader
 from pipeline.training.volumes.draws import VolumeDraws
 
-AnyDraws = Draws | VolumeDraws
+AnyDraws = CropDraws | VolumeDraws
 """What decides where crops are laid."""
 
 

@@ -14,22 +14,22 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from pipeline.errors import ConfigError
-from pipeline.malloc import keep_freed
+from pipeline.malloc import keep_freed_memory
 from pipeline.training.callbacks import (
     Advance,
-    Clock,
     Interrupts,
     Keeper,
-    Progress,
+    ProgressCallback,
     Scorer,
-    restore,
+    TrainingTimer,
+    restore_training,
 )
 from pipeline.training.config import read_config
 from pipeline.training.dashboard.callback import Live
 from pipeline.training.export.finish import Run, finish, score_now
 from pipeline.training.module import Segmenter
 from pipeline.training.read_data import read_splits
-from pipeline.training.split_overlap import check_leaks
+from pipeline.training.split_overlap import check_split_overlap
 from pipeline.training.step import state as states
 from pipeline.training.step.device import on_cuda
 from pipeline.training.step.network import check_network, described_by
@@ -53,26 +53,26 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
     """
     config = read_config(config_path)
     check_network(config, config_path)
-    state = states.load(out_dir, digest=config.digest()) if resume else None
+    state = states.load_state(out_dir, digest=config.digest()) if resume else None
     if not resume and states.checkpoints(out_dir):
         raise ConfigError(f"{out_dir}: holds a training; go on with --resume, or choose another")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    keep_freed()
+    keep_freed_memory()
     out_dir.mkdir(parents=True, exist_ok=True)
     if config.volumes is not None:
         described_by(config)  # refuses, before hours of training, what could not be mapped with
     data = read_splits(config, cache=out_dir)
-    check_leaks(data, config.leaks, gap=config.volumes.gap if config.volumes else 0)
+    check_split_overlap(data, config.leaks, gap=config.volumes.gap if config.volumes else 0)
     module = Segmenter(config, data.draws(config))
     if state is None:
         module.begin()
     else:
-        restore(module, state)
+        restore_training(module, state)
         log.info("going on after step %d", module.step)
     live = Live(out_dir, config)
-    run = Run(config=config, data=data, folder=out_dir, clock=Clock(), live=live)
-    with quiet():
+    run = Run(config=config, data=data, folder=out_dir, clock=TrainingTimer(), live=live)
+    with silence_lightning():
         trainer = trainer_of(run, state)
         if module.step < config.schedule.steps:
             with interruptible():
@@ -94,7 +94,7 @@ def trainer_of(run: Run, state: dict[str, Any] | None) -> pl.Trainer:
         Interrupts(),
         Advance(),
         run.clock,
-        Progress(run.clock, run.folder, every=config.log_every),
+        ProgressCallback(run.clock, run.folder, every=config.log_every),
         Keeper(run.clock, run.folder, every=config.save_every, state=state),
         run.live,
         Scorer(lambda module: score_now(run, module), minutes=config.score_every_minutes),
@@ -133,7 +133,7 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_lightning() -> Iterator[None]:
     """Keep Lightning's hints off the log: they speak of what is chosen on purpose."""
     told = logging.getLogger("lightning.pytorch")
     before = told.level

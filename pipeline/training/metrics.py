@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.core.metrics.bootstrap import draws, interval, share, totals
+from pipeline.core.metrics.bootstrap import percentile_interval, resample_blocks, share, totals
 from pipeline.training.config import TrainingConfig
 from pipeline.training.score.blocks import block_counts
-from pipeline.training.score.predicted import Answer, Said
+from pipeline.training.score.predicted import PlacePrediction, Scored
 from pipeline.training.score.scores import objects, plain_objects
 from pipeline.training.validate import Trial, mask_of, objects_of, pixels_of, scores_of
-from pipeline.training.volumes.answers import VolumeAnswer, reported_volumes
+from pipeline.training.volumes.answers import VolumePrediction, reported_volumes
 
 
-def reported(
-    said: Sequence[Said], config: TrainingConfig, best: Trial
+def metric_rows(
+    said: Sequence[Scored], config: TrainingConfig, best: Trial
 ) -> dict[str, dict[str, float | list[float]]]:
     """Return the figures at the chosen threshold with 95 % intervals: a row a place, or one.
 
@@ -24,16 +24,16 @@ def reported(
     """
     threshold, least = best.threshold, best.least_px
     if config.volumes is not None:
-        volumes = [one for one in said if isinstance(one, VolumeAnswer)]
+        volumes = [one for one in said if isinstance(one, VolumePrediction)]
         return reported_volumes(volumes, config, threshold=threshold)
-    pictures = [one for one in said if isinstance(one, Answer)]
+    pictures = [one for one in said if isinstance(one, PlacePrediction)]
     if config.images is not None:
         return {"all images": _of_all(pictures, config, threshold=threshold, least_px=least)}
     out: dict[str, dict[str, float | list[float]]] = {}
     for one in pictures:
         counts = block_counts(one, config, threshold=threshold)
         tp, fp, fn = counts.sum(axis=0)
-        again = totals(counts.astype(np.float64), draws(len(counts)))
+        again = totals(counts.astype(np.float64), resample_blocks(len(counts)))
         iou = again[:, 0], again.sum(axis=1)
         found = objects(plain_objects(mask_of(one, threshold, 0, config)), one.level)
         row: dict[str, float | list[float]] = {
@@ -43,7 +43,7 @@ def reported(
         if config.targets.interior:
             apart = objects(objects_of(one, threshold, config), one.level)
             row["marked_f1"] = round(apart.f1, 4)
-        between = interval(share(*iou))
+        between = percentile_interval(share(*iou))
         if between is not None:
             row["pixel_iou_95"] = [round(between.low, 4), round(between.high, 4)]
         out[one.name] = row
@@ -51,11 +51,13 @@ def reported(
 
 
 def _of_all(
-    said: Sequence[Answer], config: TrainingConfig, *, threshold: float, least_px: int
+    said: Sequence[PlacePrediction], config: TrainingConfig, *, threshold: float, least_px: int
 ) -> dict[str, float | list[float]]:
     counts = np.array([pixels_of(one, threshold, least_px, config) for one in said])
     scores = scores_of(said, counts, config, threshold=threshold)
-    again = totals(np.asarray(scores[:, None], np.float64), draws(len(said)))[:, 0] / len(said)
+    again = totals(np.asarray(scores[:, None], np.float64), resample_blocks(len(said)))[:, 0] / len(
+        said
+    )
     tp, fp, fn = counts.sum(axis=0)
     row: dict[str, float | list[float]] = {
         config.score.kind: round(float(scores.mean()), 4),
@@ -66,7 +68,7 @@ def _of_all(
         known = sum(int(one.level.known.sum()) for one in said)
         row["pixel_error"] = round(float((fp + fn) / max(known, 1)), 4)
         row["rand_error"] = round(float(1.0 - scores.mean()), 4)
-    between = interval(again)
+    between = percentile_interval(again)
     if between is not None:
         row[f"{config.score.kind}_95"] = [round(between.low, 4), round(between.high, 4)]
     return row

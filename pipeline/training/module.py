@@ -17,7 +17,7 @@ from pipeline.training.data.batches import Batch, Sample
 from pipeline.training.dataloader import AnyDraws, batch_at, loader_of
 from pipeline.training.step import network as networks
 from pipeline.training.step.device import layout_of, on_cuda
-from pipeline.training.step.objective import loss_at, middle, of_answers, probabilities
+from pipeline.training.step.objective import central_part, loss_at, loss_of_outputs, probabilities
 from pipeline.training.step.state import Average
 
 LARGEST_GRADIENT = 5.0
@@ -38,7 +38,7 @@ class Segmenter(pl.LightningModule):
         self.config = config
         self.draws = draws
         torch.manual_seed(config.seed)
-        self.network = networks.build(config)
+        self.network = networks.build_network(config)
         self.layout = layout_of(self.network, cuda=on_cuda(config))
         self.average = Average(self.network, decay=config.schedule.average)
         self.step = 0
@@ -108,7 +108,7 @@ class Segmenter(pl.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate * group["scale"]
         # Dropout; a step that is taken again after a crash drops the same.
-        torch.manual_seed(chance_of(self.config.seed, self.step))
+        torch.manual_seed(generator_seed(self.config.seed, self.step))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch.
@@ -118,7 +118,7 @@ class Segmenter(pl.LightningModule):
         """
         schedule = self.config.schedule
         answers = self.network(batch.image)
-        loss = of_answers(
+        loss = loss_of_outputs(
             loss_at(
                 self.config.loss,
                 step=self.step,
@@ -140,10 +140,10 @@ class Segmenter(pl.LightningModule):
     def _count(self, logits: Tensor, batch: Batch) -> None:
         """Add up true positives, false positives and false negatives over the classes."""
         classes = len(self.config.classes)
-        known = middle(batch.weight, logits)[:, None] > 0
+        known = central_part(batch.weight, logits)[:, None] > 0
         said = probabilities(logits, self.config.loss, classes=classes)
         found = (said[:, :classes] > 0.5) & known
-        true = (middle(batch.target, logits)[:, :classes] > 0) & known
+        true = (central_part(batch.target, logits)[:, :classes] > 0) & known
         both = (found & true).sum()
         counts = torch.stack([both, found.sum() - both, true.sum() - both])
         self.counts = self.counts.to(counts.device) + counts
@@ -187,6 +187,6 @@ def rate_at(step: int, schedule: ScheduleConfig) -> float:
     return schedule.rate * (0.01 + 0.99 * down)
 
 
-def chance_of(seed: int, step: int) -> int:
+def generator_seed(seed: int, step: int) -> int:
     """Return what torch's generator starts from at a step."""
     return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.training.config import MadeConfig, PlaceConfig, TrainingConfig
-from pipeline.training.data.crop_sampling import Draws
+from pipeline.training.data.crop_sampling import CropDraws
 from pipeline.training.data.sources.images import read_images
 from pipeline.training.data.sources.opening import HELD, Budget, open_place, read_scored
 from pipeline.training.data.sources.places import Place
@@ -38,9 +38,9 @@ class Data:
     test: tuple[Place, ...]
     """What is reported alone."""
 
-    def draws(self, config: TrainingConfig) -> Draws:
+    def draws(self, config: TrainingConfig) -> CropDraws:
         """Return where crops are laid."""
-        return Draws(places=self.train, made=self.made, config=config)
+        return CropDraws(places=self.train, made=self.made, config=config)
 
 
 def read_splits(config: TrainingConfig, *, cache: Path) -> Data | VolumeData:

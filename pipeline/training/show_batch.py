@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.training.data.batches import Batch
 
 CELL = (224, 448)
@@ -45,8 +45,8 @@ def show_batch(batch: Batch, path: Path, *, names: Sequence[str] = ()) -> None:
     Raises:
         ExportError: The file could not be written.
     """
-    with replacing(path) as part:
-        drawn(batch, names=names).save(part, "PNG")
+    with write_atomically(path) as part:
+        draw_batch_picture(batch, names=names).save(part, "PNG")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +63,7 @@ class Row:
     """(rows, cols)."""
 
 
-def drawn(batch: Batch, *, names: Sequence[str] = ()) -> Image.Image:
+def draw_batch_picture(batch: Batch, *, names: Sequence[str] = ()) -> Image.Image:
     """Return the picture of a batch; targets lie over a gray copy of their input."""
     rows = rows_of(batch)
     largest = max([1.0, *(float(row.weight.max(initial=0.0)) for row in rows)])
@@ -80,7 +80,7 @@ def drawn(batch: Batch, *, names: Sequence[str] = ()) -> Image.Image:
         for column, pixels in enumerate([*shown, _weighed(row.weight, largest)]):
             cell = Image.fromarray(pixels).resize((width, high), Image.Resampling.NEAREST)
             picture.paste(cell, (LEFT + column * (wide + GAP), top))
-        _tell(pen, top, (bold, plain), row)
+        _report(pen, top, (bold, plain), row)
     _legend(picture, pen, plain, largest=largest)
     return picture
 
@@ -147,20 +147,20 @@ def _marked(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uin
 
 def _weighed(weight: NDArray[np.float32], largest: float) -> NDArray[np.uint8]:
     """Return weights as colours; black and gray stripes where nothing is known."""
-    out = ramp((weight - 1.0) / max(largest - 1.0, 1e-6))
+    out = colour_ramp((weight - 1.0) / max(largest - 1.0, 1e-6))
     rows, cols = np.indices(weight.shape)
     stripes = np.where((rows + cols) // 4 % 2 == 0, 30, 150)[..., None]
     return np.asarray(np.where(weight[..., None] > 0, out, stripes), np.uint8)
 
 
-def ramp(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def colour_ramp(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return colours of values from 0 to 1, (..., 3)."""
     at = np.linspace(0.0, 1.0, len(RAMP))
     inside = np.clip(values, 0.0, 1.0)
     return np.stack([np.interp(inside, at, RAMP[:, band]) for band in range(3)], axis=-1)
 
 
-def _tell(
+def _report(
     pen: ImageDraw.ImageDraw,
     top: int,
     fonts: tuple[
@@ -191,7 +191,7 @@ def _legend(
     pen.text((LEFT + 22, top - 1), "target", INK, font)
     left = LEFT + 100
     if largest > 1:
-        strip = ramp(np.linspace(0, 1, wide, dtype=np.float32))[None].repeat(14, axis=0)
+        strip = colour_ramp(np.linspace(0, 1, wide, dtype=np.float32))[None].repeat(14, axis=0)
         picture.paste(Image.fromarray(strip.astype(np.uint8)), (left, top))
         pen.text((left + wide + 8, top - 1), f"weight 1 to {largest:.1f}", INK, font)
     else:

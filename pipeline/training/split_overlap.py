@@ -27,7 +27,7 @@ from pipeline.training.data.sources.places import Level, Place
 from pipeline.training.data.sources.windowed import WindowedLevel, WindowedPlace
 from pipeline.training.read_data import Data
 from pipeline.training.volumes.data import VolumeData
-from pipeline.training.volumes.leaks import leaks_of_volumes
+from pipeline.training.volumes.leaks import volume_overlaps
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ ALIKE = 0.97
 """Correlation of small pictures from which two of alike hash are one."""
 
 
-def check_leaks(data: Data | VolumeData, config: LeakConfig, *, gap: int = 0) -> None:
+def check_split_overlap(data: Data | VolumeData, config: LeakConfig, *, gap: int = 0) -> None:
     """Refuse splits that share ground, pictures or traces, or tell of them.
 
     Args:
@@ -57,10 +57,10 @@ def check_leaks(data: Data | VolumeData, config: LeakConfig, *, gap: int = 0) ->
         ConfigError: They do, and the config does not say to go on.
     """
     if isinstance(data, VolumeData):
-        found = leaks_of_volumes(data, gap=gap)
+        found = volume_overlaps(data, gap=gap)
         way_out = "Split by volume, or by ranges of `inlines` or `crosslines` with a gap"
     else:
-        found = leaks(data, distance=config.distance)
+        found = split_overlaps(data, distance=config.distance)
         way_out = "Split by place, or by blocks with `within`, `without` and `gap_m`"
     if not found:
         return
@@ -73,7 +73,7 @@ def check_leaks(data: Data | VolumeData, config: LeakConfig, *, gap: int = 0) ->
     log.warning("splits leak, scores will be too good: %s%s", told, more)
 
 
-def leaks(data: Data, *, distance: int) -> list[Leak]:
+def split_overlaps(data: Data, *, distance: int) -> list[Leak]:
     """Return what the training, validation and test splits share.
 
     Args:

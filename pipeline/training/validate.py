@@ -13,13 +13,13 @@ from torch import nn
 from pipeline.core.metrics.rand import rand_error
 from pipeline.core.metrics.salt import salt_scores
 from pipeline.training.config import ScoreConfig, TrainingConfig
-from pipeline.training.data.batches import normalised
+from pipeline.training.data.batches import normalise_images
 from pipeline.training.data.sources.places import Place
-from pipeline.training.score.predicted import Answer, Said, exclusive
+from pipeline.training.score.predicted import PlacePrediction, Scored, exclusive
 from pipeline.training.score.scores import marked_objects, objects, plain_objects, predict
 from pipeline.training.step.objective import probabilities
-from pipeline.training.volumes.answers import answers_of_volumes
-from pipeline.training.volumes.part import Part
+from pipeline.training.volumes.answers import predict_volumes
+from pipeline.training.volumes.part import VolumePart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +40,13 @@ class Trial:
     """Of pixels, over all places or images."""
 
 
-def answers(
-    network: nn.Module, split: Sequence[Place] | Sequence[Part], config: TrainingConfig
-) -> Sequence[Said]:
+def predict_places(
+    network: nn.Module, split: Sequence[Place] | Sequence[VolumePart], config: TrainingConfig
+) -> Sequence[Scored]:
     """Return what a network says of places at every pixel size, of images, or of volumes."""
     if config.volumes is not None:
-        parts = [one for one in split if isinstance(one, Part)]
-        return answers_of_volumes(network, parts, config)
+        parts = [one for one in split if isinstance(one, VolumePart)]
+        return predict_volumes(network, parts, config)
     places = [one for one in split if isinstance(one, Place)]
     if config.images is not None:
         return _of_images(network, places, config)
@@ -58,18 +58,18 @@ def answers(
             logits = predict(network, level.image, stride=config.network.total_stride)
             said = probabilities(logits[None], config.loss, classes=len(config.classes))[0]
             name = f"{place.name} {level.pixel_m:.2f} m"
-            found.append(Answer(name=name, level=level, probability=said.float().numpy()))
+            found.append(PlacePrediction(name=name, level=level, probability=said.float().numpy()))
     return found
 
 
 @torch.inference_mode()
 def _of_images(
     network: nn.Module, places: Sequence[Place], config: TrainingConfig, *, at_once: int = 32
-) -> list[Answer]:
+) -> list[PlacePrediction]:
     """Return what a network says of images, each in the middle of a mirrored square."""
     network.eval()
     stride = config.network.total_stride
-    found: list[Answer] = []
+    found: list[PlacePrediction] = []
     by_size: dict[tuple[int, ...], list[Place]] = {}
     for place in places:
         by_size.setdefault(place.levels[0].instances.shape, []).append(place)
@@ -81,13 +81,13 @@ def _of_images(
         for first in range(0, len(alike), at_once):
             levels = [place.levels[0] for place in alike[first : first + at_once]]
             padded = np.stack([np.pad(one.image, around, mode="symmetric") for one in levels])
-            pixels = normalised(torch.from_numpy(padded))
+            pixels = normalise_images(torch.from_numpy(padded))
             said = _said(network, pixels, config)
             if config.score.flip:
                 said = (said + _said(network, pixels.flip(3), config).flip(3)) / 2
             inner = said[:, :, top : top + rows, left : left + cols].float().numpy()
             found.extend(
-                Answer(name=place.name, level=level, probability=probability)
+                PlacePrediction(name=place.name, level=level, probability=probability)
                 for place, level, probability in zip(
                     alike[first : first + at_once], levels, inner, strict=True
                 )
@@ -99,7 +99,7 @@ def _said(network: nn.Module, pixels: torch.Tensor, config: TrainingConfig) -> t
     return probabilities(network(pixels), config.loss, classes=len(config.classes))
 
 
-def trials(said: Sequence[Said], config: TrainingConfig) -> list[Trial]:
+def trials(said: Sequence[Scored], config: TrainingConfig) -> list[Trial]:
     """Return what each threshold, and each least size of a mask, gives."""
     sizes = config.score.least_px if config.images is not None else (0,)
     return [
@@ -109,7 +109,7 @@ def trials(said: Sequence[Said], config: TrainingConfig) -> list[Trial]:
     ]
 
 
-def chosen(found: Sequence[Trial], score: ScoreConfig) -> Trial:
+def best_trial(found: Sequence[Trial], score: ScoreConfig) -> Trial:
     """Return the trial with the best score, or the best of those that are precise enough.
 
     Where none is, the most precise one.
@@ -123,7 +123,7 @@ def chosen(found: Sequence[Trial], score: ScoreConfig) -> Trial:
 
 
 def _trial(
-    said: Sequence[Said], config: TrainingConfig, *, threshold: float, least_px: int
+    said: Sequence[Scored], config: TrainingConfig, *, threshold: float, least_px: int
 ) -> Trial:
     counts = np.array([pixels_of(one, threshold, least_px, config) for one in said])
     tp, fp, fn = counts.reshape(-1, 3).sum(axis=0)
@@ -139,14 +139,14 @@ def _trial(
 
 
 def mask_of(
-    one: Answer, threshold: float, least_px: int, config: TrainingConfig
+    one: PlacePrediction, threshold: float, least_px: int, config: TrainingConfig
 ) -> NDArray[np.bool_]:
     """Return (rows, cols) of the first class."""
     mask = (exclusive(one.probability, config)[0] >= threshold) & one.level.known
     return mask if mask.sum() >= max(least_px, 1) else np.zeros_like(mask)
 
 
-def pixels_of(one: Said, threshold: float, least_px: int, config: TrainingConfig) -> list[int]:
+def pixels_of(one: Scored, threshold: float, least_px: int, config: TrainingConfig) -> list[int]:
     """Return true positives, false positives and false negatives over the classes."""
     kinds, known = one.kinds(), one.known
     out = np.zeros(3, np.int64)
@@ -161,7 +161,7 @@ def pixels_of(one: Said, threshold: float, least_px: int, config: TrainingConfig
 
 
 def scores_of(
-    said: Sequence[Said],
+    said: Sequence[Scored],
     counts: NDArray[np.int64],
     config: TrainingConfig,
     *,
@@ -174,13 +174,13 @@ def scores_of(
         return salt_scores(tp, tp + fp, tp + fn)
     if kind == "pixels":
         return np.asarray(2 * tp / np.maximum(2 * tp + fp + fn, 1.0), np.float64)
-    seen = [one for one in said if isinstance(one, Answer)]
+    seen = [one for one in said if isinstance(one, PlacePrediction)]
     if kind == "membranes":
         return np.array([1.0 - _rand_error(one, threshold, config) for one in seen])
     return np.array([objects(objects_of(one, threshold, config), one.level).f1 for one in seen])
 
 
-def objects_of(one: Answer, threshold: float, config: TrainingConfig) -> NDArray[np.int32]:
+def objects_of(one: PlacePrediction, threshold: float, config: TrainingConfig) -> NDArray[np.int32]:
     """Return (rows, cols) numbered objects, parted by their interiors where there are some."""
     mask = mask_of(one, threshold, 0, config)
     if config.targets.interior:
@@ -188,6 +188,6 @@ def objects_of(one: Answer, threshold: float, config: TrainingConfig) -> NDArray
     return plain_objects(mask)
 
 
-def _rand_error(one: Answer, threshold: float, config: TrainingConfig) -> float:
+def _rand_error(one: PlacePrediction, threshold: float, config: TrainingConfig) -> float:
     truth = one.level.instances.astype(np.int64)
     return rand_error(plain_objects(mask_of(one, threshold, 0, config)).astype(np.int64), truth)

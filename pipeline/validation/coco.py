@@ -10,7 +10,7 @@ import shapely
 from shapely.geometry import Polygon
 
 from pipeline.labels.json_stream import members
-from pipeline.validation.complaints import Complaints
+from pipeline.validation.complaints import Findings
 
 _MILLI = 2e-3  # coordinates are written to a thousandth of a pixel
 
@@ -20,7 +20,7 @@ def check_coco(path: Path) -> list[str]:
 
     Images and categories are expected before the annotations, as `write_coco` writes them.
     """
-    complaints = Complaints()
+    complaints = Findings()
     head: dict[str, Any] = {}
     ids = set()
     count = 0
@@ -46,7 +46,7 @@ def check_coco(path: Path) -> list[str]:
 
 
 def _check_annotation(
-    at: int, annotation: dict[str, Any], head: dict[str, Any], complaints: Complaints
+    at: int, annotation: dict[str, Any], head: dict[str, Any], complaints: Findings
 ) -> None:
     wanted = annotation.get("image_id")
     image = next((image for image in head.get("images", []) if image["id"] == wanted), None)

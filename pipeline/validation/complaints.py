@@ -9,7 +9,7 @@ from jaxtyping import Int64
 
 
 @dataclass(slots=True)
-class Complaints:
+class Findings:
     """Broken rules; one line each, however many features break them."""
 
     _first: dict[str, int | None] = field(default_factory=dict)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import shapely
 
 from pipeline.gdal.vector_guard import pyogrio
-from pipeline.validation.complaints import Complaints
+from pipeline.validation.complaints import Findings
 from pipeline.validation.polygons import Extent, check_polygons, not_within, read_wkb
 
 _MAGIC = b"fgb\x03fgb"
@@ -34,7 +34,7 @@ class _Header:
 
 def check_flatgeobuf(path: Path) -> list[str]:
     """Return what is wrong with a FlatGeobuf file; it is read 5,000 features at a time."""
-    complaints = Complaints()
+    complaints = Findings()
     try:
         with path.open("rb") as file:
             header = _header(file)
@@ -88,7 +88,7 @@ def _header(file: BinaryIO) -> _Header:
     )
 
 
-def _leaves(file: BinaryIO, header: _Header, complaints: Complaints) -> Any:
+def _leaves(file: BinaryIO, header: _Header, complaints: Findings) -> Any:
     """Return the boxes and offsets of the features; None where there is no index.
 
     The tree lies level by level from the root; its leaves, one a feature, come last.
@@ -111,7 +111,7 @@ def _leaves(file: BinaryIO, header: _Header, complaints: Complaints) -> Any:
     return np.frombuffer(file.read(header.count * _NODE.itemsize), _NODE)
 
 
-def _check_offsets(file: BinaryIO, leaves: Any, size: int, complaints: Complaints) -> None:
+def _check_offsets(file: BinaryIO, leaves: Any, size: int, complaints: Findings) -> None:
     """Follow the features from length to length: where the index says, up to the file's end."""
     start = file.tell()
     for which, offset in enumerate(leaves["offset"].tolist()):
@@ -128,7 +128,7 @@ def _check_offsets(file: BinaryIO, leaves: Any, size: int, complaints: Complaint
         complaints.add(f"{size - file.tell()} bytes follow the last feature")
 
 
-def _check_features(path: Path, header: _Header, leaves: Any, complaints: Complaints) -> None:
+def _check_features(path: Path, header: _Header, leaves: Any, complaints: Findings) -> None:
     ogr = pyogrio()
     extent, seen = Extent(), 0
     try:

@@ -12,14 +12,14 @@ import shapely
 from jaxtyping import Float64, Int64
 
 from pipeline.labels.json_stream import members, parse
-from pipeline.validation.complaints import Complaints
+from pipeline.validation.complaints import Findings
 
 _AT_ONCE = 2000
 
 
 def check_geojson(path: Path) -> list[str]:
     """Return what is wrong with a FeatureCollection; it is read feature by feature."""
-    complaints = Complaints()
+    complaints = Findings()
     try:
         _check_features(_collection(path, complaints), complaints)
     except ValueError as error:
@@ -29,7 +29,7 @@ def check_geojson(path: Path) -> list[str]:
 
 def check_geojsonl(path: Path) -> list[str]:
     """Return what is wrong with newline-delimited GeoJSON: a Feature on each line."""
-    complaints = Complaints()
+    complaints = Findings()
     try:
         with path.open(encoding="utf-8") as file:
             _check_features((parse(line) for line in file), complaints)
@@ -38,7 +38,7 @@ def check_geojsonl(path: Path) -> list[str]:
     return complaints.lines()
 
 
-def _collection(path: Path, complaints: Complaints) -> Iterator[Any]:
+def _collection(path: Path, complaints: Findings) -> Iterator[Any]:
     seen: dict[str, Any] = {}
     for key, value in members(path, "features"):
         seen[key] = value if key != "features" else True
@@ -52,7 +52,7 @@ def _collection(path: Path, complaints: Complaints) -> Iterator[Any]:
         complaints.add("there is a crs member: RFC 7946, 4 knows WGS 84 only")
 
 
-def _check_features(features: Iterable[Any], complaints: Complaints) -> None:
+def _check_features(features: Iterable[Any], complaints: Findings) -> None:
     ids = []
     numbered = enumerate(features)
     while batch := list(islice(numbered, _AT_ONCE)):
@@ -63,7 +63,7 @@ def _check_features(features: Iterable[Any], complaints: Complaints) -> None:
         complaints.add(f"{len(ids) - len(set(ids))} ids stand more than once")
 
 
-def _check_frame(at: int, feature: Any, complaints: Complaints) -> bool:
+def _check_frame(at: int, feature: Any, complaints: Findings) -> bool:
     """Note what is wrong around the coordinates; return whether these can be checked."""
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         complaints.add("is not a Feature (RFC 7946, 3.2)", at)
@@ -111,7 +111,7 @@ def _are_positions(polygons: Any) -> bool:
         return False
 
 
-def _check_rings(features: list[tuple[int, Any]], complaints: Complaints) -> None:
+def _check_rings(features: list[tuple[int, Any]], complaints: Findings) -> None:
     if not features:
         return
     polygons: list[Any] = []
@@ -159,7 +159,7 @@ def _check_points(
     points: Float64[np.ndarray, "n 2"],
     owner: Int64[np.ndarray, " n"],
     starts: Int64[np.ndarray, " m"],
-    complaints: Complaints,
+    complaints: Findings,
 ) -> None:
     outside = (np.abs(points) > [180.0, 90.0]).any(axis=1)
     complaints.add_all("lies outside -180..180, -90..90 degrees", np.unique(owner[outside]))

@@ -13,7 +13,7 @@ import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from pipeline.validation.complaints import Complaints
+from pipeline.validation.complaints import Findings
 from pipeline.validation.polygons import Extent, check_polygons, not_within, read_wkb
 
 _APPLICATION = int.from_bytes(b"GPKG", "big")
@@ -25,7 +25,7 @@ _AT_ONCE = 5000
 
 def check_geopackage(path: Path) -> list[str]:
     """Return what is wrong with a GeoPackage; its features are read 5,000 at a time."""
-    complaints = Complaints()
+    complaints = Findings()
     with path.open("rb") as file:
         head = file.read(100)
     if len(head) < 100 or head[:16] != b"SQLite format 3\0":
@@ -43,7 +43,7 @@ def check_geopackage(path: Path) -> list[str]:
     return complaints.lines()
 
 
-def _check_database(database: sqlite3.Connection, complaints: Complaints) -> None:
+def _check_database(database: sqlite3.Connection, complaints: Findings) -> None:
     (application,) = database.execute("PRAGMA application_id").fetchone()
     if application != _APPLICATION:
         complaints.add(f"application_id is {application:#x}, not {_APPLICATION:#x} (GPKG)")
@@ -78,7 +78,7 @@ def _check_database(database: sqlite3.Connection, complaints: Complaints) -> Non
         _check_layer(database, name, extent, srs, complaints)
 
 
-def _check_style(database: sqlite3.Connection, name: str, complaints: Complaints) -> None:
+def _check_style(database: sqlite3.Connection, name: str, complaints: Findings) -> None:
     rows = []
     if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'layer_styles'").fetchone():
         rows = database.execute(
@@ -94,7 +94,7 @@ def _check_style(database: sqlite3.Connection, name: str, complaints: Complaints
 
 
 def _check_layer(
-    database: sqlite3.Connection, name: str, told: list[Any], srs: int, complaints: Complaints
+    database: sqlite3.Connection, name: str, told: list[Any], srs: int, complaints: Findings
 ) -> None:
     column = database.execute(
         "SELECT column_name, geometry_type_name, srs_id FROM gpkg_geometry_columns"
@@ -131,7 +131,7 @@ def _check_layer(
         complaints.add(f"layer {name} has {count} features, and its spatial index {indexed}")
 
 
-def _check_srs(database: sqlite3.Connection, srs: int, complaints: Complaints) -> None:
+def _check_srs(database: sqlite3.Connection, srs: int, complaints: Findings) -> None:
     row = database.execute(
         "SELECT definition FROM gpkg_spatial_ref_sys WHERE srs_id = ?", (srs,)
     ).fetchone()
@@ -149,7 +149,7 @@ def _check_rows(
     name: str,
     geometry: str,
     declared: tuple[str, int, str],
-    complaints: Complaints,
+    complaints: Findings,
 ) -> tuple[Extent, int]:
     index, srs, kind = declared
     extent, seen = Extent(), 0

@@ -15,7 +15,7 @@ from jaxtyping import Int64, Shaped
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from pipeline.validation.complaints import Complaints
+from pipeline.validation.complaints import Findings
 from pipeline.validation.polygons import Extent, check_polygons, not_within, read_wkb
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -27,7 +27,7 @@ _TYPES = {
 
 def check_geoparquet(path: Path) -> list[str]:
     """Return what is wrong with a GeoParquet file; it is read row group by row group."""
-    complaints = Complaints()
+    complaints = Findings()
     try:
         with pq.ParquetFile(path) as file:
             column = _check_metadata(file, complaints)
@@ -40,7 +40,7 @@ def check_geoparquet(path: Path) -> list[str]:
     return complaints.lines()
 
 
-def _check_metadata(file: pq.ParquetFile, complaints: Complaints) -> dict[str, Any] | None:
+def _check_metadata(file: pq.ParquetFile, complaints: Findings) -> dict[str, Any] | None:
     """Check the ``geo`` metadata; return the geometry column's, with its ``name``."""
     raw = (file.metadata.metadata or {}).get(b"geo")
     if raw is None:
@@ -72,7 +72,7 @@ def _check_metadata(file: pq.ParquetFile, complaints: Complaints) -> dict[str, A
     return {**column, "name": name}
 
 
-def _check_crs(column: dict[str, Any], complaints: Complaints) -> None:
+def _check_crs(column: dict[str, Any], complaints: Findings) -> None:
     crs = column.get("crs")
     if crs is None:
         complaints.add("crs is missing or null: the place on the Earth is not said")
@@ -83,7 +83,7 @@ def _check_crs(column: dict[str, Any], complaints: Complaints) -> None:
         complaints.add("crs is not PROJJSON")
 
 
-def _check_covering(schema: pa.Schema, column: dict[str, Any], complaints: Complaints) -> None:
+def _check_covering(schema: pa.Schema, column: dict[str, Any], complaints: Findings) -> None:
     covering = column.get("covering", {}).get("bbox")
     if not isinstance(covering, dict):
         complaints.add("there is no bbox covering")
@@ -106,7 +106,7 @@ def _check_covering(schema: pa.Schema, column: dict[str, Any], complaints: Compl
         column.pop("covering", None)
 
 
-def _check_rows(file: pq.ParquetFile, column: dict[str, Any], complaints: Complaints) -> None:
+def _check_rows(file: pq.ParquetFile, column: dict[str, Any], complaints: Findings) -> None:
     covering = column.get("covering", {}).get("bbox", {}).get("xmin", [None])[0]
     extent, start = Extent(), 0
     for batch in file.iter_batches(
@@ -140,7 +140,7 @@ def _check_types(
     shapes: Shaped[np.ndarray, " n"],
     rows: Int64[np.ndarray, " n"],
     listed: list[str],
-    complaints: Complaints,
+    complaints: Findings,
 ) -> None:
     names = [_TYPES.get(kind) for kind in shapely.get_type_id(shapes)]
     untold = np.array([name is not None and name not in listed for name in names], bool)
@@ -148,7 +148,7 @@ def _check_types(
         complaints.add_all("has a type that geometry_types does not list", rows[untold])
 
 
-def _check_reading(path: Path, complaints: Complaints) -> None:
+def _check_reading(path: Path, complaints: Findings) -> None:
     """Read the rows of the first group's first bounding box, as a user of geopandas would."""
     with pq.ParquetFile(path) as file:
         if not file.metadata.num_rows:

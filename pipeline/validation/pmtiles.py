@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from pipeline.outputs.vectors.pmtiles_header import GZIP, HEADER, MAGIC, MVT, Header
-from pipeline.validation.complaints import Complaints
+from pipeline.outputs.vectors.pmtiles_header import GZIP, HEADER, MAGIC, MVT, PMTilesHeader
+from pipeline.validation.complaints import Findings
 from pipeline.validation.vector_tile import layers, rings, signed_area, varint
 
 _ROOT_END = 16384
@@ -34,7 +34,7 @@ def check_pmtiles(path: Path) -> list[str]:
     Every tile is decompressed, which its checksum guards, and taken apart into layers; the
     outlines of 20 features of each are followed.
     """
-    complaints = Complaints()
+    complaints = Findings()
     try:
         with path.open("rb") as file:
             header = _header(file, path.stat().st_size)
@@ -46,11 +46,11 @@ def check_pmtiles(path: Path) -> list[str]:
     return complaints.lines()
 
 
-def _header(file: BinaryIO, size: int) -> Header:
+def _header(file: BinaryIO, size: int) -> PMTilesHeader:
     raw = file.read(HEADER.size)
     if len(raw) < HEADER.size or raw[:7] != MAGIC:
         raise ValueError("it does not begin with the header of PMTiles")
-    header = Header(*HEADER.unpack(raw))
+    header = PMTilesHeader(*HEADER.unpack(raw))
     if header.version != 3:
         raise ValueError(f"it is of version {header.version}, not 3")
     sections = {
@@ -69,7 +69,7 @@ def _header(file: BinaryIO, size: int) -> Header:
     return header
 
 
-def _check_header(header: Header, complaints: Complaints) -> None:
+def _check_header(header: PMTilesHeader, complaints: Findings) -> None:
     if not header.min_zoom <= header.max_zoom <= 30:
         complaints.add(f"zooms {header.min_zoom} to {header.max_zoom} do not rise within 0..30")
     west, south, east, north = header.bounds
@@ -77,7 +77,7 @@ def _check_header(header: Header, complaints: Complaints) -> None:
         complaints.add(f"bounds {[west, south, east, north]} do not lie on the Earth")
 
 
-def _layer_names(file: BinaryIO, header: Header, complaints: Complaints) -> set[str]:
+def _layer_names(file: BinaryIO, header: PMTilesHeader, complaints: Findings) -> set[str]:
     metadata = json.loads(_unpacked(file, header.metadata, header.metadata_length))
     known = metadata.get("vector_layers") if isinstance(metadata, dict) else None
     if not isinstance(known, list):
@@ -86,7 +86,9 @@ def _layer_names(file: BinaryIO, header: Header, complaints: Complaints) -> set[
     return {str(layer.get("id")) for layer in known if isinstance(layer, dict)}
 
 
-def _check_tiles(file: BinaryIO, header: Header, names: set[str], complaints: Complaints) -> None:
+def _check_tiles(
+    file: BinaryIO, header: PMTilesHeader, names: set[str], complaints: Findings
+) -> None:
     last, addressed, contents, entries = -1, 0, set[int](), 0
     first = (4**header.min_zoom - 1) // 3
     beyond = (4 ** (header.max_zoom + 1) - 1) // 3
@@ -113,7 +115,7 @@ def _check_tiles(file: BinaryIO, header: Header, names: set[str], complaints: Co
             complaints.add(f"the header tells of {told} {what}, there are {count}")
 
 
-def _check_tile(tile: int, raw: bytes, names: set[str], complaints: Complaints) -> None:
+def _check_tile(tile: int, raw: bytes, names: set[str], complaints: Findings) -> None:
     for layer in layers(raw):
         if layer.version != 2 or layer.name not in names:
             complaints.add(f"tile {tile} has layer {layer.name!r} of version {layer.version}")
@@ -124,7 +126,7 @@ def _check_tile(tile: int, raw: bytes, names: set[str], complaints: Complaints) 
                 complaints.add(f"tile {tile} has an outer ring that runs the wrong way")
 
 
-def _entries(file: BinaryIO, header: Header, offset: int, length: int) -> Iterator[_Entry]:
+def _entries(file: BinaryIO, header: PMTilesHeader, offset: int, length: int) -> Iterator[_Entry]:
     """Yield the tiles of a directory and of the leaves below it."""
     for entry in _directory(_unpacked(file, offset, length)):
         if entry.run:

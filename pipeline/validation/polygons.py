@@ -8,13 +8,13 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from pipeline.validation.complaints import Complaints
+from pipeline.validation.complaints import Findings
 
 _AREAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
 def read_wkb(
-    wkb: Any, rows: Int64[np.ndarray, " n"], complaints: Complaints
+    wkb: Any, rows: Int64[np.ndarray, " n"], complaints: Findings
 ) -> tuple[Shaped[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
     """Return the geometries that can be read and their rows; note the others."""
     shapes = shapely.from_wkb(np.asarray(wkb, dtype=object), on_invalid="ignore")
@@ -24,7 +24,7 @@ def read_wkb(
 
 
 def check_polygons(
-    shapes: Shaped[np.ndarray, " n"], rows: Int64[np.ndarray, " n"], complaints: Complaints
+    shapes: Shaped[np.ndarray, " n"], rows: Int64[np.ndarray, " n"], complaints: Findings
 ) -> None:
     """Note what is no polygon, not valid by OGC, empty, or wound against RFC 7946."""
     areal = np.isin(shapely.get_type_id(shapes), _AREAL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.outputs.postgis.connect import psycopg, transaction
+from pipeline.outputs.postgis.connect import postgis_transaction, psycopg
 from pipeline.outputs.postgis.table import GEOMETRY, indexed, shape_faults, table_of
 
 
@@ -20,7 +20,7 @@ def check_layer(url: str, table: str, parquet: Path) -> list[str]:
     with pq.ParquetFile(parquet) as file:
         shape, rows = table_of(table, file.schema_arrow), file.metadata.num_rows
     sql = psycopg().sql
-    with transaction(url) as connection:
+    with postgis_transaction(url) as connection:
         spelt = shape.sql.as_string(connection)
         if connection.execute("SELECT to_regclass(%s)", (spelt,)).fetchone() == (None,):
             return [f"there is no table {shape.spelt}"]

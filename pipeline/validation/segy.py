@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.outputs.rasters.segy import IEEE_FLOAT, NO_DATA
-from pipeline.validation.complaints import Complaints
+from pipeline.validation.complaints import Findings
 
 
 def check_segy(path: Path) -> list[str]:
     """Return what is wrong with a mask or a probability; every trace is read."""
     import segyio
 
-    complaints = Complaints()
+    complaints = Findings()
     try:
         with segyio.open(path) as file:
             if int(file.format) != IEEE_FLOAT:

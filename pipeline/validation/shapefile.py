@@ -18,7 +18,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from pipeline.outputs.vectors.shapefile import LONGEST_NAME, MOST_BYTES, PARTS, STYLE
-from pipeline.validation.complaints import Complaints
+from pipeline.validation.complaints import Findings
 from pipeline.validation.polygons import Extent, check_polygons
 
 _HEADER, _POLYGON = 100, 5
@@ -40,7 +40,7 @@ class _Main(NamedTuple):
 
 def check_shapefile(path: Path) -> list[str]:
     """Return what is wrong with a zipped Shapefile of polygons; it is read 5,000 at a time."""
-    complaints = Complaints()
+    complaints = Findings()
     try:
         with zipfile.ZipFile(path) as archive:
             stem = _stem(archive, complaints)
@@ -54,7 +54,7 @@ def check_shapefile(path: Path) -> list[str]:
     return complaints.lines()
 
 
-def _stem(archive: zipfile.ZipFile, complaints: Complaints) -> str | None:
+def _stem(archive: zipfile.ZipFile, complaints: Findings) -> str | None:
     """Return the name that all members share."""
     names = [info.filename for info in archive.infolist()]
     stems = {Path(name).stem for name in names}
@@ -71,7 +71,7 @@ def _stem(archive: zipfile.ZipFile, complaints: Complaints) -> str | None:
     return stem
 
 
-def _check_shapes(archive: zipfile.ZipFile, stem: str, complaints: Complaints) -> int:
+def _check_shapes(archive: zipfile.ZipFile, stem: str, complaints: Findings) -> int:
     """Check geometries and their index; return how many there are."""
     extent, seen = Extent(), 0
     with archive.open(f"{stem}.shp") as main, archive.open(f"{stem}.shx") as index:
@@ -95,7 +95,7 @@ def _check_shapes(archive: zipfile.ZipFile, stem: str, complaints: Complaints) -
     return seen
 
 
-def _main(read: Read, suffix: str, complaints: Complaints) -> _Main:
+def _main(read: Read, suffix: str, complaints: Findings) -> _Main:
     raw = read(_HEADER)
     if len(raw) < _HEADER:
         raise ValueError(f"{suffix} ends within its header")
@@ -108,7 +108,7 @@ def _main(read: Read, suffix: str, complaints: Complaints) -> _Main:
     return _Main(2 * words, box)
 
 
-def _records(main: Read, index: Read, complaints: Complaints) -> Iterator[bytes]:
+def _records(main: Read, index: Read, complaints: Findings) -> Iterator[bytes]:
     """Yield the content of each record, which the index must know by place and length."""
     at, number = _HEADER, 0
     while head := main(8):
@@ -129,7 +129,7 @@ def _records(main: Read, index: Read, complaints: Complaints) -> Iterator[bytes]
         yield content
 
 
-def _polygon(content: bytes, row: int, complaints: Complaints) -> shapely.Geometry:
+def _polygon(content: bytes, row: int, complaints: Findings) -> shapely.Geometry:
     """Return the polygon of a record: outer rings run clockwise, holes the other way."""
     empty = shapely.Polygon()
     if len(content) < 44 or content[:4] != struct.pack("<i", _POLYGON):
@@ -155,9 +155,7 @@ def _polygon(content: bytes, row: int, complaints: Complaints) -> shapely.Geomet
     return _assembled([shapely.LinearRing(ring) for ring in rings], row, complaints)
 
 
-def _assembled(
-    rings: list[shapely.LinearRing], row: int, complaints: Complaints
-) -> shapely.Geometry:
+def _assembled(rings: list[shapely.LinearRing], row: int, complaints: Findings) -> shapely.Geometry:
     inner = shapely.is_ccw(rings)
     outers = [shapely.Polygon(ring) for ring, hole in zip(rings, inner, strict=True) if not hole]
     if not outers:
@@ -178,7 +176,7 @@ def _assembled(
 
 
 def _check_some(
-    shapes: list[shapely.Geometry], first: int, extent: Extent, complaints: Complaints
+    shapes: list[shapely.Geometry], first: int, extent: Extent, complaints: Findings
 ) -> int:
     if shapes:
         found = np.array(shapes, object)
@@ -187,7 +185,7 @@ def _check_some(
     return len(shapes)
 
 
-def _check_table(archive: zipfile.ZipFile, stem: str, count: int, complaints: Complaints) -> None:
+def _check_table(archive: zipfile.ZipFile, stem: str, count: int, complaints: Findings) -> None:
     """Check the attributes: their fields, and that each value is of its field's type."""
     with archive.open(f"{stem}.dbf") as file:
         head = file.read(32)
@@ -208,7 +206,7 @@ def _check_table(archive: zipfile.ZipFile, stem: str, count: int, complaints: Co
             complaints.add(".dbf goes on after its last row")
 
 
-def _fields(raw: bytes, complaints: Complaints) -> list[tuple[str, str, int]]:
+def _fields(raw: bytes, complaints: Findings) -> list[tuple[str, str, int]]:
     """Return name, type and width of each field."""
     if not raw.endswith(b"\r") or len(raw) % 32 != 1:
         raise ValueError(".dbf has a damaged list of fields")
@@ -226,7 +224,7 @@ def _fields(raw: bytes, complaints: Complaints) -> list[tuple[str, str, int]]:
 
 
 def _check_row(
-    record: bytes, fields: list[tuple[str, str, int]], row: int, complaints: Complaints
+    record: bytes, fields: list[tuple[str, str, int]], row: int, complaints: Findings
 ) -> None:
     at = 1
     for name, kind, width in fields:
@@ -243,7 +241,7 @@ def _check_row(
             complaints.add(f"has a value of {name} that is not of its type", row)
 
 
-def _check_texts(archive: zipfile.ZipFile, stem: str, complaints: Complaints) -> None:
+def _check_texts(archive: zipfile.ZipFile, stem: str, complaints: Findings) -> None:
     encoding = archive.read(f"{stem}.cpg").strip()
     if encoding.upper() != b"UTF-8":
         complaints.add(f".cpg says {encoding[:20]!r}, not UTF-8")

@@ -9,7 +9,7 @@ _MOVE, _LINE, _CLOSE = 1, 2, 7
 _POLYGON = 3
 
 
-class Layer(NamedTuple):
+class VectorTileLayer(NamedTuple):
     """A layer of a tile."""
 
     name: str
@@ -22,7 +22,7 @@ class Layer(NamedTuple):
     """Each as it is stored."""
 
 
-def layers(tile: bytes) -> list[Layer]:
+def layers(tile: bytes) -> list[VectorTileLayer]:
     """Return the layers of an uncompressed tile.
 
     Raises:
@@ -54,7 +54,7 @@ def signed_area(ring: list[tuple[int, int]]) -> float:
     return sum(x * v - u * y for (x, y), (u, v) in pairs) / 2
 
 
-def _layer(raw: int | bytes) -> Layer:
+def _layer(raw: int | bytes) -> VectorTileLayer:
     name, version, extent, features = "", 1, 4096, []
     for number, value in _fields(_raw(raw)):
         if number == 1:
@@ -65,7 +65,7 @@ def _layer(raw: int | bytes) -> Layer:
             extent = value
         elif number == 15 and isinstance(value, int):
             version = value
-    return Layer(name, version, extent, features)
+    return VectorTileLayer(name, version, extent, features)
 
 
 def _drawn(commands: list[int]) -> list[list[tuple[int, int]]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.mapping.lock import holding
+from pipeline.mapping.lock import lock_folder
 from tests.mapping.scenery import blobs, write_scene
 
 
@@ -120,7 +120,7 @@ def test_a_missing_scene_is_a_wrong_call_and_a_bad_one_is_not(tmp_path: Path, sc
 
 @pytest.mark.slow
 def test_a_folder_in_use_is_code_75_and_names_the_holder(tmp_path: Path, scene: Path) -> None:
-    with holding(tmp_path):
+    with lock_folder(tmp_path):
         done = overtile("map", scene, "--out", tmp_path, *BRIGHT)
     assert done.returncode == 75
     (line,) = done.stderr.splitlines()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.mapping.lock import holding
+from pipeline.mapping.lock import lock_folder
 from tests.regions.places import town
 
 
@@ -30,7 +30,7 @@ def test_plan_run_and_status_tell_in_json_and_lines(tmp_path: Path) -> None:
 
 def test_a_region_that_is_held_ends_with_75_and_a_bad_file_with_2(tmp_path: Path) -> None:
     file = town(tmp_path, scenes=1)
-    with holding(tmp_path / "out"):
+    with lock_folder(tmp_path / "out"):
         held = _overtile("run", str(file))
     assert held.returncode == 75
     assert "since" in held.stderr
@@ -45,8 +45,8 @@ def test_planning_loads_neither_torch_nor_dask(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from pipeline.regions.plan import plan_summary\n"
-        "from pipeline.regions.resolved_region import open_site\n"
-        f"plan_summary(open_site(Path({str(file)!r})), now=0.0)\n"
+        "from pipeline.regions.resolved_region import resolve_region\n"
+        f"plan_summary(resolve_region(Path({str(file)!r})), now=0.0)\n"
         "print([name for name in ('torch', 'dask', 'distributed') if name in sys.modules])"
     )
     done = subprocess.run(

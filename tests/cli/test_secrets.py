@@ -26,7 +26,7 @@ from pipeline.executors.dask import Dask
 from pipeline.gdal import bindings as gdal
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.regions.ledger.ledger import NAME, open_ledger
-from pipeline.regions.serve.page import page, standing
+from pipeline.regions.serve.page import page, region_states
 from pipeline.regions.serve.served import Served
 from tests.mapping.scenery import blobs, write_scene
 from tests.postgres import Server
@@ -99,9 +99,9 @@ def planted(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", made.words["aws"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", made.words["session"])
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    gdal.configure("GDAL_HTTP_MAX_RETRY", "0")
+    gdal.configure_raster_gdal("GDAL_HTTP_MAX_RETRY", "0")
     yield made
-    gdal.configure("GDAL_HTTP_MAX_RETRY", "4")
+    gdal.configure_raster_gdal("GDAL_HTTP_MAX_RETRY", "4")
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ MAP = ("--task", "bright", "--executor", "serial", "--device", "cpu")
 def test_mapping_what_fails_tells_no_secret(planted: Planted, site: Site, tmp_path: Path) -> None:
     monkey = pytest.MonkeyPatch()
     monkey.setenv("AWS_ENDPOINT_URL", f"127.0.0.1:{site.port}")
-    gdal.configure("AWS_S3_ENDPOINT", f"127.0.0.1:{site.port}")
-    gdal.configure("AWS_HTTPS", "NO")
+    gdal.configure_raster_gdal("AWS_S3_ENDPOINT", f"127.0.0.1:{site.port}")
+    gdal.configure_raster_gdal("AWS_HTTPS", "NO")
     (tmp_path / "in").mkdir()
     scenes, out = _scenes(planted, site, tmp_path / "in"), tmp_path / "out"
     try:
@@ -257,7 +257,7 @@ def _commands(planted: Planted, file: Path) -> Callable[[], list[int]]:
                 *(("units", file, "--kind", "cron"), ("run", file, "--scene", "none")),
             )
         ]
-        rows = standing([Served(file=file, name="town")], {}, now=now)
+        rows = region_states([Served(file=file, name="town")], {}, now=now)
         planted.heard += [json.dumps(rows), page(rows, now=now)]
         return codes
 
@@ -358,7 +358,7 @@ def test_a_ledger_that_holds_secrets_of_an_earlier_version_shows_none(
         )
         old.commit()
     now = datetime(2024, 5, 6, tzinfo=UTC)
-    rows = standing([Served(file=file, name="town")], {}, now=now)
+    rows = region_states([Served(file=file, name="town")], {}, now=now)
     planted.heard += [json.dumps(rows), page(rows, now=now)]
     assert planted.overtile("region", "status", file) == 0
     assert "cannot connect to postgresql://h/x?***" in planted.heard[-2]

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from pipeline.config import load_region
-from pipeline.config.interval import interval
-from pipeline.config.region import inside, region_schema
+from pipeline.config.interval import parse_interval
+from pipeline.config.region import region_schema, resolve_path
 from pipeline.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -77,19 +77,21 @@ def test_paths_stay_in_their_folder(tmp_path: Path, text: str) -> None:
     root.mkdir()
     (root / "link").symlink_to(tmp_path)
     with pytest.raises(ConfigError, match="leads out"):
-        inside(root, text, field="out")
+        resolve_path(root, text, field="out")
 
 
 def test_paths_in_their_folder_are_followed(tmp_path: Path) -> None:
-    assert inside(tmp_path, "a/../b/*.tif", field="path") == tmp_path.resolve() / "b" / "*.tif"
+    assert (
+        resolve_path(tmp_path, "a/../b/*.tif", field="path") == tmp_path.resolve() / "b" / "*.tif"
+    )
 
 
 def test_intervals_may_be_open_and_end_with_the_day() -> None:
-    first, last = interval("2024-01-01/2024-06-30")
+    first, last = parse_interval("2024-01-01/2024-06-30")
     assert (first, last) != (None, None)
     assert last is not None
     assert last.isoformat() == "2024-06-30T23:59:59+00:00"
-    assert interval("../..") == (None, None)
+    assert parse_interval("../..") == (None, None)
 
 
 @pytest.mark.parametrize(

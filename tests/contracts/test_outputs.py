@@ -18,7 +18,7 @@ from pipeline.core.georef import Georef
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.core.window import Window
 from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.catalogue.stac import write_item
 from pipeline.outputs.provenance import MapClass, Provenance
 from pipeline.outputs.rasters.cog import write_cog
@@ -174,7 +174,7 @@ def test_an_error_of_the_caller_leaves_the_older_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
 
     def fail() -> None:
-        with replacing(tmp_path / "a.txt") as part:
+        with write_atomically(tmp_path / "a.txt") as part:
             part.write_text("new")
             raise KeyError
 

@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float64, UInt8
 
-from pipeline.core.blend import blended, ramp, taper
+from pipeline.core.blend import axis_weights, blend, taper
 from pipeline.core.grid import TileGrid
 from pipeline.core.quantise import NODATA
-from pipeline.core.tile import Pixels, cut
+from pipeline.core.tile import Pixels, cut_window
 from pipeline.core.window import Window
 from tests.strategies import examples, grids
 
@@ -35,7 +35,7 @@ def _cut(scene: UInt8[np.ndarray, "c h w"], grid: TileGrid) -> list[Weighed]:
     tiles = []
     for core in grid.cores():
         tile = grid.tile(core)
-        pixels, _ = cut(read, tile, height=height, width=width, edge="mirror")
+        pixels, _ = cut_window(read, tile, height=height, width=width, edge="mirror")
         tiles.append((tile, pixels, taper(tile, core, halo=grid.halo)))
     return tiles
 
@@ -67,7 +67,7 @@ def test_weights_of_overlapping_tiles_add_up_to_one(grid: TileGrid) -> None:
 def test_a_ramp_never_falls_before_its_core_nor_rises_after_it(
     core: int, before: int, after: int, halo: int
 ) -> None:
-    weights = ramp(before + core + after, before=before, after=after, halo=halo)
+    weights = axis_weights(before + core + after, before=before, after=after, halo=halo)
     assert weights.min() > 0
     assert weights.max() <= 1
     middle = before + core // 2
@@ -86,7 +86,7 @@ def test_cutting_and_blending_give_the_scene_back(grid: TileGrid, seed: int) -> 
     tiles = _cut(scene, grid)
     frame = Window(row=0, col=0, height=grid.height, width=grid.width)
     for core in grid.cores():
-        mean, spread = blended(core, tiles)
+        mean, spread = blend(core, tiles)
         np.testing.assert_array_equal(mean, scene[:, *core.within(frame)])
         assert not spread.any()
 
@@ -102,7 +102,7 @@ def test_the_mean_lies_between_the_tiles_and_the_spread_tells_how_far_they_are_a
         for tile, pixels, weights in _cut(_noise(grid, seed), grid)
     ]
     for core in grid.cores():
-        mean, spread = blended(core, tiles)
+        mean, spread = blend(core, tiles)
         values = np.full((len(tiles), *mean.shape), -1, int)
         weights = np.zeros((len(tiles), core.height, core.width))
         for at, (tile, steps, weigh) in enumerate(tiles):
@@ -134,7 +134,7 @@ def test_a_pixel_without_data_in_one_tile_is_answered_for_by_the_others(seed: in
     gone_first, gone_second = rng.random((2, 8, 9)) < 0.3
     first[:, gone_first] = NODATA
     second[:, gone_second] = NODATA
-    mean, spread = blended(core, [(core, first, ones), (core, second, ones)])
+    mean, spread = blend(core, [(core, first, ones), (core, second, ones)])
     only_second = gone_first & ~gone_second
     np.testing.assert_array_equal(mean[:, only_second], second[:, only_second])
     assert not spread[gone_first | gone_second].any()
@@ -146,17 +146,17 @@ def test_the_same_order_gives_the_same_bytes() -> None:
     rng = np.random.default_rng(0)
     core = Window(row=0, col=0, height=30, width=30)
     tiles = [(core, rng.integers(0, 251, (1, 30, 30), np.uint8), rng.random((30, 30)) + 0.01)] * 3
-    assert blended(core, tiles)[0].tobytes() == blended(core, iter(tiles))[0].tobytes()
+    assert blend(core, tiles)[0].tobytes() == blend(core, iter(tiles))[0].tobytes()
 
 
 def test_tiles_elsewhere_leave_a_core_without_data() -> None:
     core = Window(row=0, col=0, height=4, width=4)
     far = Window(row=10, col=0, height=4, width=4)
-    mean, spread = blended(core, [(far, np.zeros((1, 4, 4), np.uint8), np.ones((4, 4)))])
+    mean, spread = blend(core, [(far, np.zeros((1, 4, 4), np.uint8), np.ones((4, 4)))])
     assert (mean == NODATA).all()
     assert not spread.any()
 
 
 def test_a_core_without_tiles_is_refused() -> None:
     with pytest.raises(ValueError, match="no tile covers"):
-        blended(Window(row=0, col=0, height=4, width=4), [])
+        blend(Window(row=0, col=0, height=4, width=4), [])

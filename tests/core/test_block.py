@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.block import Block, BlockGrid, cut, fitting
+from pipeline.core.block import Block, BlockGrid, cut_block, largest_block_grid
 
 sides = st.tuples(*[st.integers(1, 30)] * 3)
 
@@ -52,7 +52,7 @@ def test_blocks_lie_on_the_stride_and_hold_their_core_and_halo(grid: BlockGrid) 
 def test_blocks_are_as_large_as_the_room_allows_and_no_larger(
     shape: tuple[int, int, int], halo: int, room: int
 ) -> None:
-    grid = fitting(shape, halo=halo, stride=4, room=room)
+    grid = largest_block_grid(shape, halo=halo, stride=4, room=room)
 
     def taken(core: list[int]) -> int:
         return int(np.prod([edge + 2 * halo for edge in core]))
@@ -74,9 +74,9 @@ def test_a_block_past_the_faces_is_what_numpy_pads(
     block = Block(start=start, shape=size)
     padded = np.pad(volume, 60, mode="symmetric")
     wanted = padded[tuple(slice(a + 60, a + 60 + n) for a, n in zip(start, size, strict=True))]
-    found = cut(lambda part: volume[part.within(whole)], block, shape=shape, edge="mirror")
+    found = cut_block(lambda part: volume[part.within(whole)], block, shape=shape, edge="mirror")
     np.testing.assert_array_equal(found, wanted)
-    empty = cut(lambda part: volume[part.within(whole)], block, shape=shape, edge="constant")
+    empty = cut_block(lambda part: volume[part.within(whole)], block, shape=shape, edge="constant")
     inside = block.meeting(whole)
     assert np.isfinite(empty).sum() == (0 if inside is None else inside.voxels)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.grid import Sampling, TileGrid, balanced
+from pipeline.core.grid import Sampling, TileGrid, balanced_cuts
 from pipeline.core.window import Window
 from tests.strategies import grids, samplings
 
@@ -34,7 +34,7 @@ def test_cores_are_balanced_as_few_as_can_be_and_cut_at_multiples(
     length: int, multiple: int, units: int
 ) -> None:
     core = units * multiple
-    cuts = balanced(length, core=core, multiple=multiple)
+    cuts = balanced_cuts(length, core=core, multiple=multiple)
     assert (cuts[0], cuts[-1]) == (0, length)
     assert all(cut % multiple == 0 for cut in cuts[:-1])
     assert len(cuts) - 1 == -(-length // core)

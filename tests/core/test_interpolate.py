@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float32, Float64
 
 from pipeline.core.grid import Sampling, TileGrid
-from pipeline.core.interpolate import interpolated
+from pipeline.core.interpolate import interpolate_bilinear
 from pipeline.core.window import Window
 from tests.strategies import examples, grids, samplings
 
@@ -37,7 +37,7 @@ def _whole(
 ) -> Float32[np.ndarray, "c r s"]:
     frame = _frame(sampling)
     box = sampling.box(frame)
-    return interpolated(_over(values, box), box, frame, sampling)
+    return interpolate_bilinear(_over(values, box), box, frame, sampling)
 
 
 def _reference(values: Float64[np.ndarray, " n"], size: int) -> Float64[np.ndarray, " size"]:
@@ -54,7 +54,7 @@ def test_tiles_give_the_whole_scenes_values_bit_for_bit(grid: TileGrid, seed: in
     assert np.isfinite(whole).all()
     for core in grid.cores():
         box = grid.sampling.box(core)
-        part = interpolated(_over(values, box), box, core, grid.sampling)
+        part = interpolate_bilinear(_over(values, box), box, core, grid.sampling)
         assert part.tobytes() == whole[:, *core.within(_frame(grid.sampling))].tobytes()
 
 

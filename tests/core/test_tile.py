@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.tile import Edge, Pixels, cut, positions
+from pipeline.core.tile import Edge, Pixels, cut_window, mirrored_positions
 from pipeline.core.window import Window
 from tests.strategies import windows
 
@@ -30,7 +30,7 @@ class Source:
         return self.pixels[:, *part].copy(), self.valid[part].copy()
 
     def cut(self, window: Window, edge: Edge) -> Pixels:
-        return cut(self.read, window, height=self.height, width=self.width, edge=edge)
+        return cut_window(self.read, window, height=self.height, width=self.width, edge=edge)
 
 
 sources = st.builds(
@@ -110,4 +110,4 @@ def test_what_a_pixel_is_does_not_depend_on_the_tile_that_shows_it(
     ],
 )
 def test_the_drawing_of_the_edges(edge: Edge, wanted: list[int]) -> None:
-    assert positions(-3, 11, size=5, edge=edge).tolist() == wanted
+    assert mirrored_positions(-3, 11, size=5, edge=edge).tolist() == wanted

@@ -32,7 +32,7 @@ def object_f1(scene: Path, truth: Path, out: Path, *, separate: bool) -> float:
     request = MapRequest(
         scenes=(str(scene),), out=out, executor="serial", device="cpu", separate=separate
     )
-    (row,) = map_scenes(request, tell=lambda _: None)["scenes"]
+    (row,) = map_scenes(request, report=lambda _: None)["scenes"]
     folder = Path(row["folder"])
     report = evaluate_scene(folder, truth, out=folder, options=Options(scene=scene)).report
     return float(report["headline"]["f1"]["value"])

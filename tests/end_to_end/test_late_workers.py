@@ -116,7 +116,7 @@ def test_misfits_that_join_late_are_named_and_one_that_fits_takes_tiles(tmp_path
             scenes=(str(scene),), out=out, task="bright", model=str(tmp_path / "model.safetensors"),
             executor=address, device="cpu", tile=64,
         )  # fmt: skip
-        run = Thread(target=lambda: summary.update(map_scenes(request, tell=told.append)))
+        run = Thread(target=lambda: summary.update(map_scenes(request, report=told.append)))
         run.start()
         tiles = out / ".work" / "s" / "tiles"
         wait_for(lambda: len(list(tiles.glob("*.tile"))) >= 3)

@@ -14,7 +14,7 @@ from rasterio.features import rasterize
 from pipeline.evaluation.coco_metrics import CHIP, MOST
 from pipeline.evaluation.evaluate import Options, score
 from pipeline.evaluation.predictions import Predicted
-from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.objects import Objects, PixelGrid
 from tests.core.metrics.test_coco import pycoco
 
 SIDE = 2 * CHIP
@@ -64,7 +64,7 @@ def images(masks: tuple[list[Any], list[Any]], sure: Any, size: int) -> list[Any
 def test_the_report_says_what_pycocotools_says() -> None:
     truth, mine, sure = made(0)
     masks = burnt(truth), burnt(mine)
-    grid = Grid(height=SIDE, width=SIDE, georef=None)
+    grid = PixelGrid(height=SIDE, width=SIDE, georef=None)
     objects = Objects(source="made", polygon=mine, crs=None, grid=grid, confidence=sure)
     predicted = Predicted(name="made", source=Path("made"), objects=objects, grid=grid)
     true = replace(objects, polygon=truth, confidence=None)

@@ -19,7 +19,7 @@ from rasterio.transform import Affine
 
 from pipeline.errors import ConfigError, ExportError, SceneError
 from pipeline.evaluation.batch import evaluate_many
-from pipeline.evaluation.common_grid import moved
+from pipeline.evaluation.common_grid import reproject_polygons
 from pipeline.evaluation.evaluate import Options, evaluate_scene
 from tests.strategies import examples
 
@@ -56,7 +56,7 @@ def guessed(truth: Any, seed: int = 1) -> tuple[Any, Any]:
 def geojson(path: Path, shapes: Any, *, crs: Any = UTM, **columns: Any) -> Path:
     """Write polygons given in UTM as GeoJSON, in degrees or with an old crs member."""
     degrees = CRS.from_user_input("OGC:CRS84")
-    placed = moved(np.asarray(shapes, object), UTM, crs if crs != UTM else degrees)
+    placed = reproject_polygons(np.asarray(shapes, object), UTM, crs if crs != UTM else degrees)
     features = [
         {
             "type": "Feature",
@@ -347,7 +347,7 @@ def test_nothing_to_compare_gives_null_with_a_reason(tmp_path: Path, what: str) 
 
 def test_truth_elsewhere_is_told_and_not_scored(tmp_path: Path) -> None:
     houses = town()
-    degrees = moved(houses, UTM, CRS.from_user_input("OGC:CRS84"))
+    degrees = reproject_polygons(houses, UTM, CRS.from_user_input("OGC:CRS84"))
     swapped = shapely.transform(degrees, lambda xy: xy[:, ::-1])
     value = {
         "type": "FeatureCollection",

@@ -21,7 +21,7 @@ from pipeline.executors import admission
 from pipeline.executors.dask import Dask
 from pipeline.executors.environment import PACKAGES, differences, environment
 from pipeline.executors.executor import Conditions
-from pipeline.executors.in_flight import Returned, _attempt
+from pipeline.executors.in_flight import UncheckedWorker, _attempt
 from pipeline.executors.workers import ClusterWorkers
 
 
@@ -41,7 +41,7 @@ def told() -> list[str]:
 
 @pytest.fixture
 def executor(cluster: LocalCluster, told: list[str]) -> Iterator[Dask]:
-    made = Dask.connect(cluster.scheduler_address, setup=_nothing, tell=told.append)
+    made = Dask.connect(cluster.scheduler_address, setup=_nothing, report=told.append)
     yield made
     made.close()
 
@@ -185,7 +185,7 @@ def test_a_job_that_reaches_a_worker_nobody_checked_comes_back(
 def test_a_worker_that_was_not_checked_does_not_begin(cluster: LocalCluster) -> None:
     with Client(cluster.scheduler_address, set_as_default=False) as client:
         answer = client.submit(_attempt, _who, 1, ("topic", "token"), pure=False).result(30)
-        assert answer == Returned(worker=cluster.workers[0].address)
+        assert answer == UncheckedWorker(worker=cluster.workers[0].address)
 
 
 def test_versions_are_those_of_this_process() -> None:

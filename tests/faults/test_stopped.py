@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.mapping.lock import holding
+from pipeline.mapping.lock import lock_folder
 from tests.faults.watched import check_results, check_whole, started, tiles
 from tests.forked import Limits, Started, map_arguments, overtile
 from tests.mapping.scenery import contents
@@ -115,7 +115,7 @@ def test_a_run_that_holds_the_interpreter_ends_at_the_second_signal_and_goes_on_
     assert command.wait(timeout_s=30).code == -signal.SIGKILL
     assert gone(below)
     assert not (out / "s").exists()
-    with holding(out):  # the folder is free again
+    with lock_folder(out):  # the folder is free again
         pass
     again = overtile(tmp_path, *map_arguments(scene, out))
     assert again.code == 0, again.said

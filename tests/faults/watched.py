@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.mapping.publish import standing
+from pipeline.mapping.publish import current_manifest
 from pipeline.validation.validate import CHECKS, check_file
 from tests.forked import Limits, Started, map_arguments
 from tests.mapping.scenery import contents
@@ -23,7 +23,7 @@ def tiles(out: Path) -> int:
 def check_results(out: Path, undisturbed: dict[str, bytes]) -> None:
     """Check that results are those of an undisturbed run, and vouch for each other."""
     assert contents(out / "s") == undisturbed
-    manifest = standing(out / "s")
+    manifest = current_manifest(out / "s")
     assert manifest is not None
     assert manifest["tiles_failed"] == []
     faults = [

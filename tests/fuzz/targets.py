@@ -18,8 +18,8 @@ from pipeline.core.window import Window
 from pipeline.errors import PipelineError
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.labels.child_read import read
-from pipeline.labels.opened import opened
-from pipeline.labels.read_vectors import Question, arguments_for
+from pipeline.labels.opened import open_vector_file
+from pipeline.labels.read_vectors import VectorQuery, arguments_for
 from pipeline.models.checkpoint import read_card
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
@@ -65,8 +65,12 @@ def checkpoint(data: bytes, place: Path) -> None:
 def truth(data: bytes, place: Path) -> None:
     """Read polygons, in this process: what a child decodes has no coverage here."""
     path = _written(place / "truth.geojson", data)
-    with suppress(PipelineError), opened(path) as file, tempfile.TemporaryDirectory() as folder:
-        read(arguments_for(file, Question(what="objects"), folder=folder), [*file.handles])
+    with (
+        suppress(PipelineError),
+        open_vector_file(path) as file,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        read(arguments_for(file, VectorQuery(what="objects"), folder=folder), [*file.handles])
 
 
 TARGETS: Mapping[str, Callable[[bytes, Path], None]] = {

@@ -18,7 +18,7 @@ from pipeline.gdal.raster_guard import ALLOWED, check_guard, install_guard
 
 
 def test_nothing_but_the_allowed_drivers_is_left() -> None:
-    assert set(gdal.drivers()) <= ALLOWED
+    assert set(gdal.raster_drivers()) <= ALLOWED
     check_guard()
 
 
@@ -39,7 +39,7 @@ def test_the_guard_holds_in_other_threads() -> None:
 def test_a_second_registration_brings_nothing_back() -> None:
     gdal.library().GDALAllRegister()
     install_guard()
-    assert set(gdal.drivers()) <= ALLOWED
+    assert set(gdal.raster_drivers()) <= ALLOWED
 
 
 def test_vector_formats_stay() -> None:
@@ -79,6 +79,6 @@ def test_without_the_guard_that_would_have_opened() -> None:
 
 
 def test_the_check_fails_where_a_driver_came_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gdal, "drivers", lambda: {"GTiff": 1, "VRT": 2})
+    monkeypatch.setattr(gdal, "raster_drivers", lambda: {"GTiff": 1, "VRT": 2})
     with pytest.raises(ConfigError, match="VRT"):
         check_guard()

@@ -100,7 +100,7 @@ def test_references_are_refused_in_every_order_of_imports_and_calls(folder: Path
 def test_what_writing_needs_is_left_and_nothing_else() -> None:
     names = set(pyogrio().list_drivers())
     assert {"FlatGeobuf", "GPKG", "PMTiles", "GeoJSON"} <= names <= ALLOWED
-    assert set(vector_guard.drivers()) <= ALLOWED
+    assert set(vector_guard.vector_drivers()) <= ALLOWED
 
 
 def test_a_second_registration_brings_nothing_back() -> None:
@@ -110,7 +110,7 @@ def test_a_second_registration_brings_nothing_back() -> None:
 
 
 def test_a_driver_that_came_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vector_guard, "drivers", lambda: {"GPKG": 1, "OGR_VRT": 2})
+    monkeypatch.setattr(vector_guard, "vector_drivers", lambda: {"GPKG": 1, "OGR_VRT": 2})
     with pytest.raises(ConfigError, match=r"still active \(OGR_VRT\); install pyogrio"):
         check_drivers()
 

@@ -22,7 +22,7 @@ import shapely
 from pipeline.errors import ConfigError
 from pipeline.gdal.child import ChildMemoryError, call_in_child
 from pipeline.labels import read_vectors as reading
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import Limits
 from pipeline.labels.read import read_area, read_objects
 from pipeline.labels.read_vectors import read_vectors
@@ -211,9 +211,9 @@ def test_a_table_beside_views_triggers_and_computed_columns_is_read(tmp_path: Pa
     assert found.label.tolist() == ["a"]
     assert found.notes == ("1 view among its layers not read",)
     with pytest.raises(ConfigError, match="layer 'v' is a view"):
-        read_objects(path, choice=Choice(name="v"))
+        read_objects(path, choice=LayerChoice(name="v"))
     with pytest.raises(ConfigError, match=r"no layer 'w'; its layers are houses"):
-        read_objects(path, choice=Choice(name="w"))
+        read_objects(path, choice=LayerChoice(name="w"))
 
 
 def test_changes_that_are_not_in_a_geopackage_yet_are_not_left_out(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli.__main__ import app
 from pipeline.errors import ConfigError
-from pipeline.regions.resolved_region import open_site
+from pipeline.regions.resolved_region import resolve_region
 from tests.mapping.scenery import NORTH_UP, UTM, write_scene
 from tests.regions.places import town
 
@@ -172,18 +172,18 @@ def test_a_region_names_its_key(tmp_path: Path, several: Path) -> None:
     file = town(tmp_path / "town", text="aoi: {file: area.bin}\n")
     several.rename(file.parent / "area.bin")
     with pytest.raises(ConfigError, match=r"3 layers, west, all, shifted; say which: `aoi.layer:"):
-        open_site(file)
+        resolve_region(file)
     text = file.read_text()
     areas = {}
     for layer in ("west", "all"):
         file.write_text(text.replace("area.bin}", f"area.bin, layer: {layer}}}"))
-        site = open_site(file)
+        site = resolve_region(file)
         assert site.area is not None
         areas[layer] = site.area.area
     assert areas["all"] == pytest.approx(2 * areas["west"], rel=1e-3)
     file.write_text(text.replace("file: area.bin", "bbox: [0, 0, 1, 1], layer: west"))
     with pytest.raises(ConfigError, match="a layer is that of a file; leave layer out"):
-        open_site(file)
+        resolve_region(file)
 
 
 def test_the_area_of_the_collection_is_named(tmp_path: Path, shared: Path) -> None:

@@ -14,7 +14,7 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from pipeline.errors import ConfigError, SceneError
-from pipeline.labels.formats.raster import read_labels
+from pipeline.labels.formats.raster import trace_label_raster
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -53,8 +53,8 @@ def test_pieces_make_up_the_whole(tmp_path: Path, seed: int, piece: int) -> None
     labels = tif(folder / "labels.tif", blobs(seed), nodata=255)
     levels = np.random.default_rng(seed).integers(0, 251, (150, 150)).astype(np.uint8)
     sure = tif(folder / "probability.tif", levels)
-    whole = read_labels(labels, probability=sure)
-    parts = read_labels(labels, probability=sure, piece=piece)
+    whole = trace_label_raster(labels, probability=sure)
+    parts = trace_label_raster(labels, probability=sure, piece=piece)
     assert shapely.equals_exact(whole.polygon, parts.polygon, normalize=False).all()
     assert whole.label is not None
     assert parts.label is not None
@@ -72,8 +72,8 @@ def test_pieces_make_up_the_whole(tmp_path: Path, seed: int, piece: int) -> None
 def test_classes_are_classes_in_any_type(tmp_path: Path, dtype: str) -> None:
     pixels = blobs(1)
     pixels[pixels == 255] = 0
-    plain = read_labels(tif(tmp_path / "plain.tif", pixels))
-    typed = read_labels(tif(tmp_path / "typed.tif", pixels.astype(dtype)))
+    plain = trace_label_raster(tif(tmp_path / "plain.tif", pixels))
+    typed = trace_label_raster(tif(tmp_path / "typed.tif", pixels.astype(dtype)))
     assert shapely.equals_exact(plain.polygon, typed.polygon, normalize=False).all()
 
 
@@ -81,7 +81,7 @@ def test_classes_are_classes_in_any_type(tmp_path: Path, dtype: str) -> None:
 def test_what_is_missing_is_unknown_whatever_its_number(tmp_path: Path, nodata: float) -> None:
     pixels = np.zeros((40, 40), np.float32)
     pixels[:10], pixels[20:30] = nodata, 1
-    found = read_labels(tif(tmp_path / "a.tif", pixels, nodata=nodata))
+    found = trace_label_raster(tif(tmp_path / "a.tif", pixels, nodata=nodata))
     assert shapely.area(found.polygon).tolist() == [100]
     assert found.unknown is not None
     assert shapely.area(found.unknown).tolist() == [100]
@@ -91,22 +91,22 @@ def test_what_holds_no_labels_is_refused(tmp_path: Path) -> None:
     pixels = np.zeros((40, 40), np.float32)
     pixels[5:9, 5:9] = 0.75
     with pytest.raises(SceneError, match=r"fractions, such as 0\.75; cut them at a threshold"):
-        read_labels(tif(tmp_path / "a.tif", pixels))
+        trace_label_raster(tif(tmp_path / "a.tif", pixels))
     with pytest.raises(SceneError, match="from 0 to 300; give classes"):
-        read_labels(tif(tmp_path / "b.tif", (pixels * 400).astype(np.int32)))
+        trace_label_raster(tif(tmp_path / "b.tif", (pixels * 400).astype(np.int32)))
     picture = np.random.default_rng(0).integers(0, 2, (3, 20, 20)).astype(np.uint8)
     with pytest.raises(SceneError, match="3 bands that differ"):
-        read_labels(tif(tmp_path / "c.tif", picture))
+        trace_label_raster(tif(tmp_path / "c.tif", picture))
     Image.fromarray(picture[0] * 255).save(tmp_path / "d.jpg")
     with pytest.raises(SceneError, match="JPEG"):
-        read_labels(tmp_path / "d.jpg")
+        trace_label_raster(tmp_path / "d.jpg")
     mask = tif(tmp_path / "e.tif", picture[0])
     with pytest.raises(ConfigError, match="rasters of one run"):
-        read_labels(mask, probability=tif(tmp_path / "f.tif", picture[0, :9]))
+        trace_label_raster(mask, probability=tif(tmp_path / "f.tif", picture[0, :9]))
 
 
 def test_equal_bands_are_one(tmp_path: Path) -> None:
     mask = np.zeros((20, 20), np.uint8)
     mask[3:9, 3:9] = 255
     Image.fromarray(np.dstack([mask, mask, mask])).save(tmp_path / "a.png")
-    assert shapely.area(read_labels(tmp_path / "a.png").polygon).tolist() == [36]
+    assert shapely.area(trace_label_raster(tmp_path / "a.png").polygon).tolist() == [36]

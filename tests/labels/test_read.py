@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from pipeline.errors import ConfigError
 from pipeline.labels.clean import without_repeats
 from pipeline.labels.formats.coco import decoded
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.read import read_objects
 from pipeline.labels.read_vectors import read_vectors
 from pipeline.labels.sniff import sniff
@@ -208,9 +208,9 @@ def test_two_layers_are_asked_about(tmp_path: Path) -> None:
     frame.to_crs(32633).to_file(path, layer="sheds")
     with pytest.raises(ConfigError, match="houses, sheds"):
         read_vectors(path)
-    assert read_vectors(path, choice=Choice(name="sheds")).crs == CRS.from_epsg(32633)
+    assert read_vectors(path, choice=LayerChoice(name="sheds")).crs == CRS.from_epsg(32633)
     with pytest.raises(ConfigError, match="no layer 'barns'"):
-        read_vectors(path, choice=Choice(name="barns"))
+        read_vectors(path, choice=LayerChoice(name="barns"))
 
 
 def test_parquet_and_shapefile_without_a_crs_are_refused(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from PIL import Image
 
 from pipeline.errors import SceneError
 from pipeline.evaluation.evaluate import Options, evaluate_scene
-from pipeline.labels.formats.raster import open_labels, read_labels
-from pipeline.labels.values import Meaning, decide, meaning_of, usable, values_of
+from pipeline.labels.formats.raster import open_labels, trace_label_raster
+from pipeline.labels.values import Meaning, block_values, decide_meaning, meaning_of, usable_nodata
 from pipeline.training.config import PlaceConfig
-from pipeline.training.data.sources.labels import read_labels as read_training_labels
-from pipeline.training.data.sources.rasters import Grid
+from pipeline.training.data.sources.labels import read_place_labels as read_training_labels
+from pipeline.training.data.sources.rasters import SceneGrid
 from tests.labels.test_raster import tif
 from tests.strategies import examples
 
@@ -29,9 +29,9 @@ QUICK = Options(intervals=False)
 def meaning(numbers: list[float], nodata: float | None, dtype: str = "uint8") -> Meaning:
     """Return what the values of a raster mean that holds each of them once."""
     pixels = np.array([numbers], dtype)
-    declared = usable(nodata, dtype)
+    declared = usable_nodata(nodata, dtype)
     valid = pixels != declared if declared is not None else np.ones(pixels.shape, bool)
-    return decide(values_of(pixels, valid, declared), nodata=declared)
+    return decide_meaning(block_values(pixels, valid, declared), nodata=declared)
 
 
 TABLE: list[tuple[list[float], float | None, str, list[int]]] = [
@@ -93,12 +93,12 @@ def test_a_mask_of_two_values_finds_itself_and_trains_alike(data: Any, tmp_path:
     headline = evaluate_scene(path, path, options=QUICK).report["headline"]
     assert headline["recall"]["value"] == 1
     assert headline["precision"]["value"] == 1
-    objects = read_labels(path)
+    objects = trace_label_raster(path)
     scene = open_labels(path)
     georef = scene.info.georef
     scene.close()
     assert georef is not None
-    grid = Grid(
+    grid = SceneGrid(
         source=str(path),
         shape=pixels.shape,
         transform=rasterio_affine(georef.transform),
@@ -123,11 +123,11 @@ def rasterio_affine(transform: tuple[float, ...]) -> Any:
 def test_the_rule_is_of_the_whole_file_not_of_a_piece(tmp_path: Path) -> None:
     pixels = np.zeros((64, 64), np.uint8)
     pixels[:32, :32], pixels[40:50, 40:50] = 255, 1
-    found = read_labels(tif(tmp_path / "a.tif", pixels), piece=32)
+    found = trace_label_raster(tif(tmp_path / "a.tif", pixels), piece=32)
     assert shapely.area(found.polygon).tolist() == [25]
     assert found.unknown is not None
     pixels[40:50, 40:50] = 0
-    found = read_labels(tif(tmp_path / "b.tif", pixels), piece=32)
+    found = trace_label_raster(tif(tmp_path / "b.tif", pixels), piece=32)
     assert shapely.area(found.polygon).tolist() == [256]
     assert found.unknown is None
 
@@ -151,18 +151,18 @@ def test_transparent_pixels_around_what_is_drawn_are_background(tmp_path: Path) 
     mask = np.zeros((20, 20, 4), np.uint8)
     mask[3:9, 3:9] = 255
     Image.fromarray(mask).save(tmp_path / "a.png")
-    found = read_labels(tmp_path / "a.png")
+    found = trace_label_raster(tmp_path / "a.png")
     assert shapely.area(found.polygon).tolist() == [36]
     assert found.unknown is None
     bits = Image.fromarray(mask[:, :, 0]).convert("1")
     bits.save(tmp_path / "b.png")
-    assert shapely.area(read_labels(tmp_path / "b.png").polygon).tolist() == [36]
+    assert shapely.area(trace_label_raster(tmp_path / "b.png").polygon).tolist() == [36]
     palette = Image.fromarray(mask[:, :, 0] // 255).convert("P")
     palette.putpalette([0, 0, 0, 255, 0, 0])
     palette.save(tmp_path / "c.png")
-    assert shapely.area(read_labels(tmp_path / "c.png").polygon).tolist() == [36]
+    assert shapely.area(trace_label_raster(tmp_path / "c.png").polygon).tolist() == [36]
     Image.fromarray(mask[:, :, 0].astype(np.uint16) * 257).save(tmp_path / "d.png")
-    assert shapely.area(read_labels(tmp_path / "d.png").polygon).tolist() == [36]
+    assert shapely.area(trace_label_raster(tmp_path / "d.png").polygon).tolist() == [36]
 
 
 def test_probabilities_with_a_scale_are_no_labels(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_probabilities_with_a_scale_are_no_labels(tmp_path: Path) -> None:
     with rasterio.open(path, "r+") as file:
         file.scales = [0.004]
     with pytest.raises(SceneError, match=r"scale of 0\.004.*cut them at a threshold"):
-        read_labels(path)
+        trace_label_raster(path)
 
 
 def test_an_empty_mask_of_overtile_stays_empty(tmp_path: Path) -> None:
@@ -181,8 +181,8 @@ def test_an_empty_mask_of_overtile_stays_empty(tmp_path: Path) -> None:
     pixels = np.zeros((20, 20), np.uint8)
     pixels[:5] = 255
     path = tif(tmp_path / "mask.tif", pixels, nodata=255)
-    assert len(read_labels(path)) == 1
-    assert len(read_labels(path, own=True)) == 0
+    assert len(trace_label_raster(path)) == 1
+    assert len(trace_label_raster(path, own=True)) == 0
     own = tmp_path / "own.tif"
     with rasterio.open(path) as file:
         profile = {**file.profile, "photometric": "PALETTE"}
@@ -193,4 +193,4 @@ def test_an_empty_mask_of_overtile_stays_empty(tmp_path: Path) -> None:
     scene = open_labels(own)
     assert meaning_of(scene).unlabelled == {255}
     scene.close()
-    assert len(read_labels(own)) == 0
+    assert len(trace_label_raster(own)) == 0

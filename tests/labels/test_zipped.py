@@ -13,7 +13,7 @@ import shapely
 from pyproj import CRS
 
 from pipeline.errors import ConfigError
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import Limits
 from pipeline.labels.read import read_area, read_objects
 from pipeline.labels.read_vectors import read_vectors
@@ -64,15 +64,15 @@ def test_one_of_several_layers_is_named(tmp_path: Path) -> None:
     members = parts(tmp_path / "s", "houses") | parts(tmp_path / "s", "sheds", HOUSES[:1])
     members |= parts(tmp_path / "s", "wells", [shapely.Point(0, 0)])
     path = archive(tmp_path / "two.zip", members)
-    choice = Choice(option="--truth-layer")
+    choice = LayerChoice(option="--truth-layer")
     with pytest.raises(ConfigError, match=r"2 layers, houses, sheds; say which: --truth-layer N"):
         read_objects(path, choice=choice)
     with pytest.raises(ConfigError, match=r"no layer 'barns'; its layers are houses, sheds, wells"):
-        read_objects(path, choice=Choice(name="barns"))
-    assert len(read_objects(path, choice=Choice(name="sheds"))) == 1
-    area = read_area(path, choice=Choice(name="houses"))
+        read_objects(path, choice=LayerChoice(name="barns"))
+    assert len(read_objects(path, choice=LayerChoice(name="sheds"))) == 1
+    area = read_area(path, choice=LayerChoice(name="houses"))
     assert area.geometry.area == pytest.approx(75)
-    assert len(read_vectors(path, choice=Choice(name="wells")).geometry) == 1
+    assert len(read_vectors(path, choice=LayerChoice(name="wells")).geometry) == 1
 
 
 def test_what_is_no_zipped_shapefile_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.run import map_scenes
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
-from pipeline.models.checkpoint import save
+from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.networks import build
 from pipeline.models.receptive_field import reach
 from pipeline.validation.validate import CHECKS, check_file
@@ -65,7 +65,7 @@ def run(scene: Path | tuple[Path, ...], out: Path, **settings: Any) -> dict[str,
     scenes = scene if isinstance(scene, tuple) else (scene,)
     chosen: dict[str, Any] = {"task": "bright", "executor": "serial", "device": "cpu"} | settings
     request = MapRequest(scenes=tuple(map(str, scenes)), out=out, **chosen)
-    summary = map_scenes(request, tell=lambda _: None)
+    summary = map_scenes(request, report=lambda _: None)
     for row in summary["scenes"]:
         if row["state"] == "done":
             assert not faults(Path(row["folder"]))
@@ -116,7 +116,7 @@ def pack(path: Path, *, architecture: str, stride: int, seed: int = 0, **card: A
         "outputs": Outputs(classes=(Class(name="building", colour="#e6550d"),)),
         "terms": Terms(license="Apache-2.0"),
     }
-    return save(path, network.state_dict(), ModelCard(**(filled | card)))
+    return save_checkpoint(path, network.state_dict(), ModelCard(**(filled | card)))
 
 
 def classic(

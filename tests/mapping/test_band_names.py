@@ -11,7 +11,7 @@ import pytest
 from pipeline.config import Task
 from pipeline.errors import SceneError
 from pipeline.mapping.planning.band_names import colour_word
-from pipeline.mapping.planning.bands import Choice, choose_bands, doubts_of
+from pipeline.mapping.planning.bands import BandChoice, band_warnings, choose_bands
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
 from pipeline.scenes.scene import Band, SceneInfo
 from tests.mapping.scenery import classic, run
@@ -52,7 +52,7 @@ def info_of(names: str, *, source: str = "/scene.tif", colour: str = "undefined"
 
 def chosen(
     names: str, *wanted: str, source: str = "/scene.tif", asked: tuple[str, ...] | None = None
-) -> Choice:
+) -> BandChoice:
     """Return the bands that are chosen, red, green, blue if nothing else is wanted."""
     task = Task(name="t", model="m", bands=asked)
     card = card_of(*(wanted or ("red", "green", "blue")))
@@ -175,7 +175,7 @@ def test_names_that_contradict_colours_are_warned_of(names: str, warned: int) ->
     task = Task(name="t", model="m")
     choice = choose_bands(info, card, task)
     assert choice.bands == (1, 2, 3)
-    assert len(doubts_of(info, choice.bands, card, task)) == warned
+    assert len(band_warnings(info, choice.bands, card, task)) == warned
 
 
 @pytest.mark.parametrize(

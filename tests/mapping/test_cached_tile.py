@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ExportError
-from pipeline.mapping.tiles.cached_tile import read_artefact, write_artefact
+from pipeline.mapping.tiles.cached_tile import read_cached_tile, write_cached_tile
 
 ARRAYS: dict[str, np.ndarray] = {
     "mask": np.arange(60, dtype=np.uint8).reshape(6, 10),
@@ -19,8 +19,8 @@ ARRAYS: dict[str, np.ndarray] = {
 
 
 def test_arrays_come_back(tmp_path: Path) -> None:
-    write_artefact(tmp_path / "a.tile", ARRAYS)
-    found = read_artefact(tmp_path / "a.tile")
+    write_cached_tile(tmp_path / "a.tile", ARRAYS)
+    found = read_cached_tile(tmp_path / "a.tile")
     assert found is not None
     assert found.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
@@ -31,7 +31,7 @@ def test_arrays_come_back(tmp_path: Path) -> None:
 
 def test_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write_artefact(tmp_path / name, ARRAYS)
+        write_cached_tile(tmp_path / name, ARRAYS)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -39,7 +39,7 @@ def test_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
 @given(data=st.data())
 def test_no_damage_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "a.tile"
-    write_artefact(path, ARRAYS)
+    write_cached_tile(path, ARRAYS)
     stored = path.read_bytes()
     at = data.draw(st.integers(0, len(stored) - 1))
     if data.draw(st.booleans()):
@@ -47,16 +47,16 @@ def test_no_damage_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> None:
     else:
         flipped = stored[at] ^ data.draw(st.integers(1, 255))
         path.write_bytes(stored[:at] + bytes([flipped]) + stored[at + 1 :])
-    assert read_artefact(path) is None
+    assert read_cached_tile(path) is None
 
 
 def test_nothing_is_no_artefact(tmp_path: Path) -> None:
-    assert read_artefact(tmp_path / "missing.tile") is None
+    assert read_cached_tile(tmp_path / "missing.tile") is None
     (tmp_path / "empty.tile").touch()
-    assert read_artefact(tmp_path / "empty.tile") is None
-    assert read_artefact(tmp_path) is None
+    assert read_cached_tile(tmp_path / "empty.tile") is None
+    assert read_cached_tile(tmp_path) is None
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="cannot be written"):
-        write_artefact(tmp_path / "no folder" / "a.tile", ARRAYS)
+        write_cached_tile(tmp_path / "no folder" / "a.tile", ARRAYS)

@@ -52,7 +52,7 @@ def request(out: Path, *scenes: Path | str, **options: Any) -> MapRequest:
 
 def mapped(out: Path, *scenes: Path | str) -> list[tuple[str, str]]:
     """Map scenes; return state and folder of each."""
-    rows = map_scenes(request(out, *scenes), tell=lambda _: None)["scenes"]
+    rows = map_scenes(request(out, *scenes), report=lambda _: None)["scenes"]
     return [(row["state"], Path(row["folder"]).name) for row in rows]
 
 

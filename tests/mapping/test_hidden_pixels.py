@@ -16,7 +16,7 @@ from pipeline.mapping.plan_scene import plan_scene
 from pipeline.mapping.planning import hidden_pixels as hidden
 from pipeline.mapping.planning.hidden_pixels import hidden_warnings
 from pipeline.mapping.planning.request import MapRequest
-from pipeline.regions.resolved_region import open_site
+from pipeline.regions.resolved_region import resolve_region
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
 from tests.mapping.scenery import run, write_scene
@@ -191,7 +191,7 @@ def test_the_case_of_near_infrared_tagged_as_alpha(tmp_path: Path) -> None:
 def test_a_region_names_nodata_and_its_digest_changes_only_then(tmp_path: Path) -> None:
     settings = {}
     for name, text in (("a", ""), ("b", "nodata: declared\n"), ("c", "nodata: 255\n")):
-        site = open_site(town(tmp_path / name, text=text, scenes=1))
+        site = resolve_region(town(tmp_path / name, text=text, scenes=1))
         settings[name] = site.settings
         assert site.task.nodata == (255 if name == "c" else "declared")
     assert settings["a"] == settings["b"] != settings["c"]

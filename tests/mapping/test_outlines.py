@@ -19,7 +19,7 @@ from pipeline.config import Shape
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.mapping.outlines import FINEST, Shaping, outline_of
+from pipeline.mapping.outlines import FINEST, OutlineStage, outline_of
 from pipeline.mapping.plan_scene import plan_scene
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.scenes.find import find_scenes
@@ -143,7 +143,7 @@ def test_specks_have_no_say_and_small_holes_are_filled(scene: Path) -> None:
     info = info_of(scene)
     kept: dict[float, Any] = {}
     for least in (0.0, 1.0, 4.0):
-        shaping = Shaping(
+        shaping = OutlineStage(
             info=info,
             outline=outline_of(Shape(), info),
             min_area_m2=least,

@@ -11,7 +11,7 @@ import rasterio
 from PIL import Image
 from pyproj import CRS
 
-from pipeline.labels.formats.raster import open_labels, read_labels
+from pipeline.labels.formats.raster import open_labels, trace_label_raster
 from tests.mapping.scenery import NORTH_UP, UTM, blobs, on_map, run, write_scene
 
 CASES = Path(__file__).resolve().parents[2].parent / "shared/data/cases"
@@ -54,9 +54,9 @@ def test_label_rasters_lie_where_their_world_file_says(tmp_path: Path) -> None:
     labels[10:20, 10:30] = 1
     path = tmp_path / "truth.png"
     Image.fromarray(labels).save(path)
-    assert read_labels(path).crs is None
+    assert trace_label_raster(path).crs is None
     world(path)
-    found = read_labels(path)
+    found = trace_label_raster(path)
     assert found.crs is not None
     assert found.crs.to_epsg() == 32645
     left, top = on_map(NORTH_UP, (10, 10))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.polygons.separate import Doubt, Separation
+from pipeline.core.polygons.separate import MergeCriterion, Separation
 from pipeline.mapping.plan_scene import dry_run, plan_scene
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.planning.request import MapRequest
@@ -18,7 +18,7 @@ from pipeline.scenes.find import find_scenes
 from tests.mapping.scenery import blobs, write_scene
 
 SEPARATION = Separation(
-    channel=1, threshold=1, opening=1, reach=1, doubt=Doubt(least=1, doubling=1)
+    channel=1, threshold=1, opening=1, reach=1, doubt=MergeCriterion(least=1, doubling=1)
 )
 
 
@@ -62,7 +62,7 @@ def test_separation_that_differs_in_anything_has_another_key(plan: ScenePlan) ->
         replace(SEPARATION, opening=2),
         replace(SEPARATION, reach=2),
         replace(SEPARATION, channel=2),
-        replace(SEPARATION, doubt=Doubt(least=2, doubling=1)),
+        replace(SEPARATION, doubt=MergeCriterion(least=2, doubling=1)),
     ]
     assert len({replace(plan, separation=way).key(core) for way in ways}) == len(ways)
 

@@ -17,7 +17,7 @@ from pyproj import CRS
 from pipeline.config import Task
 from pipeline.core.georef import Georef
 from pipeline.errors import SceneError
-from pipeline.mapping.planning.preflight import Contract, agree
+from pipeline.mapping.planning.preflight import Preflight, check_compatibility
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
 from pipeline.models.predictor import Stretch
 from pipeline.scenes.memory import MemoryScene
@@ -60,9 +60,11 @@ def of(
     place: Georef | None = None,
     task: Task = TASK,
     card: ModelCard = CARD,
-) -> Contract:
+) -> Preflight:
     pixels = np.zeros((len(bands), 60, 80), dtype)
-    return agree(MemoryScene(pixels, bands=bands, georef=place or georef()), card, task)
+    return check_compatibility(
+        MemoryScene(pixels, bands=bands, georef=place or georef()), card, task
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,18 +93,18 @@ def test_bands_are_found_by_description(tmp_path: Path) -> None:
     with rasterio.open(path, "r+") as file:
         file.descriptions = ("Blue", "Green", "Red", "NIR")
     scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
-    assert agree(scene, CARD, TASK).bands == (3, 2, 1)
+    assert check_compatibility(scene, CARD, TASK).bands == (3, 2, 1)
     scene.close()
 
 
-def described(path: Path, *names: str, **profile: str) -> Contract:
+def described(path: Path, *names: str, **profile: str) -> Preflight:
     """Return how a scene is shown whose bands are described so."""
     write_scene(path, np.full((len(names), 30, 30), 90, np.uint8), **profile)
     with rasterio.open(path, "r+") as file:
         file.descriptions = names
     scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
     try:
-        return agree(scene, CARD, TASK)
+        return check_compatibility(scene, CARD, TASK)
     finally:
         scene.close()
 
@@ -151,7 +153,7 @@ def test_scales_that_change_the_picture_are_told(
     with rasterio.open(path, "r+") as file:
         file.scales = scales
     scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
-    warnings = agree(scene, CARD, TASK).warnings
+    warnings = check_compatibility(scene, CARD, TASK).warnings
     assert sum("which is not applied" in warning for warning in warnings) == told == len(warnings)
     scene.close()
 
@@ -170,7 +172,7 @@ def test_alpha_is_no_band(tmp_path: Path) -> None:
     )
     scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
     assert "alpha" not in {known.colour for known in scene.info.bands}
-    assert agree(scene, CARD, TASK).bands == (1, 2, 3)
+    assert check_compatibility(scene, CARD, TASK).bands == (1, 2, 3)
     scene.close()
 
 
@@ -186,13 +188,13 @@ def test_alpha_is_no_band(tmp_path: Path) -> None:
         (lambda: of(place=georef(5.0)), "ground pixel is 5 m.*0.1-0.6 m.*0.033-1.8 m"),
         (lambda: of(place=georef(0.01)), "ground pixel is 0.01 m"),
         (
-            lambda: agree(MemoryScene(np.zeros((3, 9, 9), np.uint8)), CARD, TASK),
+            lambda: check_compatibility(MemoryScene(np.zeros((3, 9, 9), np.uint8)), CARD, TASK),
             "no place on the Earth.*--crs",
         ),
     ],
 )
 def test_what_does_not_suit_is_refused_with_file_reason_and_way_out(
-    refused: Callable[[], Contract], told: str
+    refused: Callable[[], Preflight], told: str
 ) -> None:
     with pytest.raises(SceneError, match=f"^memory:memory: .*{told}"):
         refused()
@@ -253,7 +255,7 @@ def test_fewer_bits_than_eight_reach_white_all_the_same(tmp_path: Path, bits: in
     pixels = np.full((3, 30, 30), 2**bits - 1, np.uint8)
     path = write_scene(tmp_path / "s.tif", pixels, nbits=bits, photometric="RGB")
     scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
-    assert agree(scene, CARD, TASK).stretch == Stretch(low=0.0, high=2.0**bits - 1)
+    assert check_compatibility(scene, CARD, TASK).stretch == Stretch(low=0.0, high=2.0**bits - 1)
     scene.close()
 
 
@@ -270,10 +272,14 @@ def test_fewer_bits_than_eight_reach_white_all_the_same(tmp_path: Path, bits: in
 )
 def test_a_fill_that_no_nodata_names_is_told(dtype: str, fill: float) -> None:
     pixels = np.random.default_rng(0).integers(900, 1500, (3, 60, 80)).astype(dtype)
-    seen = agree(MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK)
+    seen = check_compatibility(
+        MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK
+    )
     assert seen.warnings == ()
     pixels[:, :, :8] = fill
-    seen = agree(MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK)
+    seen = check_compatibility(
+        MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK
+    )
     (doubt,) = [doubt for doubt in seen.warnings if "far from all others" in doubt]
     assert doubt.startswith("10% of its values are ")
     assert "(900 to 1499), and no nodata says so" in doubt
@@ -301,7 +307,9 @@ def test_a_fill_near_other_values_is_told_where_it_is_large(
     pixels[:, :, : int(100 * share)] = fill
     # Zero or white in one band is no sign of missing pixels.
     pixels[1, :, 50:] = fill
-    seen = agree(MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK)
+    seen = check_compatibility(
+        MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK
+    )
     assert [text for text in seen.warnings if f"with --nodata {fill}," in text] == [
         f"{share:.0%} of its pixels are {fill} in all bands that are mapped, and no nodata says "
         f"so: if nothing is there, map with --nodata {fill}, or mark it "
@@ -328,7 +336,7 @@ def test_a_given_range_that_misses_the_values_is_warned_of(
     pixels = rng.uniform(*values, (3, 64, 64)).astype(dtype)
     chosen = Task.model_validate({"name": "t", "model": "m", "values": {"range": given}})
     scene = MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef())
-    seen = agree(scene, CARD, chosen).warnings
+    seen = check_compatibility(scene, CARD, chosen).warnings
     assert len(seen) == bool(warning)
     assert warning in "".join(seen)
 
@@ -341,7 +349,7 @@ def test_the_range_meant_by_a_scale_tag_is_named(tmp_path: Path) -> None:
     scene = open_scene(SceneRef(kind="geotiff", href=str(path)))
     values = {"range": (0.0, 0.3)}
     chosen = {"name": "t", "model": "m", "bands": (1, 2, 3), "values": values}
-    (warning,) = agree(scene, CARD, Task.model_validate(chosen)).warnings
+    (warning,) = check_compatibility(scene, CARD, Task.model_validate(chosen)).warnings
     assert warning.endswith("in the numbers of the file that range is --values 1000,4000")
     scene.close()
 
@@ -353,7 +361,7 @@ def test_percentiles_are_taken_over_the_whole_scene_once() -> None:
     valid[:200] = False
     pixels[:, :200] = 65535
     stretches = {
-        agree(MemoryScene(pixels, valid=valid, georef=georef()), CARD, TASK).stretch
+        check_compatibility(MemoryScene(pixels, valid=valid, georef=georef()), CARD, TASK).stretch
         for _ in range(3)
     }
     (stretch,) = stretches
@@ -364,9 +372,11 @@ def test_percentiles_are_taken_over_the_whole_scene_once() -> None:
 
 def test_a_scene_of_one_value_or_none_is_no_division_by_zero() -> None:
     pixels = np.full((3, 40, 40), 7, np.uint16)
-    one = agree(MemoryScene(pixels, georef=georef()), CARD, TASK).stretch
+    one = check_compatibility(MemoryScene(pixels, georef=georef()), CARD, TASK).stretch
     assert one.high > one.low
-    empty = agree(MemoryScene(pixels, valid=np.zeros((40, 40), bool), georef=georef()), CARD, TASK)
+    empty = check_compatibility(
+        MemoryScene(pixels, valid=np.zeros((40, 40), bool), georef=georef()), CARD, TASK
+    )
     assert empty.stretch.high > empty.stretch.low
     assert any("no data" in told for told in empty.notes + empty.warnings)
 
@@ -453,7 +463,7 @@ def test_slices_of_a_volume_are_shown_alike_and_of_another_content_anew(tmp_path
     for factor in (1, 2):
         with segyio.open(path, "r+") as file:
             file.trace = (factor * cube).reshape(-1, 9)
-        made = [agree(open_scene(ref), GRAY, TASK).stretch for ref in slices(path)]
+        made = [check_compatibility(open_scene(ref), GRAY, TASK).stretch for ref in slices(path)]
         wanted = np.percentile(factor * cube.astype(np.float64), TASK.values.percentiles)
         assert len(set(made)) == 1
         # Amplitudes are stored as IBM's floats, of six digits.
@@ -464,7 +474,7 @@ def test_traces_that_fill_no_volume_are_shown_by_their_own_amplitudes(tmp_path: 
     path = str(tmp_path / "line.sgy")
     segyio.tools.from_array2D(path, np.arange(70, dtype=np.float32).reshape(7, 10))
     (ref,) = slices(path, "section")
-    stretch = agree(open_scene(ref), GRAY, TASK).stretch
+    stretch = check_compatibility(open_scene(ref), GRAY, TASK).stretch
     assert (stretch.low, stretch.high) == pytest.approx(
         np.percentile(np.arange(70), TASK.values.percentiles)
     )

@@ -12,7 +12,7 @@ import rasterio
 from pipeline.config import Guide, Refine, Task, load_task
 from pipeline.core.grid import Sampling, TileGrid
 from pipeline.core.quantise import NODATA, classified
-from pipeline.core.refine import Guided, Refinement, filtered, tidied
+from pipeline.core.refine import Guided, Refinement, guided_filter, open_and_close
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, PipelineError, SceneError
 from pipeline.mapping.plan_scene import dry_run, plan_scene
@@ -75,10 +75,10 @@ def test_a_run_refines_as_if_the_scene_were_one_tile(
         # The model and the guide of one 8-bit band are both its values.
         guide = file.read(1)
     assert HOW.guided is not None
-    steps = filtered(band(plain / "probability.tif"), guide, HOW.guided)
+    steps = guided_filter(band(plain / "probability.tif"), guide, HOW.guided)
     np.testing.assert_array_equal(probability, steps)
     labels = classified(steps[None], threshold=125)
-    expected = tidied(labels, classes=1, opening=2, closing=1)
+    expected = open_and_close(labels, classes=1, opening=2, closing=1)
     np.testing.assert_array_equal(mask, expected)
     before = band(plain / "mask.tif")
     assert (mask != before).sum() > 100

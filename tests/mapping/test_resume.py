@@ -24,7 +24,7 @@ from pipeline.core.window import Window
 from pipeline.mapping.plan_scene import plan_scene
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.planning.request import MapRequest
-from pipeline.mapping.tiles.tile_task import TileJob, map_tile
+from pipeline.mapping.tiles.tile_task import TileJob, map_tile_task
 from pipeline.scenes.find import find_scenes
 from tests.mapping.scenery import band, blobs, contents, run, write_scene
 
@@ -137,7 +137,7 @@ def planned(scene: Path, out: Path) -> ScenePlan:
     )
     plan.tiles.mkdir(parents=True)
     for index, core in enumerate(plan.grid.cores()):
-        map_tile(TileJob(plan=plan, index=index, core=core))
+        map_tile_task(TileJob(plan=plan, index=index, core=core))
     return plan
 
 

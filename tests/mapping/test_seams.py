@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.quantise import quantised
-from pipeline.core.tile import cut
+from pipeline.core.tile import cut_window
 from pipeline.core.window import Window
 from pipeline.mapping.plan_scene import plan_scene
 from pipeline.mapping.planning.plan import ScenePlan
@@ -155,7 +155,7 @@ def test_a_halo_too_small_would_be_seen(
     assert card.network.reach is not None
     plan = plan_of(scene, model, tile=2 * card.network.reach + 64)
     expected = whole(plan)
-    pixels, valid = cut(
+    pixels, valid = cut_window(
         lambda window: open_scene(plan.scene).read(window, plan.bands),
         Window(row=0, col=32, height=64, width=64),
         height=64,

@@ -21,7 +21,7 @@ def test_neither_outputs_nor_messages_hold_passwords_and_signatures(tmp_path: Pa
         request = MapRequest(
             scenes=urls, out=out, task="bright", executor="serial", device="cpu", tile=64
         )
-        summary = map_scenes(request, tell=told.append)
+        summary = map_scenes(request, report=told.append)
     assert [row["state"] for row in summary["scenes"]] == ["done", "failed"]
     written = [path.read_bytes() for path in out.rglob("*") if path.is_file()]
     assert len(written) > 8

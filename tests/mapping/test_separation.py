@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.config import Separate, Task
-from pipeline.core.polygons.contact import joints_of
+from pipeline.core.polygons.contact import shared_boundaries
 from pipeline.core.polygons.markers import markers_of
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.separate import separate, trace_instances
@@ -27,10 +27,18 @@ from pipeline.mapping.plan_scene import dry_run, plan_scene
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.planning.separation import network_pixels, separation_of
-from pipeline.mapping.tiles.tile_task import TileJob, map_tile
-from pipeline.mapping.tiles.workers import Crew
-from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Separation, Terms
-from pipeline.models.checkpoint import save
+from pipeline.mapping.tiles.tile_task import TileJob, map_tile_task
+from pipeline.mapping.tiles.workers import CheckedWorkers
+from pipeline.models.card import (
+    Class,
+    Inputs,
+    ModelCard,
+    Network,
+    Outputs,
+    SeparationDefaults,
+    Terms,
+)
+from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.networks import build
 from pipeline.models.registry import load_predictor
 from pipeline.scenes.find import find_scenes
@@ -65,11 +73,11 @@ def colours(path: Path, **card: Any) -> Path:
         "outputs": Outputs(
             classes=(Class(name="building", colour="#e6550d"),),
             separating=("interior",),
-            separation=Separation(growth=6),
+            separation=SeparationDefaults(growth=6),
         ),
         "terms": Terms(license="Apache-2.0"),
     }
-    save(path, network.state_dict(), ModelCard(**(stated | card)))
+    save_checkpoint(path, network.state_dict(), ModelCard(**(stated | card)))
     return path
 
 
@@ -112,7 +120,7 @@ def at_once(plan: ScenePlan) -> dict[bytes, float]:
     markers = markers_of(steps[how.channel], threshold=how.threshold, opening=how.opening)
     shape = labels.shape[0], labels.shape[1]
     instances, sides = separate(labels, markers, core=everything, scene=shape, reach=how.reach)
-    joints = joints_of(instances, labels, steps[how.channel], sides)
+    joints = shared_boundaries(instances, labels, steps[how.channel], sides)
     traced = trace_instances(instances, labels, steps[0], core=everything)
     # One core that is the whole scene: nothing is joined, only doubtful borders fall.
     merger = Merger(height=plan.info.height, width=plan.info.width, doubt=how.doubt)
@@ -219,14 +227,14 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
     request = MapRequest(
         scenes=(str(scene),), out=tmp_path, task="bright", model=str(model), executor="serial"
     )
-    crew = Crew(request, request.chosen_task)
+    crew = CheckedWorkers(request, request.chosen_task)
     (ref,) = find_scenes(request.scenes).refs
     planned = plan_scene(request, request.chosen_task, ref, "s")
     ready = planned.ready(crew.engine(planned.card, pixels=0), tmp_path / ".work" / "s")
     crew.close()
     ready = replace(ready, grid=plan.grid)
     for index, core in list(enumerate(ready.grid.cores()))[::3]:
-        assert not map_tile(TileJob(plan=ready, index=index, core=core)).reused
+        assert not map_tile_task(TileJob(plan=ready, index=index, core=core)).reused
     run(scene, tmp_path, model=str(model), tile=60)
     log = (tmp_path / "s" / "log.jsonl").read_text()
     assert log.count('"reused": true') == -(-len(ready.grid) // 3)

@@ -12,7 +12,7 @@ import rasterio
 import torch
 
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
-from pipeline.models.checkpoint import save
+from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.networks import build
 from tests.mapping.scenery import band, run
 
@@ -66,7 +66,7 @@ def constant(path: Path, shares: tuple[float, ...], *, threshold: float | None =
         ),
         terms=Terms(license="Apache-2.0"),
     )
-    save(path, network.state_dict(), card)
+    save_checkpoint(path, network.state_dict(), card)
     return path
 
 

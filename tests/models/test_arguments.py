@@ -17,8 +17,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.arguments import ENCODED, LARGEST_CHANNELS, RULES, dims_of, fault_of, short
-from pipeline.models.checkpoint import read_card, save
+from pipeline.models.arguments import (
+    ENCODED,
+    LARGEST_CHANNELS,
+    RULES,
+    argument_error,
+    dims_of,
+    shortened,
+)
+from pipeline.models.checkpoint import read_card, save_checkpoint
 from pipeline.models.networks import NETWORKS, build, empty
 from pipeline.models.networks.encoders import registered
 from pipeline.models.networks.registry import DECODERS
@@ -54,7 +61,9 @@ def test_only_what_a_decoder_names_itself_is_taken(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SHELF))
 def test_the_networks_in_use_are_within_them(name: str) -> None:
-    assert fault_of(name, {"in_channels": 3, "classes": LARGEST_CHANNELS, **SHELF[name]}) is None
+    assert (
+        argument_error(name, {"in_channels": 3, "classes": LARGEST_CHANNELS, **SHELF[name]}) is None
+    )
 
 
 EXTREMES: tuple[Any, ...] = (
@@ -142,7 +151,7 @@ def test_a_value_is_repeated_in_a_few_characters() -> None:
     for _ in range(400):
         nested = [nested, nested]
     for value in ("x" * 10**6, list(range(10**6)), 10**5000, nested, {"a": {"b": {"c": nested}}}):
-        assert len(short(value)) < 250
+        assert len(shortened(value)) < 250
 
 
 # ---- nothing calls out
@@ -191,7 +200,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _with_card(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """Write a checkpoint whose card nobody checked."""
-    save(path, weights_for(TINY), card_for(TINY))
+    save_checkpoint(path, weights_for(TINY), card_for(TINY))
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
@@ -232,7 +241,7 @@ def test_no_name_and_no_argument_reaches_a_host_or_a_folder(folder: Path, tmp_pa
 
 
 def _trained(path: Path) -> None:
-    from pipeline.training.step.network import build as start
+    from pipeline.training.step.network import build_network as start
 
     start(read_config(path))
 

@@ -16,7 +16,7 @@ import torch
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.checkpoint import digest, load, read_card, save
+from pipeline.models.checkpoint import load_checkpoint, read_card, save_checkpoint, weights_digest
 from tests.models.small import TINY, card_for, weights_for
 
 
@@ -24,7 +24,7 @@ from tests.models.small import TINY, card_for, weights_for
 def saved(tmp_path: Path) -> Path:
     """Return the checkpoint of a small network."""
     path = tmp_path / "model.safetensors"
-    save(path, weights_for(TINY), card_for(TINY))
+    save_checkpoint(path, weights_for(TINY), card_for(TINY))
     return path
 
 
@@ -45,10 +45,10 @@ def test_card_and_weights_come_back_as_they_were(tmp_path: Path) -> None:
     weights["count"] = torch.tensor(7)
     weights["none"] = torch.empty(0, 3)
     path = tmp_path / "model.safetensors"
-    card = save(path, weights, card_for(TINY))
-    assert card == card_for(TINY).model_copy(update={"sha256": digest(weights)})
+    card = save_checkpoint(path, weights, card_for(TINY))
+    assert card == card_for(TINY).model_copy(update={"sha256": weights_digest(weights)})
     assert read_card(path) == card
-    loaded_card, loaded = load(path)
+    loaded_card, loaded = load_checkpoint(path)
     assert loaded_card == card
     assert loaded.keys() == weights.keys()
     assert all(torch.equal(loaded[name], value) for name, value in weights.items())
@@ -77,7 +77,7 @@ def test_a_changed_copy_of_the_card_is_refused_as_it_would_change_nothing(saved:
 
 def test_saving_twice_gives_the_same_bytes_and_leaves_nothing_beside_them(saved: Path) -> None:
     before = saved.read_bytes()
-    save(saved, weights_for(TINY), card_for(TINY))
+    save_checkpoint(saved, weights_for(TINY), card_for(TINY))
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
 
@@ -95,7 +95,7 @@ def _umask(mask: int) -> Iterator[None]:
 def test_who_may_read_a_checkpoint_is_up_to_the_umask(tmp_path: Path, mask: int, mode: int) -> None:
     path = tmp_path / "model.safetensors"
     with _umask(mask):
-        save(path, weights_for(TINY), card_for(TINY))
+        save_checkpoint(path, weights_for(TINY), card_for(TINY))
     assert path.stat().st_mode & 0o777 == mode
 
 
@@ -104,14 +104,14 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(saved: Path) -> None:
     # In the way of the temporary file.
     (saved.parent / f".{saved.name}.tmp").mkdir()
     with pytest.raises(OSError, match="directory"):
-        save(saved, weights_for(TINY, seed=1), card_for(TINY))
+        save_checkpoint(saved, weights_for(TINY, seed=1), card_for(TINY))
     assert saved.read_bytes() == before
 
 
 def test_the_digest_sees_names_types_and_shapes_and_not_their_order() -> None:
     a, b = torch.arange(6.0), torch.arange(4.0)
-    told = digest({"a": a, "b": b})
-    assert told == digest({"b": b, "a": a.clone()})
+    told = weights_digest({"a": a, "b": b})
+    assert told == weights_digest({"b": b, "a": a.clone()})
     others: list[dict[str, torch.Tensor]] = [
         {"a": a, "c": b},
         {"a": a.reshape(2, 3), "b": b},
@@ -119,7 +119,7 @@ def test_the_digest_sees_names_types_and_shapes_and_not_their_order() -> None:
         {"a": a, "b": -b},
         {"a": a},
     ]
-    assert len({told, *(digest(other) for other in others)}) == 6
+    assert len({told, *(weights_digest(other) for other in others)}) == 6
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.999])
@@ -130,7 +130,7 @@ def test_a_flipped_bit_is_found_and_both_digests_are_told(saved: Path, place: fl
     promised = read_card(saved).sha256
     saved.write_bytes(content)
     with pytest.raises(ModelError, match="fetch it again") as caught:
-        load(saved)
+        load_checkpoint(saved)
     told = str(caught.value)
     assert promised[:12] in told
     assert len({part for part in told.split() if part.endswith(("...,", "...;"))}) == 2
@@ -140,7 +140,7 @@ def test_a_flipped_bit_is_found_and_both_digests_are_told(saved: Path, place: fl
 def test_a_file_that_is_cut_short_is_refused(saved: Path, kept: int) -> None:
     saved.write_bytes(saved.read_bytes()[:kept])
     with pytest.raises(ModelError, match=r"model\.safetensors: "):
-        load(saved)
+        load_checkpoint(saved)
 
 
 class _Trap:
@@ -161,7 +161,7 @@ def test_pickles_are_refused_and_not_run(tmp_path: Path, kind: str) -> None:
         torch.save({"weights": torch.zeros(3), "trap": _Trap()}, path)
     else:
         path.write_bytes(pickle.dumps(_Trap()))
-    for read in (read_card, load):
+    for read in (read_card, load_checkpoint):
         with pytest.raises(ModelError, match="pickles are refused"):
             read(path)
     assert not _Trap.sprung
@@ -239,7 +239,7 @@ def test_a_tensor_that_cannot_be_is_refused_with_the_card(
     card = _header(saved)["__metadata__"]
     header = json.dumps({"__metadata__": card, "a": entry}).encode()
     saved.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 64)
-    for read in (read_card, load):
+    for read in (read_card, load_checkpoint):
         with pytest.raises(ModelError, match=rf"model\.safetensors: .*{message}"):
             read(saved)
 
@@ -251,7 +251,7 @@ def test_more_weights_than_any_network_may_have_are_refused_unread(saved: Path) 
     with saved.open("r+b") as handle:
         handle.truncate(saved.stat().st_size + size)
     with pytest.raises(ModelError, match=r"take 5\.0 GiB, the limit is 4 GiB"):
-        load(saved)
+        load_checkpoint(saved)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from pipeline.models.checkpoint import load
+from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.registry import find
 from pipeline.training.fit import fit
@@ -50,8 +50,8 @@ def test_it_agrees_with_the_processor() -> None:
 def test_the_shipped_model_agrees_with_the_processor() -> None:
     path = find("buildings")
     assert path is not None
-    here = TorchPredictor(*load(path))
-    there = TorchPredictor(*load(path), device="cuda")
+    here = TorchPredictor(*load_checkpoint(path))
+    there = TorchPredictor(*load_checkpoint(path), device="cuda")
     pixels, valid = _pixels(3)
     one, other = (each.predict(pixels, valid, FULL) for each in (here, there))
     assert np.abs(one - other).max() <= 1e-4
@@ -92,7 +92,7 @@ def test_a_training_there_is_resumed_and_its_model_predicts_here(
     for name, value in whole.items():
         # A GPU adds up in no fixed order.
         torch.testing.assert_close(value.float(), resumed[name].float(), atol=5e-3, rtol=5e-3)
-    card, tensors = load(part / "model" / "model.safetensors")
+    card, tensors = load_checkpoint(part / "model" / "model.safetensors")
     pixels, valid = _pixels(3, size=64)
     said = TorchPredictor(card, tensors).predict(pixels, valid, FULL)
     assert np.isfinite(said).all()

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from pipeline.cli.models import models
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import Network
-from pipeline.models.checkpoint import load, save
-from pipeline.models.describe import described
+from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.models.describe import describe_network
 from pipeline.models.engines.engine import TorchPredictor
-from pipeline.models.engines.openvino import Compiled, converted, difference
+from pipeline.models.engines.openvino import Compiled, convert, largest_difference
 from pipeline.models.export import export
 from pipeline.models.registry import ModelRef, card_of, chosen_device, find, load_predictor
-from pipeline.models.restore import restored, trial_sizes
+from pipeline.models.restore import restore_network, trial_sizes
 from tests.mapping.scenery import band, blobs, run, write_scene
 from tests.models.small import FULL, PADDED, SHELF, TINY, VALID, card_for, noise, weights_for
 
@@ -31,12 +31,12 @@ def _apart(file: Path, name: str, rows: int, cols: int) -> float:
     """Return how far an export's probabilities are from torch's on coloured shapes."""
     path = find(name)
     assert path is not None
-    card, tensors = load(path)
+    card, tensors = load_checkpoint(path)
     colours = [blobs(seed, height=rows, width=cols) for seed in range(len(card.inputs.bands))]
     pixels = torch.from_numpy(np.stack(colours)).float()[None] / 255
     values = (pixels - 0.5) / 0.5
     with torch.inference_mode():
-        wanted = restored(card, tensors)(values)
+        wanted = restore_network(card, tensors)(values)
     found = Compiled(file)(values)
     assert found.shape == wanted.shape
     assert wanted.std() > 0.1
@@ -95,11 +95,11 @@ def test_an_unknown_format_is_refused_as_usage(tmp_path: Path) -> None:
 
 def test_an_engine_that_says_something_else_is_not_believed() -> None:
     card = card_for(TINY)
-    network = restored(card, weights_for(TINY))
-    other = Compiled(converted(restored(card, weights_for(TINY, seed=1)), card))
-    assert difference(network, Compiled(converted(network, card)), card) <= 1e-4
+    network = restore_network(card, weights_for(TINY))
+    other = Compiled(convert(restore_network(card, weights_for(TINY, seed=1)), card))
+    assert largest_difference(network, Compiled(convert(network, card)), card) <= 1e-4
     with pytest.raises(ModelError, match=r"other logits in OpenVINO.*--device cpu"):
-        difference(network, other, card)
+        largest_difference(network, other, card)
 
 
 @pytest.mark.parametrize("network", [PADDED, VALID, TINY], ids=["padded", "valid", "tiny"])
@@ -116,7 +116,7 @@ def test_openvino_predicts_what_torch_predicts(network: Network) -> None:
 
 
 def test_a_model_of_volumes_predicts_no_pictures() -> None:
-    network = described("unet_3d", {"in_channels": 2, **SHELF["unet_3d"]}, limit=48)
+    network = describe_network("unet_3d", {"in_channels": 2, **SHELF["unet_3d"]}, limit=48)
     card = card_for(network)
     assert network.reach is not None
     with pytest.raises(ModelError, match="sees volumes, not pictures"):
@@ -125,7 +125,7 @@ def test_a_model_of_volumes_predicts_no_pictures() -> None:
 
 def test_trial_sizes_are_sizes_that_the_network_takes() -> None:
     for network in (PADDED, VALID, TINY):
-        module = restored(card_for(network), weights_for(network))
+        module = restore_network(card_for(network), weights_for(network))
         for rows, cols in trial_sizes(card_for(network)):
             assert module(torch.zeros(1, 2, rows, cols)).numel()
 
@@ -150,6 +150,8 @@ def test_a_made_scene_of_odd_size_is_mapped_alike(tmp_path: Path) -> None:
 
 def test_the_shelf_loads_either(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    ref = ModelRef(name=str(path), sha256=save(path, weights_for(TINY), card_for(TINY)).sha256)
+    ref = ModelRef(
+        name=str(path), sha256=save_checkpoint(path, weights_for(TINY), card_for(TINY)).sha256
+    )
     assert load_predictor(ref, device="openvino").engine.startswith("openvino")
     assert load_predictor(ref, device="cpu").engine.startswith("torch")

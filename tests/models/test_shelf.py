@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.checkpoint import save
+from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.engines.threshold import CARD
 from pipeline.models.registry import ModelRef, card_of, chosen_device, find, load_predictor, shipped
 from tests.models.small import TINY, card_for, weights_for
@@ -21,7 +21,7 @@ def test_every_shipped_model_has_a_card_of_its_own_name() -> None:
 
 
 def test_a_file_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved = save(tmp_path / "mine.safetensors", weights_for(TINY), card_for(TINY))
+    saved = save_checkpoint(tmp_path / "mine.safetensors", weights_for(TINY), card_for(TINY))
     monkeypatch.chdir(tmp_path)
     assert find("mine.safetensors") == tmp_path / "mine.safetensors"
     assert card_of("mine.safetensors") == saved
@@ -35,14 +35,18 @@ def test_what_is_no_model_is_refused_with_the_names_of_those_there_are(name: str
 
 def test_a_model_is_loaded_once_a_process(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    ref = ModelRef(name=str(path), sha256=save(path, weights_for(TINY), card_for(TINY)).sha256)
+    ref = ModelRef(
+        name=str(path), sha256=save_checkpoint(path, weights_for(TINY), card_for(TINY)).sha256
+    )
     assert load_predictor(ref, device="cpu") is load_predictor(ref, device="cpu")
 
 
 def test_another_model_than_the_planned_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    ref = ModelRef(name=str(path), sha256=save(path, weights_for(TINY), card_for(TINY)).sha256)
-    save(path, weights_for(TINY, seed=1), card_for(TINY))
+    ref = ModelRef(
+        name=str(path), sha256=save_checkpoint(path, weights_for(TINY), card_for(TINY)).sha256
+    )
+    save_checkpoint(path, weights_for(TINY, seed=1), card_for(TINY))
     with pytest.raises(ModelError, match=f"planned {ref.sha256[:12]}"):
         load_predictor(ref, device="cpu")
 

@@ -18,7 +18,7 @@ from shapely.geometry import Polygon, box
 
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import Provenance
-from pipeline.outputs.vectors.coco import pieces, write_coco
+from pipeline.outputs.vectors.coco import split_at_holes, write_coco
 from pipeline.validation.coco import check_coco
 from tests.strategies import examples
 
@@ -33,7 +33,7 @@ def test_pieces_have_no_holes_and_are_the_polygon(holes: list[tuple[int, int]]) 
     for col, row in holes:
         hole = box(4 * col + 1, 4 * row + 1, 4 * col + 3, 4 * row + 3)
         whole = cast(Polygon, whole.difference(hole))
-    parts = pieces(whole)
+    parts = split_at_holes(whole)
     assert not any(part.interiors for part in parts)
     assert sum(part.area for part in parts) == whole.area
     assert shapely.union_all(parts).equals(whole)
@@ -66,5 +66,5 @@ def test_no_polygons_make_no_annotations(provenance: Where, tmp_path: Path) -> N
 def test_a_polygon_with_a_hole_no_row_of_pixels_high_is_cut_all_the_same() -> None:
     frame = np.array([[0, 0], [4, 0], [4, 4], [0, 4]], float)
     thin = Polygon(frame, [[(1, 1.2), (3, 1.2), (3, 1.4), (1, 1.4)]])
-    parts = pieces(thin)
+    parts = split_at_holes(thin)
     assert sum(part.area for part in parts) == pytest.approx(thin.area)

@@ -23,9 +23,9 @@ from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.attributes import Written
-from pipeline.outputs.vectors.geojson import geometries, write_geojson, write_geojsonl
+from pipeline.outputs.vectors.geojson import geojson_geometries, write_geojson, write_geojsonl
 from pipeline.outputs.vectors.geoparquet import write_geoparquet
-from pipeline.outputs.vectors.lonlat import on_the_earth
+from pipeline.outputs.vectors.lonlat import to_lonlat_polygons
 from pipeline.validation.geojson import check_geojson, check_geojsonl
 from tests.strategies import examples
 
@@ -120,7 +120,7 @@ def test_a_polygon_around_the_pole_covers_it(batch_of: Make) -> None:
         crs_wkt=CRS("EPSG:3031").to_wkt(), transform=(400.0, 0.0, -5e4, 0.0, -400.0, 5e4)
     )
     batch = batch_of([Polygon([(100, 100), (150, 100), (150, 150), (100, 150)])])
-    (cap,) = on_the_earth(batch.geometry, georef)
+    (cap,) = to_lonlat_polygons(batch.geometry, georef)
     assert cap.is_valid
     assert cap.bounds[:2] == (-180, -90)
     assert cap.bounds[2] == 180
@@ -129,7 +129,7 @@ def test_a_polygon_around_the_pole_covers_it(batch_of: Make) -> None:
 
 def test_long_edges_follow_the_grid(batch_of: Make) -> None:
     georef = Georef(crs_wkt=UTM, transform=(0.3, 0.0, 8e5, 0.0, -0.3, 6e6))
-    (wide,) = on_the_earth(batch_of([shapely.box(0, 0, 40_000, 10)]).geometry, georef)
+    (wide,) = to_lonlat_polygons(batch_of([shapely.box(0, 0, 40_000, 10)]).geometry, georef)
     middle = georef.to_lonlat(np.array([[20_000.0, 0.0]]))[0]
     assert wide.exterior.distance(shapely.Point(middle)) < 1e-7
 
@@ -159,7 +159,7 @@ def test_the_text_of_a_coordinate_is_that_of_seven_decimals(
 ) -> None:
     rounded = np.round(np.array(points) * 1e7) / 1e7 + 0.0
     polygon = Polygon(rounded)
-    (text,) = geometries(np.array([polygon], dtype=object))
+    (text,) = geojson_geometries(np.array([polygon], dtype=object))
     ring = ",".join(f"[{x:.7f},{y:.7f}]" for x, y in polygon.exterior.coords)
     assert text == f'{{"type":"Polygon","coordinates":[[{ring}]]}}'
 

@@ -17,7 +17,7 @@ from pipeline.core.georef import Georef
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors import geoparquet
-from pipeline.outputs.vectors.geoparquet import on_the_map, write_geoparquet
+from pipeline.outputs.vectors.geoparquet import to_crs_polygons, write_geoparquet
 from pipeline.validation.validate import check_file
 
 Make = Callable[..., Footprints]
@@ -84,6 +84,6 @@ def test_what_the_grid_breaks_is_mended(utm: Georef) -> None:
     turned = Georef(crs_wkt=utm.crs_wkt, transform=(0.26, 0.15, 3e5, 0.15, -0.26, 3e6))
     outline = [(0, 0), (30, 0), (30, 31), (0, 31)]
     polygons = [Polygon(outline, [[(0, 10 + k), (9, 5), (9, 9)]]) for k in range(10)]
-    shapes = on_the_map(np.array(polygons, dtype=object), turned)
+    shapes = to_crs_polygons(np.array(polygons, dtype=object), turned)
     assert shapely.is_valid(shapes).all()
     assert shapely.is_ccw(shapely.get_exterior_ring(shapely.get_parts(shapes))).all()

@@ -35,7 +35,7 @@ from pipeline.outputs.vectors.flatgeobuf import flatgeobuf_layer
 from pipeline.outputs.vectors.formats import FORMATS, FormatName, file_name, writer
 from pipeline.outputs.vectors.geopackage import geopackage_layer
 from pipeline.outputs.vectors.pmtiles import pmtiles_layer
-from pipeline.outputs.vectors.pmtiles_header import HEADER, Header
+from pipeline.outputs.vectors.pmtiles_header import HEADER, PMTilesHeader
 from pipeline.outputs.vectors.style import polygon_style
 from pipeline.validation.validate import check_file
 
@@ -246,10 +246,10 @@ def test_layers_are_named_for_the_scene(
             assert metadata["name"] == scene
 
 
-def pmtiles_parts(path: Path) -> tuple[Header, Any]:
+def pmtiles_parts(path: Path) -> tuple[PMTilesHeader, Any]:
     """Return header and metadata of an archive."""
     raw = path.read_bytes()
-    header = Header(*HEADER.unpack(raw[: HEADER.size]))
+    header = PMTilesHeader(*HEADER.unpack(raw[: HEADER.size]))
     packed = raw[header.metadata : header.metadata + header.metadata_length]
     return header, json.loads(gzip.decompress(packed))
 

@@ -20,7 +20,7 @@ from pipeline.core.georef import Georef
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ConfigError, ExportError
 from pipeline.outputs.postgis import connect as postgis_connect
-from pipeline.outputs.postgis.connect import place
+from pipeline.outputs.postgis.connect import database_place
 from pipeline.outputs.postgis.layer_table import Upserted, upsert, upsert_layer
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.geoparquet import write_geoparquet
@@ -352,7 +352,7 @@ def test_passwords_are_never_told(postgres: Server, url: str, word: str) -> None
 
 
 def test_a_driver_in_the_url_is_passed_over(postgis: str) -> None:
-    assert PASSWORD not in place(postgis)
+    assert PASSWORD not in database_place(postgis)
     assert put(postgis.replace("postgresql://", "postgresql+psycopg://"), {"a": 1}).inserted == 1
 
 

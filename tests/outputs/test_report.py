@@ -22,8 +22,8 @@ from pipeline.core.window import Window
 from pipeline.evaluation.evaluate import Options, score
 from pipeline.evaluation.predictions import Predicted
 from pipeline.evaluation.report import write_report, write_summary
-from pipeline.labels.objects import Grid, Objects
-from pipeline.outputs.report.encode import encoded
+from pipeline.labels.objects import Objects, PixelGrid
+from pipeline.outputs.report.encode import encode_polygons
 from pipeline.outputs.report.page import render
 from pipeline.outputs.report.pyramid import MOST_PIXELS, pyramid
 from pipeline.outputs.report.tables import write_csv, write_json
@@ -50,7 +50,7 @@ def made(side: int = 900) -> Any:
     from pyproj import CRS
 
     georef = replace(georef, crs_wkt=CRS.from_epsg(32633).to_wkt())
-    grid = Grid(height=side, width=side, georef=georef)
+    grid = PixelGrid(height=side, width=side, georef=georef)
 
     def objects(shapes: Any) -> Objects:
         there = np.asarray(shapely.transform(shapes, georef.to_map), object)
@@ -154,7 +154,7 @@ def test_many_outlines_are_drawn_beside_what_is_shown(page: Page, tmp_path: Path
     from benchmarks.scoring import town
 
     truth, mine, confidence, side = town(2500)
-    grid = Grid(height=side, width=side, georef=None)
+    grid = PixelGrid(height=side, width=side, georef=None)
     objects = Objects(source="made", polygon=mine, crs=None, grid=grid, confidence=confidence)
     predicted = Predicted(name="town", source=Path("made"), objects=objects, grid=grid)
     true = replace(objects, polygon=truth, confidence=None)
@@ -175,7 +175,7 @@ def test_many_outlines_are_drawn_beside_what_is_shown(page: Page, tmp_path: Path
 @pytest.mark.browser
 @needs_browser
 def test_an_iou_just_below_that_of_a_match_is_not_rounded_up(page: Page, tmp_path: Path) -> None:
-    grid = Grid(height=300, width=300, georef=None)
+    grid = PixelGrid(height=300, width=300, georef=None)
     true = Objects(
         source="made", polygon=np.array([shapely.box(50, 50, 250, 250)]), crs=None, grid=grid
     )
@@ -212,10 +212,10 @@ def test_a_click_tells_where_on_the_earth(page: Page, folder: Path) -> None:
 @pytest.mark.browser
 @needs_browser
 def test_the_summary_leads_to_its_scenes(page: Page, tmp_path: Path) -> None:
-    from pipeline.evaluation.batch import summed_up
+    from pipeline.evaluation.batch import summarise
 
     one = made()
-    write_summary(summed_up([("a", "x", one), ("b", "x_2", one)], ["z: it failed"]), tmp_path)
+    write_summary(summarise([("a", "x", one), ("b", "x_2", one)], ["z: it failed"]), tmp_path)
     page.open(tmp_path / "summary.html", width=1000)
     assert page.complaints() == []
     assert page.run("document.querySelector('td a').getAttribute('href')") == "x/report.html"
@@ -247,7 +247,7 @@ def test_polygons_survive_their_text(seed: int, count: int) -> None:
         x, y = rng.integers(-100, 200_000, 2)
         hull = shapely.box(x, y, x + 40, y + 30.25)
         shapes[row] = hull - shapely.box(x + 5, y + 5, x + 9, y + 9) if rng.random() < 0.5 else hull
-    code = encoded(shapes)
+    code = encode_polygons(shapes)
     counts, steps = (_numbers(str(code[name])) for name in ("counts", "points"))
     flat = np.array([(v >> 1) ^ -(v & 1) for v in steps], np.int64).reshape(-1, 2).cumsum(0) / 4
     at = place = 0

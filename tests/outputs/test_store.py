@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.polygons.footprints import Footprints
-from pipeline.outputs.vectors.attributes import joined, rebatched
+from pipeline.outputs.vectors.attributes import concatenate_batches, rebatched
 from pipeline.outputs.vectors.store import FootprintStore
 from tests.strategies import examples
 
@@ -51,7 +51,7 @@ def test_order_in_does_not_matter_order_out_is_row_and_column(
         assert len(store) == len(batch)
         out = list(store.batches(size))
         assert all(len(part) == size for part in out[:-1])
-        _assert_equal(joined(out), batch.take(np.lexsort((batch.col, batch.row))))
+        _assert_equal(concatenate_batches(out), batch.take(np.lexsort((batch.col, batch.row))))
 
 
 def test_keeping_a_polygon_twice_is_keeping_it_once(footprints: Make, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_keeping_a_polygon_twice_is_keeping_it_once(footprints: Make, tmp_path: 
     with FootprintStore(tmp_path / "polygons.db") as store:
         store.append(batch)
         store.append(batch.take(slice(3, 9)))
-        _assert_equal(joined(list(store.batches(10))), batch)
+        _assert_equal(concatenate_batches(list(store.batches(10))), batch)
 
 
 def test_two_polygons_of_one_first_pixel_are_refused(footprints: Make, tmp_path: Path) -> None:
@@ -86,4 +86,4 @@ def test_batches_of_one_size_hold_the_same_polygons(
     parts = [batch.take(slice(a, b)) for a, b in pairwise(ends)]
     out = list(rebatched(parts, size))
     assert [len(part) for part in out[:-1]] == [size] * (len(out) - 1)
-    _assert_equal(joined(out), batch)
+    _assert_equal(concatenate_batches(out), batch)

@@ -11,9 +11,9 @@ import numpy as np
 from affine import Affine
 
 from pipeline.regions.ledger.ledger import open_ledger
-from pipeline.regions.resolved_region import Site, open_site
+from pipeline.regions.resolved_region import ResolvedRegion, resolve_region
 from pipeline.regions.run import run_region
-from pipeline.regions.serve.next_runs import Moments, first_moment
+from pipeline.regions.serve.next_runs import NextRuns, first_moment
 from tests.mapping.scenery import NORTH_UP, write_scene
 
 GROUND = 96
@@ -72,12 +72,12 @@ class Clock:
 
 def go(file: Path, clock: Clock | None = None) -> dict[str, Any]:
     """Run a region."""
-    return run_region(open_site(file), tell=lambda _: None, clock=clock or Clock())
+    return run_region(resolve_region(file), report=lambda _: None, clock=clock or Clock())
 
 
 def keep_to_schedule(file: Path, clock: Clock, *, until: datetime) -> list[dict[str, Any]]:
     """Run a region whenever it is due, as `serve` does, by a clock that is set by hand."""
-    site = open_site(file)
+    site = resolve_region(file)
     schedule = site.region.schedule
     assert schedule is not None
     ledger = open_ledger(site.out, region=site.region.name) if site.out.is_dir() else None
@@ -89,11 +89,11 @@ def keep_to_schedule(file: Path, clock: Clock, *, until: datetime) -> list[dict[
     while due is not None and due <= until:
         clock.now = max(clock.now, due.astimezone(UTC))
         done.append(go(file, clock))
-        due = Moments(schedule).get_next_fire_time(due, clock())
+        due = NextRuns(schedule).get_next_fire_time(due, clock())
     clock.now = until
     return done
 
 
-def site_of(file: Path) -> Site:
+def site_of(file: Path) -> ResolvedRegion:
     """Return the region of a file."""
-    return open_site(file)
+    return resolve_region(file)

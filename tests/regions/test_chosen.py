@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError, LockedError
-from pipeline.mapping.lock import holding
+from pipeline.mapping.lock import lock_folder
 from pipeline.regions.plan import plan_summary
-from pipeline.regions.selected import map_chosen
+from pipeline.regions.selected import map_selected
 from tests.regions.places import Clock, go, site_of, town
 
 
 def _map(file: Path, *scenes: str, clock: Clock | None = None) -> dict[str, object]:
-    return map_chosen(site_of(file), scenes, tell=lambda _: None, clock=clock or Clock())
+    return map_selected(site_of(file), scenes, report=lambda _: None, clock=clock or Clock())
 
 
 def _states(file: Path) -> dict[str, str]:
@@ -65,5 +65,5 @@ def test_a_scene_that_no_source_lists_is_refused(tmp_path: Path) -> None:
     file = town(tmp_path, scenes=1)
     with pytest.raises(ConfigError, match=r"--scene nowhere\.tif: no source of town lists it"):
         _map(file, "nowhere.tif")
-    with holding(tmp_path / "out"), pytest.raises(LockedError):
+    with lock_folder(tmp_path / "out"), pytest.raises(LockedError):
         _map(file, "nowhere.tif")

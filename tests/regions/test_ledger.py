@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from pipeline.errors import ConfigError, ExportError, LockedError
 from pipeline.regions.ledger.ledger import NAME, Ledger, open_ledger
-from pipeline.regions.ledger.lock import holding_region, is_held, keep_alive
+from pipeline.regions.ledger.lock import is_held, keep_alive, lock_region
 from pipeline.regions.ledger.migrations import MIGRATIONS
 from pipeline.regions.ledger.records import SceneRow
 from tests.postgres import Server
@@ -166,16 +166,16 @@ def test_a_table_that_is_gone_is_an_export_error(tmp_path: Path) -> None:
 def test_one_of_two_schedulers_works_on_a_shared_database(postgres: Server, tmp_path: Path) -> None:
     url = postgres.database()
     first, second = (open_ledger(tmp_path, region="town", url=url) for _ in range(2))
-    with holding_region(first, holder="process 7 on ship since noon") as prove:
+    with lock_region(first, holder="process 7 on ship since noon") as prove:
         prove()
         with (
             pytest.raises(LockedError, match=r"region town .*process 7 on ship since noon"),
-            holding_region(second, holder="process 8"),
+            lock_region(second, holder="process 8"),
         ):
             raise AssertionError
-        with holding_region(Ledger(second.engine, "village"), holder="process 8"):
+        with lock_region(Ledger(second.engine, "village"), holder="process 8"):
             pass
-    with holding_region(second, holder="process 8"):
+    with lock_region(second, holder="process 8"):
         pass
     first.close()
     second.close()
@@ -184,7 +184,7 @@ def test_one_of_two_schedulers_works_on_a_shared_database(postgres: Server, tmp_
 def _hold(url: str, folder: Path, ready: Any) -> None:
     """Hold a region until killed."""
     ledger = open_ledger(folder, region="town", url=url)
-    with holding_region(ledger, holder="process 9 on an old ship"):
+    with lock_region(ledger, holder="process 9 on an old ship"):
         ready.set()
         time.sleep(600)
 
@@ -206,7 +206,7 @@ def test_the_lock_of_a_killed_holder_expires(postgres: Server, tmp_path: Path) -
         if not is_held(ledger, holder="process 9 on an old ship since noon"):
             break
         time.sleep(0.1)
-    with holding_region(ledger, holder="process 8") as prove:
+    with lock_region(ledger, holder="process 8") as prove:
         prove()
         # A machine that vanishes says nothing: the server asks, and lets go in about a minute.
         with ledger.engine.connect() as connection:
@@ -245,13 +245,13 @@ def test_a_holder_whose_connection_is_lost_knows_it_and_is_free(
 ) -> None:
     url = postgres.database()
     first, second = (open_ledger(tmp_path, region="town", url=url) for _ in range(2))
-    with holding_region(first, holder="process 7") as prove:
+    with lock_region(first, holder="process 7") as prove:
         postgres.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
         )
         with pytest.raises(ExportError, match="connection that holds the region is lost"):
             prove()
-        with holding_region(second, holder="process 8"):
+        with lock_region(second, holder="process 8"):
             pass
     first.close()
     second.close()

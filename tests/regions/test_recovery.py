@@ -21,7 +21,7 @@ from pipeline.regions.ledger.ledger import NAME, open_ledger
 from pipeline.regions.ledger.records import RunRow
 from pipeline.regions.plan import plan_summary
 from pipeline.regions.report.status import lines, status
-from pipeline.regions.resolved_region import eager, open_site
+from pipeline.regions.resolved_region import resolve_region, without_backoff
 from pipeline.regions.run import run_region
 from tests.regions.places import Clock, cut, go, ground, site_of, town
 
@@ -137,11 +137,11 @@ def test_a_run_that_fails_at_the_layer_says_why_and_keeps_the_last_one(tmp_path:
     cut(tmp_path / "scenes", "n", ground(3), row=5, col=5, when="20240301")
     blocked = tmp_path / "out" / "runs" / "000002" / "footprints.geojson" / "x"
 
-    def tell(_: str) -> None:
+    def report(_: str) -> None:
         blocked.mkdir(parents=True, exist_ok=True)  # a folder where a file has to go
 
     with pytest.raises(ExportError, match=r"footprints\.geojson could not be written"):
-        run_region(open_site(file), tell=tell, clock=clock)
+        run_region(resolve_region(file), report=report, clock=clock)
     found = status(site_of(file), now=clock())
     assert (found["last"]["state"], found["running"]) == ("failed", None)
     assert any("footprints.geojson" in line for line in lines(found))
@@ -153,7 +153,7 @@ def test_a_run_that_was_killed_does_not_count_as_running(tmp_path: Path) -> None
     file = town(tmp_path, scenes=1)
     child = os.fork()
     if child == 0:  # pragma: no cover - it is killed
-        run_region(open_site(file), tell=lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        run_region(resolve_region(file), report=lambda _: os.kill(os.getpid(), signal.SIGKILL))
         os._exit(0)
     os.waitpid(child, 0)
     assert _runs(file)[-1].state == "running"
@@ -174,7 +174,7 @@ def test_what_was_given_up_is_tried_again_when_asked(tmp_path: Path) -> None:
         if one["state"] == "given up"
     )
     assert "run --retry" in scene["why"]
-    found = run_region(eager(site_of(file)), tell=lambda _: None, clock=clock)
+    found = run_region(without_backoff(site_of(file)), report=lambda _: None, clock=clock)
     assert (found["failed"], found["given_up"]) == (1, 0)
 
 

@@ -14,9 +14,9 @@ from pipeline.errors import ExportError
 from pipeline.regions.ledger.ledger import Ledger, open_ledger
 from pipeline.regions.ledger.records import SceneRow
 from pipeline.regions.plan import plan_summary
-from pipeline.regions.removal import clear_away
+from pipeline.regions.removal import remove_unused
 from pipeline.regions.report.page import write_page
-from pipeline.regions.resolved_region import Site
+from pipeline.regions.resolved_region import ResolvedRegion
 from tests.regions.places import Clock, cut, go, ground, site_of, town
 
 DROP = "policies: {withdrawn: drop}\n"
@@ -159,7 +159,7 @@ def test_a_run_that_dies_while_it_removes_is_made_up_for(
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[tuple[Site, Ledger]]:
+def place(tmp_path: Path) -> Iterator[tuple[ResolvedRegion, Ledger]]:
     """Return a region without scenes, and its ledger."""
     site = site_of(town(tmp_path, scenes=0, text=DROP))
     site.out.mkdir()
@@ -168,7 +168,7 @@ def place(tmp_path: Path) -> Iterator[tuple[Site, Ledger]]:
     ledger.close()
 
 
-def stored(site: Site, name: str, number: int) -> SceneRow:
+def stored(site: ResolvedRegion, name: str, number: int) -> SceneRow:
     """Make a scene's folder of results; return its row."""
     folder = f"{name}-{number:012x}"
     (site.out / "scenes" / folder).mkdir(parents=True)
@@ -176,9 +176,9 @@ def stored(site: Site, name: str, number: int) -> SceneRow:
     return SceneRow(scene=name, source="s", state="done", key=folder, folder=folder)
 
 
-def swept(site: Site, ledger: Ledger, *, gone: set[str]) -> tuple[int, int]:
+def swept(site: ResolvedRegion, ledger: Ledger, *, gone: set[str]) -> tuple[int, int]:
     """Clear away; return how many folders were set aside and removed."""
-    found = clear_away(site, ledger, gone=gone, layer="runs/1")
+    found = remove_unused(site, ledger, gone=gone, layer="runs/1")
     return found.set_aside, found.removed
 
 
@@ -188,7 +188,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_after_many_runs_there_are_as_many_folders_as_scenes(
-    place: tuple[Site, Ledger],
+    place: tuple[ResolvedRegion, Ledger],
 ) -> None:
     site, ledger = place
     ledger.put([stored(site, f"s{at}", at) for at in range(30)])
@@ -208,7 +208,7 @@ def test_after_many_runs_there_are_as_many_folders_as_scenes(
 
 
 def test_what_another_region_refers_to_and_what_is_nobodys_stay(
-    place: tuple[Site, Ledger], tmp_path: Path
+    place: tuple[ResolvedRegion, Ledger], tmp_path: Path
 ) -> None:
     site, ledger = place
     mine, theirs = stored(site, "a", 1), stored(site, "b", 2)
@@ -231,7 +231,9 @@ def test_what_another_region_refers_to_and_what_is_nobodys_stay(
     assert swept(site, ledger, gone=set()) == (0, 0)
 
 
-def test_nothing_is_removed_through_links(place: tuple[Site, Ledger], tmp_path: Path) -> None:
+def test_nothing_is_removed_through_links(
+    place: tuple[ResolvedRegion, Ledger], tmp_path: Path
+) -> None:
     site, ledger = place
     ledger.put([replace(stored(site, "a", 1), state="withdrawn")])
     elsewhere = tmp_path / "elsewhere"
@@ -247,11 +249,11 @@ def test_nothing_is_removed_through_links(place: tuple[Site, Ledger], tmp_path: 
     assert len(names(tmp_path / "disk")) == 1
 
 
-def test_while_no_layer_is_published_results_stay(place: tuple[Site, Ledger]) -> None:
+def test_while_no_layer_is_published_results_stay(place: tuple[ResolvedRegion, Ledger]) -> None:
     site, ledger = place
     ledger.put([replace(stored(site, "a", 1), state="withdrawn")])
     for _ in range(2):
-        found = clear_away(site, ledger, gone={"a"}, layer=None)
+        found = remove_unused(site, ledger, gone={"a"}, layer=None)
         assert (found.set_aside, found.removed) == (0, 0)
     assert len(names(site.out / "scenes")) == 1
     assert write_page(site, ledger, now=Clock()()).is_file()

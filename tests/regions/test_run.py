@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError, ExportError, LockedError
-from pipeline.mapping.lock import holding
+from pipeline.mapping.lock import lock_folder
 from pipeline.regions.layer.history import changes_between
 from pipeline.regions.layer.sinks import item_name
 from pipeline.regions.ledger.ledger import open_ledger
 from pipeline.regions.ledger.records import SceneRow
 from pipeline.regions.plan import plan_summary
 from pipeline.regions.report.status import lines, status
-from pipeline.regions.resolved_region import open_site
+from pipeline.regions.resolved_region import resolve_region
 from pipeline.regions.run import run_region
 from pipeline.validation.validate import check_file
 from tests.mapping.scenery import write_scene
@@ -260,7 +260,10 @@ def test_old_layers_go_and_the_current_one_stays(tmp_path: Path) -> None:
 
 def test_a_second_run_is_refused_and_told_who_holds_the_region(tmp_path: Path) -> None:
     file = town(tmp_path, scenes=1)
-    with holding(tmp_path / "out"), pytest.raises(LockedError, match=r"process \d+ on .* since"):
+    with (
+        lock_folder(tmp_path / "out"),
+        pytest.raises(LockedError, match=r"process \d+ on .* since"),
+    ):
         go(file)
     assert go(file)["mapped"] == 1
 
@@ -268,11 +271,11 @@ def test_a_second_run_is_refused_and_told_who_holds_the_region(tmp_path: Path) -
 def test_a_scene_that_vanishes_half_way_fails_alone(tmp_path: Path) -> None:
     file = town(tmp_path)
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         if line.startswith("scenes/s1"):
             (tmp_path / "scenes" / "s2_20240101.tif").unlink(missing_ok=True)
 
-    found = run_region(open_site(file), tell=tell, clock=Clock())
+    found = run_region(resolve_region(file), report=report, clock=Clock())
     assert (found["mapped"], found["failed"]) == (3, 1)
     assert "s2_20240101" in str(rows(file)["scenes/s2_20240101.tif"].reason)
 
@@ -282,11 +285,11 @@ def test_a_scene_that_changes_after_it_was_planned_is_not_taken_for_what_it_was(
 ) -> None:
     file = town(tmp_path)
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         if line.startswith("scenes/s1_20240101.tif: new"):
             cut(tmp_path / "scenes", "s2", ground(without=30), row=32, col=0, when="20240101")
 
-    found = run_region(open_site(file), tell=tell, clock=Clock())
+    found = run_region(resolve_region(file), report=report, clock=Clock())
     assert found["failed"] == 1
     assert "changed between planning and mapping" in str(
         rows(file)["scenes/s2_20240101.tif"].reason

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not ODD.is_dir(), reason="../shared/data/odd is not here"),
 ]
 
-# Refused by the buildings task for what only the model card can tell: bands, dtype.
+# Refused by the buildings task for what only the model card can report: bands, dtype.
 CARD = {
     "generated/int64.tif",
     "generated/nbits1.tif",

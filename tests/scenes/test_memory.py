@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import SceneError
-from pipeline.scenes.memory import MemoryScene, recall
+from pipeline.scenes.memory import MemoryScene, kept_scene
 from pipeline.scenes.scene import SceneRef
 
 
@@ -23,9 +23,9 @@ def test_bands_are_called_as_usual_unless_named() -> None:
 
 def test_what_is_kept_is_recalled_and_nothing_else() -> None:
     scene = MemoryScene(np.zeros((1, 2, 2), np.uint8), name="kept")
-    assert recall(scene.keep()) is scene
+    assert kept_scene(scene.keep()) is scene
     with pytest.raises(SceneError, match="another process"):
-        recall(SceneRef(kind="memory", href="kept:never"))
+        kept_scene(SceneRef(kind="memory", href="kept:never"))
 
 
 def test_other_pixels_or_validity_make_another_fingerprint() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.scenes.geotiff.acquisition_time import from_name, rfc3339, taken
+from pipeline.scenes.geotiff.acquisition_time import acquisition_time, from_name, rfc3339
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,9 @@ def test_dates_are_found_in_names(name: str, expected: str | None) -> None:
 
 def test_an_option_comes_before_a_tag_before_a_name() -> None:
     tags = {"TIFFTAG_DATETIME": "2023:01:02 00:00:00", "ACQUISITIONDATETIME": "2022-01-02"}
-    assert taken(option="2020-01-01", tags=tags, name="20250101") == "2020-01-01T00:00:00Z"
-    assert taken(option="", tags=tags, name="20250101") == "2022-01-02T00:00:00Z"
-    assert taken(option="", tags={}, name="20250101") == "2025-01-01T00:00:00Z"
-    assert taken(option="", tags={}, name="") is None
+    assert (
+        acquisition_time(option="2020-01-01", tags=tags, name="20250101") == "2020-01-01T00:00:00Z"
+    )
+    assert acquisition_time(option="", tags=tags, name="20250101") == "2022-01-02T00:00:00Z"
+    assert acquisition_time(option="", tags={}, name="20250101") == "2025-01-01T00:00:00Z"
+    assert acquisition_time(option="", tags={}, name="") is None

@@ -19,7 +19,7 @@ from pipeline.errors import SceneError
 from pipeline.scenes.mosaics import mosaic as mosaics
 from pipeline.scenes.mosaics.adjoining import Overlap, as_one_scene
 from pipeline.scenes.open import fingerprint, open_scene
-from pipeline.scenes.parts import Mosaic, Part
+from pipeline.scenes.parts import Mosaic, MosaicPart
 from pipeline.scenes.scene import SceneRef
 from tests.strategies import examples
 
@@ -138,7 +138,7 @@ def test_a_part_lends_a_window_with_its_bands_in_another_order_and_a_nodata_of_i
 ) -> None:
     values = np.arange(3 * 6 * 6, dtype=np.uint8).reshape(3, 6, 6)
     path = geotiff(values, transform=ORIGIN, photometric="MINISBLACK")
-    part = Part(
+    part = MosaicPart(
         href=str(path), source=box(1, 2, 4, 3), row=5, col=1, bands=(3, 1), nodata=(80.0, 80.0)
     )
     whole = Mosaic(

@@ -18,7 +18,7 @@ from pipeline.errors import SceneError
 from pipeline.scenes.access.location import content_digest
 from pipeline.scenes.nodata import with_nodata
 from pipeline.scenes.open import open_scene
-from pipeline.scenes.parts import Mosaic, Part
+from pipeline.scenes.parts import Mosaic, MosaicPart
 from pipeline.scenes.resample import Resampled
 from pipeline.scenes.scene import Scene, SceneRef
 from pipeline.scenes.validity import missing
@@ -161,7 +161,7 @@ def test_volumes_have_no_nodata() -> None:
 
 def test_files_of_a_mosaic_get_the_value_too() -> None:
     whole = Window(row=0, col=0, height=5, width=5)
-    part = Part(href="/a.tif", source=whole, row=0, col=0, options=(("crs", "EPSG:4326"),))
+    part = MosaicPart(href="/a.tif", source=whole, row=0, col=0, options=(("crs", "EPSG:4326"),))
     mosaic = Mosaic(height=5, width=5, crs_wkt="", transform=(1, 0, 0, 0, 1, 0), parts=(part,))
     found = with_nodata(SceneRef(kind="mosaic", href="/a.tif", mosaic=mosaic), 255.0)
     assert found.mosaic is not None

@@ -14,7 +14,7 @@ import pytest
 from pipeline.errors import SceneError
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.open import open_scene
-from pipeline.scenes.stac import allowed_href, scene_of_item, scenes_of
+from pipeline.scenes.stac import allowed_href, scene_of_item, stac_scenes
 from tests.jpeg2000 import write_jp2
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_an_item_opens_with_its_own_id_and_time(
 ) -> None:
     geotiff(np.ones((3, 20, 20), np.uint8), "b02.tif")
     path = written(tmp_path, item(visual={"href": "./b02.tif", "type": TIFF}))
-    (ref,) = scenes_of(path)
+    (ref,) = stac_scenes(path)
     info = open_scene(ref).info
     assert info.name == "scene_2024_A"
     assert info.datetime == "2024-05-17T10:30:00Z"
@@ -109,7 +109,7 @@ def test_one_of_several_must_be_named(tmp_path: Path) -> None:
 )
 def test_what_is_no_item_with_a_picture_is_refused(content: object, tmp_path: Path) -> None:
     with pytest.raises(SceneError, match=r"item\.json"):
-        scenes_of(written(tmp_path, content))
+        stac_scenes(written(tmp_path, content))
 
 
 def test_broken_json_is_refused(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_broken_json_is_refused(tmp_path: Path) -> None:
     for text in ("{", "", "[" * 100_000, "\xff"):
         path.write_text(text, encoding="latin-1")
         with pytest.raises(SceneError, match="not JSON"):
-            scenes_of(str(path))
+            stac_scenes(str(path))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_an_item_on_a_server_leads_to_its_neighbour(
 ) -> None:
     site.files["/items/a.tif"] = geotiff(np.ones((3, 40, 40), np.uint8)).read_bytes()
     site.files["/items/item.json"] = json.dumps(item(data={"href": "./a.tif"})).encode()
-    (ref,) = scenes_of(site.url("/items/item.json"))
+    (ref,) = stac_scenes(site.url("/items/item.json"))
     assert open_scene(ref).info.height == 40
 
 
@@ -180,28 +180,28 @@ def test_a_stated_checksum_is_held_against_the_file(
 ) -> None:
     geotiff(np.ones((3, 20, 20), np.uint8), "a.tif")
     content = item(a={"href": "a.tif", "file:checksum": "1220" + "0" * 64})
-    (ref,) = scenes_of(written(tmp_path, content))
+    (ref,) = stac_scenes(written(tmp_path, content))
     with pytest.raises(SceneError, match="sha256"):
         open_scene(ref)
 
 
 def test_every_item_of_a_collection_is_a_scene(tmp_path: Path) -> None:
     features = [item(a={"href": "a.tif"}), item(a={"href": "b.tif"})]
-    refs = scenes_of(written(tmp_path, {"type": "FeatureCollection", "features": features}))
+    refs = stac_scenes(written(tmp_path, {"type": "FeatureCollection", "features": features}))
     assert [Path(ref.href).name for ref in refs] == ["a.tif", "b.tif"]
 
 
 @pytest.mark.parametrize("href", ["https://[::1/x.tif", "\ud800.tif"])
 def test_an_href_that_no_one_can_take_apart_is_refused(tmp_path: Path, href: str) -> None:
     with pytest.raises(SceneError, match=r"hrefs is no path or URL .*; name the scene itself"):
-        scenes_of(written(tmp_path, item(a={"href": href, "type": TIFF})))
+        stac_scenes(written(tmp_path, item(a={"href": href, "type": TIFF})))
 
 
 def test_an_id_of_half_a_character_is_written_all_the_same(
     tmp_path: Path, geotiff: Callable[..., Path]
 ) -> None:
     geotiff(np.ones((3, 20, 20), np.uint8), "a.tif")
-    (ref,) = scenes_of(written(tmp_path, item(a={"href": "a.tif"}) | {"id": "a\ud800b"}))
+    (ref,) = stac_scenes(written(tmp_path, item(a={"href": "a.tif"}) | {"id": "a\ud800b"}))
     assert open_scene(ref).info.name == "a_b"
 
 
@@ -217,7 +217,7 @@ def test_a_bad_item_of_a_collection_stops_no_other(tmp_path: Path) -> None:
 def test_a_collection_without_items_is_refused(tmp_path: Path, features: object) -> None:
     path = written(tmp_path, {"type": "FeatureCollection", "features": features})
     with pytest.raises(SceneError, match="collection without items; name an item"):
-        scenes_of(path)
+        stac_scenes(path)
 
 
 def test_a_jpeg_2000_is_taken_where_there_is_no_geotiff(tmp_path: Path) -> None:

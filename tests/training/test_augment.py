@@ -15,7 +15,7 @@ from pipeline.training.augment.augment import augmented
 from pipeline.training.augment.sensor import degraded, rescaled
 from pipeline.training.config import AugmentConfig
 from pipeline.training.data.sources.places import level_of, make_place
-from pipeline.training.data.warp import cut, draw_level, draw_matrix, draw_pixel_m
+from pipeline.training.data.warp import cut_crop, draw_level, draw_matrix, draw_pixel_m
 from tests.strategies import examples
 
 OFF: dict[str, Any] = {
@@ -160,7 +160,7 @@ def test_crops_stand_upright_and_keep_their_size_with_all_switched_off() -> None
         rng = np.random.default_rng(seed)
         found, scale = draw_level(place, config, rng)
         matrix = draw_matrix(config, scale, rng)
-        crop = cut(found, matrix=matrix, centre=(32.0, 32.0), crop=64)
+        crop = cut_crop(found, matrix=matrix, centre=(32.0, 32.0), crop=64)
         np.testing.assert_array_equal(crop.image, image)
 
 

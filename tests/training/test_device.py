@@ -7,7 +7,7 @@ import torch
 
 from pipeline.models.networks import build
 from pipeline.training.config import TrainingConfig
-from pipeline.training.step.device import Elsewhere, layout_of, on_cuda, scoring
+from pipeline.training.step.device import OnDevice, layout_of, on_cuda, scoring
 from tests.models.small import SHELF
 
 
@@ -37,7 +37,7 @@ def test_a_network_elsewhere_says_the_same() -> None:
     network = build("unet", {"in_channels": 3, "classes": 1, "width": 4, "depth": 2}).eval()
     seen = torch.rand(2, 3, 32, 32)
     with torch.inference_mode():
-        assert torch.equal(Elsewhere(network, torch.device("cpu"))(seen), network(seen))
+        assert torch.equal(OnDevice(network, torch.device("cpu"))(seen), network(seen))
 
 
 def test_scores_are_found_where_the_steps_were_taken() -> None:
@@ -53,4 +53,4 @@ def test_scores_are_found_where_the_steps_were_taken() -> None:
     assert scoring(network, config) is network
     asked = config.model_copy(update={"device": "auto"})
     assert on_cuda(asked) == torch.cuda.is_available()
-    assert isinstance(scoring(network, asked), Elsewhere) == torch.cuda.is_available()
+    assert isinstance(scoring(network, asked), OnDevice) == torch.cuda.is_available()

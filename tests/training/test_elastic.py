@@ -11,7 +11,7 @@ from scipy import ndimage
 from pipeline.training.augment.elastic import draw_field, farthest, field_of
 from pipeline.training.config import AugmentConfig
 from pipeline.training.data.sources.places import Level, level_of
-from pipeline.training.data.warp import cut, draw_matrix
+from pipeline.training.data.warp import cut_crop, draw_matrix
 from tests.strategies import examples
 
 CROP = 96
@@ -43,7 +43,7 @@ def test_a_marked_pixel_lands_where_its_label_lands(seed: int, strength: float, 
     config = AugmentConfig(elastic=strength, elastic_share=1.0, elastic_nodes=nodes)
     matrix = draw_matrix(config, rng.uniform(0.7, 1.3), rng)
     field = draw_field(config, crop=CROP, rng=rng)
-    crop = cut(_marked(), matrix=matrix, centre=(100.0, 110.0), crop=CROP, field=field)
+    crop = cut_crop(_marked(), matrix=matrix, centre=(100.0, 110.0), crop=CROP, field=field)
     # Bilinear at 100 of 200 and the nearest pixel differ on corners only.
     assert ((crop.image[0] > 100) != (crop.instances > 0)).mean() < 0.02
     np.testing.assert_array_equal(crop.contact > 0, crop.instances > 0)
@@ -68,8 +68,8 @@ def test_nodes_that_move_alike_move_the_whole_crop() -> None:
     moved[0], moved[1] = 5.0, -3.0
     level = _marked()
     field = field_of(moved, crop=CROP)
-    shifted = cut(level, matrix=np.eye(2), centre=(100.0, 100.0), crop=CROP, field=field)
-    plain = cut(level, matrix=np.eye(2), centre=(105.0, 97.0), crop=CROP)
+    shifted = cut_crop(level, matrix=np.eye(2), centre=(100.0, 100.0), crop=CROP, field=field)
+    plain = cut_crop(level, matrix=np.eye(2), centre=(105.0, 97.0), crop=CROP)
     np.testing.assert_array_equal(shifted.instances, plain.instances)
     np.testing.assert_allclose(shifted.image.astype(int), plain.image.astype(int), atol=1)
 
@@ -92,7 +92,7 @@ def test_what_is_switched_off_moves_nothing_and_uses_no_chance() -> None:
     level = _marked()
     still = field_of(np.zeros((2, 3, 3)), crop=CROP)
     one, other = (
-        cut(level, matrix=np.eye(2), centre=(90.0, 90.0), crop=CROP, field=field)
+        cut_crop(level, matrix=np.eye(2), centre=(90.0, 90.0), crop=CROP, field=field)
         for field in (None, still)
     )
     np.testing.assert_array_equal(one.image, other.image)
@@ -129,5 +129,7 @@ def test_a_deformed_object_stays_in_one_piece() -> None:
         # The paper's proportion: a deviation of 10 pixels on a tile of 572.
         config = AugmentConfig(elastic=CROP * 10 / 572, elastic_share=1.0)
         field = draw_field(config, crop=CROP, rng=rng)
-        crop = cut(whole, matrix=1.2 * np.eye(2), centre=(100.0, 110.0), crop=CROP, field=field)
+        crop = cut_crop(
+            whole, matrix=1.2 * np.eye(2), centre=(100.0, 110.0), crop=CROP, field=field
+        )
         assert ndimage.label(crop.instances)[1] == 1

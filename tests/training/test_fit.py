@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.checkpoint import load
+from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.predictor import Stretch
 from pipeline.training.callbacks import Scorer
@@ -27,10 +27,10 @@ from pipeline.training.config import ScheduleConfig, TrainingConfig, read_config
 from pipeline.training.data.sampler import CropSampler
 from pipeline.training.export.finish import WEIGHTS
 from pipeline.training.fit import fit
-from pipeline.training.module import Segmenter, chance_of, rate_at
+from pipeline.training.module import Segmenter, generator_seed, rate_at
 from pipeline.training.read_data import read_data
 from pipeline.training.step import state as states
-from pipeline.training.step.network import build, unfold_norms
+from pipeline.training.step.network import build_network, unfold_norms
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,14 +109,14 @@ def test_an_export_is_a_model_that_predicts_as_the_training_did(
     small: Path, tmp_path: Path
 ) -> None:
     summary = fit(small, tmp_path / "out")
-    card, tensors = load(tmp_path / "out" / "model" / "model.safetensors")
+    card, tensors = load_checkpoint(tmp_path / "out" / "model" / "model.safetensors")
     assert summary["sha256"] == card.sha256
     assert card.training["steps"] == 6
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
     predictor = TorchPredictor(card, tensors)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32), np.uint8)
     said = predictor.predict(pixels, np.ones((32, 32), np.bool_), Stretch(low=0, high=255))
-    network = build(read_config(small), started=False).eval()
+    network = build_network(read_config(small), started=False).eval()
     network.load_state_dict(load_file(tmp_path / "out" / WEIGHTS))
     with torch.inference_mode():
         expected = network(torch.from_numpy(pixels)[None].float() / 127.5 - 1)[0].sigmoid()
@@ -149,7 +149,7 @@ def test_a_training_tells_what_it_did_and_leaves_two_plain_checkpoints(
     # A checkpoint that was torn is passed over.
     kept[-1].write_bytes(kept[-1].read_bytes()[:1000])
     digest = read_config(small).digest()
-    assert states.load(tmp_path / "out", digest=digest)["step"] == 4
+    assert states.load_state(tmp_path / "out", digest=digest)["step"] == 4
     with pytest.raises(ConfigError, match="another training"):
         fit(_changed(small, seed=9), tmp_path / "out", resume=True)
 
@@ -193,7 +193,7 @@ def test_the_average_starts_at_the_weights_and_follows_them() -> None:
 
 
 def test_every_step_has_a_chance_of_its_own() -> None:
-    drawn = {chance_of(seed, step) for seed in range(3) for step in range(100)}
+    drawn = {generator_seed(seed, step) for seed in range(3) for step in range(100)}
     assert len(drawn) == 300
     assert all(0 <= chance < 2**63 for chance in drawn)
 
@@ -214,7 +214,7 @@ def test_unfolding_norms_changes_no_output_and_takes_the_statistics_on() -> None
             "schedule": {"steps": 1, "warmup": 0, "decay": 0},
         }
     )
-    network = build(config).eval()
+    network = build_network(config).eval()
     image = torch.rand(2, 3, 64, 64)
     before = network(image)
     unfold_norms(network, image)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.core.tile import cut as cut_tile
+from pipeline.core.tile import cut_window as cut_tile
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.training.config import ImagesConfig, TrainingConfig

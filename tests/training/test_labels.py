@@ -16,9 +16,9 @@ from shapely import box
 
 from pipeline.errors import ConfigError
 from pipeline.training.config import ClassConfig, PlaceConfig
-from pipeline.training.data.sources.labels import numbered, read_labels
+from pipeline.training.data.sources.labels import number_objects, read_place_labels
 from pipeline.training.data.sources.places import BUILDING, read_place
-from pipeline.training.data.sources.rasters import Grid
+from pipeline.training.data.sources.rasters import SceneGrid
 from tests.strategies import examples
 
 CORNER, PIXEL_M = (354000.0, 3057500.0), 0.25  # of the fixture
@@ -207,8 +207,10 @@ def test_values_mean_what_they_mean_in_the_whole_raster(ground: Path) -> None:
     values[50:60, 250:260] = 1
     config = _place(ground, labels=_raster(ground / "other.tif", values))
     assert level.transform is not None
-    grid = Grid(source="scene", shape=level.known.shape, transform=level.transform, crs=level.crs)
-    found = read_labels(config, (), grid)
+    grid = SceneGrid(
+        source="scene", shape=level.known.shape, transform=level.transform, crs=level.crs
+    )
+    found = read_place_labels(config, (), grid)
     assert not found.instances.any()
     assert (~found.known).sum() == 100
 
@@ -216,8 +218,8 @@ def test_values_mean_what_they_mean_in_the_whole_raster(ground: Path) -> None:
 def test_labels_that_are_fractions_are_refused() -> None:
     values = np.array([[0, 0.25, 1, np.nan]], np.float32)
     with pytest.raises(ConfigError, match=r"fractions, such as 0\.25; cut them at a threshold"):
-        numbered(values, (), unknown=255, objects=False, source=Path("m.tif"))
-    found = numbered(np.rint(values), (), unknown=255, objects=False, source=Path("m.tif"))
+        number_objects(values, (), unknown=255, objects=False, source=Path("m.tif"))
+    found = number_objects(np.rint(values), (), unknown=255, objects=False, source=Path("m.tif"))
     assert found.instances.tolist() == [[0, 0, 1, 0]]
     assert found.known.tolist() == [[True, True, True, False]]
 
@@ -249,7 +251,7 @@ def test_a_mask_of_another_size_without_a_place_is_refused(ground: Path) -> None
 def test_a_value_of_no_class_is_refused() -> None:
     values = np.array([[0, 1], [2, 7]], np.uint8)
     with pytest.raises(ConfigError, match=r"m\.png: values 7 are of no class"):
-        numbered(values, (HOUSE, TANK), unknown=255, objects=False, source=Path("m.png"))
+        number_objects(values, (HOUSE, TANK), unknown=255, objects=False, source=Path("m.png"))
 
 
 @settings(max_examples=examples(30))
@@ -258,7 +260,9 @@ def test_numbering_keeps_every_pixel_of_every_class(seed: int, unknown: int | No
     values = np.random.default_rng(seed).choice(np.array([0, 0, 1, 2, 255], np.uint8), (12, 9))
     if unknown is None:
         values[values == 255] = 0
-    found = numbered(values, (HOUSE, TANK), unknown=unknown, objects=False, source=Path("m.png"))
+    found = number_objects(
+        values, (HOUSE, TANK), unknown=unknown, objects=False, source=Path("m.png")
+    )
     expected = np.where(values == 255, 0, values)
     np.testing.assert_array_equal(found.class_of[found.instances], expected)
     np.testing.assert_array_equal(found.known, values != 255)
@@ -271,7 +275,7 @@ def test_numbering_keeps_every_pixel_of_every_class(seed: int, unknown: int | No
 def test_a_class_that_names_the_unknown_value_wins() -> None:
     cell = ClassConfig(name="cell", colour="#112233", values=(255,))
     values = np.array([[0, 255]], np.uint8)
-    found = numbered(values, (cell,), unknown=255, objects=False, source=Path("m.png"))
+    found = number_objects(values, (cell,), unknown=255, objects=False, source=Path("m.png"))
     assert found.known.all()
     assert found.instances.tolist() == [[0, 1]]
 

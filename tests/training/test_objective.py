@@ -16,7 +16,13 @@ from torch.nn import functional
 from pipeline.models.networks import build
 from pipeline.training.config import LossConfig
 from pipeline.training.config.loss import LossName
-from pipeline.training.step.objective import loss_at, loss_of, middle, of_answers, probabilities
+from pipeline.training.step.objective import (
+    central_part,
+    loss_at,
+    loss_of,
+    loss_of_outputs,
+    probabilities,
+)
 from tests.strategies import examples
 
 NAMES = get_args(LossName)
@@ -150,12 +156,12 @@ def test_coarser_answers_count_halves_or_what_the_config_says() -> None:
     answers = [logits[:, 1:], 0.5 * logits[:, 1:], -logits[:, 1:]]
     loss = loss_of(LossConfig())
     each = [loss(answer.float(), target, weight) for answer in answers]
-    halves = of_answers(loss, answers, target, weight)
+    halves = loss_of_outputs(loss, answers, target, weight)
     torch.testing.assert_close(halves, (each[0] + each[1] / 2 + each[2] / 4) / 1.75)
-    asked = of_answers(loss, answers, target, weight, coarse=(0.3, 0.2))
+    asked = loss_of_outputs(loss, answers, target, weight, coarse=(0.3, 0.2))
     torch.testing.assert_close(asked, (each[0] + 0.3 * each[1] + 0.2 * each[2]) / 1.5)
     with pytest.raises(ValueError, match="1 numbers for 2 coarser answers"):
-        of_answers(loss, answers, target, weight, coarse=(0.3,))
+        loss_of_outputs(loss, answers, target, weight, coarse=(0.3,))
 
 
 def test_every_answer_of_a_network_with_deep_supervision_learns() -> None:
@@ -168,7 +174,7 @@ def test_every_answer_of_a_network_with_deep_supervision_learns() -> None:
     target, weight = target.float().repeat(1, 1, 4, 4)[..., :16, :16], torch.ones(2, 16, 16)
     answers = network(torch.rand(2, 3, 16, 16))
     assert len(answers) > 1
-    of_answers(loss_of(LossConfig()), answers, target, weight).backward()  # type: ignore[no-untyped-call]
+    loss_of_outputs(loss_of(LossConfig()), answers, target, weight).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and p.grad.any() for p in network.parameters() if p.ndim > 1)
 
 
@@ -200,17 +206,17 @@ def test_every_answer_of_a_volume_is_compared_with_its_middle() -> None:
     network = build("unet_3d", arguments).train()
     answers = network(torch.rand(1, 1, 8, 8, 12))
     target, weight = torch.ones(1, 2, 8, 8, 12), torch.ones(1, 8, 8, 12)
-    of_answers(loss_of(LossConfig(), classes=2), answers, target, weight).backward()  # type: ignore[no-untyped-call]
+    loss_of_outputs(loss_of(LossConfig(), classes=2), answers, target, weight).backward()  # type: ignore[no-untyped-call]
     assert len(answers) > 1
     assert all(p.grad is not None and p.grad.any() for p in network.parameters() if p.ndim > 1)
     truth = torch.arange(7.0 * 5 * 9).reshape(1, 7, 5, 9)
-    inner = middle(truth, torch.zeros(1, 2, 3, 5, 7))
+    inner = central_part(truth, torch.zeros(1, 2, 3, 5, 7))
     torch.testing.assert_close(inner, truth[:, 2:5, :, 1:8])
 
 
 def test_an_answer_of_valid_convolutions_is_compared_with_the_middle() -> None:
     truth = torch.arange(49.0).reshape(1, 7, 7)
-    found = middle(truth, torch.zeros(1, 1, 3, 5))
+    found = central_part(truth, torch.zeros(1, 1, 3, 5))
     torch.testing.assert_close(found, truth[:, 2:5, 1:6])
 
 

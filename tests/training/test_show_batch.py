@@ -12,7 +12,16 @@ from PIL import Image
 
 from pipeline.errors import ExportError
 from pipeline.training.data.batches import Batch
-from pipeline.training.show_batch import CELL, GAP, HEAD, LEFT, MARK, MOST, drawn, show_batch
+from pipeline.training.show_batch import (
+    CELL,
+    GAP,
+    HEAD,
+    LEFT,
+    MARK,
+    MOST,
+    draw_batch_picture,
+    show_batch,
+)
 from tests.terminals import at_terminal
 
 
@@ -27,7 +36,7 @@ def _batch(count: int = 2, *, crop: int = 64) -> Batch:
 
 
 def test_inputs_targets_and_weights_stand_in_a_row_a_crop() -> None:
-    picture = np.asarray(drawn(_batch(), names=["building", "interior"])).astype(int)
+    picture = np.asarray(draw_batch_picture(_batch(), names=["building", "interior"])).astype(int)
     cell = CELL[0] // 64 * 64
     assert picture.shape[1] == LEFT + 4 * (cell + GAP)
 
@@ -48,7 +57,7 @@ def test_inputs_targets_and_weights_stand_in_a_row_a_crop() -> None:
 
 def test_names_are_written_and_a_missing_one_is_numbered() -> None:
     one, other, none = (
-        np.asarray(drawn(_batch(), names=names))
+        np.asarray(draw_batch_picture(_batch(), names=names))
         for names in (["building", "interior"], ["salt", "interior"], [])
     )
     assert (one[:HEAD] != other[:HEAD]).any()

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 
 from pipeline.core.metrics.salt import salt_scores
 from pipeline.core.quantise import STEPS, background_of, classified
-from pipeline.core.tile import cut
+from pipeline.core.tile import cut_window
 from pipeline.core.window import Window
 from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.predictor import Stretch
 from pipeline.training.config import ClassConfig, ScoreConfig, TrainingConfig, read_config
 from pipeline.training.data.sources.places import Level, Place, make_place
 from pipeline.training.data.targets import interiors
-from pipeline.training.export.export import card_of
-from pipeline.training.metrics import reported
+from pipeline.training.export.export import card_of_training
+from pipeline.training.metrics import metric_rows
 from pipeline.training.read_data import read_data
-from pipeline.training.score.predicted import Answer, exclusive
-from pipeline.training.step.network import build
-from pipeline.training.validate import Trial, answers, chosen, trials
+from pipeline.training.score.predicted import PlacePrediction, exclusive
+from pipeline.training.step.network import build_network
+from pipeline.training.validate import Trial, best_trial, predict_places, trials
 
 Curve = list[tuple[float, float]]
 
@@ -75,7 +75,7 @@ def test_the_best_of_the_precise_enough_is_chosen_or_the_most_precise(
         _trial(0.1 * at, score=score, precision=precision)
         for at, (score, precision) in enumerate(curve)
     ]
-    best = chosen(found, ScoreConfig(precision=demanded))
+    best = best_trial(found, ScoreConfig(precision=demanded))
     fit = [trial for trial in found if trial.precision >= (demanded or 0)]
     if fit:
         assert best in fit
@@ -87,10 +87,10 @@ def test_the_best_of_the_precise_enough_is_chosen_or_the_most_precise(
 def test_mapping_sees_of_an_image_what_was_scored() -> None:
     config = _config()
     torch.manual_seed(0)
-    network = build(config).eval()
+    network = build_network(config).eval()
     places = [_image(0), _image(1, cols=18)]
-    said = {one.name: one for one in answers(network, places, config)}
-    card = card_of(network, config, threshold=0.5, training={}, scores={})
+    said = {one.name: one for one in predict_places(network, places, config)}
+    card = card_of_training(network, config, threshold=0.5, training={}, scores={})
     assert (card.context, card.pad_to, card.flip) == ("pad", 32, True)
     predictor = TorchPredictor(card, network.state_dict())
     for place in places:
@@ -105,7 +105,7 @@ def test_mapping_sees_of_an_image_what_was_scored() -> None:
             return part, np.ones(part.shape[1:], np.bool_)
 
         square = Window(row=-top, col=-left, height=32, width=32)
-        tile, valid = cut(read, square, height=rows, width=cols, edge="mirror")
+        tile, valid = cut_window(read, square, height=rows, width=cols, edge="mirror")
         mapped = predictor.predict(tile, valid, Stretch(low=0, high=255))
         expected = said[place.name].probability
         inner = mapped[:, top : top + rows, left : left + cols]
@@ -121,12 +121,12 @@ def test_small_masks_are_dropped_and_empty_images_count() -> None:
         if seed % 2:
             probability[0] = level.instances * 0.9
         probability[0, 0, :3] = 0.4  # a speck of three pixels
-        said.append(Answer(name=f"{seed}", level=level, probability=probability))
+        said.append(PlacePrediction(name=f"{seed}", level=level, probability=probability))
     found = {(trial.threshold, trial.least_px): trial.score for trial in trials(said, config)}
     assert found[0.5, 0] == found[0.5, 5] == 1.0
     assert found[0.3, 5] > found[0.3, 0]
-    best = chosen(trials(said, config), config.score)
-    row = reported(said, config, best)["all images"]
+    best = best_trial(trials(said, config), config.score)
+    row = metric_rows(said, config, best)["all images"]
     assert row["salt"] == 1.0
     assert row["images"] == 6
 
@@ -144,9 +144,9 @@ def test_places_are_scored_level_by_level_with_intervals(small: Path, tmp_path: 
     inside = (level.instances > 0).astype(np.float32)
     wide = np.maximum(inside, np.roll(inside, 1, axis=0))  # a row of false positives below each
     sure = interiors(level.instances, radius=1.5).astype(np.float32)
-    said = [Answer(name="here", level=level, probability=np.stack([wide, sure]))]
-    best = chosen(trials(said, config), config.score)
-    row = reported(said, config, best)["here"]
+    said = [PlacePrediction(name="here", level=level, probability=np.stack([wide, sure]))]
+    best = best_trial(trials(said, config), config.score)
+    row = metric_rows(said, config, best)["here"]
     low, high = row["pixel_iou_95"]  # type: ignore[misc]  # a pair
     assert low <= row["pixel_iou"] <= high  # type: ignore[operator]
     assert row["marked_f1"] == 1.0
@@ -167,10 +167,14 @@ def test_places_of_several_classes_are_scored_class_by_class(small: Path, tmp_pa
     sure = interiors(level.instances, radius=1.5)
     right = np.stack([of_pixels == 1, of_pixels == 2, sure]).astype(np.float32)
     best = Trial(threshold=0.5, least_px=0, score=1.0, precision=1.0, recall=1.0, iou=1.0)
-    (row,) = reported([Answer(name="here", level=level, probability=right)], config, best).values()
+    (row,) = metric_rows(
+        [PlacePrediction(name="here", level=level, probability=right)], config, best
+    ).values()
     assert row["pixel_iou"] == 1.0
     wrong = right[[1, 0, 2]]
-    (row,) = reported([Answer(name="here", level=level, probability=wrong)], config, best).values()
+    (row,) = metric_rows(
+        [PlacePrediction(name="here", level=level, probability=wrong)], config, best
+    ).values()
     assert row["pixel_iou"] == 0.0
 
 

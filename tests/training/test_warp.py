@@ -8,7 +8,7 @@ import pytest
 from pipeline.training.augment.augment import augmented
 from pipeline.training.config import AugmentConfig
 from pipeline.training.data.sources.places import level_of, make_place
-from pipeline.training.data.warp import cut, draw_matrix, draw_pixel_m, source_level
+from pipeline.training.data.warp import cut_crop, draw_matrix, draw_pixel_m, source_level
 
 STILL = AugmentConfig(
     shape=0, rotate=False, tone=0, colour=0, hue=0, blur=0, noise=0, jpeg=0, shadow=0
@@ -32,7 +32,7 @@ def test_labels_move_with_the_image(seed: int) -> None:
     rng = np.random.default_rng(seed)
     config = AugmentConfig()
     matrix = draw_matrix(config, rng.uniform(0.6, 1.4), rng)
-    crop = cut(level, matrix=matrix, centre=(45.0, 60.0), crop=64)
+    crop = cut_crop(level, matrix=matrix, centre=(45.0, 60.0), crop=64)
     # Bilinear at 100 of 200 and the nearest pixel differ on edges only, by half a pixel.
     wrong = (crop.image[0] > 100) != (crop.instances > 0)
     assert wrong.mean() < 0.02
@@ -44,7 +44,7 @@ def test_the_middle_of_a_still_crop_is_the_scene_itself() -> None:
     image = rng.integers(0, 256, (3, 64, 64), np.uint8)
     instances = rng.integers(0, 5, (64, 64)).astype(np.int32)
     level = level_of(image, instances, pixel_m=0.3, sigma=2.0)
-    crop = cut(level, matrix=np.eye(2), centre=(32.0, 32.0), crop=32)
+    crop = cut_crop(level, matrix=np.eye(2), centre=(32.0, 32.0), crop=32)
     np.testing.assert_array_equal(crop.image, image[:, 16:48, 16:48])
     np.testing.assert_array_equal(crop.instances, instances[16:48, 16:48])
     assert crop.pixel_m == pytest.approx(0.3)
@@ -53,7 +53,7 @@ def test_the_middle_of_a_still_crop_is_the_scene_itself() -> None:
 def test_past_the_edge_the_scene_is_mirrored() -> None:
     image = np.random.default_rng(1).integers(0, 256, (3, 40, 40), np.uint8)
     level = level_of(image, np.zeros((40, 40), np.int32), pixel_m=0.3, sigma=2.0)
-    crop = cut(level, matrix=np.eye(2), centre=(0.0, 0.0), crop=32)
+    crop = cut_crop(level, matrix=np.eye(2), centre=(0.0, 0.0), crop=32)
     whole = np.pad(image, ((0, 0), (16, 0), (16, 0)), mode="symmetric")
     np.testing.assert_array_equal(crop.image, whole[:, :32, :32])
 
@@ -63,7 +63,7 @@ def test_quarter_turns_and_flips_lose_nothing() -> None:
     level = level_of(image[:, :80, :80], instances[:80, :80], pixel_m=0.2, sigma=4.0)
     for seed in range(12):
         matrix = draw_matrix(STILL, 1.0, np.random.default_rng(seed))
-        crop = cut(level, matrix=matrix, centre=(40.0, 40.0), crop=80)
+        crop = cut_crop(level, matrix=matrix, centre=(40.0, 40.0), crop=80)
         assert np.bincount(crop.instances.ravel()).tolist() == (
             np.bincount(level.instances.ravel()).tolist()
         )

@@ -30,8 +30,8 @@ from pipeline.training.data.sources.places import BUILDING, Level, Place, read_p
 from pipeline.training.data.sources.windowed import WindowedPlace
 from pipeline.training.read_data import Data, read_data
 from pipeline.training.score import scores
-from pipeline.training.split_overlap import leaks
-from pipeline.training.step.network import build
+from pipeline.training.split_overlap import split_overlaps
+from pipeline.training.step.network import build_network
 from tests.strategies import examples
 
 CORNER, PIXEL_M = (354000.0, 3057500.0), 0.25  # of the fixture
@@ -200,11 +200,11 @@ def test_splits_that_leak_are_found_in_windows_too(ground: Path) -> None:
     for config, shared in ((_place(ground), True), (_place(ground, without=[right]), False)):
         train = (_windowed(config, sigma=0),)
         held = read_place(_place(ground, within=right), contact_sigma=0)
-        found = leaks(Data(train=train, made=(), validation=(held,), test=()), distance=4)
+        found = split_overlaps(Data(train=train, made=(), validation=(held,), test=()), distance=4)
         assert any("ground" in leak.why for leak in found) is shared
     same = _windowed(_place(ground, within=left), sigma=0)
     assert same.levels[0].shape == (96, 64)
-    assert leaks(Data(train=(same,), made=(), validation=(whole,), test=()), distance=4)
+    assert split_overlaps(Data(train=(same,), made=(), validation=(whole,), test=()), distance=4)
 
 
 def test_of_a_scene_nothing_is_read_outside_its_block(ground: Path) -> None:
@@ -355,7 +355,7 @@ def test_memory_changes_the_digest_where_it_is_not_the_usual(ground: Path) -> No
 def test_columns_of_a_wide_scene_are_predicted_as_its_strips_are(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = build(read_config(small))
+    network = build_network(read_config(small))
     image = np.random.default_rng(0).integers(0, 256, (3, 70, 1501), np.uint8)
     whole = scores.predict(network, image, stride=4)
     monkeypatch.setattr(scores, "WIDEST", 70 * 600)

@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from workflows.prefect_region import region
 
 
-def _tell(found: dict[str, Any]) -> None:
+def _report(found: dict[str, Any]) -> None:
     sys.stdout.write(f"{json.dumps(found)}\n")
     sys.stdout.flush()
 
@@ -46,9 +46,9 @@ def served(client: SyncPrefectClient, name: str, *, patience_s: float) -> dict[s
 if __name__ == "__main__":
     file = Path(sys.argv[1])
     with get_client(sync_client=True) as client:
-        _tell(served(client, file.parent.name, patience_s=float(sys.argv[2])))
+        _report(served(client, file.parent.name, patience_s=float(sys.argv[2])))
         for _ in sys.stdin:
             state = region(str(file), return_state=True)
-            _tell({"type": state.type.value, "name": state.name, "message": state.message})
+            _report({"type": state.type.value, "name": state.name, "message": state.message})
         tries = [run.run_count for run in client.read_flow_runs() if run.state.is_final()]
-        _tell({"tries": tries})
+        _report({"tries": tries})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.mapping.lock import holding
+from pipeline.mapping.lock import lock_folder
 from pipeline.regions.ledger.ledger import open_ledger
 from pipeline.regions.plan import plan_summary
 from tests.regions.places import site_of, town
@@ -60,7 +60,7 @@ def test_the_daemon_maps_each_scene_once_and_the_layer_follows(tmp_path: Path) -
     ):
         try:
             end = time.monotonic() + 1000
-            with holding(file.parent / "out"):  # as a run by hand does
+            with lock_folder(file.parent / "out"):  # as a run by hand does
                 while not _asked(tmp_path / "daemon.log") and time.monotonic() < end:
                     assert daemon.poll() is None, (tmp_path / "daemon.log").read_text()
                     time.sleep(0.5)

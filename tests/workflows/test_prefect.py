@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.regions.ledger.ledger import open_ledger
-from pipeline.regions.ledger.lock import holding_folder
+from pipeline.regions.ledger.lock import lock_region_folder
 from tests.regions.places import town
 from tests.workflows.clusters import PATIENCE_S, answers, daemon, free_port, processes, until
 from tests.workflows.environments import ROOT, environment, surroundings
@@ -71,7 +71,7 @@ def test_a_served_region_is_mapped_once_and_a_locked_one_is_skipped(tmp_path: Pa
             "name": "Completed",
             "message": "run 2, mapped 0, linked 0, unchanged 2",
         }
-        with holding_folder(file.parent / "out"):
+        with lock_region_folder(file.parent / "out"):
             state = _flow(looking)
         assert (state["type"], state["name"]) == ("COMPLETED", "Skipped")
         assert f"process {os.getpid()} on" in state["message"]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pipeline.api.arrays.pixels import Pixels, pixels_from
 from pipeline.core.blend import taper
 from pipeline.core.grid import Sampling, TileGrid
-from pipeline.core.tile import cut
+from pipeline.core.tile import cut_window
 from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Predictor, Stretch
@@ -126,7 +126,9 @@ class Model:
         weights = np.zeros((height, width)) if self.card.context == "blend" else None
         for core in grid.cores():
             tile = grid.tile(core)
-            pixels, valid = cut(given.read, tile, height=height, width=width, edge=self.card.edge)
+            pixels, valid = cut_window(
+                given.read, tile, height=height, width=width, edge=self.card.edge
+            )
             if not valid.any():
                 continue
             with _lock:

@@ -13,9 +13,9 @@ import shapely
 
 from pipeline.core.metrics.groups import best_iou
 from pipeline.errors import ConfigError, PipelineError, SceneError
-from pipeline.evaluation.batch import nothing_compared, summed_up
+from pipeline.evaluation.batch import nothing_compared, summarise
 from pipeline.evaluation.evaluate import Options, evaluate_opened
-from pipeline.evaluation.predictions import expanded, open_predicted
+from pipeline.evaluation.predictions import expand_predictions, open_predicted
 from pipeline.evaluation.report import write_summary
 from pipeline.evaluation.result import Evaluation
 from pipeline.outputs.atomic import write_faults
@@ -45,7 +45,7 @@ def evaluate(
         SceneError: The only prediction cannot be read.
         ExportError: A report cannot be written.
     """
-    paths = expanded(list(predicted))
+    paths = expand_predictions(list(predicted))
     if not paths:
         raise ConfigError("no predictions: give a map, a file, or a list of at least one")
     with write_faults(out):
@@ -81,7 +81,7 @@ def _several(
         done.append(("all", name, found))
     if not done:
         raise ConfigError(f"nothing could be compared: {'; '.join(failed)}")
-    summary = summed_up(done, failed, wanted=options.precision)
+    summary = summarise(done, failed, wanted=options.precision)
     write_summary(summary, out)
     _write_matches([found for _, _, found in done], work)
     return {

@@ -29,7 +29,7 @@ def map_scenes(
     from pipeline.mapping.run import map_scenes as run
 
     request = _request(scenes, Path(out), settings)
-    found: dict[str, Any] = shown(dry_run(request) if dry else run(request, tell=report))
+    found: dict[str, Any] = shown(dry_run(request) if dry else run(request, report=report))
     return found
 
 

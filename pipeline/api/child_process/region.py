@@ -26,9 +26,9 @@ def region(
     Raises:
         ConfigError: The region's file must be changed; and as each verb does.
     """
-    from pipeline.regions.resolved_region import open_site
+    from pipeline.regions.resolved_region import resolve_region
 
-    site = open_site(Path(file), root=None if root is None else Path(root))
+    site = resolve_region(Path(file), root=None if root is None else Path(root))
     found: dict[str, Any] = shown(_REGION[verb](site, report=report, **given))
     return found
 
@@ -41,12 +41,12 @@ def _plan_region(site: Any, *, report: Report) -> dict[str, Any]:  # noqa: ARG00
 
 
 def _run_region(site: Any, *, report: Report, scenes: list[str], retry: bool) -> dict[str, Any]:
-    from pipeline.regions.resolved_region import eager
+    from pipeline.regions.resolved_region import without_backoff
     from pipeline.regions.run import run_region
-    from pipeline.regions.selected import map_chosen
+    from pipeline.regions.selected import map_selected
 
-    site = eager(site) if retry else site
-    return map_chosen(site, scenes, tell=report) if scenes else run_region(site, tell=report)
+    site = without_backoff(site) if retry else site
+    return map_selected(site, scenes, report=report) if scenes else run_region(site, report=report)
 
 
 def _region_status(site: Any, *, report: Report) -> dict[str, Any]:  # noqa: ARG001
@@ -66,10 +66,10 @@ def _region_changes(site: Any, *, report: Report, out: str, **given: Any) -> dic
 
 def _region_layer(site: Any, *, report: Report) -> dict[str, Any]:  # noqa: ARG001
     from pipeline.errors import ConfigError
-    from pipeline.regions.publish import current
+    from pipeline.regions.publish import current_run
     from pipeline.regions.resolved_region import LAYER
 
-    published = current(site.out)
+    published = current_run(site.out)
     if published is None:
         raise ConfigError(f"no run of {site.region.name} has a layer yet; run it first")
     return {"layer": str(published.folder / LAYER)}

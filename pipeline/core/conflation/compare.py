@@ -52,7 +52,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Footing:
+class CommonFootprints:
     """The footprints of two layers, the earlier ones first, on ground that both mapped."""
 
     before: int
@@ -71,7 +71,11 @@ class Footing:
 
 
 def fates(
-    pairs: Pairs, footing: Footing, *, tolerance: Tolerance, precedence: Int64[np.ndarray, " pairs"]
+    pairs: Pairs,
+    footing: CommonFootprints,
+    *,
+    tolerance: Tolerance,
+    precedence: Int64[np.ndarray, " pairs"],
 ) -> Int64[np.ndarray, " n"]:
     """Return what became of each footprint, as a `Fate`; the same whichever layer is earlier.
 

@@ -10,16 +10,16 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.conflation.observations import Sightings, gone, sightings
+from pipeline.core.conflation.observations import Observations, observations, removed
 from pipeline.core.conflation.pairs import CELL, Outlines, same_building
-from pipeline.core.conflation.union import unite
+from pipeline.core.conflation.union import representatives
 
 Policy = Literal["newest", "confident", "nadir"]
 """Whose outline stays: the newest scene's, the surest footprint, or the scene seen most upright."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Views:
+class SceneViews:
     """The scenes, in columns."""
 
     date: Int64[np.ndarray, " scenes"]
@@ -31,7 +31,7 @@ class Views:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class OutlineRanking:
     """What outlines say about themselves that decides who is drawn."""
 
     scene: Int64[np.ndarray, " n"]
@@ -50,14 +50,19 @@ class Conflated:
     """The outline that stands for each: itself where it is drawn."""
     drawn: Int64[np.ndarray, " drawn"]
     """Outlines of the layer, along a Z-shaped curve over the Earth."""
-    seen: Sightings
+    seen: Observations
     """Who saw each of ``drawn``."""
     gone: Bool[np.ndarray, " n"]
     """True where what stands for an outline is covered, and not shown, by a newer scene."""
 
 
 def conflate(
-    outlines: Outlines, shown: Shown, views: Views, *, policy: Policy, cell: int = CELL
+    outlines: Outlines,
+    shown: OutlineRanking,
+    views: SceneViews,
+    *,
+    policy: Policy,
+    cell: int = CELL,
 ) -> Conflated:
     """Return one outline for each building that the scenes show.
 
@@ -73,20 +78,22 @@ def conflate(
         cell: Outlines that are looked at together; changes nothing but memory.
     """
     pairs = same_building(outlines, cell=cell)
-    owner = unite(pairs, order=preference(shown, views, policy))
+    owner = representatives(pairs, order=preference(shown, views, policy))
     drawn = np.flatnonzero(owner == np.arange(len(outlines)))
     # Neighbours follow each other, here and in the layer's file.
     drawn = drawn[np.argsort(z_order(outlines.bounds[drawn]), kind="stable")]
-    seen = sightings(pairs, drawn, scene=shown.scene, dates=views.date)
+    seen = observations(pairs, drawn, scene=shown.scene, dates=views.date)
     lost = np.zeros(len(drawn), bool)
     if policy == "newest":
-        lost = gone(outlines.take(drawn), last=seen.last, coverage=views.coverage, dates=views.date)
+        lost = removed(
+            outlines.take(drawn), last=seen.last, coverage=views.coverage, dates=views.date
+        )
     ended = np.zeros(len(outlines), bool)
     ended[drawn] = lost
     return Conflated(owner=owner, drawn=drawn[~lost], seen=seen.where(~lost), gone=ended[owner])
 
 
-def preference(shown: Shown, views: Views, policy: Policy) -> Int64[np.ndarray, " n"]:
+def preference(shown: OutlineRanking, views: SceneViews, policy: Policy) -> Int64[np.ndarray, " n"]:
     """Return all outlines, the most preferred first.
 
     Whole ones go before those that their scene's edge may have cut; then the policy

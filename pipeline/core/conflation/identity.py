@@ -24,7 +24,7 @@ def new_id(scene: str, geometry: bytes) -> str:
     return hashlib.sha256(scene.encode() + b"\0" + geometry).hexdigest()[:_DIGITS]
 
 
-def inherited(
+def track_ids(
     pairs: Pairs, *, known: Iterable[str], fresh: Iterable[str]
 ) -> Int64[np.ndarray, " fresh"]:
     """Return the earlier building that each outline goes on as; -1 for a new one.
@@ -46,7 +46,9 @@ def inherited(
     return heir
 
 
-def settled(fresh: Iterable[str], heir: Int64[np.ndarray, " n"], known: Iterable[str]) -> list[str]:
+def assign_ids(
+    fresh: Iterable[str], heir: Int64[np.ndarray, " n"], known: Iterable[str]
+) -> list[str]:
     """Return the id of each outline, all different.
 
     A new id that another building bears already is hashed once more: an outline may come

@@ -24,7 +24,7 @@ _ROUNDING = 2e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sightings:
+class Observations:
     """Which scenes show the building that each drawn outline stands for."""
 
     n_obs: Int64[np.ndarray, " drawn"]
@@ -34,18 +34,18 @@ class Sightings:
     last: Int64[np.ndarray, " drawn"]
     """Latest date among them; `UNDATED` where none has one."""
 
-    def where(self, keep: Bool[np.ndarray, " drawn"]) -> Sightings:
+    def where(self, keep: Bool[np.ndarray, " drawn"]) -> Observations:
         """Return the sightings of the outlines for which ``keep`` is True."""
-        return Sightings(n_obs=self.n_obs[keep], first=self.first[keep], last=self.last[keep])
+        return Observations(n_obs=self.n_obs[keep], first=self.first[keep], last=self.last[keep])
 
 
-def sightings(
+def observations(
     pairs: Pairs,
     drawn: Int64[np.ndarray, " drawn"],
     *,
     scene: Int64[np.ndarray, " n"],
     dates: Int64[np.ndarray, " scenes"],
-) -> Sightings:
+) -> Observations:
     """Return who saw each drawn outline: every scene with an outline of the same building.
 
     Args:
@@ -65,16 +65,16 @@ def sightings(
     starts = np.searchsorted(whose, np.arange(len(drawn)))
     never = np.iinfo(np.int64).max
     if not len(drawn):
-        return Sightings(n_obs=starts, first=starts, last=starts)
+        return Observations(n_obs=starts, first=starts, last=starts)
     first = np.minimum.reduceat(np.where(date == UNDATED, never, date), starts)
-    return Sightings(
+    return Observations(
         n_obs=np.bincount(whose, minlength=len(drawn)).astype(np.int64),
         first=np.where(first == never, UNDATED, first),
         last=np.maximum.reduceat(date, starts),
     )
 
 
-def observed(
+def count_acquisitions(
     outlines: Outlines,
     *,
     coverage: Sequence[BaseGeometry],
@@ -108,7 +108,7 @@ def observed(
     return np.maximum(found, 1)
 
 
-def gone(
+def removed(
     outlines: Outlines,
     *,
     last: Int64[np.ndarray, " n"],

@@ -81,7 +81,7 @@ class Pairs:
         )
 
 
-def joined(first: Outlines, second: Outlines) -> Outlines:
+def concatenate_outlines(first: Outlines, second: Outlines) -> Outlines:
     """Return the outlines of both, the rows of ``second`` after those of ``first``."""
     count = len(first)
 

@@ -36,7 +36,7 @@ class Pieces:
     """A number that adjoining scenes of one kind share, of whatever date; none repeats another."""
 
 
-def pieces(
+def group_pieces(
     coverage: Sequence[BaseGeometry],
     dates: Int64[np.ndarray, " scenes"],
     kinds: Callable[[Int64[np.ndarray, " k"]], Int64[np.ndarray, " k"]],

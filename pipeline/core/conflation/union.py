@@ -9,7 +9,7 @@ from pipeline.core.compiled import compiled
 from pipeline.core.conflation.pairs import Pairs
 
 
-def unite(pairs: Pairs, *, order: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+def representatives(pairs: Pairs, *, order: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """Return for each outline the one that stands for it: itself where it is drawn.
 
     Outlines take turns in the given order. One that shows the same building as outlines

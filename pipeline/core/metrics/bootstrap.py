@@ -67,7 +67,7 @@ def blocks_over(bounds: tuple[float, float, float, float], *, about: int = 64) -
     )
 
 
-def draws(
+def resample_blocks(
     blocks: int, *, rounds: int = 1000, seed: int = 0
 ) -> Float64[np.ndarray, "rounds blocks"]:
     """Return how often each block is drawn in each round; every row sums to ``blocks``.
@@ -89,11 +89,11 @@ def totals(
 def share(
     part: Float64[np.ndarray, " rounds"], whole: Float64[np.ndarray, " rounds"]
 ) -> Float64[np.ndarray, " rounds"]:
-    """Return ``part / whole`` round by round; NaN, for `interval` to leave out, over nothing."""
+    """Return ``part / whole`` round by round; NaN (which intervals leave out) over nothing."""
     return np.asarray(np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0))
 
 
-def interval(values: Float64[np.ndarray, " rounds"]) -> Interval | None:
+def percentile_interval(values: Float64[np.ndarray, " rounds"]) -> Interval | None:
     """Return the middle 95 percent; None where more than half of the rounds have no value."""
     known = values[np.isfinite(values)]
     if len(known) * 2 <= len(values):

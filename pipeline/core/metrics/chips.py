@@ -9,14 +9,14 @@ from jaxtyping import Int64, Shaped
 
 from pipeline.core.compiled import compiled
 from pipeline.core.metrics.overlaps import Overlaps, candidates
-from pipeline.core.metrics.run_length import Runs
+from pipeline.core.metrics.run_length import RunLengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pieces:
+class ChipPieces:
     """Polygons cut at the borders of square chips, as if each chip were an image."""
 
-    runs: Runs
+    runs: RunLengths
     """The pixels of the pieces."""
     parent: Int64[np.ndarray, " pieces"]
     """The polygon that each is a piece of; polygons in order, their chips in order."""
@@ -24,7 +24,7 @@ class Pieces:
     """The chip that each lies in."""
 
 
-def cut(runs: Runs, *, size: int, width: int) -> Pieces:
+def cut_into_chips(runs: RunLengths, *, size: int, width: int) -> ChipPieces:
     """Return the pieces of polygons in chips of ``size`` x ``size`` pixels.
 
     Args:
@@ -42,8 +42,8 @@ def cut(runs: Runs, *, size: int, width: int) -> Pieces:
     order = np.lexsort((runs.first[of], runs.row[of], key))
     keys, owner = np.unique(key[order], return_inverse=True)
     of, col = of[order], col[order]
-    return Pieces(
-        runs=Runs(
+    return ChipPieces(
+        runs=RunLengths(
             owner=owner.astype(np.int64),
             row=runs.row[of],
             first=np.maximum(runs.first[of], col * size),
@@ -55,7 +55,7 @@ def cut(runs: Runs, *, size: int, width: int) -> Pieces:
     )
 
 
-def chip_overlaps(pairs: Overlaps, predicted: Pieces, truth: Pieces) -> Overlaps:
+def chip_overlaps(pairs: Overlaps, predicted: ChipPieces, truth: ChipPieces) -> Overlaps:
     """Return the pieces that share pixels, given which whole polygons may."""
     starts = np.searchsorted(predicted.parent, np.arange(len(pairs.predicted_area) + 1))
     times = starts[pairs.predicted + 1] - starts[pairs.predicted]
@@ -75,7 +75,7 @@ def chip_overlaps(pairs: Overlaps, predicted: Pieces, truth: Pieces) -> Overlaps
 def pixel_overlaps(
     predicted: Shaped[np.ndarray, " predictions"],
     truth: Shaped[np.ndarray, " truths"],
-    runs: tuple[Runs, Runs],
+    runs: tuple[RunLengths, RunLengths],
 ) -> Overlaps:
     """Return every pair that shares pixels, areas counted in pixels.
 
@@ -91,7 +91,7 @@ def pixel_overlaps(
 def shared_pixels(
     left: Int64[np.ndarray, " pairs"],
     right: Int64[np.ndarray, " pairs"],
-    runs: tuple[Runs, Runs],
+    runs: tuple[RunLengths, RunLengths],
 ) -> Overlaps:
     """Return those of the pairs ``left``, ``right`` that share pixels.
 

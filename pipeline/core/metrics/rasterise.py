@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
 from pipeline.core.compiled import compiled
-from pipeline.core.metrics.run_length import Runs
+from pipeline.core.metrics.run_length import RunLengths
 from pipeline.core.window import Window
 
 
-def paint(
-    runs: Runs, values: UInt8[np.ndarray, " count"], window: Window
+def rasterise_values(
+    runs: RunLengths, values: UInt8[np.ndarray, " count"], window: Window
 ) -> UInt8[np.ndarray, "rows cols"]:
     """Return a window of the picture in which each polygon has its value, 0 elsewhere.
 
@@ -30,8 +30,8 @@ def paint(
     return picture
 
 
-def inside(
-    runs: Runs, mask: Bool[np.ndarray, "rows cols"], window: Window
+def count_inside(
+    runs: RunLengths, mask: Bool[np.ndarray, "rows cols"], window: Window
 ) -> Int64[np.ndarray, " count"]:
     """Return how many pixels of each polygon lie in ``window`` where ``mask`` is True.
 

@@ -21,7 +21,7 @@ from pipeline.core.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Runs:
+class RunLengths:
     """The pixels of many polygons, ordered by polygon, row and column."""
 
     owner: Int64[np.ndarray, " runs"]
@@ -45,9 +45,9 @@ class Runs:
         """Return where each polygon's runs begin, and the number of runs at the end."""
         return np.asarray(np.searchsorted(self.owner, np.arange(self.count + 1)), np.int64)
 
-    def take(self, which: Shaped[np.ndarray, " some"]) -> Runs:
+    def take(self, which: Shaped[np.ndarray, " some"]) -> RunLengths:
         """Return the runs that ``which`` (indices or a mask) selects."""
-        return Runs(
+        return RunLengths(
             owner=self.owner[which],
             row=self.row[which],
             first=self.first[which],
@@ -55,15 +55,15 @@ class Runs:
             count=self.count,
         )
 
-    def by_row(self) -> Runs:
+    def by_row(self) -> RunLengths:
         """Return the runs ordered by row: what `paint` and `inside` want."""
         return self.take(np.argsort(self.row, kind="stable"))
 
-    def rows(self, window: Window) -> Runs:
+    def rows(self, window: Window) -> RunLengths:
         """Return those of runs ordered by row that lie in the rows of ``window``."""
         low, high = np.searchsorted(self.row, [window.row, window.bottom])
         here = slice(int(low), int(high))
-        return Runs(
+        return RunLengths(
             owner=self.owner[here],
             row=self.row[here],
             first=self.first[here],
@@ -72,7 +72,7 @@ class Runs:
         )
 
 
-def rasterize(polygons: Shaped[np.ndarray, " count"], *, height: int, width: int) -> Runs:
+def rasterize(polygons: Shaped[np.ndarray, " count"], *, height: int, width: int) -> RunLengths:
     """Return the pixels of polygons given in pixel coordinates ``(x=col, y=row)``.
 
     Args:
@@ -89,7 +89,7 @@ def rasterize(polygons: Shaped[np.ndarray, " count"], *, height: int, width: int
     ends = np.searchsorted(owner, np.arange(len(polygons) + 1)).astype(np.int64)
     lines = np.column_stack([points[edge], points[edge + 1]]).astype(np.float64)
     found = _scan(lines, ends, (height, width))
-    return Runs(
+    return RunLengths(
         owner=found[:, 0],
         row=found[:, 1],
         first=found[:, 2],

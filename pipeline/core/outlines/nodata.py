@@ -10,7 +10,7 @@ import shapely
 
 from pipeline.core.compiled import compiled
 from pipeline.core.outlines.corners import Float64
-from pipeline.core.outlines.similarity import crossings, ragged
+from pipeline.core.outlines.similarity import crossings, ring_coordinates
 from pipeline.core.outlines.touching import Int64, Polygons
 from pipeline.core.window import Window
 
@@ -18,7 +18,7 @@ Flags = npt.NDArray[np.bool_]
 Bits = npt.NDArray[np.uint8]
 
 
-class Unknown:
+class NodataPixels:
     """The unknown pixels of a scene, as far as a sweep has come; none at first."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Unknown:
         self._parts = [part for part in self._parts if part[0].bottom > above]
 
     def covered(self, shapes: Polygons, outlines: Polygons) -> Flags:
-        """Tell, pair by pair, which shapes cover an unknown pixel that the outline does not.
+        """Return, pair by pair, which shapes cover a nodata pixel that the outline does not.
 
         A pixel is covered where its centre is, as rasterising has it.
 
@@ -59,7 +59,7 @@ class Unknown:
             meets = (left < box.right) & (right > box.col) & (top < box.bottom) & (bottom > box.row)
             near = np.flatnonzero(meets & ~found)
             if len(near):
-                pairs = (*ragged(shapes[near]), *ragged(outlines[near]))
+                pairs = (*ring_coordinates(shapes[near]), *ring_coordinates(outlines[near]))
                 found[near] = _covered(*pairs, bits, (box.row, box.col, box.width))
         return found
 

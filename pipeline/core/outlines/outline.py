@@ -11,7 +11,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.outlines.corners import Float64
-from pipeline.core.outlines.nodata import Unknown
+from pipeline.core.outlines.nodata import NodataPixels
 from pipeline.core.outlines.overlaps import INSIDE
 from pipeline.core.outlines.regular.regularise import (
     regularised,
@@ -19,7 +19,7 @@ from pipeline.core.outlines.regular.regularise import (
     straightened_each,
 )
 from pipeline.core.outlines.rules import Rules
-from pipeline.core.outlines.similarity import overlaid
+from pipeline.core.outlines.similarity import exact_iou
 from pipeline.core.outlines.simplify import soundly_simplified
 from pipeline.core.outlines.touching import Int64, Polygons
 
@@ -49,7 +49,7 @@ class Outline:
         return self.rules.gap
 
     def shaped(
-        self, outlines: Polygons, fixed: Polygons, clusters: Int64, unknown: Unknown
+        self, outlines: Polygons, fixed: Polygons, clusters: Int64, unknown: NodataPixels
     ) -> tuple[Polygons, Flags]:
         """Return the outlines shaped, all of each cluster together, and which are regularised.
 
@@ -80,7 +80,7 @@ class Outline:
         return made, np.zeros(len(made), bool)
 
     def alone(
-        self, outlines: Polygons, around: list[Polygons], unknown: Unknown
+        self, outlines: Polygons, around: list[Polygons], unknown: NodataPixels
     ) -> tuple[Polygons, Flags]:
         """Return each outline shaped by itself, less what lies in those around it.
 
@@ -100,7 +100,7 @@ class Outline:
                     flags[place] = number == 0 and self.kind == "regularised"
         return made, flags
 
-    def attempts(self, outlines: Polygons, unknown: Unknown) -> list[Polygons]:
+    def attempts(self, outlines: Polygons, unknown: NodataPixels) -> list[Polygons]:
         """Return what may be tried on each outline by itself, best first; None for nothing."""
         found: list[tuple[Polygons, Float64]] = []
         if self.kind == "regularised" and len(outlines):
@@ -134,5 +134,5 @@ class Outline:
         """Return whether a shape is a valid polygon enough like its outline."""
         if shape.geom_type != "Polygon" or shape.is_empty or not shape.is_valid:
             return False
-        like = overlaid(np.array([outline], object), np.array([shape], object))[0]
+        like = exact_iou(np.array([outline], object), np.array([shape], object))[0]
         return bool(like >= self.rules.least_iou)

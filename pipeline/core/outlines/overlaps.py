@@ -19,7 +19,7 @@ AS_IT_WAS = 0
 """Rank of a polygon that is as it was: it takes precedence over all that is not."""
 
 
-def apart(outlines: Polygons, made: Polygons, ranks: Int64, trimmed: Trimmed) -> None:
+def subtract_neighbours(outlines: Polygons, made: Polygons, ranks: Int64, trimmed: Trimmed) -> None:
     """Take overlaps away that the outlines do not have.
 
     Where two overlap, the one of higher rank, or the later one, gives way. Who cannot

@@ -15,7 +15,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Held:
+class PendingOutlines:
     """Polygons and what has become of them, in reading order of their anchors."""
 
     fragments: Fragments
@@ -38,7 +38,7 @@ class Held:
         return len(self.outlines)
 
     @classmethod
-    def of(cls, fragments: Fragments) -> Held:
+    def of(cls, fragments: Fragments) -> PendingOutlines:
         """Return polygons that nothing is known of yet."""
         fragments = fragments.by_anchor()
         outlines = fragments.to_shapely()
@@ -53,7 +53,7 @@ class Held:
             large=no[3],
         )
 
-    def joined(self, other: Held) -> Held:
+    def joined(self, other: PendingOutlines) -> PendingOutlines:
         """Return the polygons of both."""
         order = np.lexsort(
             [
@@ -66,12 +66,12 @@ class Held:
             for name in _columns()
         }
         fragments = Fragments.concatenate([self.fragments, other.fragments]).take(order)
-        return Held(fragments=fragments, **columns)
+        return PendingOutlines(fragments=fragments, **columns)
 
-    def take(self, which: npt.NDArray[Any]) -> Held:
+    def take(self, which: npt.NDArray[Any]) -> PendingOutlines:
         """Return the polygons that a mask selects."""
         columns = {name: getattr(self, name)[which] for name in _columns()}
-        return Held(fragments=self.fragments.take(which), **columns)
+        return PendingOutlines(fragments=self.fragments.take(which), **columns)
 
     def settle(self, places: Int64, polygons: Polygons, regularised: Flags) -> None:
         """Note the final outlines of the polygons at the places."""
@@ -81,7 +81,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Shaped:
+class FinishedOutlines:
     """Polygons that have their final outline, in reading order of their anchors."""
 
     fragments: Fragments
@@ -94,7 +94,7 @@ class Shaped:
     """True where walls were put at right angles."""
 
     @classmethod
-    def of(cls, held: Held) -> Shaped:
+    def of(cls, held: PendingOutlines) -> FinishedOutlines:
         """Return what is final of polygons, all of which are."""
         return cls(
             fragments=held.fragments,
@@ -105,4 +105,4 @@ class Shaped:
 
 
 def _columns() -> list[str]:
-    return [field.name for field in fields(Held) if field.name != "fragments"]
+    return [field.name for field in fields(PendingOutlines) if field.name != "fragments"]

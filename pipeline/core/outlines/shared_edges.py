@@ -10,7 +10,7 @@ from pipeline.core.outlines.corners import Float64, Int64
 from pipeline.core.outlines.touching import Polygons
 
 
-def noded(polygons: Polygons) -> Polygons:
+def node_shared_edges(polygons: Polygons) -> Polygons:
     """Return the polygons with a vertex wherever a vertex of any lies on an edge.
 
     A traced polygon has vertices at its own corners only, but what shares a wall has to

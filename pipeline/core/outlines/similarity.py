@@ -29,26 +29,26 @@ def iou(one: Polygons, two: Polygons) -> Float64:
     """
     if not len(one):
         return np.empty(0)
-    return _alike(*ragged(one), *ragged(two))
+    return _alike(*ring_coordinates(one), *ring_coordinates(two))
 
 
-def alike(one: Polygons, two: Polygons, *, least: float) -> Float64:
+def iou_against(one: Polygons, two: Polygons, *, least: float) -> Float64:
     """Return intersection over union, pair by pair, on the right side of ``least``."""
     found = iou(one, two)
     # The measure decides but where it is too coarse for that.
     close = np.abs(found - least) < DOUBT
-    found[close] = overlaid(one[close], two[close])
+    found[close] = exact_iou(one[close], two[close])
     return found
 
 
-def overlaid(one: Polygons, two: Polygons) -> Float64:
+def exact_iou(one: Polygons, two: Polygons) -> Float64:
     """Return intersection over union, pair by pair, by exact overlay."""
     both = shapely.area(shapely.intersection(one, two))
     exact: Float64 = both / (shapely.area(one) + shapely.area(two) - both)
     return exact
 
 
-def ragged(polygons: Polygons) -> tuple[Float64, Int64]:
+def ring_coordinates(polygons: Polygons) -> tuple[Float64, Int64]:
     """Return vertices as x, y and 1 where a ring ends, and the polygons' offsets into them."""
     _, coords, (rings, parts) = shapely.to_ragged_array(polygons)
     starts = rings[parts].astype(np.int64)
@@ -97,7 +97,7 @@ def _alike(one: Float64, ones: Int64, two: Float64, twos: Int64) -> Float64:
 def crossings(rings: Float64, base: float, lines: int, fine: int) -> tuple[Int64, Float64]:
     """Return where the edges cross each line, from left to right, and each line's first place.
 
-    Line ``k`` lies at ``base + (k + 0.5) / fine``. Rings are as ``ragged`` returns them.
+    Line ``k`` lies at ``base + (k + 0.5) / fine``. Rings are as ``ring_coordinates`` returns them.
     """
     starts = np.zeros(lines + 1, np.int64)
     for sweep in range(2):

@@ -6,19 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from pipeline.core.outlines.nodata import Unknown
+from pipeline.core.outlines.nodata import NodataPixels
 from pipeline.core.outlines.overlaps import INSIDE
-from pipeline.core.outlines.regular.deviation import strays
+from pipeline.core.outlines.regular.deviation import exceeds_deviation
 from pipeline.core.outlines.rules import Rules
-from pipeline.core.outlines.shared_edges import noded
-from pipeline.core.outlines.similarity import alike
+from pipeline.core.outlines.shared_edges import node_shared_edges
+from pipeline.core.outlines.similarity import iou_against
 from pipeline.core.outlines.touching import Int64, Polygons, clusters
 
 Flags = npt.NDArray[np.bool_]
 
 
 def soundly_simplified(
-    polygons: Polygons, *, rules: Rules, unknown: Unknown | None = None
+    polygons: Polygons, *, rules: Rules, unknown: NodataPixels | None = None
 ) -> Polygons:
     """Return the polygons simplified; none of them invalid, unlike itself or overlapping anew.
 
@@ -37,8 +37,8 @@ def soundly_simplified(
         return made
     bad = ~shapely.is_valid(made) | (shapely.get_type_id(made) != shapely.GeometryType.POLYGON)
     bad[~bad] = shapely.is_empty(made[~bad])
-    bad[~bad] = alike(polygons[~bad], made[~bad], least=rules.least_iou) < rules.least_iou
-    bad[~bad] = strays(made[~bad], polygons[~bad], limit=rules.stray)
+    bad[~bad] = iou_against(polygons[~bad], made[~bad], least=rules.least_iou) < rules.least_iou
+    bad[~bad] = exceeds_deviation(made[~bad], polygons[~bad], limit=rules.stray)
     if unknown is not None:
         bad[~bad] = unknown.covered(made[~bad], polygons[~bad])
     numbers = clusters(polygons)
@@ -50,7 +50,7 @@ def soundly_simplified(
 
 
 def _meeting(ones: Polygons, others: Polygons, numbers: Int64) -> Flags:
-    """Tell which of the ones overlap an other of another cluster; each has one of both."""
+    """Return which of ``ones`` overlap one of ``others`` that belongs to another cluster."""
     one, two = shapely.STRtree(others).query(ones, predicate="intersects")
     apart = numbers[one] != numbers[two]
     one, two = one[apart], two[apart]
@@ -79,7 +79,7 @@ def simplified(polygons: Polygons, *, tolerance: float) -> Polygons:
     numbers = clusters(polygons)
     shared = np.bincount(numbers)[numbers] > 1
     if shared.any():
-        made[shared] = noded(made[shared])
+        made[shared] = node_shared_edges(made[shared])
     for group in _apart(polygons, numbers):
         made[group] = shapely.coverage_simplify(made[group], tolerance)
     return made

@@ -24,14 +24,14 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from pipeline.core.outlines.nodata import Unknown
+from pipeline.core.outlines.nodata import NodataPixels
 from pipeline.core.outlines.outline import Outline
-from pipeline.core.outlines.pending import Held, Shaped
-from pipeline.core.outlines.regular.neighbours import any_of, neighbours, opened
-from pipeline.core.outlines.subpixel import Rims, subpixel
+from pipeline.core.outlines.pending import FinishedOutlines, PendingOutlines
+from pipeline.core.outlines.regular.neighbours import any_of, may_get_neighbours, neighbours
+from pipeline.core.outlines.subpixel import EdgeOffsetStrip, subpixel
 from pipeline.core.outlines.touching import Int64, Polygons, connected
 from pipeline.core.polygons.fragments import Fragments
-from pipeline.core.polygons.subpixel_offsets import Rim
+from pipeline.core.polygons.subpixel_offsets import EdgeOffsets
 from pipeline.core.window import Window
 
 Flags = npt.NDArray[np.bool_]
@@ -42,7 +42,7 @@ FEW = 2048
 """New polygons for which it is worth looking whether clusters are complete."""
 
 
-class Shaper:
+class OutlineShaper:
     """Takes merged polygons in any order; gives them back shaped, each cluster once complete.
 
     All that ``advance`` returns, taken together and sorted, depends on all that ``add``
@@ -75,9 +75,9 @@ class Shaper:
         self._outside = np.array([shapely.box(*side) for side in sides], object)
         self._parts: list[Fragments] = []
         self._new = 0
-        self._held = Held.of(Fragments.empty())
-        self._unknown = Unknown()
-        self._rims = Rims()
+        self._held = PendingOutlines.of(Fragments.empty())
+        self._unknown = NodataPixels()
+        self._rims = EdgeOffsetStrip()
 
     @property
     def waiting(self) -> int:
@@ -93,20 +93,20 @@ class Shaper:
     def note(self, window: Window, unknown: Flags) -> None:
         """Let no outline come to cover unknown pixels of a window, (rows, cols).
 
-        Tell it before `advance` is told that the sweep has passed the window.
+        Call it before `advance` is called with a front beyond the window.
         """
         if self._outline.kind not in ("pixels", "subpixel"):
             self._unknown.add(window, unknown)
 
-    def shift(self, window: Window, rim: Rim) -> None:
+    def shift(self, window: Window, rim: EdgeOffsets) -> None:
         """Take in how far a core's pixel edges lie from where the surface crosses its level.
 
-        Tell it before `advance` is told that the sweep has passed the window.
+        Call it before `advance` is called with a front beyond the window.
         """
         if self._outline.kind == "subpixel":
             self._rims.add(window, rim)
 
-    def advance(self, *, front: float, unmerged: Int64, now: bool = False) -> Shaped:
+    def advance(self, *, front: float, unmerged: Int64, now: bool = False) -> FinishedOutlines:
         """Return the polygons whose clusters are complete, or none as yet.
 
         Args:
@@ -116,19 +116,19 @@ class Shaper:
         """
         if self._outline.gap == 0:
             # Nobody has a say in anybody's shape, so nobody waits.
-            alone = Held.of(Fragments.concatenate(self._parts))
+            alone = PendingOutlines.of(Fragments.concatenate(self._parts))
             self._parts, self._new = [], 0
-            return Shaped.of(alone)
+            return FinishedOutlines.of(alone)
         # Looking costs as much as all that is held, so let that double.
         if not now and self._new < max(self._few, len(self._held)):
-            return Shaped.of(Held.of(Fragments.empty()))
-        held = self._held.joined(Held.of(Fragments.concatenate(self._parts)))
+            return FinishedOutlines.of(PendingOutlines.of(Fragments.empty()))
+        held = self._held.joined(PendingOutlines.of(Fragments.concatenate(self._parts)))
         self._parts, self._new = [], 0
         if not len(held):
             self._forget(held, front, unmerged)
-            return Shaped.of(held)
+            return FinishedOutlines.of(held)
         near = neighbours(held.outlines, self._outline.gap)
-        waits = opened(held.outlines, self._outline.gap, front, unmerged)
+        waits = may_get_neighbours(held.outlines, self._outline.gap, front, unmerged)
         if self._outline.kind == "subpixel":
             self._settle_each(held, near, waits)
         else:
@@ -141,20 +141,20 @@ class Shaper:
         needed[one[~held.given[two]]] = True
         self._held = held.take(needed)
         self._forget(self._held, front, unmerged)
-        return Shaped.of(held.take(ready))
+        return FinishedOutlines.of(held.take(ready))
 
-    def finish(self) -> Shaped:
+    def finish(self) -> FinishedOutlines:
         """Return all that is left, after the last polygon was added."""
         return self.advance(front=np.inf, unmerged=np.empty((0, 4), np.int64), now=True)
 
-    def _forget(self, held: Held, front: float, unmerged: Int64) -> None:
+    def _forget(self, held: PendingOutlines, front: float, unmerged: Int64) -> None:
         """Forget unknown pixels and shifts that no outline can reach any more."""
         tops = np.concatenate([unmerged[:, 1], shapely.bounds(held.outlines)[:, 1]])
         above = tops.min(initial=front) - self._outline.gap
         self._unknown.forget(above=above)
         self._rims.forget(above=above)
 
-    def _settle_each(self, held: Held, near: tuple[Int64, Int64], waits: Flags) -> None:
+    def _settle_each(self, held: PendingOutlines, near: tuple[Int64, Int64], waits: Flags) -> None:
         """Draw through the surface what has all that touches it, however large its cluster."""
         one, two = near
         ready = ~held.final & ~waits
@@ -169,7 +169,7 @@ class Shaper:
         )
         held.settle(places, made[ready[members]], np.zeros(len(places), bool))
 
-    def _settle(self, held: Held, near: tuple[Int64, Int64], waits: Flags) -> None:
+    def _settle(self, held: PendingOutlines, near: tuple[Int64, Int64], waits: Flags) -> None:
         """Shape all that can be: whole clusters, borders of large ones, what these enclose."""
         one, two = near
         clusters = connected(one, two, len(held))
@@ -200,7 +200,7 @@ class Shaper:
         held.settle(members, made, flags)
 
     def _shape_borders(
-        self, held: Held, near: tuple[Int64, Int64], border: Flags, places: Int64
+        self, held: PendingOutlines, near: tuple[Int64, Int64], border: Flags, places: Int64
     ) -> None:
         """Shape borders: clear of old outlines, and of what earlier borders may become."""
         one, two = near
@@ -221,14 +221,14 @@ class Shaper:
         held.settle(places, made, flags)
 
     def _oversize(self, outlines: Polygons, clusters: Int64) -> Flags:
-        """Tell which clusters are wider or higher than a cell."""
+        """Return which clusters are wider or higher than a cell."""
         boxes = np.full((clusters.max() + 1, 4), np.inf)
         np.minimum.at(boxes, clusters, shapely.bounds(outlines) * (1, 1, -1, -1))
         extents = -boxes[:, 2:] - boxes[:, :2]
         return np.asarray((extents > self._cell).any(axis=1), bool)
 
     def _on_lattice(self, outlines: Polygons) -> Flags:
-        """Tell which polygons a line of the lattice goes through, or passes closely."""
+        """Return which polygons a line of the lattice crosses, or passes closely."""
         bounds, half = shapely.bounds(outlines), self._outline.gap / 2
         low = np.floor(np.maximum(bounds[:, :2] - half, 0) / self._cell)
         high = np.floor((bounds[:, 2:] + half) / self._cell)

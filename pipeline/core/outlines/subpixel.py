@@ -27,7 +27,7 @@ import shapely
 from pipeline.core.compiled import compiled
 from pipeline.core.outlines.corners import Float64
 from pipeline.core.outlines.touching import Int64, Polygons
-from pipeline.core.polygons.subpixel_offsets import UNIT, Rim
+from pipeline.core.polygons.subpixel_offsets import UNIT, EdgeOffsets
 from pipeline.core.window import Window
 
 Flags = npt.NDArray[np.bool_]
@@ -38,18 +38,18 @@ X, Y, AXIS, SHIFT, COL, ROW = range(6)
 shift; the corner where its ring enters it."""
 
 
-class Rims:
+class EdgeOffsetStrip:
     """The shifts of a scene's pixel edges, as far as a sweep has come; 0 where none is said."""
 
     def __init__(self) -> None:
         """Shift nothing."""
-        self._parts: list[tuple[Window, Rim]] = []
+        self._parts: list[tuple[Window, EdgeOffsets]] = []
 
     def __len__(self) -> int:
         """Return the number of windows in memory: five bytes for each of their shifts."""
         return len(self._parts)
 
-    def add(self, window: Window, rim: Rim) -> None:
+    def add(self, window: Window, rim: EdgeOffsets) -> None:
         """Take the shifts of a core in."""
         if len(rim.edges):
             self._parts.append((window, rim))
@@ -72,7 +72,7 @@ class Rims:
 
 
 def subpixel(
-    outlines: Polygons, rims: Rims, *, size: tuple[int, int], least_iou: float
+    outlines: Polygons, rims: EdgeOffsetStrip, *, size: tuple[int, int], least_iou: float
 ) -> Polygons:
     """Return the outlines drawn through the crossings, or along the pixels where those fail.
 
@@ -118,7 +118,7 @@ def _numbered(edges: Int64, width: int) -> tuple[Int64, Int64]:
 
 
 def _junctions(edges: Int64, offsets: Int64, shared: Flags, width: int) -> Flags:
-    """Tell of each edge whether walls of three or more meet where the ring enters it."""
+    """Return for each edge whether boundaries of three or more polygons meet at its start."""
     corner = edges[:, ROW] * (width + 1) + edges[:, COL]
     # A shared edge is there from both sides; each side sees one of its ends first.
     ends = np.concatenate([corner, _next(corner, offsets)])

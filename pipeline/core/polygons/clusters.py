@@ -21,7 +21,7 @@ def _root(lines: Int64, number: int) -> int:
 
 
 @compiled
-def expect(lines: Int64, seam: Int64) -> None:
+def add_open_pixels(lines: Int64, seam: Int64) -> None:
     """Add each pixel of the seam to its polygon's open ones, the polygon being a root."""
     for number in seam:
         if number >= 0:
@@ -42,7 +42,7 @@ def join(lines: Int64, before: Int64, after: Int64) -> None:
 
 
 @compiled
-def tie(lines: Int64, links: Int64) -> None:
+def join_clusters(lines: Int64, links: Int64) -> None:
     """Join the clusters of linked polygons of one label."""
     for link in range(len(links)):
         if lines[links[link, 0], LABEL] == lines[links[link, 1], LABEL]:
@@ -62,7 +62,7 @@ def _connect(lines: Int64, one: int, two: int) -> None:
 
 
 @compiled
-def closed(lines: Int64, candidates: Int64, most: int) -> tuple[Int64, Int64]:
+def closed_clusters(lines: Int64, candidates: Int64, most: int) -> tuple[Int64, Int64]:
     """Return the members of clusters without open pixels, and each one's cluster.
 
     Members are marked by a parent of -1, so that nobody collects them again.

@@ -23,7 +23,7 @@ from pipeline.core.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Joints:
+class SharedBoundaries:
     """What a core's polygons need to be joined with those of other cores."""
 
     top: Int64
@@ -38,7 +38,7 @@ class Joints:
     """(n, 4): two polygons of the core, the pixel edges that they share, their depth."""
 
     @classmethod
-    def empty(cls, core: Window) -> Joints:
+    def empty(cls, core: Window) -> SharedBoundaries:
         """Return the joints of a core without polygons."""
         rows, cols = (np.full((2, length), -1, np.int64) for length in (core.height, core.width))
         nobody = np.empty((0, 4), np.int64)
@@ -56,7 +56,7 @@ class Joints:
         return {f"joints_{field.name}": getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Joints | None:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> SharedBoundaries | None:
         """Return what ``to_arrays`` took apart; None where nobody separated."""
         if "joints_contacts" not in arrays:
             return None
@@ -69,7 +69,9 @@ class Joints:
         )
 
 
-def joints_of(instances: Int32, labels: UInt8, interior: UInt8, sides: Sides) -> Joints:
+def shared_boundaries(
+    instances: Int32, labels: UInt8, interior: UInt8, sides: Sides
+) -> SharedBoundaries:
     """Return the joints of a core.
 
     Args:
@@ -86,16 +88,16 @@ def joints_of(instances: Int32, labels: UInt8, interior: UInt8, sides: Sides) ->
     def side(owners: Int64, values: UInt8) -> Int64:
         return np.stack([owners, values.astype(np.int64)])
 
-    return Joints(
+    return SharedBoundaries(
         top=side(sides.top, interior[0]),
         left=side(sides.left, interior[:, 0]),
         bottom=side(sides.bottom, interior[-1]),
         right=side(sides.right, interior[:, -1]),
-        contacts=summed(rows),
+        contacts=sum_boundaries(rows),
     )
 
 
-def summed(rows: Int64) -> Int64:
+def sum_boundaries(rows: Int64) -> Int64:
     """Return contacts with those of the same two made one, sorted; each lists the lesser first."""
     if not len(rows):
         return rows

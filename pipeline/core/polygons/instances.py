@@ -21,12 +21,12 @@ import heapq
 import numpy as np
 
 from pipeline.core.compiled import compiled
-from pipeline.core.polygons.contact import summed
+from pipeline.core.polygons.contact import sum_boundaries
 from pipeline.core.polygons.fragments import Int64
-from pipeline.core.polygons.separate import Doubt
+from pipeline.core.polygons.separate import MergeCriterion
 
 
-def grouped(*, first: Int64, pixels: Int64, links: Int64, doubt: Doubt) -> Int64:
+def group_instances(*, first: Int64, pixels: Int64, links: Int64, doubt: MergeCriterion) -> Int64:
     """Return the object that each part of an instance belongs to, numbered from 0.
 
     Args:
@@ -48,7 +48,7 @@ def grouped(*, first: Int64, pixels: Int64, links: Int64, doubt: Doubt) -> Int64
     np.add.at(sizes, part, pixels)
     contacts = links[~bonds].copy()
     contacts[:, :2] = part[contacts[:, :2]]
-    contacts = summed(contacts[contacts[:, 0] != contacts[:, 1]])
+    contacts = sum_boundaries(contacts[contacts[:, 0] != contacts[:, 1]])
     united = _united(sizes.tolist(), contacts, doubt.sizes())
     objects: Int64 = np.unique(united[part], return_inverse=True)[1]
     return objects

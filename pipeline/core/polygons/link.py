@@ -19,7 +19,7 @@ from pipeline.core.polygons.fragments import Int32, Int64
 
 
 @compiled
-def link(keys: Int32, owners: Int32, offsets: Int64, regions: int) -> tuple[Int32, int]:
+def link_edges(keys: Int32, owners: Int32, offsets: Int64, regions: int) -> tuple[Int32, int]:
     """Return for each edge the one that follows it round its ring.
 
     Along a line between rows, sorted by x, a region's edges of both rows pair up:
@@ -71,17 +71,17 @@ def link(keys: Int32, owners: Int32, offsets: Int64, regions: int) -> tuple[Int3
 
 
 @compiled
-def rings(
+def edge_rings(
     keys: Int32, owners: Int32, offsets: Int64, levels: Int32, linked: tuple[Int32, int]
 ) -> tuple[Int32, Int64, Int32]:
     """Return the closed rings in order of their first corners, row before column.
 
     Args:
-        keys: As in ``link``.
-        owners: As in ``link``.
-        offsets: As in ``link``.
+        keys: As in ``link_edges``.
+        owners: As in ``link_edges``.
+        offsets: As in ``link_edges``.
         levels: The y at the top and at the bottom of each row, (rows, 2).
-        linked: What ``link`` returned; its first array is used up.
+        linked: What ``link_edges`` returned; its first array is used up.
 
     Returns:
         Corners (n, 2) as x, y; offsets of the rings; the region of each ring. The
@@ -133,7 +133,7 @@ def rings(
 
 
 @compiled
-def grouped(
+def group_rings(
     coords: Int32, ring_offsets: Int64, ring_owners: Int32, regions: int
 ) -> tuple[Int32, Int64, Int64]:
     """Return coords, ring offsets and polygon offsets with each shell before its holes."""

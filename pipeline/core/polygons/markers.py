@@ -20,10 +20,10 @@ def markers_of(interior: npt.NDArray[np.uint8], *, threshold: int, opening: int 
             ``opening - 1`` away, in rows and in columns.
     """
     sure = (interior >= threshold) & (interior != np.uint8(255))
-    return opened(sure, size=opening)
+    return open_squares(sure, size=opening)
 
 
-def opened(mask: Flags, *, size: int) -> Flags:
+def open_squares(mask: Flags, *, size: int) -> Flags:
     """Return the union of all squares of ``size`` pixels that lie in the mask.
 
     Outside the array nothing lies in the mask, so that what is cut by its edge is less
@@ -35,7 +35,7 @@ def opened(mask: Flags, *, size: int) -> Flags:
     return np.asarray(ndimage.binary_opening(mask, square), bool)
 
 
-def closed(mask: Flags, *, size: int) -> Flags:
+def close_squares(mask: Flags, *, size: int) -> Flags:
     """Return what no square of ``size`` pixels outside the mask covers.
 
     Past the array lies no mask; gaps at its edge are closed only as far as squares
@@ -45,4 +45,4 @@ def closed(mask: Flags, *, size: int) -> Flags:
         return mask
     background = np.pad(~mask, size - 1, constant_values=True)
     inner = slice(size - 1, -(size - 1))
-    return ~opened(background, size=size)[inner, inner]
+    return ~open_squares(background, size=size)[inner, inner]

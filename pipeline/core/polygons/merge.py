@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.core.polygons.contact import Joints, summed
+from pipeline.core.polygons.contact import SharedBoundaries, sum_boundaries
 from pipeline.core.polygons.fragments import Fragments, Int64
-from pipeline.core.polygons.pending import Pool
-from pipeline.core.polygons.seam import borders, reach
-from pipeline.core.polygons.separate import Doubt
+from pipeline.core.polygons.pending import PendingPolygons
+from pipeline.core.polygons.seam import border_polygons, bounds_of_corners
+from pipeline.core.polygons.separate import MergeCriterion
 from pipeline.core.window import Window
 
 
@@ -28,12 +28,12 @@ class Merger:
         doubt: Which borders between instances fall; None: the polygons are no instances.
     """
 
-    def __init__(self, *, height: int, width: int, doubt: Doubt | None = None) -> None:
+    def __init__(self, *, height: int, width: int, doubt: MergeCriterion | None = None) -> None:
         """Await the first window, at the scene's top left corner."""
         self.height = height
         self.width = width
         self._separate = doubt is not None
-        self._pool = Pool(doubt)
+        self._pool = PendingPolygons(doubt)
         # The open seams, a pixel each: polygon, owner and interior north and west of it.
         self._north = np.full((3, width), -1, np.int64)
         self._west = np.empty((3, 0), np.int64)
@@ -56,7 +56,9 @@ class Merger:
         """Places in memory for polygons that wait; it follows ``waiting`` down again."""
         return self._pool.room
 
-    def add(self, window: Window, fragments: Fragments, joints: Joints | None = None) -> Fragments:
+    def add(
+        self, window: Window, fragments: Fragments, joints: SharedBoundaries | None = None
+    ) -> Fragments:
         """Take a core's polygons in; return the polygons that are complete now.
 
         Args:
@@ -64,15 +66,15 @@ class Merger:
                 right, and leave no gap.
             fragments: What ``trace`` or ``trace_instances`` made of the core, in the
                 scene's pixels.
-            joints: What ``joints_of`` made of it, where the polygons are instances.
+            joints: What ``shared_boundaries`` made of it, where the polygons are instances.
 
         Raises:
             ValueError: Another window was to come, a polygon reaches past it, or the
                 joints are of another one.
         """
-        joints = Joints.empty(window) if joints is None else joints
+        joints = SharedBoundaries.empty(window) if joints is None else joints
         self._check(window, fragments, joints)
-        top, left, bottom, right = borders(
+        top, left, bottom, right = border_polygons(
             fragments.coords,
             fragments.ring_offsets,
             fragments.polygon_offsets,
@@ -155,9 +157,9 @@ class Merger:
         depth = np.minimum(one[2], two[2])
         bonds = np.unique(np.stack([one[0], two[0]], axis=1)[bonded], axis=0)
         edges = np.stack([one[0], two[0], np.ones_like(depth), depth], axis=1)[~bonded]
-        self._pool.link(np.concatenate([np.pad(bonds, ((0, 0), (0, 2))), summed(edges)]))
+        self._pool.link(np.concatenate([np.pad(bonds, ((0, 0), (0, 2))), sum_boundaries(edges)]))
 
-    def _check(self, window: Window, fragments: Fragments, joints: Joints) -> None:
+    def _check(self, window: Window, fragments: Fragments, joints: SharedBoundaries) -> None:
         """Refuse a window out of turn, and polygons or joints that are not its own."""
         in_turn = (window.row, window.col) == (self._row, self._col)
         fits = window.right <= self.width and window.bottom <= self.height
@@ -172,7 +174,7 @@ class Merger:
             raise ValueError("instances cannot be merged without `doubt`")
         if not len(fragments):
             return
-        left, top, right, bottom = reach(fragments.coords)
+        left, top, right, bottom = bounds_of_corners(fragments.coords)
         if left < window.col or top < window.row or right > window.right or bottom > window.bottom:
             raise ValueError(
                 f"polygons reach over rows {top} to {bottom} and columns {left} to {right}, past "

@@ -18,30 +18,30 @@ from pipeline.core.polygons.clusters import (
     PIXELS,
     ROW,
     WEIGHT,
-    closed,
-    expect,
+    add_open_pixels,
+    closed_clusters,
     join,
-    tie,
+    join_clusters,
 )
 from pipeline.core.polygons.fragments import Fragments, Int32, Int64
-from pipeline.core.polygons.instances import grouped
-from pipeline.core.polygons.separate import Doubt
-from pipeline.core.polygons.union import unite
+from pipeline.core.polygons.instances import group_instances
+from pipeline.core.polygons.separate import MergeCriterion
+from pipeline.core.polygons.union import unite_parts
 
 Table = TypeVar("Table", Int32, Int64)
 
 
-class Pool:
+class PendingPolygons:
     """Clusters of polygons: joined over seams, closed when no open seam is left.
 
     A cluster is a tree by ``PARENT``, whose root counts the cluster's pixels at
     open seams, and a ring by ``NEXT``, along which it is collected once: united
     when it closes, so that a region over thousands of cores costs no more than
     the sum of its parts. It becomes one polygon; or, given ``doubt``, as many as
-    there are instances in it, which links between its polygons tell.
+    there are instances in it, which links between its polygons report.
     """
 
-    def __init__(self, doubt: Doubt | None = None) -> None:
+    def __init__(self, doubt: MergeCriterion | None = None) -> None:
         """Start without polygons."""
         self._doubt = doubt
         self._links = np.empty((0, 4), np.int64)
@@ -84,7 +84,7 @@ class Pool:
 
     def expect(self, seam: Int64) -> None:
         """Count the seam's pixels as open for polygons not yet joined; -1 is nobody."""
-        expect(self._lines, seam)
+        add_open_pixels(self._lines, seam)
 
     def join(self, before: Int64, after: Int64) -> None:
         """Close a seam: join what has equal labels on both sides of a pixel's edge.
@@ -102,13 +102,13 @@ class Pool:
         Args:
             links: As `grouped` takes them, by the numbers of polygons.
         """
-        tie(self._lines, links)
+        join_clusters(self._lines, links)
         one_label = self._lines[links[:, 0], LABEL] == self._lines[links[:, 1], LABEL]
         self._links = np.concatenate([self._links, links[one_label]])
 
     def close(self, candidates: Int64) -> Fragments:
         """Return the clusters of the candidates that touch no open seam, united."""
-        members, clusters = closed(self._lines, candidates, self.waiting)
+        members, clusters = closed_clusters(self._lines, candidates, self.waiting)
         if not len(members):
             return Fragments.empty()
         lines = self._lines[members]
@@ -126,7 +126,7 @@ class Pool:
         sums = np.zeros((len(first), 2), np.int64)
         np.add.at(sums, regions, lines[:, [PIXELS, WEIGHT]])
         edges, owners = _gathered(self._edges, lines[:, [BEGIN, END]], regions)
-        coords, ring_offsets, polygon_offsets = unite(edges, owners, len(first))
+        coords, ring_offsets, polygon_offsets = unite_parts(edges, owners, len(first))
         return Fragments(
             coords=coords,
             ring_offsets=ring_offsets,
@@ -167,7 +167,7 @@ class Pool:
         self._used = self._waiting_edges
         return np.append(numbers, -1)
 
-    def _objects(self, members: Int64, lines: Int64, doubt: Doubt) -> Int64:
+    def _objects(self, members: Int64, lines: Int64, doubt: MergeCriterion) -> Int64:
         """Return which object each closed polygon belongs to, and forget what linked them."""
         local = np.full(self._count, -1, np.int64)
         local[members] = np.arange(len(members))
@@ -176,7 +176,7 @@ class Pool:
         links[:, :2] = local[links[:, :2]]
         self._links = self._links[~over]
         first = lines[:, ROW] << np.int64(32) | lines[:, COL]
-        return grouped(first=first, pixels=lines[:, PIXELS], links=links, doubt=doubt)
+        return group_instances(first=first, pixels=lines[:, PIXELS], links=links, doubt=doubt)
 
 
 def _roomy(table: Table, used: int, more: int) -> Table:

@@ -13,7 +13,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @compiled
-def owners(mask: UInt8, markers: Flags, reach: int) -> Int32:
+def grow_regions(mask: UInt8, markers: Flags, reach: int) -> Int32:
     """Return the place of each pixel's owner in reading order, -1 where it has none.
 
     All markers grow by one step at a time, so the owners of a pixel ``n`` steps away are

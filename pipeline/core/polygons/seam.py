@@ -9,7 +9,7 @@ from pipeline.core.polygons.fragments import Int32, Int64
 
 
 @compiled
-def reach(coords: Int32) -> tuple[int, int, int, int]:
+def bounds_of_corners(coords: Int32) -> tuple[int, int, int, int]:
     """Return the least x and y and the greatest x and y of some corners."""
     left, top = coords[0, 0], coords[0, 1]
     right, bottom = left, top
@@ -22,7 +22,7 @@ def reach(coords: Int32) -> tuple[int, int, int, int]:
 
 
 @compiled
-def borders(
+def border_polygons(
     coords: Int32,
     ring_offsets: Int64,
     polygon_offsets: Int64,

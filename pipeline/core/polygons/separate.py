@@ -29,14 +29,14 @@ import numpy as np
 
 from pipeline.core.compiled import compiled
 from pipeline.core.polygons.fragments import Fragments, Int32, Int64
-from pipeline.core.polygons.region_growing import Flags, UInt8, owners
+from pipeline.core.polygons.region_growing import Flags, UInt8, grow_regions
 from pipeline.core.polygons.trace import trace
 from pipeline.core.quantise import NODATA, STEPS
 from pipeline.core.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class MergeCriterion:
     """From which size an instance stands alone beside another."""
 
     least: float
@@ -61,7 +61,7 @@ class Separation:
     """Markers are unions of squares of so many pixels of the scene."""
     reach: int
     """Most steps from a marker to what it owns, in pixels of the scene."""
-    doubt: Doubt
+    doubt: MergeCriterion
     """Which borders between instances fall."""
 
     @property
@@ -130,7 +130,7 @@ def separate(
         )
     # A frame of background, so that no neighbour has to be looked for outside.
     mask = np.pad(np.where(labels == NODATA, np.uint8(0), labels), 1)
-    grown = owners(mask, np.pad(markers, 1), reach)
+    grown = grow_regions(mask, np.pad(markers, 1), reach)
     rows, cols = core.within(seen)
     inner = slice(rows.start + 1, rows.stop + 1), slice(cols.start + 1, cols.stop + 1)
     instances = _instances(mask, grown, (inner[0].start, inner[1].start), (core.height, core.width))

@@ -39,7 +39,7 @@ MARGIN = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rim:
+class EdgeOffsets:
     """The shifts of a core's pixel edges: those at the left and the top of its pixels."""
 
     edges: Int32
@@ -53,14 +53,14 @@ class Rim:
         return {"rim_edges": self.edges, "rim_shifts": self.shifts}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Rim | None:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> EdgeOffsets | None:
         """Return what ``to_arrays`` took apart; None where nobody asked for it."""
         if "rim_edges" not in arrays:
             return None
         return cls(edges=arrays["rim_edges"], shifts=arrays["rim_shifts"])
 
 
-def rim_of(
+def edge_offsets(
     probability: UInt8,
     labels: UInt8,
     *,
@@ -68,7 +68,7 @@ def rim_of(
     seen: Window,
     threshold: int,
     shares: bool = False,
-) -> Rim:
+) -> EdgeOffsets:
     """Return the shifts of a core's edges.
 
     Between background and class ``k`` the surface is ``q_k`` and its level half a step
@@ -105,7 +105,7 @@ def rim_of(
         found.append(np.stack([2 * place[moved] + axis, shift[moved]]))
     edges, shifts = np.concatenate(found, axis=1)
     order = np.argsort(edges)
-    return Rim(edges=edges[order].astype(np.int32), shifts=shifts[order].astype(np.int8))
+    return EdgeOffsets(edges=edges[order].astype(np.int32), shifts=shifts[order].astype(np.int8))
 
 
 def _shifts(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.core.compiled import compiled
 from pipeline.core.polygons.fragments import Fragments, Int32, Int64
-from pipeline.core.polygons.link import grouped, link, rings
+from pipeline.core.polygons.link import edge_rings, group_rings, link_edges
 
 Labels = npt.NDArray[np.uint8] | Int32
 Weights = npt.NDArray[np.uint8]
@@ -64,9 +64,9 @@ def trace(
     tops = np.arange(row, row + labels.shape[0], dtype=np.int32)
     levels = np.stack([tops, tops + np.int32(1)], axis=1)
     keys += np.int32(2 * col)
-    linked = link(keys, owners, offsets, len(regions))
-    traced = rings(keys, owners, offsets, levels, linked)
-    coords, ring_offsets, polygon_offsets = grouped(*traced, len(regions))
+    linked = link_edges(keys, owners, offsets, len(regions))
+    traced = edge_rings(keys, owners, offsets, levels, linked)
+    coords, ring_offsets, polygon_offsets = group_rings(*traced, len(regions))
     return Fragments(
         coords=coords,
         ring_offsets=ring_offsets,

@@ -6,10 +6,10 @@ import numpy as np
 
 from pipeline.core.compiled import compiled
 from pipeline.core.polygons.fragments import Int32, Int64
-from pipeline.core.polygons.link import grouped, link, rings
+from pipeline.core.polygons.link import edge_rings, group_rings, link_edges
 
 
-def unite(edges: Int32, owners: Int32, regions: int) -> tuple[Int32, Int64, Int64]:
+def unite_parts(edges: Int32, owners: Int32, regions: int) -> tuple[Int32, Int64, Int64]:
     """Return each region's polygon from the vertical edges of its parts.
 
     The rows of a region are cut only at the ys where one of its edges begins or
@@ -28,8 +28,8 @@ def unite(edges: Int32, owners: Int32, regions: int) -> tuple[Int32, Int64, Int6
     line_at, base, levels, line_owners = _lines(edges, owners, regions)
     cuts = _cut(edges, base[owners], line_at, stride)
     keys, owners, offsets = _remaining(np.sort(cuts), line_owners, stride)
-    linked = link(keys, owners, offsets, regions)
-    return grouped(*rings(keys, owners, offsets, levels, linked), regions)
+    linked = link_edges(keys, owners, offsets, regions)
+    return group_rings(*edge_rings(keys, owners, offsets, levels, linked), regions)
 
 
 @compiled

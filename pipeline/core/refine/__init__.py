@@ -7,8 +7,16 @@ looks everywhere, such as a dense CRF, has no such margin and is not offered.
 """
 
 from pipeline.core.refine.guide import luminance
-from pipeline.core.refine.guided import Guided, filtered
-from pipeline.core.refine.morphology import closed, opened, tidied
+from pipeline.core.refine.guided import Guided, guided_filter
+from pipeline.core.refine.morphology import close_disk, open_and_close, open_disk
 from pipeline.core.refine.refinement import Refinement
 
-__all__ = ["Guided", "Refinement", "closed", "filtered", "luminance", "opened", "tidied"]
+__all__ = [
+    "Guided",
+    "Refinement",
+    "close_disk",
+    "guided_filter",
+    "luminance",
+    "open_and_close",
+    "open_disk",
+]

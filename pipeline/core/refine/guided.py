@@ -50,7 +50,7 @@ class Guided:
         return 2 * self.radius
 
 
-def filtered(steps: UInt8, guide: UInt8, how: Guided) -> UInt8:
+def guided_filter(steps: UInt8, guide: UInt8, how: Guided) -> UInt8:
     """Return quantised probabilities that follow the edges of the guide.
 
     Args:

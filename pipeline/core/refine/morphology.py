@@ -28,7 +28,7 @@ UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 
 
-def opened(mask: Flags, known: Flags, *, radius: int) -> Flags:
+def open_disk(mask: Flags, known: Flags, *, radius: int) -> Flags:
     """Return the union of the disks whose known pixels all lie in the mask.
 
     Args:
@@ -43,12 +43,12 @@ def opened(mask: Flags, known: Flags, *, radius: int) -> Flags:
     return known & _near(inner, radius=radius)
 
 
-def closed(mask: Flags, known: Flags, *, radius: int) -> Flags:
-    """Return the known pixels that no disk off the mask covers; see `opened`."""
-    return known & ~opened(known & ~mask, known, radius=radius)
+def close_disk(mask: Flags, known: Flags, *, radius: int) -> Flags:
+    """Return the known pixels that no disk off the mask covers; see `open_disk`."""
+    return known & ~open_disk(known & ~mask, known, radius=radius)
 
 
-def tidied(labels: UInt8, *, classes: int, opening: int, closing: int) -> UInt8:
+def open_and_close(labels: UInt8, *, classes: int, opening: int, closing: int) -> UInt8:
     """Return a mask without what is thin, then without gaps that are thin.
 
     Args:
@@ -63,12 +63,12 @@ def tidied(labels: UInt8, *, classes: int, opening: int, closing: int) -> UInt8:
     if opening:
         for label in range(1, classes + 1):
             mask = labels == label
-            kept[mask & ~opened(mask, known, radius=opening)] = 0
+            kept[mask & ~open_disk(mask, known, radius=opening)] = 0
     if not closing:
         return kept
     filled = kept.copy()
     for label in range(1, classes + 1):
-        mask = closed(kept == label, known, radius=closing)
+        mask = close_disk(kept == label, known, radius=closing)
         filled[mask & (filled == 0)] = label
     return filled
 

@@ -13,12 +13,12 @@ import shapely
 from jaxtyping import Int64, UInt8
 
 from pipeline.errors import ConfigError
-from pipeline.labels.clean import cleaned
+from pipeline.labels.clean import clean_polygons
 from pipeline.labels.formats.raster import polygons_of
 from pipeline.labels.json_text import Json
 from pipeline.labels.limits import Count, Limits
-from pipeline.labels.objects import Grid, Objects
-from pipeline.labels.repair import several
+from pipeline.labels.objects import Objects, PixelGrid
+from pipeline.labels.repair import count_noun
 from pipeline.labels.vectors import Vectors
 
 MOST_PIXELS = 2**34
@@ -72,8 +72,8 @@ def read_coco(
         columns["class"] = [named.get(one.get("category_id"), "") for one in mine]
     if mine and all("score" in one for one in mine):
         columns["confidence"] = [one["score"] for one in mine]
-    notes = (f"{several(crowds, 'crowd annotation')} left out",) if crowds else ()
-    return cleaned(
+    notes = (f"{count_noun(crowds, 'crowd annotation')} left out",) if crowds else ()
+    return clean_polygons(
         Vectors(source=str(path), geometry=shapes, crs=None, columns=columns, notes=notes),
         grid=grid,
     )
@@ -100,7 +100,7 @@ def _image(path: Path, images: list[dict[str, Any]], wanted: str | None) -> dict
     return found
 
 
-def _grid(about: dict[str, Any]) -> Grid:
+def _grid(about: dict[str, Any]) -> PixelGrid:
     """Return the pixels of an image.
 
     Raises:
@@ -109,10 +109,10 @@ def _grid(about: dict[str, Any]) -> Grid:
     height, width = int(about["height"]), int(about["width"])
     if min(height, width) < 1 or height * width > MOST_PIXELS:
         raise ValueError(f"an image of {height} x {width} pixels; the limit is {MOST_PIXELS:,}")
-    return Grid(height=height, width=width, georef=None)
+    return PixelGrid(height=height, width=width, georef=None)
 
 
-def _shape(segmentation: Json, grid: Grid, most_pixels: int) -> Json:
+def _shape(segmentation: Json, grid: PixelGrid, most_pixels: int) -> Json:
     if isinstance(segmentation, dict):
         return _traced(segmentation, grid, most_pixels)
     rings = [np.asarray(ring, np.float64).reshape(-1, 2) for ring in segmentation]
@@ -120,7 +120,7 @@ def _shape(segmentation: Json, grid: Grid, most_pixels: int) -> Json:
     return parts[0] if len(parts) == 1 else shapely.union_all(parts)
 
 
-def _traced(code: dict[str, Any], grid: Grid, most_pixels: int) -> Json:
+def _traced(code: dict[str, Any], grid: PixelGrid, most_pixels: int) -> Json:
     """Return the outline of a mask, decoded within the box of its pixels.
 
     Raises:

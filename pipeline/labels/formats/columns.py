@@ -25,13 +25,13 @@ def geometry_column(shapes: Shaped[np.ndarray, " n"]) -> pa.Array:
     return _bytes_column(shapely.to_wkb(shapes).tolist(), pa.large_binary())
 
 
-def geometries(column: pa.ChunkedArray) -> Shaped[np.ndarray, " n"]:
+def decode_geometries(column: pa.ChunkedArray) -> Shaped[np.ndarray, " n"]:
     """Return the geometries of a column of well-known binary."""
     return from_wkb(np.array([*column.to_pylist(), None], object)[:-1])
 
 
 def column(values: list[Any]) -> tuple[pa.Array, dict[bytes, bytes] | None]:
-    """Return a column of values, and the metadata by which `values_of` gives them back.
+    """Return a column of values, and the metadata by which `column_values` gives them back.
 
     Values of one type among int, float and str keep it in Arrow; all others are JSON texts.
     """
@@ -48,7 +48,7 @@ def column(values: list[Any]) -> tuple[pa.Array, dict[bytes, bytes] | None]:
     return _texts_column([json.dumps(one, default=str) for one in values]), _JSON
 
 
-def values_of(values: pa.ChunkedArray, about: pa.Field) -> list[Any]:
+def column_values(values: pa.ChunkedArray, about: pa.Field) -> list[Any]:
     """Return the values of a column that `column` made."""
     found: list[Any] = values.to_pylist()
     return [json.loads(one) for one in found] if about.metadata == _JSON else found

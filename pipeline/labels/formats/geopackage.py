@@ -21,11 +21,18 @@ import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import Count
 from pipeline.labels.opened import VectorFile
-from pipeline.labels.repair import several
-from pipeline.labels.vectors import Vectors, from_wkb, known_crs, placeless, refusal, short
+from pipeline.labels.repair import count_noun
+from pipeline.labels.vectors import (
+    Vectors,
+    first_words,
+    from_wkb,
+    known_crs,
+    not_georeferenced,
+    refusal,
+)
 
 _LAYERS_AT_MOST = 10_000
 _ROWS_AT_ONCE = 1024
@@ -57,7 +64,7 @@ class _Layer:
 
 
 def read_geopackage(
-    file: VectorFile, *, wanted: tuple[str, ...], choice: Choice, count: Count
+    file: VectorFile, *, wanted: tuple[str, ...], choice: LayerChoice, count: Count
 ) -> Vectors:
     """Return the rows of one feature table.
 
@@ -77,11 +84,11 @@ def read_geopackage(
     except sqlite3.DatabaseError as error:
         if "memory" in str(error):
             raise MemoryError from error
-        reason = f"it cannot be read as gpkg ({short(error)})"
+        reason = f"it cannot be read as gpkg ({first_words(error)})"
         raise refusal(path, reason, "export it again") from error
     except shapely.errors.GEOSException as error:
-        raise refusal(path, f"a geometry is damaged ({short(error)})", "repair it") from error
-    notes = (f"{several(len(views), 'view')} among its layers not read",) if views else ()
+        raise refusal(path, f"a geometry is damaged ({first_words(error)})", "repair it") from error
+    notes = (f"{count_noun(len(views), 'view')} among its layers not read",) if views else ()
     return Vectors(
         source=str(path),
         geometry=shapes,
@@ -177,7 +184,7 @@ def _layers(
     return layers, views
 
 
-def _chosen(path: Path, layers: dict[str, _Layer], views: list[str], choice: Choice) -> str:
+def _chosen(path: Path, layers: dict[str, _Layer], views: list[str], choice: LayerChoice) -> str:
     if choice.name in views or (views and not layers):
         name = choice.name if choice.name in views else views[0]
         raise refusal(
@@ -258,7 +265,7 @@ def _crs(path: Path, database: sqlite3.Connection, srs: int) -> CRS:
     for text in _definitions(database, srs):
         with suppress(CRSError):
             return CRS.from_user_input(text)
-    raise placeless(path)
+    raise not_georeferenced(path)
 
 
 def _definitions(database: sqlite3.Connection, srs: int) -> Iterator[str]:

@@ -12,7 +12,14 @@ import shapely
 
 from pipeline.labels.limits import Count
 from pipeline.labels.opened import VectorFile
-from pipeline.labels.vectors import Vectors, from_wkb, known_crs, placeless, refusal, short
+from pipeline.labels.vectors import (
+    Vectors,
+    first_words,
+    from_wkb,
+    known_crs,
+    not_georeferenced,
+    refusal,
+)
 
 _ROWS_AT_ONCE = 1024
 
@@ -50,9 +57,9 @@ def read_geoparquet(file: VectorFile, *, wanted: tuple[str, ...], count: Count) 
             path, "it is Parquet without usable geo metadata", "write GeoParquet"
         ) from error
     except (pa.ArrowException, shapely.errors.GEOSException, OSError) as error:
-        raise refusal(path, f"it is damaged ({short(error)})", "export it again") from error
+        raise refusal(path, f"it is damaged ({first_words(error)})", "export it again") from error
     if "crs" in about and about["crs"] is None:
-        raise placeless(path)
+        raise not_georeferenced(path)
     return Vectors(
         source=str(path),
         geometry=shapely.force_2d(shapes),

@@ -16,10 +16,17 @@ import pyarrow as pa
 import shapely
 
 from pipeline.gdal.vector_guard import pyogrio
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import Count
 from pipeline.labels.opened import VectorFile
-from pipeline.labels.vectors import Vectors, from_wkb, known_crs, placeless, refusal, short
+from pipeline.labels.vectors import (
+    Vectors,
+    first_words,
+    from_wkb,
+    known_crs,
+    not_georeferenced,
+    refusal,
+)
 
 DRIVERS = {"shp": "ESRI Shapefile", "fgb": "FlatGeobuf", "kml": "LIBKML", "gml": "GML"}
 """The one driver of each format."""
@@ -52,7 +59,7 @@ class OgrReader:
         ):
             path.symlink_to(f"/dev/fd/{handle}")
 
-    def read(self, *, wanted: tuple[str, ...], choice: Choice, count: Count) -> Vectors:
+    def read(self, *, wanted: tuple[str, ...], choice: LayerChoice, count: Count) -> Vectors:
         """Return the features of one layer.
 
         Raises:
@@ -78,7 +85,7 @@ class OgrReader:
             reason = f"a geometry is damaged ({self._said(error)})"
             raise refusal(path, reason, "repair it") from error
         if not crs:
-            raise placeless(path)
+            raise not_georeferenced(path)
         return Vectors(
             source=str(path),
             geometry=shapes,
@@ -107,7 +114,7 @@ class OgrReader:
 
     def _said(self, error: Exception) -> str:
         """Return GDAL's words with the file's own name."""
-        return short(error).replace(str(self._source), self._file.path.name)
+        return first_words(error).replace(str(self._source), self._file.path.name)
 
 
 def _values(column: pa.Array) -> list[Any]:

@@ -20,7 +20,7 @@ from pipeline.core.polygons.trace import trace
 from pipeline.core.quantise import STEPS
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
-from pipeline.labels.objects import Grid, Objects
+from pipeline.labels.objects import Objects, PixelGrid
 from pipeline.labels.values import OWN, Meaning, check_classes, meaning_of
 from pipeline.scenes.jp2.boxes import MAGIC, RAW_MAGIC
 from pipeline.scenes.kinds import GEOTIFF, kind_of
@@ -105,7 +105,7 @@ def read_classes(scene: Scene, window: Window, meaning: Meaning) -> UInt8[np.nda
     return meaning.labels(pixels[0], valid, source=scene.info.source)
 
 
-def read_labels(
+def trace_label_raster(
     path: Path, *, probability: Path | None = None, piece: int = PIECE, own: bool = False
 ) -> Objects:
     """Return the connected areas of each class of a label raster of any size.
@@ -144,7 +144,7 @@ def read_labels(
         crs=info.georef.crs if info.georef else None,
         label=np.array([str(one) for one in found.label], object) if len(classes) > 1 else None,
         confidence=found.weight / found.pixels / STEPS if levels else None,
-        grid=Grid(height=info.height, width=info.width, georef=info.georef),
+        grid=PixelGrid(height=info.height, width=info.width, georef=info.georef),
         unknown=unknown if len(unknown) else None,
         notes=(f"values: {described} ({', '.join(meaning.reasons)})",) if meaning.reasons else (),
         values=meaning,

@@ -14,11 +14,11 @@ import shapely
 
 from pipeline.core.quantise import STEPS
 from pipeline.core.redaction import redact_values
-from pipeline.malloc import give_back
-from pipeline.mapping.finishing.stitch import Joiner
-from pipeline.mapping.planning.plan import ScenePlan, told_of, versions
+from pipeline.malloc import malloc_trim
+from pipeline.mapping.finishing.stitch import Stitcher
+from pipeline.mapping.planning.plan import ScenePlan, model_summary, versions
 from pipeline.mapping.publish import ITEM, MANIFEST, json_digest, sha256
-from pipeline.outputs.atomic import replacing, write_faults
+from pipeline.outputs.atomic import write_atomically, write_faults
 from pipeline.outputs.catalogue.assets import asset
 from pipeline.outputs.catalogue.stac import make_item
 from pipeline.outputs.rasters.cog import write_cog
@@ -36,7 +36,7 @@ MOST_DRAWN = 60_000
 
 def write_outputs(
     plan: ScenePlan,
-    joiner: Joiner,
+    joiner: Stitcher,
     *,
     failures: dict[int, str],
     warnings: tuple[str, ...],
@@ -54,7 +54,7 @@ def write_outputs(
     with write_faults(final):
         shutil.rmtree(final, ignore_errors=True)
         final.mkdir(parents=True)
-    give_back()
+    malloc_trim()
     tight = plan.memory < TIGHT_BYTES
     with ThreadPoolExecutor(1 if tight else 3) as pool:
         cogs = [
@@ -87,7 +87,7 @@ def write_outputs(
     return manifest
 
 
-def view(plan: ScenePlan, joiner: Joiner) -> View:
+def view(plan: ScenePlan, joiner: Stitcher) -> View:
     """Return the scene made small, and the polygons over it."""
     batch = next(iter(joiner.polygons.store.batches(MOST_DRAWN)), None)
     shapes = np.zeros(0, object) if batch is None else batch.geometry
@@ -103,23 +103,23 @@ def view(plan: ScenePlan, joiner: Joiner) -> View:
     )
 
 
-def _polygons(plan: ScenePlan, joiner: Joiner) -> Written:
+def _polygons(plan: ScenePlan, joiner: Stitcher) -> Written:
     """Write the polygons in each format; return what became of them where most was kept."""
     writers = {file_name(name): writer(name) for name in plan.formats}
     if plan.info.georef is None:
         writers = {"polygons.coco.json": write_coco}
     written = []
     for name, write in writers.items():
-        give_back()
+        malloc_trim()
         batches = joiner.polygons.store.batches(BATCH)
         written.append(write(plan.final / name, batches, plan.provenance))
-    give_back()
+    malloc_trim()
     # Web Mercator ends before the poles, and degrees have seven decimals.
     return max(written, key=lambda one: one.features)
 
 
 def _manifest(
-    plan: ScenePlan, joiner: Joiner, written: Written, failures: dict[int, str]
+    plan: ScenePlan, joiner: Stitcher, written: Written, failures: dict[int, str]
 ) -> dict[str, Any]:
     info, grid, card = plan.info, plan.grid, plan.card
     counts = joiner.counts
@@ -140,7 +140,7 @@ def _manifest(
         },
         "task": plan.task,
         "settings": plan.settings,
-        "model": told_of(card, plan.model.sha256),
+        "model": model_summary(card, plan.model.sha256),
         "engine": plan.engine,
         "versions": versions(),
         "grid": {
@@ -183,5 +183,5 @@ def seam_difference(spread: np.ndarray) -> dict[str, float]:
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -19,18 +19,18 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Shaped
 
-from pipeline.core.outlines import Shaped as ShapedPolygons
+from pipeline.core.outlines import FinishedOutlines as ShapedPolygons
 from pipeline.core.outlines.close_vertices import least_edge, without_close_vertices
-from pipeline.core.polygons.contact import Joints
+from pipeline.core.polygons.contact import SharedBoundaries
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.core.polygons.fragments import Fragments
 from pipeline.core.polygons.merge import Merger
-from pipeline.core.polygons.subpixel_offsets import Rim
+from pipeline.core.polygons.subpixel_offsets import EdgeOffsets
 from pipeline.core.quantise import STEPS
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.mapping.measures import areas_m2, perimeters_m
-from pipeline.mapping.outlines import Shaping
+from pipeline.mapping.outlines import OutlineStage
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.planning.tile_size import base_bytes
 from pipeline.outputs.vectors.store import FootprintStore
@@ -55,7 +55,7 @@ class Polygons:
         self._plan = plan
         doubt = None if plan.separation is None else plan.separation.doubt
         self._merger = Merger(height=plan.info.height, width=plan.info.width, doubt=doubt)
-        self._shaping = Shaping(
+        self._shaping = OutlineStage(
             info=plan.info,
             outline=plan.outline,
             min_area_m2=plan.min_area_m2,
@@ -77,10 +77,10 @@ class Polygons:
         if "unknown" in arrays:
             unknown = np.unpackbits(arrays["unknown"], axis=1, count=core.width)
             self._shaping.note(core, unknown.astype(bool))
-        rim = Rim.from_arrays(arrays)
+        rim = EdgeOffsets.from_arrays(arrays)
         if rim is not None:
             self._shaping.shift(core, rim)
-        fragments, joints = Fragments.from_arrays(arrays), Joints.from_arrays(arrays)
+        fragments, joints = Fragments.from_arrays(arrays), SharedBoundaries.from_arrays(arrays)
         self._shape(core, self._merger.add(core, fragments, joints))
 
     def skip(self, core: Window, *, failed: bool) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.core.quantise import NODATA
 from pipeline.core.window import Window
-from pipeline.malloc import give_back
+from pipeline.malloc import malloc_trim
 from pipeline.mapping.finishing.polygons import Polygons
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.outputs.rasters.mosaic import MosaicWriter, Raster
@@ -23,7 +23,7 @@ TRIMMED = 8
 """Tiles after which what was freed is given back to the system."""
 
 
-class Joiner:
+class Stitcher:
     """Takes tiles in the order of the grid; missing ones leave a hole that is marked."""
 
     def __init__(self, plan: ScenePlan, folder: Path) -> None:
@@ -33,7 +33,7 @@ class Joiner:
             ExportError: They cannot be made.
         """
         self._plan = plan
-        self.rasters = rasters(plan)
+        self.rasters = output_rasters(plan)
         self._writers = {
             kind: MosaicWriter(folder / f"{kind}.mosaic.tif", raster)
             for kind, raster in self.rasters.items()
@@ -64,7 +64,7 @@ class Joiner:
         self.polygons.add(core, arrays)
         self._added += 1
         if self._added % TRIMMED == 0:
-            give_back()
+            malloc_trim()
 
     def skip(self, core: Window, *, failed: bool) -> None:
         """Leave a hole where the next tile could not be predicted, or is not wanted."""
@@ -90,7 +90,7 @@ class Joiner:
         self.thumb[:, rows, cols] = arrays["thumb"]
 
 
-def rasters(plan: ScenePlan) -> dict[str, Raster]:
+def output_rasters(plan: ScenePlan) -> dict[str, Raster]:
     """Return what the rasters of a scene show."""
     names = tuple(known.name for known in plan.card.outputs.classes)
     made = {

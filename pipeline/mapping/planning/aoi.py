@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import memory_limits
 from pipeline.labels.read import read_area
 from pipeline.scenes.scene import SceneInfo
@@ -37,7 +37,7 @@ def area_of_interest(
         SceneError: The scene lies wholly outside, or cannot be compared.
     """
     limits = memory_limits(max_memory, option="--max-memory")
-    found = read_area(path, choice=Choice(name=layer, option="--aoi-layer"), limits=limits)
+    found = read_area(path, choice=LayerChoice(name=layer, option="--aoi-layer"), limits=limits)
     area = found.geometry
     if area.is_empty:
         raise ConfigError(f"--aoi {path}: it holds no polygons")
@@ -67,7 +67,7 @@ def area_of_interest(
     return bytes(shapely.to_wkb(near, byte_order=1))
 
 
-def wanted(area: BaseGeometry, core: Window) -> bool:
+def needs_tile(area: BaseGeometry, core: Window) -> bool:
     """Return whether a tile is mapped: it meets the area, or lies right beside it."""
     grown = core.grown(CONTEXT)
     return bool(area.intersects(shapely.box(grown.col, grown.row, grown.right, grown.bottom)))

@@ -63,7 +63,7 @@ _SENSORS = (_SENTINEL_2, _LANDSAT_8, _LANDSAT_5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class BandColours:
     """What the names of a scene's bands say."""
 
     colours: Mapping[int, str]
@@ -85,7 +85,7 @@ def colour_word(name: str) -> str:
     return found.pop() if len(found) == 1 and not words & _OTHERS else ""
 
 
-def named_colours(info: SceneInfo, wanted: Sequence[str]) -> Named:
+def named_colours(info: SceneInfo, wanted: Sequence[str]) -> BandColours:
     """Return the colours of a scene's bands by their names.
 
     Band numbers are taken for a sensor's where one alone is possible, or where all that have
@@ -97,15 +97,15 @@ def named_colours(info: SceneInfo, wanted: Sequence[str]) -> Named:
     """
     words = {band.index: word for band in info.bands if (word := colour_word(band.name))}
     if words:
-        return Named(colours=words)
+        return BandColours(colours=words)
     numbers = _numbers(info.bands)
     if not numbers:
-        return Named(colours={})
+        return BandColours(colours={})
     file = PurePath(info.source).name.lower()
     known = [sensor for sensor in _SENSORS if re.search(rf"(?<![a-z0-9])({sensor.files})", file)]
     known = known if len(known) == 1 else []
     if not known and all(found == ("", str(index)) for index, found in numbers.items()):
-        return Named(colours={})
+        return BandColours(colours={})
     possible = _possible(numbers, known or _SENSORS)
     colours = [
         {index: sensor.colours[number.lstrip("0")] for index, (_, number) in numbers.items()}
@@ -118,10 +118,10 @@ def named_colours(info: SceneInfo, wanted: Sequence[str]) -> Named:
     ]
     taken = [{index: c for index, c in found.items() if c in wanted} for _, found in fit]
     if not fit or any(found != taken[0] for found in taken):
-        return Named(colours={}, numbered=True)
+        return BandColours(colours={}, numbered=True)
     names = [sensor.name for sensor, _ in fit]
     others = [sensor.name for sensor in possible if sensor.name not in names]
-    return Named(
+    return BandColours(
         colours={index: colour for index, colour in fit[0][1].items() if colour},
         sensor=" and ".join(names),
         doubt=" and ".join(others),

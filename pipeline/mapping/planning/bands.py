@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.config import Task
 from pipeline.errors import SceneError
-from pipeline.mapping.planning.band_names import COLOURS, Named, colour_word, named_colours
+from pipeline.mapping.planning.band_names import COLOURS, BandColours, colour_word, named_colours
 from pipeline.models.card import ModelCard
 from pipeline.scenes.scene import Band, SceneInfo
 
@@ -15,7 +15,7 @@ UNSUITED = {"palette", "cyan", "magenta", "yellow", "black", "inverted gray", "l
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class BandChoice:
     """The bands for a model's channels, and how they were chosen."""
 
     bands: tuple[int, ...]
@@ -26,7 +26,7 @@ class Choice:
     """What was chosen, and may be wrong."""
 
 
-def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> Choice:
+def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> BandChoice:
     """Return the bands for a model's channels: as asked, else by colour, by name, by order.
 
     Raises:
@@ -35,7 +35,7 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> Choice:
     wanted = card.inputs.bands
     have = ", ".join(f"{band.index} {band.name}" for band in info.bands) or "none"
     if task.bands is not None:
-        return Choice(bands=_asked(info, card, task.bands, have))
+        return BandChoice(bands=_asked(info, card, task.bands, have))
     if wanted == ("any",):
         if info.bands[0].colour == "palette":
             raise SceneError(
@@ -43,12 +43,12 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> Choice:
                 "its values are places in a colour table, and no brightness",
                 "convert it (gdal_translate -expand rgb), or take them as they are with --bands 1",
             )
-        return Choice(bands=(info.bands[0].index,))
+        return BandChoice(bands=(info.bands[0].index,))
     unsuited = sorted({band.colour for band in info.bands} & UNSUITED)
     by_colour = {band.colour: band.index for band in reversed(info.bands)}
     for found in (by_colour, {band.name: band.index for band in reversed(info.bands)}):
         if not unsuited and all(colour in found for colour in wanted):
-            return Choice(bands=tuple(found[colour] for colour in wanted))
+            return BandChoice(bands=tuple(found[colour] for colour in wanted))
     colours = tuple(colour_word(name) or name for name in wanted)
     named = named_colours(info, colours)
     by_name = {colour: index for index, colour in sorted(named.colours.items(), reverse=True)}
@@ -58,7 +58,7 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> Choice:
     silent = not named.colours and not named.numbered
     colourless = silent and {band.colour for band in info.bands} <= {"undefined", "gray"}
     if colourless and len(info.bands) == len(wanted) > 1 and not unsuited:
-        return Choice(
+        return BandChoice(
             bands=tuple(band.index for band in info.bands),
             warnings=(
                 f"neither colours nor names say what its bands are ({have}); taken as "
@@ -90,22 +90,22 @@ def _asked(
 
 
 def _by_name(
-    info: SceneInfo, wanted: Sequence[str], bands: tuple[int, ...], named: Named
-) -> Choice:
+    info: SceneInfo, wanted: Sequence[str], bands: tuple[int, ...], named: BandColours
+) -> BandChoice:
     if not named.sensor:
-        return Choice(bands=bands)
+        return BandChoice(bands=bands)
     names = {band.index: band.name for band in info.bands}
     text = (
         f"its bands {', '.join(names[index] for index in bands)} are taken as "
         f"{', '.join(wanted)}, as {named.sensor} number them"
     )
     if not named.doubt:
-        return Choice(bands=bands, notes=(text,))
+        return BandChoice(bands=bands, notes=(text,))
     doubt = f"{text}; {named.doubt} number theirs otherwise: if it is of those, say which with"
-    return Choice(bands=bands, warnings=(f"{doubt} --bands",))
+    return BandChoice(bands=bands, warnings=(f"{doubt} --bands",))
 
 
-def doubts_of(
+def band_warnings(
     info: SceneInfo, bands: tuple[int, ...], card: ModelCard, task: Task
 ) -> tuple[str, ...]:
     """Return what a user should know of the bands that were chosen."""

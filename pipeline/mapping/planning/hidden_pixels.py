@@ -35,7 +35,7 @@ LEAST = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hidden:
+class HiddenPixels:
     """What was found of hidden pixels."""
 
     pixels: int
@@ -81,7 +81,7 @@ def hidden_warnings(scene: Scene, bands: tuple[int, ...]) -> tuple[str, ...]:
     )
 
 
-def _of_alpha(found: Hidden, info: SceneInfo, bands: tuple[int, ...]) -> tuple[str, ...]:
+def _of_alpha(found: HiddenPixels, info: SceneInfo, bands: tuple[int, ...]) -> tuple[str, ...]:
     signs = []
     if found.values > FEW and found.between > LARGE * found.pixels:
         signs.append(f"has {found.values} different values")
@@ -97,7 +97,7 @@ def _of_alpha(found: Hidden, info: SceneInfo, bands: tuple[int, ...]) -> tuple[s
     )
 
 
-def _amount(found: Hidden) -> str:
+def _amount(found: HiddenPixels) -> str:
     share = found.hidden / found.pixels
     rounded = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
     if found.whole:
@@ -105,7 +105,7 @@ def _amount(found: Hidden) -> str:
     return f"about {rounded} of its pixels ({found.hidden} of {found.pixels} that were looked at)"
 
 
-def _examine(scene: Scene, bands: tuple[int, ...], alpha: int) -> Hidden:
+def _examine(scene: Scene, bands: tuple[int, ...], alpha: int) -> HiddenPixels:
     info = scene.info
     pixels = hidden = 0
     alphas: Counter[float] = Counter()
@@ -118,7 +118,7 @@ def _examine(scene: Scene, bands: tuple[int, ...], alpha: int) -> Hidden:
             values, counts = np.unique(scene.read(window, (alpha,))[0], return_counts=True)
             alphas.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     most = max(alphas, default=0)
-    return Hidden(
+    return HiddenPixels(
         pixels=pixels,
         hidden=hidden,
         values=len(alphas),

@@ -149,7 +149,7 @@ class ScenePlan:
 
     def settled(self, core: Window) -> Window:
         """Return the pixels on whose labels a core's polygons depend: more, to separate."""
-        return self._clipped(core.grown(settled_margin(self.separation, self.outline)))
+        return self._clipped(core.grown(polygon_margin(self.separation, self.outline)))
 
     @property
     def provenance(self) -> Provenance:
@@ -184,13 +184,13 @@ class ScenePlan:
         return window.clipped(height=self.info.height, width=self.info.width)
 
 
-def settled_margin(separation: Separation | None, outline: Outline) -> int:
+def polygon_margin(separation: Separation | None, outline: Outline) -> int:
     """Return how many pixels around a core have a say in its polygons, once they have labels."""
     least = MARGIN if outline.kind == "subpixel" else 0
     return least if separation is None else max(separation.margin, least)
 
 
-def told_of(card: ModelCard, sha256: str) -> dict[str, Any]:
+def model_summary(card: ModelCard, sha256: str) -> dict[str, Any]:
     """Return what a manifest says of a model."""
     return {
         "name": card.name,

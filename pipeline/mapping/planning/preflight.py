@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline.config import Task
 from pipeline.core.grid import Sampling
 from pipeline.errors import SceneError
-from pipeline.mapping.planning.bands import choose_bands, doubts_of
+from pipeline.mapping.planning.bands import band_warnings, choose_bands
 from pipeline.mapping.planning.hidden_pixels import hidden_warnings
 from pipeline.mapping.planning.stretch import choose_stretch
 from pipeline.models.card import ModelCard
@@ -24,7 +24,7 @@ WORTH = 1.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
+class Preflight:
     """How a scene is shown to a model."""
 
     bands: tuple[int, ...]
@@ -39,7 +39,7 @@ class Contract:
     """What was chosen on the user's behalf, and is nothing to worry about."""
 
 
-def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
+def check_compatibility(scene: Scene, card: ModelCard, task: Task) -> Preflight:
     """Return how a scene is shown to a model.
 
     Raises:
@@ -56,14 +56,14 @@ def agree(scene: Scene, card: ModelCard, task: Task) -> Contract:
         )
     sampling, resampled = _sampling(info, card)
     stretch, doubts, told = choose_stretch(scene, bands, card, task)
-    return Contract(
+    return Preflight(
         bands=bands,
         stretch=stretch,
         sampling=sampling,
         warnings=(
             *info.warnings,
             *choice.warnings,
-            *doubts_of(info, bands, card, task),
+            *band_warnings(info, bands, card, task),
             *hidden_warnings(scene, bands),
             *doubts,
         ),

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import Task, explained, load_task
+from pipeline.config import Task, explain_errors, load_task
 from pipeline.errors import ConfigError
 from pipeline.models.registry import Device
 from pipeline.outputs.vectors.formats import unknown_format
@@ -106,7 +106,7 @@ class MapRequest:
         try:
             return Task.model_validate({**task.model_dump(), **known}, strict=False)
         except ValidationError as error:
-            raise ConfigError(explained(error, Task)) from error
+            raise ConfigError(explain_errors(error, Task)) from error
 
 
 def memory(text: str) -> int:

@@ -6,7 +6,7 @@ import math
 
 from pipeline.config import Separate, Task
 from pipeline.core.grid import Sampling
-from pipeline.core.polygons.separate import Doubt, Separation
+from pipeline.core.polygons.separate import MergeCriterion, Separation
 from pipeline.core.quantise import STEPS, quantised_threshold
 from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
@@ -47,7 +47,7 @@ def separation_of(
         threshold=quantised_threshold(_either(options.threshold, card_says.threshold)),
         opening=max(1, round(options.opening * scale)),
         reach=math.ceil(card_says.growth * scale),
-        doubt=Doubt(
+        doubt=MergeCriterion(
             least=_either(options.least_m2, card_says.least_m2) / pixel_m2(info),
             doubling=_either(options.doubling, card_says.doubling) * STEPS,
         ),

@@ -17,7 +17,7 @@ MAGIC = b"overtile tile 1\n"
 _CODEC = pa.Codec("zstd", compression_level=1)
 
 
-def write_artefact(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def write_cached_tile(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays under a temporary name, sync, read back, rename.
 
     Raises:
@@ -48,7 +48,7 @@ def write_artefact(path: Path, arrays: dict[str, np.ndarray]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_artefact(path: Path) -> dict[str, np.ndarray] | None:
+def read_cached_tile(path: Path) -> dict[str, np.ndarray] | None:
     """Return the arrays of a whole artefact; None where there is none, or a damaged one."""
     try:
         stored = path.read_bytes()

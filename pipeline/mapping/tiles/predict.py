@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 
-from pipeline.core.blend import blended, taper
-from pipeline.core.interpolate import interpolated
+from pipeline.core.blend import blend, taper
+from pipeline.core.interpolate import interpolate_bilinear
 from pipeline.core.quantise import NODATA, SCALE
-from pipeline.core.tile import cut
+from pipeline.core.tile import cut_window
 from pipeline.core.window import Window
 from pipeline.errors import PipelineError
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.planning.plan import ScenePlan
-from pipeline.mapping.tiles.cached_tile import read_artefact
+from pipeline.mapping.tiles.cached_tile import read_cached_tile
 from pipeline.models.engines.quantise import quantised_channels
 from pipeline.models.registry import load_predictor
 from pipeline.scenes.open import open_scene
@@ -29,7 +29,7 @@ device_lock = threading.Lock()
 _open = threading.local()
 
 
-class Clock:
+class StageTimer:
     """Times the stages of one tile."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class TilePrediction:
     """What a tile's forward pass gave, cut to what was wanted of it."""
 
     chances: Float32[np.ndarray, "channels rows cols"]
@@ -56,7 +56,7 @@ class Seen:
     """The core's part of the quicklook; None where the pixels read are not the scene's own."""
 
 
-def scene_of(plan: ScenePlan, *, resampled: bool) -> Scene:
+def open_plan_scene(plan: ScenePlan, *, resampled: bool) -> Scene:
     """Return the scene, opened once a thread; on the network's grid if ``resampled``."""
     wanted = (plan.scene, plan.info.fingerprint)
     if getattr(_open, "ref", None) != wanted:
@@ -78,8 +78,8 @@ def read_tile(
 ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
     """Return pixels of a tile on the network's grid, mirrored past edges, and where valid."""
     sampling = plan.grid.sampling
-    scene = scene_of(plan, resampled=True)
-    return cut(
+    scene = open_plan_scene(plan, resampled=True)
+    return cut_window(
         lambda window: scene.read(window, plan.bands),
         tile,
         height=sampling.net_height,
@@ -91,11 +91,13 @@ def read_tile(
 def core_probabilities(plan: ScenePlan, core: Window) -> Float32[np.ndarray, "classes rows cols"]:
     """Return a core's class probabilities before they are quantised, 0..1."""
     install_guard()
-    seen = predicted(plan, core, Clock(), wanted=core)
+    seen = predicted(plan, core, StageTimer(), wanted=core)
     return np.asarray(seen.chances[: len(plan.card.outputs.classes)])
 
 
-def predicted(plan: ScenePlan, core: Window, clock: Clock, *, wanted: Window) -> Seen:
+def predicted(
+    plan: ScenePlan, core: Window, clock: StageTimer, *, wanted: Window
+) -> TilePrediction:
     """Return what the network says of ``wanted``, which the tile of ``core`` holds.
 
     Args:
@@ -108,18 +110,20 @@ def predicted(plan: ScenePlan, core: Window, clock: Clock, *, wanted: Window) ->
     pixels, chances, valid = _forward(plan, tile, clock)
     if sampling.identity:
         rows, cols = core.within(tile)
-        thumb = small(pixels[:3, rows, cols], valid[rows, cols], plan, core)
+        thumb = subsampled_rgb(pixels[:3, rows, cols], valid[rows, cols], plan, core)
         rows, cols = wanted.within(tile)
-        return Seen(chances=chances[:, rows, cols], valid=valid[rows, cols], thumb=thumb)
+        return TilePrediction(chances=chances[:, rows, cols], valid=valid[rows, cols], thumb=thumb)
     box = sampling.box(wanted)
     rows, cols = box.within(tile)
-    chances = interpolated(chances[:, rows, cols], box, wanted, sampling)
-    _, valid = scene_of(plan, resampled=False).read(wanted, plan.bands)
+    chances = interpolate_bilinear(chances[:, rows, cols], box, wanted, sampling)
+    _, valid = open_plan_scene(plan, resampled=False).read(wanted, plan.bands)
     clock.lap("resample")
-    return Seen(chances=chances, valid=valid, thumb=None)
+    return TilePrediction(chances=chances, valid=valid, thumb=None)
 
 
-def raw(plan: ScenePlan, core: Window, clock: Clock) -> UInt8[np.ndarray, "channels rows cols"]:
+def predict_quantised(
+    plan: ScenePlan, core: Window, clock: StageTimer
+) -> UInt8[np.ndarray, "channels rows cols"]:
     """Return quantised probabilities of a tile, halo included, on the network's grid."""
     tile = plan.grid.tile(core)
     _, chances, valid = _forward(plan, tile, clock)
@@ -127,7 +131,7 @@ def raw(plan: ScenePlan, core: Window, clock: Clock) -> UInt8[np.ndarray, "chann
     return quantised_channels(chances[:, rows, cols], valid[rows, cols], plan.card.outputs)
 
 
-def overlapping(plan: ScenePlan, core: Window, cores: list[Window]) -> tuple[Window, ...]:
+def overlapping_cores(plan: ScenePlan, core: Window, cores: list[Window]) -> tuple[Window, ...]:
     """Return the cores whose tiles reach into what ``core`` looks at, in the order of the grid."""
     box = plan.grid.sampling.box(plan.around(core))
 
@@ -143,7 +147,7 @@ def overlapping(plan: ScenePlan, core: Window, cores: list[Window]) -> tuple[Win
     return tuple(other for other in cores if meets(other))
 
 
-def blend(
+def blend_tiles(
     plan: ScenePlan, core: Window, tiles: tuple[Window, ...]
 ) -> tuple[UInt8[np.ndarray, "channels rows cols"], Int64[np.ndarray, " steps"]]:
     """Return the weighted mean of tiles around a core, and how far they disagree in it.
@@ -163,7 +167,7 @@ def blend(
     sampling = plan.grid.sampling
     parts = []
     for other in tiles:
-        found = read_artefact(plan.tiles / f"{plan.key(other, kind='raw')}.raw")
+        found = read_cached_tile(plan.tiles / f"{plan.key(other, kind='raw')}.raw")
         if found is None:
             continue
         tile = plan.grid.tile(other)
@@ -175,24 +179,24 @@ def blend(
         raise PipelineError(f"{plan.name}: nothing was predicted around {core}")
     wanted = plan.around(core)
     box = _inside(plan, sampling.box(wanted))
-    mean, spread = blended(box, parts)
+    mean, spread = blend(box, parts)
     own = _inside(plan, sampling.box(core)).within(box)
     counts = np.bincount(spread[own][mean[0][own] != NODATA], minlength=256)
     if sampling.identity:
         return mean, counts
     chances = np.where(mean == NODATA, np.float32(0), mean * np.float32(SCALE))
-    _, valid = scene_of(plan, resampled=False).read(wanted, plan.bands)
-    chances = interpolated(chances, box, wanted, sampling)
+    _, valid = open_plan_scene(plan, resampled=False).read(wanted, plan.bands)
+    chances = interpolate_bilinear(chances, box, wanted, sampling)
     return quantised_channels(chances, valid, plan.card.outputs), counts
 
 
-def thumb_of(plan: ScenePlan, core: Window) -> UInt8[np.ndarray, "3 rows cols"]:
+def read_thumbnail(plan: ScenePlan, core: Window) -> UInt8[np.ndarray, "3 rows cols"]:
     """Return a core's part of the quicklook, read from the scene."""
-    pixels, valid = scene_of(plan, resampled=False).read(core, plan.bands[:3])
-    return small(pixels, valid, plan, core)
+    pixels, valid = open_plan_scene(plan, resampled=False).read(core, plan.bands[:3])
+    return subsampled_rgb(pixels, valid, plan, core)
 
 
-def small(
+def subsampled_rgb(
     pixels: Shaped[np.ndarray, "bands rows cols"],
     valid: Bool[np.ndarray, "rows cols"],
     plan: ScenePlan,
@@ -212,7 +216,7 @@ def small(
 
 
 def _forward(
-    plan: ScenePlan, tile: Window, clock: Clock
+    plan: ScenePlan, tile: Window, clock: StageTimer
 ) -> tuple[np.ndarray, Float32[np.ndarray, "channels rows cols"], Bool[np.ndarray, "rows cols"]]:
     """Return a tile's pixels, what the network says of them, and where they are valid."""
     outputs = plan.card.outputs

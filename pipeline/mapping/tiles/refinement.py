@@ -9,13 +9,13 @@ from jaxtyping import UInt8
 
 from pipeline.config import Guide, Task
 from pipeline.core.grid import TileGrid
-from pipeline.core.refine import Guided, Refinement, filtered, luminance
+from pipeline.core.refine import Guided, Refinement, guided_filter, luminance
 from pipeline.core.refine.guided import LARGEST_RADIUS
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.planning.separation import pixel_m2
-from pipeline.mapping.tiles.predict import scene_of
+from pipeline.mapping.tiles.predict import open_plan_scene
 from pipeline.models.card import ModelCard
 from pipeline.scenes.scene import SceneInfo
 
@@ -80,13 +80,13 @@ def guided(
     guide = _guide(plan, window)
     found = probability.copy()
     for channel in range(len(plan.card.outputs.classes)):
-        found[channel] = filtered(probability[channel], guide, how)
+        found[channel] = guided_filter(probability[channel], guide, how)
     return found
 
 
 def _guide(plan: ScenePlan, window: Window) -> UInt8[np.ndarray, "rows cols"]:
     """Return the scene's luminance over a window, read some rows at a time to spare memory."""
-    scene = scene_of(plan, resampled=False)
+    scene = open_plan_scene(plan, resampled=False)
     low, high = plan.stretch.low, plan.stretch.high
     guide = np.empty((window.height, window.width), np.uint8)
     for row in range(0, window.height, _ROWS):

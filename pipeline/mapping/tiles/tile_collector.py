@@ -10,18 +10,18 @@ import shapely
 from pipeline.core.redaction import redact
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, ExportError, ModelError, PipelineError, SceneError
-from pipeline.mapping.finishing.stitch import Joiner
-from pipeline.mapping.planning.aoi import around, wanted
+from pipeline.mapping.finishing.stitch import Stitcher
+from pipeline.mapping.planning.aoi import around, needs_tile
 from pipeline.mapping.planning.plan import ScenePlan
-from pipeline.mapping.tiles.cached_tile import read_artefact
-from pipeline.mapping.tiles.predict import overlapping
+from pipeline.mapping.tiles.cached_tile import read_cached_tile
+from pipeline.mapping.tiles.predict import overlapping_cores
 from pipeline.mapping.tiles.tile_task import TileJob, TileRecord
 
 
-class Sweep:
+class TileCollector:
     """Passes over a scene once, from its first tile to its last."""
 
-    def __init__(self, plan: ScenePlan, joiner: Joiner) -> None:
+    def __init__(self, plan: ScenePlan, joiner: Stitcher) -> None:
         """Begin before the first tile."""
         self.joiner = joiner
         self.failures: dict[int, str] = {}
@@ -31,7 +31,7 @@ class Sweep:
         self._plan = plan
         self._cores = list(plan.grid.cores())
         self._area = None if plan.aoi is None else shapely.from_wkb(plan.aoi)
-        self._wanted = [self._area is None or wanted(self._area, core) for core in self._cores]
+        self._wanted = [self._area is None or needs_tile(self._area, core) for core in self._cores]
         self._ended: set[int] = set()
         self._next = 0
 
@@ -105,7 +105,7 @@ class Sweep:
 
     def _around(self, core: Window) -> tuple[Window, ...]:
         blended = self._plan.card.context == "blend"
-        return overlapping(self._plan, core, self._cores) if blended else ()
+        return overlapping_cores(self._plan, core, self._cores) if blended else ()
 
     def _join(self, index: int) -> None:
         core = self._cores[index]
@@ -113,7 +113,7 @@ class Sweep:
             self.joiner.skip(core, failed=False)
             return
         self._ended.discard(index)
-        arrays = read_artefact(self._plan.tiles / f"{self._plan.key(core)}.tile")
+        arrays = read_cached_tile(self._plan.tiles / f"{self._plan.key(core)}.tile")
         if arrays is not None:
             self.joiner.add(core, arrays)
             return

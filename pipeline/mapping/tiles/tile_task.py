@@ -16,19 +16,25 @@ from affine import Affine
 from jaxtyping import Bool, UInt8
 from rasterio.features import rasterize
 
-from pipeline.core.polygons.contact import joints_of
+from pipeline.core.polygons.contact import shared_boundaries
 from pipeline.core.polygons.fragments import Fragments
 from pipeline.core.polygons.markers import markers_of
 from pipeline.core.polygons.separate import context, separate, trace_instances
-from pipeline.core.polygons.subpixel_offsets import rim_of
+from pipeline.core.polygons.subpixel_offsets import edge_offsets
 from pipeline.core.polygons.trace import trace
 from pipeline.core.quantise import NODATA, classified
-from pipeline.core.refine import tidied
+from pipeline.core.refine import open_and_close
 from pipeline.core.window import Window
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.planning.plan import ScenePlan
-from pipeline.mapping.tiles.cached_tile import read_artefact, write_artefact
-from pipeline.mapping.tiles.predict import Clock, blend, predicted, raw, thumb_of
+from pipeline.mapping.tiles.cached_tile import read_cached_tile, write_cached_tile
+from pipeline.mapping.tiles.predict import (
+    StageTimer,
+    blend_tiles,
+    predict_quantised,
+    predicted,
+    read_thumbnail,
+)
 from pipeline.mapping.tiles.refinement import guided
 from pipeline.models.engines.quantise import quantised_channels
 
@@ -63,7 +69,7 @@ class TileRecord:
     """Host and process that did it."""
 
 
-def map_tile(job: TileJob) -> TileRecord:
+def map_tile_task(job: TileJob) -> TileRecord:
     """Write the artefact of a tile, unless it is there.
 
     Raises:
@@ -74,12 +80,12 @@ def map_tile(job: TileJob) -> TileRecord:
     install_guard()
     plan = job.plan
     path = plan.tiles / f"{plan.key(job.core)}.tile"
-    if read_artefact(path) is not None:
+    if read_cached_tile(path) is not None:
         return TileRecord(index=job.index, reused=True)
-    clock = Clock()
+    clock = StageTimer()
     thumb, more = None, {}
     if plan.card.context == "blend":
-        probability, more["spread"] = blend(plan, job.core, job.around)
+        probability, more["spread"] = blend_tiles(plan, job.core, job.around)
         clock.lap("blend")
     else:
         seen = predicted(plan, job.core, clock, wanted=plan.around(job.core))
@@ -91,22 +97,22 @@ def map_tile(job: TileJob) -> TileRecord:
         probability = guided(plan, plan.around(job.core), probability)
         clock.lap("refine")
     arrays = _finished(job, probability) | more
-    arrays["thumb"] = thumb_of(plan, job.core) if thumb is None else thumb
+    arrays["thumb"] = read_thumbnail(plan, job.core) if thumb is None else thumb
     clock.lap("trace")
-    write_artefact(path, arrays)
+    write_cached_tile(path, arrays)
     clock.lap("write")
     return TileRecord(index=job.index, seconds=clock.seconds)
 
 
-def predict_tile(job: TileJob) -> TileRecord:
+def predict_tile_task(job: TileJob) -> TileRecord:
     """Write a tile's quantised probabilities with their halo, for blending later."""
     install_guard()
     plan = job.plan
     path = plan.tiles / f"{plan.key(job.core, kind='raw')}.raw"
-    if read_artefact(path) is not None:
+    if read_cached_tile(path) is not None:
         return TileRecord(index=job.index, reused=True)
-    clock = Clock()
-    write_artefact(path, {"probability": raw(plan, job.core, clock)})
+    clock = StageTimer()
+    write_cached_tile(path, {"probability": predict_quantised(plan, job.core, clock)})
     clock.lap("write")
     return TileRecord(index=job.index, seconds=clock.seconds)
 
@@ -126,7 +132,7 @@ def _finished(
     labels = classified(probability[:classes], threshold=plan.threshold, shares=shares)
     how, settled = plan.refinement, plan.settled(core)
     if how is not None:
-        labels = tidied(labels, classes=classes, opening=how.opening, closing=how.closing)
+        labels = open_and_close(labels, classes=classes, opening=how.opening, closing=how.closing)
     rows, cols = settled.within(plan.around(core))
     probability, labels = probability[:, rows, cols], labels[rows, cols]
     rows, cols = core.within(settled)
@@ -142,7 +148,7 @@ def _finished(
         # Outlines keep off what the camera did not see, not off what nobody asked for.
         more["unknown"] = np.packbits(unknown, axis=1)
     if plan.outline.kind == "subpixel":
-        rim = rim_of(
+        rim = edge_offsets(
             probability[:classes],
             labels,
             core=core,
@@ -181,7 +187,7 @@ def _traced(
         labels[needed], markers[needed], core=core, scene=scene, reach=how.reach
     )
     interior = probability[how.channel, rows, cols]
-    joints = joints_of(instances, own, interior, sides)
+    joints = shared_boundaries(instances, own, interior, sides)
     return trace_instances(instances, own, weights, core=core), joints.to_arrays()
 
 

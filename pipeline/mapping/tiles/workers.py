@@ -20,7 +20,7 @@ from pipeline.executors.environment import differences
 from pipeline.executors.executor import Conditions, Executor
 from pipeline.executors.serial import Serial
 from pipeline.gdal.raster_guard import install_guard
-from pipeline.malloc import few_arenas
+from pipeline.malloc import limit_arenas
 from pipeline.mapping.folders import WORK
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.planning.tile_size import THREADS
@@ -46,24 +46,24 @@ LARGE = 20_000_000
 """Pixels from which OpenVINO pays: it loads 8 s longer and takes a third of torch's time."""
 
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 Found = TypeVar("Found")
 
 
-class Crew:
+class CheckedWorkers:
     """The executor of a run; started when the first tile needs it."""
 
-    def __init__(self, request: MapRequest, task: Task, *, tell: Tell | None = None) -> None:
+    def __init__(self, request: MapRequest, task: Task, *, report: Reporter | None = None) -> None:
         """Remember what is asked for; nothing starts yet.
 
         Args:
             request: What to map, and how.
             task: The request's.
-            tell: Takes lines for people: workers that are refused, waits for others.
+            report: Takes lines for people: workers that are refused, waits for others.
         """
         self.task = task
         self._request = request
-        self._tell: Tell = tell or (lambda _: None)
+        self._report: Reporter = report or (lambda _: None)
         self._executor: Executor | None = None
         self._engines: dict[tuple[str, bool], Engine] = {}
         self._loads: dict[Engine, Callable[[], Engine]] = {}
@@ -79,7 +79,7 @@ class Crew:
                 versions.
         """
         if self._executor is None:
-            self._executor = _executor(self._request, self._tell)
+            self._executor = _executor(self._request, self._report)
         return self._executor
 
     def engine(self, card: ModelCard, *, pixels: int) -> Engine:
@@ -162,8 +162,8 @@ class Crew:
         return "://" in self._request.executor
 
 
-def _executor(request: MapRequest, tell: Tell) -> Executor:
-    few_arenas()
+def _executor(request: MapRequest, report: Reporter) -> Executor:
+    limit_arenas()
     name, timeout_s = request.executor, request.tile_timeout_s
     if name == "serial":
         return Serial()
@@ -174,7 +174,7 @@ def _executor(request: MapRequest, tell: Tell) -> Executor:
     if "://" in name:
         from pipeline.executors.dask import Dask
 
-        return Dask.connect(name, setup=install_guard, timeout_s=timeout_s, tell=tell)
+        return Dask.connect(name, setup=install_guard, timeout_s=timeout_s, report=report)
     raise ConfigError(f"--executor {name!r} is none of serial, local, tcp://HOST:PORT")
 
 
@@ -208,7 +208,7 @@ def _unfit(
         PipelineError: The guard of drivers cannot be installed, or the model not be loaded.
     """
     install_guard()
-    few_arenas()
+    limit_arenas()
     told = sees()
     if told:
         return told
@@ -243,7 +243,7 @@ def _devices(ref: ModelRef, card: ModelCard, device: Device, *, large: bool) -> 
 
 
 def _engine(choose: Callable[[], list[str]], load: Callable[[str], Engine]) -> Engine:
-    few_arenas()
+    limit_arenas()
     *first, last = choose()
     for where in first:
         with suppress(ModelError):

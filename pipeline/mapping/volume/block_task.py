@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.block import Block, cut
-from pipeline.mapping.tiles.cached_tile import read_artefact, write_artefact
-from pipeline.mapping.tiles.predict import Clock, device_lock
+from pipeline.core.block import Block, cut_block
+from pipeline.mapping.tiles.cached_tile import read_cached_tile, write_cached_tile
+from pipeline.mapping.tiles.predict import StageTimer, device_lock
 from pipeline.mapping.volume.plan import VolumePlan
 from pipeline.models.engines.quantise import quantised_channels
 from pipeline.models.registry import load_volume_predictor
@@ -47,13 +47,13 @@ def map_block(job: BlockJob) -> BlockRecord:
         ModelError: The model cannot be loaded, or gives values that are not finite.
         ExportError: The artefact cannot be written.
     """
-    plan, core, clock = job.plan, job.core, Clock()
+    plan, core, clock = job.plan, job.core, StageTimer()
     path = plan.artefact(core)
-    if read_artefact(path) is not None:
+    if read_cached_tile(path) is not None:
         return BlockRecord(index=job.index, seconds=clock.seconds, reused=True)
     block = plan.grid.block(core)
     with SegyVolume(plan.source) as volume:
-        voxels = cut(volume.read, block, shape=plan.grid.shape, edge=plan.edge)
+        voxels = cut_block(volume.read, block, shape=plan.grid.shape, edge=plan.edge)
     clock.lap("read")
     predictor = load_volume_predictor(plan.model, device=plan.device)
     with device_lock:
@@ -64,6 +64,6 @@ def map_block(job: BlockJob) -> BlockRecord:
     steps = quantised_channels(
         chances[(slice(None), *inner)], np.isfinite(voxels[inner]), plan.card.outputs
     )
-    write_artefact(path, {"probability": steps})
+    write_cached_tile(path, {"probability": steps})
     clock.lap("write")
     return BlockRecord(index=job.index, seconds=clock.seconds, reused=False)

@@ -15,19 +15,19 @@ from jaxtyping import Float32, UInt8
 
 from pipeline.core.block import Block, Three
 from pipeline.core.quantise import NODATA, STEPS, classified
-from pipeline.mapping.planning.plan import told_of, versions
+from pipeline.mapping.planning.plan import model_summary, versions
 from pipeline.mapping.publish import MANIFEST, sha256
-from pipeline.mapping.tiles.cached_tile import read_artefact
+from pipeline.mapping.tiles.cached_tile import read_cached_tile
 from pipeline.mapping.volume.plan import VolumePlan
-from pipeline.outputs.atomic import replacing, write_faults
-from pipeline.outputs.rasters.sections import Section, draw_sections
+from pipeline.outputs.atomic import write_atomically, write_faults
+from pipeline.outputs.rasters.sections import VolumeSection, draw_sections
 from pipeline.outputs.rasters.segy import NO_DATA, write_segy
 from pipeline.scenes.seismic.volume import SegyVolume
 
 LOG = "log.jsonl"
 
 
-def write_outputs(plan: VolumePlan, failures: dict[int, str]) -> dict[str, Any]:
+def write_volume_outputs(plan: VolumePlan, failures: dict[int, str]) -> dict[str, Any]:
     """Write every output of a volume into its folder of unfinished ones; return the manifest.
 
     Raises:
@@ -52,7 +52,7 @@ def write_outputs(plan: VolumePlan, failures: dict[int, str]) -> dict[str, Any]:
             write_segy(final / file, source, chances, note=note)
         draw_sections(final / "quicklook.png", list(_sections(plan, volume)))
     manifest = _manifest(plan, counts, failures)
-    with replacing(final / MANIFEST) as part:
+    with write_atomically(final / MANIFEST) as part:
         part.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return manifest
 
@@ -85,7 +85,7 @@ def _probabilities(plan: VolumePlan, part: Block) -> UInt8[np.ndarray, "classes 
     out = np.full((len(plan.card.outputs.classes), *part.shape), NODATA, np.uint8)
     for core in plan.grid.cores():
         shared = core.meeting(part)
-        found = None if shared is None else read_artefact(plan.artefact(core))
+        found = None if shared is None else read_cached_tile(plan.artefact(core))
         if shared is not None and found is not None:
             inner = found["probability"][(slice(None), *shared.within(core))]
             out[(slice(None), *shared.within(part))] = inner
@@ -112,14 +112,14 @@ def _chances(
             yield np.where(line == NODATA, np.float32(NO_DATA), chance)
 
 
-def _sections(plan: VolumePlan, volume: SegyVolume) -> Iterator[Section]:
+def _sections(plan: VolumePlan, volume: SegyVolume) -> Iterator[VolumeSection]:
     """Yield the middle inline, crossline and sample of a volume, and what was found there."""
     colours = tuple(known.colour for known in plan.card.outputs.classes)
     for axis, title in enumerate(("inline", "crossline", "time slice")):
         middle = plan.grid.shape[axis] // 2
         part = _slice(plan.grid.shape, axis, middle, middle + 1)
         said = np.ascontiguousarray(_probabilities(plan, part).squeeze(1 + axis))
-        yield Section(
+        yield VolumeSection(
             title=f"the middle {title}",
             amplitude=volume.read(part).squeeze(axis).T,
             low=plan.stretch.low,
@@ -143,7 +143,7 @@ def _manifest(plan: VolumePlan, counts: np.ndarray, failures: dict[int, str]) ->
         },
         "task": plan.task,
         "settings": plan.settings,
-        "model": told_of(card, plan.model.sha256),
+        "model": model_summary(card, plan.model.sha256),
         "engine": plan.engine,
         "versions": versions(),
         "grid": {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Task
-from pipeline.core.block import Block, BlockGrid, Three, fitting
+from pipeline.core.block import Block, BlockGrid, Three, largest_block_grid
 from pipeline.core.tile import Edge
 from pipeline.errors import ConfigError
 from pipeline.mapping.planning.plan import key_of, versions
@@ -133,7 +133,7 @@ def plan_volume(request: MapRequest, task: Task, path: str, name: str) -> Volume
         device="",
         engine="",
         stretch=stretch,
-        grid=make_grid(card, shape, tile=request.tile, max_memory=request.max_memory),
+        grid=make_block_grid(card, shape, tile=request.tile, max_memory=request.max_memory),
         edge=task.edge or card.edge,
         threshold=card.outputs.quantised_threshold(task.threshold),
         task=task.name,
@@ -141,7 +141,9 @@ def plan_volume(request: MapRequest, task: Task, path: str, name: str) -> Volume
     )
 
 
-def make_grid(card: ModelCard, shape: Three, *, tile: int | None, max_memory: int) -> BlockGrid:
+def make_block_grid(
+    card: ModelCard, shape: Three, *, tile: int | None, max_memory: int
+) -> BlockGrid:
     """Return the blocks: the largest cubes that memory allows, or of the edge asked for.
 
     Where the volume is thinner than a cube, the other axes get the room.
@@ -170,7 +172,7 @@ def make_grid(card: ModelCard, shape: Three, *, tile: int | None, max_memory: in
             f"--max-memory {max_memory / 1e9:.3g} GB is too little for model {card.name!r}; "
             f"it needs {(base_bytes(card) + each * least) / 1e9:.1f} GB"
         )
-    return fitting(shape, halo=halo, stride=stride, room=room)
+    return largest_block_grid(shape, halo=halo, stride=stride, room=room)
 
 
 def _stretch(volume: SegyVolume, task: Task) -> Stretch:

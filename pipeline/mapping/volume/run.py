@@ -16,17 +16,23 @@ from pipeline.mapping.folders import NamedScene, folders, note_source
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.planning.tile_size import base_bytes
 from pipeline.mapping.progress import Progress
-from pipeline.mapping.publish import manifest_of, publish, refuse_another, refuse_links, vouched
-from pipeline.mapping.tiles.workers import Crew
+from pipeline.mapping.publish import (
+    manifest_of,
+    outputs_intact,
+    publish_outputs,
+    refuse_links,
+    refuse_other_plan,
+)
+from pipeline.mapping.tiles.workers import CheckedWorkers
 from pipeline.mapping.volume.block_task import BlockJob, BlockRecord, map_block
-from pipeline.mapping.volume.outputs import write_outputs
+from pipeline.mapping.volume.outputs import write_volume_outputs
 from pipeline.mapping.volume.plan import VolumePlan, plan_volume
 from pipeline.outputs.atomic import write_faults
 from pipeline.scenes.names import redacted, slug
 from pipeline.scenes.scene import SceneRef
 from pipeline.scenes.seismic.volume import SegyVolume
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
 def volumes_of(refs: Sequence[SceneRef], out: Path) -> tuple[dict[str, str], list[SceneError]]:
@@ -53,7 +59,7 @@ def _named(path: str) -> NamedScene:
 
 
 def map_volume(
-    request: MapRequest, crew: Crew, path: str, name: str, *, work: Path, tell: Tell
+    request: MapRequest, crew: CheckedWorkers, path: str, name: str, *, work: Path, report: Reporter
 ) -> dict[str, Any]:
     """Map one volume into its folder, and return its row of the summary.
 
@@ -69,22 +75,22 @@ def map_volume(
     try:
         draft = plan_volume(request, crew.task, path, name)
         refuse_links(target, work.parent, work, work / "blocks", work / "final")
-        refuse_another(target, draft.source, draft.digest, draft.settings)
+        refuse_other_plan(target, draft.source, draft.digest, draft.settings)
         stretch = draft.stretch
-        tell(f"{name}: amplitudes {stretch.low:.6g} to {stretch.high:.6g} become black to white")
+        report(f"{name}: amplitudes {stretch.low:.6g} to {stretch.high:.6g} become black to white")
         engine = crew.engine(draft.card, pixels=0)
         plan = draft.ready(engine, work)
         manifest, state = manifest_of(target), "unchanged"
-        if manifest is None or not vouched(target, manifest) or manifest["tiles_failed"]:
+        if manifest is None or not outputs_intact(target, manifest) or manifest["tiles_failed"]:
             crew.prove(request.out, SceneRef(kind="segy", href=path), engine)
             manifest, state = _run(plan, crew, target), "done"
     except SceneError as error:
         shutil.rmtree(work, ignore_errors=True)
-        tell(str(error))
+        report(str(error))
         return {"scene": path, "state": "failed", "reason": str(error)}
     failed = len(manifest["tiles_failed"])
     if failed:
-        tell(f"{name}: {failed} blocks failed and are marked as no data; see run.json")
+        report(f"{name}: {failed} blocks failed and are marked as no data; see run.json")
     return {
         "scene": path,
         "state": state,
@@ -114,7 +120,7 @@ def _costs(request: MapRequest, plan: VolumePlan) -> dict[str, Any]:
     target = request.out / plan.name
     complaints = []
     try:
-        refuse_another(target, plan.source, plan.digest, plan.settings)
+        refuse_other_plan(target, plan.source, plan.digest, plan.settings)
     except SceneError as error:
         complaints.append(str(error))
     grid = plan.grid
@@ -139,7 +145,7 @@ def _costs(request: MapRequest, plan: VolumePlan) -> dict[str, Any]:
     }
 
 
-def _run(plan: VolumePlan, crew: Crew, target: Path) -> dict[str, Any]:
+def _run(plan: VolumePlan, crew: CheckedWorkers, target: Path) -> dict[str, Any]:
     """Map a volume's blocks, and write its outputs."""
     began = time.monotonic()
     with write_faults(plan.blocks):
@@ -175,9 +181,9 @@ def _run(plan: VolumePlan, crew: Crew, target: Path) -> dict[str, Any]:
                 raise SceneError(
                     plan.source, "it changed while it was mapped", "run the same command again"
                 )
-        manifest = write_outputs(plan, failures)
+        manifest = write_volume_outputs(plan, failures)
         log.append({"stage": "volume", "seconds": round(time.monotonic() - began, 3)})
-        publish(plan.final, target, log)
+        publish_outputs(plan.final, target, log)
         progress.stage(f"done in {time.monotonic() - began:.1f} s, {target}")
     if not failures:
         shutil.rmtree(plan.work, ignore_errors=True)

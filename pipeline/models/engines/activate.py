@@ -9,7 +9,7 @@ from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
 
 
-def activated(logits: Tensor, card: ModelCard) -> Tensor:
+def activate(logits: Tensor, card: ModelCard) -> Tensor:
     """Return the probabilities of the classes, then the separating channels.
 
     Args:

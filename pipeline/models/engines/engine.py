@@ -11,11 +11,11 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.engines.activate import activated
+from pipeline.models.engines.activate import activate
 from pipeline.models.engines.forward import forward
-from pipeline.models.engines.openvino import Compiled, converted, difference
+from pipeline.models.engines.openvino import Compiled, convert, largest_difference
 from pipeline.models.predictor import Predictor, Stretch
-from pipeline.models.restore import remainder, restored
+from pipeline.models.restore import remainder, restore_network
 
 
 class TorchPredictor:
@@ -40,7 +40,7 @@ class TorchPredictor:
             ModelError: The weights do not fit the network that the card names, or OpenVINO
                 gives other logits than torch.
         """
-        network = restored(card, tensors)
+        network = restore_network(card, tensors)
         if any(isinstance(module, nn.Conv3d) for module in network.modules()):
             raise ModelError(f"model {card.name!r} sees volumes, not pictures")
         self._card = card
@@ -48,8 +48,8 @@ class TorchPredictor:
         self._library = f"torch {torch.__version__}"
         self._network: Callable[[torch.Tensor], torch.Tensor]
         if device == "openvino":
-            compiled = Compiled(converted(network, card))
-            difference(network, compiled, card)
+            compiled = Compiled(convert(network, card))
+            largest_difference(network, compiled, card)
             self._network, self._library = compiled, compiled.engine
         else:
             self._network = network.to(self._device).to(memory_format=torch.channels_last)
@@ -83,9 +83,9 @@ class TorchPredictor:
         """Return probabilities of the classes, then the separating channels."""
         with torch.inference_mode():
             network_input = self._normalised(pixels, valid, stretch)
-            said = activated(self._logits(network_input), self._card)
+            said = activate(self._logits(network_input), self._card)
             if self._card.flip:
-                turned = activated(self._logits(network_input.flip(3)), self._card)
+                turned = activate(self._logits(network_input.flip(3)), self._card)
                 said = (said + turned.flip(2)) / 2
             probability = said.cpu().numpy()
         if not np.isfinite(probability).all():

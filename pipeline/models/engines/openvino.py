@@ -23,7 +23,7 @@ TOLERANCE = 1e-3
 """How far logits may be from torch's before an engine is not believed."""
 
 
-def library() -> Any:
+def openvino_module() -> Any:
     """Return the module.
 
     Raises:
@@ -38,14 +38,14 @@ def library() -> Any:
     return openvino
 
 
-def converted(network: nn.Module, card: ModelCard) -> Any:
+def convert(network: nn.Module, card: ModelCard) -> Any:
     """Return OpenVINO's form of a network; rows and columns stay open.
 
     Raises:
         ConfigError: OpenVINO is not installed.
         ModelError: It cannot convert this network.
     """
-    openvino = library()
+    openvino = openvino_module()
     bands, size = len(card.inputs.bands), card.network.size or -1
     rows, cols = trial_sizes(card)[0]
     try:
@@ -70,7 +70,7 @@ class Compiled:
 
     def __init__(self, model: Any) -> None:
         """Compile a model, or the file of one, for as many threads as torch uses."""
-        openvino = library()
+        openvino = openvino_module()
         core = openvino.Core()
         if isinstance(model, Path):
             model = core.read_model(str(model))
@@ -91,7 +91,7 @@ class Compiled:
         return torch.from_numpy(np.array(found))
 
 
-def difference(network: nn.Module, compiled: Compiled, card: ModelCard) -> float:
+def largest_difference(network: nn.Module, compiled: Compiled, card: ModelCard) -> float:
     """Return how far logits of noise are apart at most, at every trial size.
 
     Raises:

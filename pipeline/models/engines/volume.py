@@ -10,10 +10,10 @@ from jaxtyping import Float32
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.engines.activate import activated
+from pipeline.models.engines.activate import activate
 from pipeline.models.engines.forward import forward
 from pipeline.models.predictor import Stretch
-from pipeline.models.restore import restored
+from pipeline.models.restore import restore_network
 
 
 class VolumePredictor:
@@ -32,7 +32,7 @@ class VolumePredictor:
         """
         self.card = card
         self._device = torch.device(device)
-        self._network = restored(card, tensors).to(self._device)
+        self._network = restore_network(card, tensors).to(self._device)
         shape = (1, -1, 1, 1, 1)
         self._mean = torch.tensor(card.inputs.mean, device=self._device).reshape(shape)
         self._std = torch.tensor(card.inputs.std, device=self._device).reshape(shape)
@@ -64,7 +64,7 @@ class VolumePredictor:
         try:
             with torch.inference_mode():
                 logits = forward(self._network, self._normalised(voxels, stretch), self.card)
-                probability = activated(logits, self.card).cpu().numpy()
+                probability = activate(logits, self.card).cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"a block of {voxels.shape} voxels is too large for the device; give a smaller "
@@ -79,10 +79,10 @@ class VolumePredictor:
     ) -> torch.Tensor:
         values = torch.from_numpy(np.ascontiguousarray(voxels)).to(self._device)[None, None]
         values = values.expand(-1, len(self.card.inputs.bands), -1, -1, -1)
-        return normalised(values, stretch, self._mean, self._std)
+        return normalise_amplitudes(values, stretch, self._mean, self._std)
 
 
-def normalised(
+def normalise_amplitudes(
     values: torch.Tensor, stretch: Stretch, mean: torch.Tensor | float, std: torch.Tensor | float
 ) -> torch.Tensor:
     """Return amplitudes as a network sees them, when it is trained and when it maps.

@@ -22,7 +22,7 @@ from typing import Any
 from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.models.arguments import RULES, fault_of, short
+from pipeline.models.arguments import RULES, argument_error, shortened
 from pipeline.models.networks.encoders import check_encoder
 from pipeline.models.networks.registry import NETWORKS
 from pipeline.models.networks.skeleton import skeleton
@@ -68,7 +68,7 @@ def empty(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 def _check(name: str, arguments: Mapping[str, Any]) -> None:
     """Refuse arguments outside a network's limits; one that code adds to `NETWORKS` has none."""
     known = name in RULES or name not in NETWORKS
-    fault = fault_of(name, arguments) if known else None
+    fault = argument_error(name, arguments) if known else None
     if fault is not None:
         raise ModelError(fault)
 
@@ -81,7 +81,8 @@ def _made(name: str, arguments: Mapping[str, Any], make: Callable[..., nn.Module
             return make(**arguments)
     except FAULTS as error:
         raise ModelError(
-            f"network {name!r} cannot be built with {short(dict(arguments))}: {_in_a_line(error)}"
+            f"network {name!r} cannot be built with "
+            f"{shortened(dict(arguments))}: {_in_a_line(error)}"
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pipeline.models.arguments import short
+from pipeline.models.arguments import shortened
 
 OWN = "mobilenet_v2"
 """The one that is built here where it can be, without the libraries' long imports."""
@@ -24,7 +24,8 @@ def check_encoder(name: object) -> None:
     if name == OWN or (isinstance(name, str) and name in registered()):
         return
     raise ValueError(
-        f"no encoder is called {short(name)}; there are those of segmentation_models_pytorch, such "
+        f"no encoder is called {shortened(name)}; there are those of "
+        f"segmentation_models_pytorch, such "
         "as resnet34, and those of timm after tu-, such as tu-convnext_tiny"
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.header import NOT_JSON, NoHeaderError, check_tensors, read_header
+from pipeline.models.header import NOT_JSON, NoHeaderError, check_tensors, read_safetensors_header
 
 
 def start_encoder(network: nn.Module, source: str) -> None:
@@ -48,7 +48,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        check_tensors(path, read_header(path))
+        check_tensors(path, read_safetensors_header(path))
         return load_file(path)
     except (OSError, SafetensorError, NoHeaderError, ModelError, *NOT_JSON) as error:
         raise ConfigError(

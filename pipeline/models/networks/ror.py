@@ -22,7 +22,7 @@ from pipeline.models.networks.kit import Kit, initialise
 from pipeline.models.networks.shape import Decoder, Features, Heads, UNet
 
 
-class Block(nn.Module):
+class RorBlock(nn.Module):
     """Two convolutions and the shortcut over them; what follows the sum is the group's."""
 
     def __init__(self, kit: Kit, inputs: int, outputs: int, *, stride: int, pre: bool) -> None:
@@ -55,7 +55,7 @@ class Group(nn.Module):
     """Blocks of one size and the shortcut over them all."""
 
     def __init__(
-        self, kit: Kit, blocks: Sequence[Block], shortcut: nn.Module, *, pre: bool
+        self, kit: Kit, blocks: Sequence[RorBlock], shortcut: nn.Module, *, pre: bool
     ) -> None:
         """Take the blocks; where they are not ``pre``-activated, each sum is activated."""
         super().__init__()
@@ -121,9 +121,9 @@ class RorEncoder(nn.Module):
         self.groups = nn.ModuleList()
         for at, (inputs, outputs) in enumerate(pairwise([stem, *filters])):
             stride = 1 if at == 0 else 2
-            members = [Block(kit, inputs, outputs, stride=stride, pre=pre)]
+            members = [RorBlock(kit, inputs, outputs, stride=stride, pre=pre)]
             members += [
-                Block(kit, outputs, outputs, stride=1, pre=pre) for _ in range(ror.blocks - 1)
+                RorBlock(kit, outputs, outputs, stride=1, pre=pre) for _ in range(ror.blocks - 1)
             ]
             shortcut = kit.conv(inputs, outputs, 1, stride=stride)
             self.groups.append(Group(kit, members, shortcut, pre=pre))
@@ -133,7 +133,7 @@ class RorEncoder(nn.Module):
             nn.Sequential(kit.norm(width), kit.act(inplace=False)) if pre else nn.Identity()
             for width in filters
         )
-        every = [module for module in self.modules() if isinstance(module, Block)]
+        every = [module for module in self.modules() if isinstance(module, RorBlock)]
         for number, block in enumerate(every, start=1):
             block.survival = 1 - number / len(every) * (1 - ror.survival)
 

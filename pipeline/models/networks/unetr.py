@@ -17,7 +17,7 @@ from pipeline.models.networks.shape import Decoder, Features, Heads, UNet
 PATCH = 16
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """A transformer's layer, normalised before attention and before the perceptron."""
 
     def __init__(self, hidden: int, heads: int, mlp: int) -> None:
@@ -93,7 +93,7 @@ class VisionTransformer(nn.Module):
         self.places = nn.Parameter(torch.empty(1, self.side**2, layers.hidden))
         nn.init.trunc_normal_(self.places, std=0.02)
         self.layers = nn.ModuleList(
-            Layer(layers.hidden, layers.heads, layers.mlp) for _ in range(layers.number)
+            TransformerLayer(layers.hidden, layers.heads, layers.mlp) for _ in range(layers.number)
         )
         self.norm = nn.LayerNorm(layers.hidden)
         self.taken = [layers.number * quarter // 4 for quarter in (1, 2, 3)]

@@ -12,7 +12,7 @@ import shapely
 from jaxtyping import Float64
 
 from pipeline.core.georef import Georef
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.catalogue.assets import KINDS, asset
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.lonlat import STEP, cut_at_antimeridian
@@ -51,7 +51,7 @@ def write_item(
         KeyError: A file is not named as in `KINDS`.
     """
     item = make_item(files, provenance, source=source, version=version)
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(json.dumps(item, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -81,7 +81,7 @@ def make_item(
     }
 
 
-def frame(georef: Georef, *, height: int, width: int) -> Float64[np.ndarray, "n 2"]:
+def scene_outline(georef: Georef, *, height: int, width: int) -> Float64[np.ndarray, "n 2"]:
     """Return the outline of a scene in lon/lat, 16 points a side, closed."""
     steps = np.linspace(0, 1, _PER_SIDE, endpoint=False)
     along, back, still = steps, 1 - steps, np.zeros(_PER_SIDE)
@@ -96,7 +96,7 @@ def _place(georef: Georef, provenance: Provenance) -> dict[str, Any]:
     ``bbox`` runs from west to east, so that west is the greater where the scene crosses
     the antimeridian (RFC 7946, 5.2).
     """
-    outline = frame(georef, height=provenance.height, width=provenance.width)
+    outline = scene_outline(georef, height=provenance.height, width=provenance.width)
     outline = outline[np.isfinite(outline).all(axis=1)]
     if len(outline) < 4:
         return {"geometry": None}

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing, write_faults
+from pipeline.outputs.atomic import write_atomically, write_faults
 from pipeline.outputs.catalogue.assets import multihash
 
 _FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
@@ -140,5 +140,5 @@ def _extent(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ _SHOWN = frozenset({"host", "hostaddr", "port", "dbname", "sslmode", "connect_ti
 
 
 @contextmanager
-def transaction(url: str) -> Iterator[Connection[Any]]:
+def postgis_transaction(url: str) -> Iterator[Connection[Any]]:
     """Lend a connection in one transaction: kept as a whole at the end, or not at all.
 
     Args:
@@ -33,7 +33,7 @@ def transaction(url: str) -> Iterator[Connection[Any]]:
         ExportError: The server cannot be reached, refuses, or broke off; nothing was changed.
     """
     pg = psycopg()
-    target = place(url)
+    target = database_place(url)
     try:
         with pg.connect(
             _plain(url),
@@ -43,7 +43,7 @@ def transaction(url: str) -> Iterator[Connection[Any]]:
             connection.execute(f"SET LOCAL lock_timeout = '{WAIT_S}s'")
             yield connection
     except pg.Error as error:
-        told = without_credentials(str(error), url)
+        told = driver_message(str(error), url)
         reason = f"another writer held it for {WAIT_S} s" if _waited(error) else told
     else:
         return
@@ -51,7 +51,7 @@ def transaction(url: str) -> Iterator[Connection[Any]]:
     raise ExportError(f"{target}: {reason}; nothing in it was changed; mend that and run again")
 
 
-def place(url: str) -> str:
+def database_place(url: str) -> str:
     """Return host, port and database of a URL, for people: no user, password or other parameter.
 
     Raises:
@@ -63,7 +63,7 @@ def place(url: str) -> str:
     return f"PostgreSQL at {host}{port}/{known.get('dbname') or ''}"
 
 
-def without_credentials(text: str, url: str) -> str:
+def driver_message(text: str, url: str) -> str:
     """Return a message of a driver on one line, without anything confidential of a URL.
 
     Raises:

@@ -18,9 +18,9 @@ from pyproj.exceptions import CRSError
 
 from pipeline.core.georef import Georef
 from pipeline.errors import ConfigError
-from pipeline.outputs.postgis.connect import psycopg, transaction
+from pipeline.outputs.postgis.connect import postgis_transaction, psycopg
 from pipeline.outputs.postgis.table import GEOMETRY, SRID, Table, prepare, table_of
-from pipeline.outputs.vectors.lonlat import on_the_earth
+from pipeline.outputs.vectors.lonlat import to_lonlat_polygons
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -84,7 +84,7 @@ def upsert(
         ExportError: The database failed, or a key stands twice; nothing was changed.
     """
     shape = table_of(table, schema)
-    with transaction(url) as connection:
+    with postgis_transaction(url) as connection:
         # One writer a table, also while there is no table yet.
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (shape.spelt,))
         prepare(connection, shape)
@@ -129,7 +129,7 @@ def _on_the_earth(batch: pa.RecordBatch, georef: Georef | None) -> pa.RecordBatc
 def _parts_placed(shapes: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[np.ndarray, " n"]:
     """Return polygons of any number of parts as longitudes and latitudes."""
     parts, owner = shapely.get_parts(shapes, return_index=True)
-    inner, which = shapely.get_parts(on_the_earth(parts, georef), return_index=True)
+    inner, which = shapely.get_parts(to_lonlat_polygons(parts, georef), return_index=True)
     placed = np.full(len(shapes), shapely.MultiPolygon(), dtype=object)
     shapely.multipolygons(inner, indices=owner[which], out=placed)
     return placed

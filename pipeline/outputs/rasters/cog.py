@@ -12,8 +12,8 @@ from rasterio.shutil import copy
 from rasterio.windows import Window as RasterioWindow
 
 from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing
-from pipeline.outputs.rasters.mosaic import BLOCK, Raster, nowhere_is_fine
+from pipeline.outputs.atomic import write_atomically
+from pipeline.outputs.rasters.mosaic import BLOCK, Raster, ignore_not_georeferenced
 
 _COMPARED = 8 * BLOCK
 _WIDE = 2**15
@@ -47,7 +47,7 @@ def write_cog(mosaic: Path, path: Path, raster: Raster, *, threads: int = 2) -> 
     settings = {"GDAL_NUM_THREADS": str(threads)}
     if raster.provenance.width > _WIDE:
         settings["GDAL_OVR_CHUNKYSIZE"] = "64"
-    with replacing(path, verify=verify) as part, rasterio.Env(**settings):
+    with write_atomically(path, verify=verify) as part, rasterio.Env(**settings):
         copy(
             mosaic,
             part,
@@ -77,7 +77,7 @@ def _block(mosaic: Path) -> int:
 def _compare(mosaic: Path, cog: Path) -> None:
     # GDAL can lose a write without a word (a full disk noticed only on closing):
     # the decoded pixels are the proof. 0.3 s for 98 Mpx.
-    with nowhere_is_fine(), rasterio.open(mosaic) as source, rasterio.open(cog) as copied:
+    with ignore_not_georeferenced(), rasterio.open(mosaic) as source, rasterio.open(cog) as copied:
         if (source.shape, source.crs, source.transform) != (
             copied.shape,
             copied.crs,

@@ -80,7 +80,7 @@ class MosaicWriter:
         """
         with write_faults(self._path):
             self._dataset.close()
-            with nowhere_is_fine(), rasterio.open(self._path) as readable:
+            with ignore_not_georeferenced(), rasterio.open(self._path) as readable:
                 for window, checksum in self._written.items():
                     if crc32(readable.read(window=_theirs(window))) != checksum:
                         raise OSError(f"what was written at {window} is lost")
@@ -108,7 +108,7 @@ def _create(path: Path, raster: Raster) -> DatasetWriter:
     if georef is not None:
         crs = rasterio.crs.CRS.from_wkt(georef.crs_wkt)
         place = {"crs": crs, "transform": rasterio.Affine(*georef.transform)}
-    with nowhere_is_fine():
+    with ignore_not_georeferenced():
         dataset = rasterio.open(
             path,
             "w",
@@ -164,7 +164,7 @@ def _theirs(window: Window) -> RasterioWindow:
 
 
 @contextmanager
-def nowhere_is_fine() -> Iterator[None]:
+def ignore_not_georeferenced() -> Iterator[None]:
     """Keep quiet about images that have no place on the Earth: they are allowed here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

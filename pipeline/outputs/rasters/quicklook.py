@@ -10,7 +10,7 @@ import shapely
 from jaxtyping import Int32, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.provenance import MapClass
 from pipeline.outputs.rasters.mosaic import NODATA
 
@@ -127,5 +127,5 @@ def _lit(colour: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def _save(path: Path, picture: Image.Image) -> None:
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         picture.save(part, format="PNG")

@@ -15,11 +15,11 @@ from rasterio.windows import Window as RasterioWindow
 from pipeline.core.georef import Georef
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.outputs.rasters.mosaic import nowhere_is_fine
+from pipeline.outputs.rasters.mosaic import ignore_not_georeferenced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class MaskHeader:
     """What a mask says of its scene."""
 
     height: int
@@ -36,14 +36,14 @@ class Header:
     """Digest of the scene's content."""
 
 
-def read_header(mask: Path) -> Header:
+def read_mask_header(mask: Path) -> MaskHeader:
     """Return what a mask says of its scene.
 
     Raises:
         SceneError: It cannot be read.
     """
     try:
-        with nowhere_is_fine(), rasterio.open(mask) as file:
+        with ignore_not_georeferenced(), rasterio.open(mask) as file:
             tags, crs = file.tags(), file.crs
             classes = {int(key[6:]): name for key, name in tags.items() if key[:6] == "CLASS_"}
             place = None
@@ -51,7 +51,7 @@ def read_header(mask: Path) -> Header:
                 place = Georef(
                     crs_wkt=crs.to_wkt(version="WKT2_2019"), transform=tuple(file.transform)[:6]
                 )
-            return Header(
+            return MaskHeader(
                 height=file.height,
                 width=file.width,
                 georef=place,
@@ -80,7 +80,7 @@ class ResultRasters:
         self._folder = folder
         self._files: list[rasterio.io.DatasetReader] = []
         try:
-            with nowhere_is_fine():
+            with ignore_not_georeferenced():
                 self._files.extend(rasterio.open(folder / name) for name in names)
         except RasterioError as error:
             self.close()

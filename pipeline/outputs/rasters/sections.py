@@ -10,7 +10,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.core.quantise import NODATA
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 
 _EDGE = 520
 """Longer side of a section in the picture."""
@@ -20,7 +20,7 @@ _GAP, _TITLE = 12, 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class VolumeSection:
     """One section through a volume."""
 
     title: str
@@ -37,7 +37,7 @@ class Section:
     """Colour of each class, ``#rrggbb``."""
 
 
-def draw_sections(path: Path, sections: list[Section]) -> None:
+def draw_sections(path: Path, sections: list[VolumeSection]) -> None:
     """Write sections beside each other as PNG, what was found as a tint.
 
     Raises:
@@ -53,11 +53,11 @@ def draw_sections(path: Path, sections: list[Section]) -> None:
         draw.text((left, _GAP), section.title, fill=_INK, font=font)
         page.paste(picture, (left, _GAP + _TITLE))
         left += picture.width + _GAP
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         page.save(part, format="PNG")
 
 
-def _picture(section: Section) -> Image.Image:
+def _picture(section: VolumeSection) -> Image.Image:
     share = (section.amplitude - section.low) / (section.high - section.low)
     grey = np.clip(np.nan_to_num(share), 0, 1) * 255
     pixels = np.repeat(grey[..., None], 3, axis=2)

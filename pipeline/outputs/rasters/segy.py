@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 
 IEEE_FLOAT = 5
 """SEG-Y's number of a format: four bytes, big-endian."""
@@ -40,11 +40,11 @@ def write_segy(
     """
     import segyio
 
-    with replacing(path, verify=_verified) as part, segyio.open(source) as given:
+    with write_atomically(path, verify=_verified) as part, segyio.open(source) as given:
         spec = segyio.tools.metadata(given)
         spec.format = IEEE_FLOAT
         with segyio.create(part, spec) as file:
-            file.text[0] = noted(bytes(given.text[0]), note)
+            file.text[0] = add_header_note(bytes(given.text[0]), note)
             for number in range(1, 1 + given.ext_headers):
                 file.text[number] = given.text[number]
             file.bin = given.bin
@@ -59,7 +59,7 @@ def write_segy(
             raise ExportError(f"{path}: {done} of {given.tracecount} traces came")
 
 
-def noted(text: bytes, note: str) -> bytes:
+def add_header_note(text: bytes, note: str) -> bytes:
     """Return a textual header with a note in its last lines.
 
     Args:

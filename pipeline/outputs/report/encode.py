@@ -12,7 +12,7 @@ STEPS = 4
 """Steps of a pixel that coordinates are rounded to."""
 
 
-def encoded(polygons: Shaped[np.ndarray, " n"]) -> dict[str, str | int]:
+def encode_polygons(polygons: Shaped[np.ndarray, " n"]) -> dict[str, str | int]:
     """Return polygons as two texts of numbers in base64.
 
     ``counts``: for each polygon its number of rings, then their numbers of points, the

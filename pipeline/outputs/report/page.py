@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 
 _ASSETS = files("pipeline.outputs.report") / "assets"
 _REPORT = ("decode.js", "dom.js", "charts.js", "map.js", "view.js", "tables.js", "report.js")
@@ -87,7 +87,7 @@ def render(*, title: str, data: Mapping[str, Any], body: str, scripts: tuple[str
 
 
 def _write(path: Path, text: str) -> None:
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 
 _GROUPS = ("sweep", "by_class", "by_size", "by_confidence")
 
@@ -21,7 +21,7 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
         ValueError: A figure is not finite.
     """
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -32,7 +32,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         ExportError: The file could not be written.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with write_atomically(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)

@@ -47,7 +47,7 @@ class Written:
     """Polygons that have no place on the Earth or no area left after rounding."""
 
 
-def columns(batch: Footprints, provenance: Provenance) -> Columns:
+def polygon_columns(batch: Footprints, provenance: Provenance) -> Columns:
     """Return what each polygon of ``batch`` says about itself.
 
     Raises:
@@ -74,14 +74,14 @@ def rebatched(batches: Iterable[Footprints], size: int) -> Iterator[Footprints]:
     for batch in batches:
         waiting.append(batch)
         while sum(map(len, waiting)) >= size:
-            together = joined(waiting)
+            together = concatenate_batches(waiting)
             yield together.take(slice(size))
             waiting = [together.take(slice(size, None))]
     if sum(map(len, waiting)):
-        yield joined(waiting)
+        yield concatenate_batches(waiting)
 
 
-def joined(batches: list[Footprints]) -> Footprints:
+def concatenate_batches(batches: list[Footprints]) -> Footprints:
     """Return one batch that holds the polygons of ``batches``, at least one, in order."""
     return Footprints(
         **{

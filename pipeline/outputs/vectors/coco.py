@@ -12,9 +12,9 @@ import shapely
 from shapely.geometry import Polygon, box
 
 from pipeline.core.polygons.footprints import Footprints
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.provenance import Provenance
-from pipeline.outputs.vectors.attributes import Written, columns
+from pipeline.outputs.vectors.attributes import Written, polygon_columns
 
 
 def write_coco(path: Path, batches: Iterable[Footprints], provenance: Provenance) -> Written:
@@ -41,7 +41,7 @@ def write_coco(path: Path, batches: Iterable[Footprints], provenance: Provenance
         "categories": [{"id": known.value, "name": known.name} for known in provenance.classes],
     }
     features = 0
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    with write_atomically(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.write(_json(head)[:-1] + ',"annotations":[')
         for batch in batches:
             for annotation in _annotations(batch, provenance):
@@ -52,7 +52,7 @@ def write_coco(path: Path, batches: Iterable[Footprints], provenance: Provenance
     return Written(features=features)
 
 
-def pieces(polygon: Polygon) -> list[Polygon]:
+def split_at_holes(polygon: Polygon) -> list[Polygon]:
     """Return polygons without holes that together are ``polygon`` and share no pixel.
 
     Cut in two at a row of pixel corners through the hole in the middle, and on: as
@@ -68,12 +68,15 @@ def pieces(polygon: Polygon) -> list[Polygon]:
     halves = [box(west, north, east, cut), box(west, cut, east, south)]
     parts = shapely.get_parts(shapely.get_parts(shapely.intersection(polygon, halves)))
     return [
-        piece for part in parts.tolist() if part.geom_type == "Polygon" for piece in pieces(part)
+        piece
+        for part in parts.tolist()
+        if part.geom_type == "Polygon"
+        for piece in split_at_holes(part)
     ]
 
 
 def _annotations(batch: Footprints, provenance: Provenance) -> Iterator[dict[str, Any]]:
-    table = columns(batch, provenance)
+    table = polygon_columns(batch, provenance)
     numbers = {key: list(table.numbers[key]) for key in table.numbers if key != "area_m2"}
     scores = numbers.pop("confidence")
     areas = np.round(shapely.area(batch.geometry), 2).tolist()
@@ -82,7 +85,7 @@ def _annotations(batch: Footprints, provenance: Provenance) -> Iterator[dict[str
         west, north, east, south = bounds[at]
         yield {
             "category_id": int(batch.label[at]),
-            "segmentation": [_flat(piece) for piece in pieces(polygon)],
+            "segmentation": [_flat(piece) for piece in split_at_holes(polygon)],
             "area": areas[at],
             "bbox": [round(x, 3) for x in (west, north, east - west, south - north)],
             "iscrowd": 0,

@@ -12,7 +12,7 @@ from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.attributes import Written
-from pipeline.outputs.vectors.geoparquet import on_the_map
+from pipeline.outputs.vectors.geoparquet import to_crs_polygons
 from pipeline.outputs.vectors.ogr import OgrLayer, layer_name, write_ogr
 from pipeline.outputs.vectors.table import Rows
 
@@ -27,7 +27,7 @@ def write_flatgeobuf(path: Path, batches: Iterable[Footprints], provenance: Prov
     """
     if provenance.georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")
-    rows = Rows(batches, provenance, place=partial(on_the_map, georef=provenance.georef))
+    rows = Rows(batches, provenance, place=partial(to_crs_polygons, georef=provenance.georef))
     crs, name = provenance.georef.crs.to_wkt(), layer_name(provenance.scene)
     flatgeobuf_layer(path, rows, schema=rows.schema, crs=crs, name=name)
     return rows.written

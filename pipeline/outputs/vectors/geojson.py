@@ -13,10 +13,10 @@ from jaxtyping import Float64, Shaped, UInt8
 
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.provenance import Provenance
-from pipeline.outputs.vectors.attributes import Columns, Written, columns
-from pipeline.outputs.vectors.lonlat import on_the_earth
+from pipeline.outputs.vectors.attributes import Columns, Written, polygon_columns
+from pipeline.outputs.vectors.lonlat import to_lonlat_polygons
 from pipeline.outputs.vectors.ogr import layer_name
 
 _FOUR_DIGITS = np.array([list(b"%04d" % number) for number in range(10_000)], np.uint8)
@@ -53,7 +53,7 @@ def _write(
     if provenance.georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")
     features = given = 0
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    with write_atomically(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         if frame:
             file.write(frame[0])
         for batch in batches:
@@ -73,11 +73,13 @@ def _write(
 def _features(batch: Footprints, provenance: Provenance) -> Iterator[str]:
     if provenance.georef is None or not len(batch):
         return
-    geometry = on_the_earth(batch.geometry, provenance.georef)
+    geometry = to_lonlat_polygons(batch.geometry, provenance.georef)
     kept = ~shapely.is_empty(geometry)
     batch, geometry = batch.take(kept), geometry[kept]
     for properties, shape in zip(
-        _properties(columns(batch, provenance), provenance), geometries(geometry), strict=True
+        _properties(polygon_columns(batch, provenance), provenance),
+        geojson_geometries(geometry),
+        strict=True,
     ):
         yield f'{{"type":"Feature",{properties},"geometry":{shape}}}'
 
@@ -100,7 +102,7 @@ def _properties(table: Columns, provenance: Provenance) -> Iterator[str]:
         yield template % (*row, *rest) + "}"
 
 
-def geometries(shapes: Shaped[np.ndarray, " n"]) -> Iterator[str]:
+def geojson_geometries(shapes: Shaped[np.ndarray, " n"]) -> Iterator[str]:
     """Yield polygons as GeoJSON geometries with exactly seven decimals.
 
     Text is made for all coordinates at once: 0.3 s for a million points, where

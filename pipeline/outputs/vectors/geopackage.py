@@ -15,7 +15,7 @@ from pipeline.errors import ExportError
 from pipeline.gdal.settings import PINNED_TIME
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.attributes import Written
-from pipeline.outputs.vectors.geoparquet import on_the_map
+from pipeline.outputs.vectors.geoparquet import to_crs_polygons
 from pipeline.outputs.vectors.ogr import OgrLayer, layer_name, write_ogr
 from pipeline.outputs.vectors.style import polygon_style
 from pipeline.outputs.vectors.table import Rows
@@ -39,7 +39,7 @@ def write_geopackage(path: Path, batches: Iterable[Footprints], provenance: Prov
     """
     if provenance.georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")
-    rows = Rows(batches, provenance, place=partial(on_the_map, georef=provenance.georef))
+    rows = Rows(batches, provenance, place=partial(to_crs_polygons, georef=provenance.georef))
     crs, style = provenance.georef.crs.to_wkt(), polygon_style(provenance.classes)
     name = layer_name(provenance.scene)
     geopackage_layer(path, rows, schema=rows.schema, crs=crs, name=name, style=style)

@@ -17,7 +17,7 @@ from pyproj import CRS
 from pipeline.core.georef import Georef
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.attributes import Written, rebatched
 from pipeline.outputs.vectors.table import ATTRIBUTES, GEOMETRY, attribute_columns
@@ -44,9 +44,9 @@ def write_geoparquet(path: Path, batches: Iterable[Footprints], provenance: Prov
     features = dropped = 0
     types: set[int] = set()
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    with replacing(path, verify=verify_geo) as part, _writer(part) as writer:
+    with write_atomically(path, verify=verify_geo) as part, _writer(part) as writer:
         for batch in rebatched(batches, ROWS_PER_GROUP):
-            shapes = on_the_map(batch.geometry, georef)
+            shapes = to_crs_polygons(batch.geometry, georef)
             kept = ~shapely.is_empty(shapes)
             shapes = shapes[kept]
             features += len(shapes)
@@ -63,7 +63,7 @@ def write_geoparquet(path: Path, batches: Iterable[Footprints], provenance: Prov
     return Written(features=features, dropped=dropped)
 
 
-def on_the_map(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[np.ndarray, " n"]:
+def to_crs_polygons(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[np.ndarray, " n"]:
     """Return polygons in pixel coordinates as valid ones in coordinates of the scene's CRS."""
     shapes = shapely.orient_polygons(shapely.transform(polygons, georef.to_map))
     # Vertices that lie on another ring's edge may leave it by a last bit when the grid is rotated.

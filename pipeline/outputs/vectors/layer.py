@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 
-from pipeline.outputs.atomic import replacing
-from pipeline.outputs.vectors.geojson import geometries
+from pipeline.outputs.atomic import write_atomically
+from pipeline.outputs.vectors.geojson import geojson_geometries
 from pipeline.outputs.vectors.geoparquet import BBOX, bbox_column, geo_metadata, verify_geo
 
 LONLAT = CRS.from_user_input("OGC:CRS84")
@@ -45,7 +45,7 @@ def write_layer(
     rows, types = 0, set[int]()
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     with (
-        replacing(path, verify=verify_geo) as part,
+        write_atomically(path, verify=verify_geo) as part,
         pq.ParquetWriter(
             part, full, compression="zstd", compression_level=3, store_schema=False
         ) as writer,
@@ -84,7 +84,7 @@ def write_layer_geojson(
         ExportError: The file could not be written.
     """
     features = 0
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    with write_atomically(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         if name is not None:
             file.write(f'{{"type":"FeatureCollection","name":{json.dumps(name)},"features":[')
         for table in tables:
@@ -104,7 +104,7 @@ def _features(table: pa.Table, key: str) -> Iterator[str]:
     dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_told).encode
     columns = [table[name].to_pylist() for name in names]
     which = names.index(key)
-    for *values, shape in zip(*columns, geometries(shapes), strict=True):
+    for *values, shape in zip(*columns, geojson_geometries(shapes), strict=True):
         known = {name: one for name, one in zip(names, values, strict=True) if one is not None}
         yield (
             f'{{"type":"Feature","id":{dump(values[which])},"properties":{dump(known)},'

@@ -26,7 +26,9 @@ _LONGEST_EDGE = 512.0
 _EMPTY = Polygon()
 
 
-def on_the_earth(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[np.ndarray, " n"]:
+def to_lonlat_polygons(
+    polygons: Shaped[np.ndarray, " n"], georef: Georef
+) -> Shaped[np.ndarray, " n"]:
     """Return polygons in pixel coordinates as longitudes and latitudes.
 
     Every one is valid, has its coordinates on multiples of 1e-7 degrees within -180..180

@@ -13,7 +13,7 @@ import shapely
 
 from pipeline.errors import ExportError
 from pipeline.gdal.vector_guard import pyogrio
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 
 _RESERVED = re.compile(r"(?i)(gpkg|sqlite|rtree|ogr)_.*|layer_styles|idx_.*")
 """Names of a GeoPackage's own tables."""
@@ -68,7 +68,7 @@ def write_ogr(
     Raises:
         ExportError: The driver could not write it.
     """
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         # Drivers go by the suffix, or would make a folder.
         beside = part.with_name(part.name + path.suffix)
         write_driver_file(path, beside, batches, layer)

@@ -17,12 +17,12 @@ from jaxtyping import Shaped
 from pipeline.core.georef import Georef
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.attributes import Written
-from pipeline.outputs.vectors.lonlat import on_the_earth
+from pipeline.outputs.vectors.lonlat import to_lonlat_polygons
 from pipeline.outputs.vectors.ogr import OgrLayer, layer_name, write_ogr
-from pipeline.outputs.vectors.pmtiles_header import HEADER, Header
+from pipeline.outputs.vectors.pmtiles_header import HEADER, PMTilesHeader
 from pipeline.outputs.vectors.table import Rows
 
 ZOOMS = (10, 15)
@@ -89,7 +89,7 @@ def _write_empty(path: Path, *, title: str, about: str) -> None:
     told = {"name": title, "description": about, "vector_layers": layers}
     directory = gzip.compress(b"\0", mtime=0)
     metadata = gzip.compress(json.dumps(told, separators=(",", ":")).encode(), mtime=0)
-    header = Header(
+    header = PMTilesHeader(
         root_length=len(directory),
         metadata=HEADER.size + len(directory),
         metadata_length=len(metadata),
@@ -99,13 +99,13 @@ def _write_empty(path: Path, *, title: str, about: str) -> None:
         max_zoom=ZOOMS[1],
         center_zoom=ZOOMS[0],
     )
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_bytes(HEADER.pack(*header) + directory + metadata)
 
 
 def _in_mercator(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shaped[np.ndarray, " n"]:
     """Return polygons in degrees, cut where Web Mercator ends."""
-    shapes = on_the_earth(polygons, georef)
+    shapes = to_lonlat_polygons(polygons, georef)
     bounds = shapely.bounds(shapes)
     beyond = (bounds[:, 1] < -HIGHEST) | (bounds[:, 3] > HIGHEST)
     world = shapely.box(-180, -HIGHEST, 180, HIGHEST)

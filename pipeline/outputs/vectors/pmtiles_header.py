@@ -6,12 +6,12 @@ import struct
 from typing import NamedTuple
 
 HEADER = struct.Struct("<7sB11Q6B4iB2i")
-"""How a `Header` is packed."""
+"""How a `PMTilesHeader` is packed."""
 MAGIC = b"PMTiles"
 GZIP, MVT = 2, 1
 
 
-class Header(NamedTuple):
+class PMTilesHeader(NamedTuple):
     """What a header tells: where the sections lie, and what is in them."""
 
     magic: bytes = MAGIC

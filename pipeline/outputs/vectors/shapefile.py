@@ -14,10 +14,10 @@ import shapely
 
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.errors import ExportError
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.attributes import Written
-from pipeline.outputs.vectors.geoparquet import on_the_map
+from pipeline.outputs.vectors.geoparquet import to_crs_polygons
 from pipeline.outputs.vectors.ogr import OgrLayer, layer_name, write_driver_file
 from pipeline.outputs.vectors.style import polygon_style
 from pipeline.outputs.vectors.table import Rows
@@ -62,7 +62,7 @@ def write_shapefile(path: Path, batches: Iterable[Footprints], provenance: Prove
     """
     if provenance.georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")
-    rows = Rows(batches, provenance, place=partial(on_the_map, georef=provenance.georef))
+    rows = Rows(batches, provenance, place=partial(to_crs_polygons, georef=provenance.georef))
     crs, style = provenance.georef.crs.to_wkt(), polygon_style(provenance.classes)
     name = layer_name(provenance.scene)
     shapefile_layer(path, rows, schema=rows.schema, crs=crs, name=name, style=style)
@@ -96,7 +96,7 @@ def shapefile_layer(
     """
     stored = pa.schema([_field(field) for field in schema])
     layer = OgrLayer(name=name, schema=stored, crs=crs, options=_OPTIONS)
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         shape = part.with_name(f"{part.name}{PARTS[0]}")
         write_driver_file(path, shape, _limited(path, batches, stored), layer)
         _zip(path, part, shape, name=name, style=style)

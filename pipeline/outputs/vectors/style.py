@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.provenance import MapClass
 
 _STYLE = """<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
@@ -59,7 +59,7 @@ def write_mask_style(path: Path, classes: tuple[MapClass, ...]) -> None:
     """
     ground = _entry(0, colour=(255, 255, 255), alpha=0, label="background")
     named = [_entry(c.value, colour=c.colour, alpha=255, label=c.name) for c in classes]
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(_STYLE.format(entries="\n".join([ground, *named])), encoding="utf-8")
 
 
@@ -69,7 +69,7 @@ def write_polygon_style(path: Path, classes: tuple[MapClass, ...]) -> None:
     Raises:
         ExportError: The file could not be written.
     """
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(polygon_style(classes), encoding="utf-8")
 
 

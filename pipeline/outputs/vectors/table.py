@@ -13,7 +13,14 @@ from jaxtyping import Shaped
 
 from pipeline.core.polygons.footprints import Footprints
 from pipeline.outputs.provenance import Provenance
-from pipeline.outputs.vectors.attributes import FLAGS, NUMBERS, Columns, Written, columns, rebatched
+from pipeline.outputs.vectors.attributes import (
+    FLAGS,
+    NUMBERS,
+    Columns,
+    Written,
+    polygon_columns,
+    rebatched,
+)
 
 ATTRIBUTES = pa.schema(
     [
@@ -37,7 +44,7 @@ Placing = Callable[[Shaped[np.ndarray, " n"]], Shaped[np.ndarray, " n"]]
 
 def attribute_columns(batch: Footprints, provenance: Provenance) -> dict[str, Any]:
     """Return the values of each of `ATTRIBUTES`, a row a polygon."""
-    table: Columns = columns(batch, provenance)
+    table: Columns = polygon_columns(batch, provenance)
     when = provenance.datetime and datetime.fromisoformat(provenance.datetime)
     return {
         "id": table.id,

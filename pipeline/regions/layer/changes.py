@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from pipeline.core.conflation.compare import Fate, Footing, Tolerance, fates
+from pipeline.core.conflation.compare import CommonFootprints, Fate, Tolerance, fates
 from pipeline.core.conflation.conflation import z_order
-from pipeline.core.conflation.pairs import Pairs, joined, same_building
+from pipeline.core.conflation.pairs import Pairs, concatenate_outlines, same_building
 from pipeline.errors import ConfigError
 from pipeline.outputs.atomic import write_faults
 from pipeline.outputs.vectors.geoparquet import ROWS_PER_GROUP
 from pipeline.outputs.vectors.layer import write_layer, write_layer_geojson
-from pipeline.regions.layer.common_ground import common_ground, cut, footing
-from pipeline.regions.layer.layer_file import Layer, read_layer
+from pipeline.regions.layer.common_ground import common_footprints, common_ground, cut_footprints
+from pipeline.regions.layer.layer_file import RegionLayer, read_layer
 
 IOU, AREA = 0.5, 0.25
 _MOMENT = pa.timestamp("ms", tz="UTC")
@@ -105,19 +105,21 @@ def changes(
     layers = read_layer(before), read_layer(after)
     labels = sorted({n for layer in layers for n in layer.table["class"].unique().to_pylist()})
     ground = common_ground(*(layer.coverage for layer in layers))
-    (early, early_share), (late, late_share) = (footing(ground, layer, labels) for layer in layers)
+    (early, early_share), (late, late_share) = (
+        common_footprints(ground, layer, labels) for layer in layers
+    )
     count = len(early)
-    both = joined(early, late)
+    both = concatenate_outlines(early, late)
     there = np.flatnonzero(both.area > 0)
     pairs = _counted(same_building(both.take(there), side=there >= count), there)
     ids = [one for layer in layers for one in layer.table["building_id"].to_pylist()]
     fate = fates(
         pairs,
-        Footing(
+        CommonFootprints(
             before=count,
             area=both.area,
             share=np.concatenate([early_share, late_share]),
-            cut=cut(layers),
+            cut=cut_footprints(layers),
         ),
         tolerance=Tolerance(iou=iou, area=area),
         precedence=_precedence(pairs, ids),
@@ -143,7 +145,10 @@ def _precedence(pairs: Pairs, ids: list[str]) -> Int64[np.ndarray, " pairs"]:
 
 
 def _changes(
-    layers: tuple[Layer, Layer], fate: Int64[np.ndarray, " n"], pairs: Pairs, ids: list[str]
+    layers: tuple[RegionLayer, RegionLayer],
+    fate: Int64[np.ndarray, " n"],
+    pairs: Pairs,
+    ids: list[str],
 ) -> pa.Table:
     """Return a row for each change, neighbours one after the other."""
     count = len(layers[0])
@@ -186,7 +191,9 @@ def _groups(table: pa.Table) -> Iterator[pa.Table]:
         yield table.slice(start, ROWS_PER_GROUP)
 
 
-def _summary(layers: tuple[Layer, Layer], fate: Int64[np.ndarray, " n"]) -> ChangeSummary:
+def _summary(
+    layers: tuple[RegionLayer, RegionLayer], fate: Int64[np.ndarray, " n"]
+) -> ChangeSummary:
     areas = [layer.table["area_m2"].to_numpy() for layer in layers]
     count = len(areas[0])
 

@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.conflation.observations import near_part, share_within
 from pipeline.core.conflation.pairs import Outlines
-from pipeline.regions.layer.layer_file import Layer
+from pipeline.regions.layer.layer_file import RegionLayer
 
 _AT_ONCE = 4096
 
@@ -26,8 +26,8 @@ def common_ground(one: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
     return found
 
 
-def footing(
-    ground: BaseGeometry, layer: Layer, labels: list[str]
+def common_footprints(
+    ground: BaseGeometry, layer: RegionLayer, labels: list[str]
 ) -> tuple[Outlines, Float64[np.ndarray, " n"]]:
     """Return what of each footprint lies on common ground, and the share of it that does."""
     whole = layer.outlines(labels)
@@ -55,7 +55,7 @@ def footing(
     return Outlines(bounds=bounds, area=area, label=whole.label, load=load), share
 
 
-def cut(layers: tuple[Layer, Layer]) -> Bool[np.ndarray, " n"]:
+def cut_footprints(layers: tuple[RegionLayer, RegionLayer]) -> Bool[np.ndarray, " n"]:
     """Return which footprints of both layers the edge of a scene, or a failure, may have cut."""
     flags = ("touches_scene_edge", "touches_failure")
     return np.concatenate(

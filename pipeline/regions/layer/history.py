@@ -11,14 +11,14 @@ from pipeline.errors import ConfigError
 from pipeline.regions.layer.changes import AREA, IOU, changes
 from pipeline.regions.ledger.ledger import NAME, open_ledger
 from pipeline.regions.ledger.records import RunRow
-from pipeline.regions.resolved_region import LAYER, Site
+from pipeline.regions.resolved_region import LAYER, ResolvedRegion
 
 TOLERANCE = Tolerance(iou=IOU, area=AREA)
 """What the changes after each run go by."""
 
 
 def changes_between(
-    site: Site,
+    site: ResolvedRegion,
     *,
     out: Path,
     before: int | None = None,

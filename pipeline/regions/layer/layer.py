@@ -17,29 +17,29 @@ from jaxtyping import Int64
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.conflation import pairs as rule
-from pipeline.core.conflation.conflation import Policy, Shown, Views, conflate
-from pipeline.core.conflation.identity import inherited, new_id, settled
-from pipeline.core.conflation.observations import COVERED, UNDATED, observed
-from pipeline.core.conflation.pairs import CELL, Outlines, joined, same_building
+from pipeline.core.conflation.conflation import OutlineRanking, Policy, SceneViews, conflate
+from pipeline.core.conflation.identity import assign_ids, new_id, track_ids
+from pipeline.core.conflation.observations import COVERED, UNDATED, count_acquisitions
+from pipeline.core.conflation.pairs import CELL, Outlines, concatenate_outlines, same_building
 from pipeline.errors import ConfigError
 from pipeline.outputs.atomic import write_faults
 from pipeline.outputs.vectors.layer import write_layer
-from pipeline.regions.layer.layer_file import SCHEMA, Layer, notes, numbered, read_layer
+from pipeline.regions.layer.layer_file import SCHEMA, RegionLayer, label_indices, notes, read_layer
 from pipeline.regions.layer.layer_rows import (
     DRAWN,
     GONE,
     LOST,
     OUTCOMES,
     UNITED,
-    bearers,
+    date_parts,
+    footprint_buildings,
     outcomes,
     own_columns,
-    parts_dated,
+    part_owners,
     rows,
-    seen_in_parts,
     write_observations,
 )
-from pipeline.regions.read_footprints import Intake, take_in
+from pipeline.regions.read_footprints import FootprintTable, read_footprints
 from pipeline.regions.seams.join import join_seams
 
 
@@ -119,7 +119,7 @@ def build_layer(
     earlier = None if previous is None else read_layer(previous)
     parquets = [scene.parquet for scene in scenes]
     with write_faults(out):
-        taken = take_in(parquets, scratch=out.parent)
+        taken = read_footprints(parquets, scratch=out.parent)
     seamless = join_seams(parquets, taken, views)
     taken = seamless.taken
     labels = _labels(taken, earlier)
@@ -127,7 +127,7 @@ def build_layer(
     outlines = Outlines(
         bounds=taken.bounds,
         area=taken.area,
-        label=numbered(taken.table["class"], labels),
+        label=label_indices(taken.table["class"], labels),
         load=taken.load,
     ).take(usable)
     conflated = conflate(outlines, _shown(taken, usable), views, policy=policy, cell=cell)
@@ -140,21 +140,21 @@ def build_layer(
     ]
     heir = _heirs(outlines.take(conflated.drawn), fresh, earlier, labels=labels, cell=cell)
     known = [] if earlier is None else earlier.table["building_id"].to_pylist()
-    ids = settled(fresh, heir, known)
+    ids = assign_ids(fresh, heir, known)
     scene = (keys, views.date, which)
-    n_obs = observed(
+    n_obs = count_acquisitions(
         outlines.take(conflated.drawn),
         coverage=views.coverage,
         acquisition=seamless.acquisition,
     )
-    parts = seen_in_parts(conflated, usable, seamless.stands)
-    seen = parts_dated(conflated.seen, parts, _dates(taken, views))
+    parts = part_owners(conflated, usable, seamless.stands)
+    seen = date_parts(conflated.seen, parts, _dates(taken, views))
     seen = replace(seen, n_obs=n_obs)
     own = own_columns(ids, seen, scene=scene, heir=heir, earlier=earlier)
     note = notes(_about(scenes, policy), shapely.union_all(views.coverage))
     write_layer(out, rows(taken, drawn, own), schema=SCHEMA, notes=note)
     outcome = outcomes(conflated, usable, seamless.stands)
-    bearer = bearers(ids, conflated, usable, seamless.stands)
+    bearer = footprint_buildings(ids, conflated, usable, seamless.stands)
     write_observations(observations_of(out), taken, keys, outcome, bearer)
     counts = np.bincount(outcome, minlength=len(OUTCOMES)).tolist()
     return LayerSummary(
@@ -176,11 +176,11 @@ def observations_of(layer: Path) -> Path:
     return layer.with_suffix(".observations.arrow")
 
 
-def _views(scenes: Sequence[LayerScene]) -> Views:
+def _views(scenes: Sequence[LayerScene]) -> SceneViews:
     keys = Counter(scene.key for scene in scenes)
     if twice := [key for key, times in keys.items() if times > 1]:
         raise ConfigError(f"two scenes have the key {twice[0]!r}; give each its own")
-    return Views(
+    return SceneViews(
         date=np.array([_moment(scene) for scene in scenes], np.int64),
         off_nadir=np.array(
             [np.inf if scene.off_nadir is None else abs(scene.off_nadir) for scene in scenes],
@@ -217,36 +217,41 @@ def _coverage(scene: LayerScene) -> BaseGeometry:
     return shapely.make_valid(shape)
 
 
-def _labels(taken: Intake, earlier: Layer | None) -> list[str]:
+def _labels(taken: FootprintTable, earlier: RegionLayer | None) -> list[str]:
     names = [taken.table["class"], *([] if earlier is None else [earlier.table["class"]])]
     return sorted({name for column in names for name in column.unique().to_pylist()})
 
 
-def _shown(taken: Intake, usable: Int64[np.ndarray, " n"]) -> Shown:
+def _shown(taken: FootprintTable, usable: Int64[np.ndarray, " n"]) -> OutlineRanking:
     table = taken.table.take(pa.array(usable))
     cut = pc.or_(table["touches_scene_edge"], table["touches_failure"])
-    return Shown(
+    return OutlineRanking(
         scene=table["scene"].to_numpy().astype(np.int64),
         confidence=table["confidence"].to_numpy(),
         cut=cut.to_numpy(),
     )
 
 
-def _dates(taken: Intake, views: Views) -> Int64[np.ndarray, " n"]:
+def _dates(taken: FootprintTable, views: SceneViews) -> Int64[np.ndarray, " n"]:
     """Return the date of each footprint."""
     return np.asarray(views.date[taken.table["scene"].to_numpy()], np.int64)
 
 
 def _heirs(
-    outlines: Outlines, fresh: list[str], earlier: Layer | None, *, labels: list[str], cell: int
+    outlines: Outlines,
+    fresh: list[str],
+    earlier: RegionLayer | None,
+    *,
+    labels: list[str],
+    cell: int,
 ) -> Int64[np.ndarray, " n"]:
     """Return the row of the earlier layer that each building goes on from, or -1."""
     if earlier is None or not len(earlier) or not fresh:
         return np.full(len(fresh), -1, np.int64)
-    both = joined(outlines, earlier.outlines(labels))
+    both = concatenate_outlines(outlines, earlier.outlines(labels))
     pairs = same_building(both, side=np.arange(len(both)) >= len(fresh), cell=cell)
     known = earlier.table["building_id"].to_pylist()
-    return inherited(pairs, known=known, fresh=fresh)
+    return track_ids(pairs, known=known, fresh=fresh)
 
 
 def _about(scenes: Sequence[LayerScene], policy: Policy) -> dict[str, Any]:

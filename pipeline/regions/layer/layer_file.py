@@ -43,7 +43,7 @@ _NOTE, _COVERAGE = "overtile:layer", "overtile:coverage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class RegionLayer:
     """A layer as it was read."""
 
     path: Path
@@ -72,7 +72,7 @@ class Layer:
                 for at in range(0, len(self), 20_000)
             ]
         )
-        label = numbered(self.table["class"], labels)
+        label = label_indices(self.table["class"], labels)
         return Outlines(bounds=self.bounds, area=area, label=label, load=self.load)
 
     def load(self, rows: Int64[np.ndarray, " k"]) -> Shaped[np.ndarray, " k"]:
@@ -92,7 +92,7 @@ def notes(about: dict[str, Any], coverage: BaseGeometry) -> dict[str, str]:
     }
 
 
-def read_layer(path: Path) -> Layer:
+def read_layer(path: Path) -> RegionLayer:
     """Return a layer that was written by `build_layer`.
 
     Raises:
@@ -113,7 +113,7 @@ def read_layer(path: Path) -> Layer:
     except (OSError, pa.ArrowException, ValueError, KeyError, shapely.GEOSException) as error:
         raise ConfigError(f"{path} cannot be read as a layer: {error}") from error
     sides = [bbox.field(name).to_numpy() for name in ("xmin", "ymin", "xmax", "ymax")]
-    return Layer(
+    return RegionLayer(
         path=path,
         table=table.drop_columns(["geometry", "bbox"]),
         bounds=np.ascontiguousarray(np.column_stack(sides), np.float64),
@@ -123,7 +123,7 @@ def read_layer(path: Path) -> Layer:
     )
 
 
-def numbered(names: pa.ChunkedArray, labels: list[str]) -> Int32[np.ndarray, " n"]:
+def label_indices(names: pa.ChunkedArray, labels: list[str]) -> Int32[np.ndarray, " n"]:
     """Return the place of each name in ``labels``.
 
     Raises:

@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from jaxtyping import Int64
 
 from pipeline.core.conflation.conflation import Conflated
-from pipeline.core.conflation.observations import UNDATED, Sightings
-from pipeline.outputs.atomic import replacing
+from pipeline.core.conflation.observations import UNDATED, Observations
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.vectors.geoparquet import ROWS_PER_GROUP
-from pipeline.regions.layer.layer_file import SCHEMA, Layer
-from pipeline.regions.read_footprints import Intake
+from pipeline.regions.layer.layer_file import SCHEMA, RegionLayer
+from pipeline.regions.read_footprints import FootprintTable
 from pipeline.regions.seams.group import NOBODY
 
 OUTCOMES = ("drawn", "united", "gone", "lost")
@@ -24,7 +24,9 @@ DRAWN, UNITED, GONE, LOST = range(4)
 _MOMENT = pa.timestamp("ms", tz="UTC")
 
 
-def rows(taken: Intake, drawn: Int64[np.ndarray, " n"], own: pa.Table) -> Iterator[pa.Table]:
+def rows(
+    taken: FootprintTable, drawn: Int64[np.ndarray, " n"], own: pa.Table
+) -> Iterator[pa.Table]:
     """Yield the rows of a layer, as many at a time as a row group holds.
 
     Args:
@@ -43,11 +45,11 @@ def rows(taken: Intake, drawn: Int64[np.ndarray, " n"], own: pa.Table) -> Iterat
 
 def own_columns(
     ids: Sequence[str],
-    seen: Sightings,
+    seen: Observations,
     *,
     scene: tuple[Sequence[str], Int64[np.ndarray, " scenes"], Int64[np.ndarray, " n"]],
     heir: Int64[np.ndarray, " n"],
-    earlier: Layer | None,
+    earlier: RegionLayer | None,
 ) -> pa.Table:
     """Return the columns that only a layer has; dates go on from the earlier layer.
 
@@ -77,7 +79,7 @@ def own_columns(
     )
 
 
-def seen_in_parts(
+def part_owners(
     conflated: Conflated, usable: Int64[np.ndarray, " m"], stands: Int64[np.ndarray, " n"]
 ) -> Int64[np.ndarray, " n"]:
     """Return the drawn outline that each footprint is a part of; -1 for all others."""
@@ -88,14 +90,14 @@ def seen_in_parts(
     return np.where(stands >= 0, drawn[stands], -1)
 
 
-def parts_dated(
-    seen: Sightings, parts: Int64[np.ndarray, " n"], dates: Int64[np.ndarray, " n"]
-) -> Sightings:
+def date_parts(
+    seen: Observations, parts: Int64[np.ndarray, " n"], dates: Int64[np.ndarray, " n"]
+) -> Observations:
     """Return when buildings were seen, the parts of those that borders had cut included.
 
     Args:
         seen: When the drawn outlines were seen.
-        parts: What `seen_in_parts` returned.
+        parts: What `part_owners` returned.
         dates: Date of each footprint.
     """
     known = (parts >= 0) & (dates != UNDATED)
@@ -103,7 +105,7 @@ def parts_dated(
     first, last = np.where(seen.first == UNDATED, never, seen.first), seen.last.copy()
     np.minimum.at(first, parts[known], dates[known])
     np.maximum.at(last, parts[known], dates[known])
-    return Sightings(n_obs=seen.n_obs, first=np.where(first == never, UNDATED, first), last=last)
+    return Observations(n_obs=seen.n_obs, first=np.where(first == never, UNDATED, first), last=last)
 
 
 def outcomes(
@@ -127,7 +129,7 @@ def outcomes(
 
 def write_observations(
     path: Path,
-    taken: Intake,
+    taken: FootprintTable,
     keys: Sequence[str],
     outcome: Int64[np.ndarray, " n"],
     bearer: list[str | None],
@@ -150,14 +152,14 @@ def write_observations(
         }
     )
     with (
-        replacing(path) as part,
+        write_atomically(path) as part,
         pa.OSFile(str(part), "wb") as file,
         pa.ipc.new_file(file, table.schema) as writer,
     ):
         writer.write_table(table)
 
 
-def bearers(
+def footprint_buildings(
     ids: Sequence[str],
     conflated: Conflated,
     usable: Int64[np.ndarray, " m"],
@@ -181,7 +183,7 @@ def _earliest(
     return np.where(one == UNDATED, other, np.where(other == UNDATED, one, np.minimum(one, other)))
 
 
-def _moments(layer: Layer, name: str) -> Int64[np.ndarray, " n"]:
+def _moments(layer: RegionLayer, name: str) -> Int64[np.ndarray, " n"]:
     whole = pc.fill_null(pc.cast(layer.table[name], pa.int64()), int(UNDATED))
     return np.asarray(whole.to_numpy(), np.int64)
 

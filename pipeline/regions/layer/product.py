@@ -14,16 +14,18 @@ from pipeline.regions.layer.layer import LayerScene, LayerSummary, build_layer
 from pipeline.regions.layer.sinks import write_sinks
 from pipeline.regions.ledger.ledger import Ledger
 from pipeline.regions.ledger.records import RunRow, SceneRow
-from pipeline.regions.publish import current, publish, run_folder
+from pipeline.regions.publish import current_run, publish_run, run_folder
 from pipeline.regions.removal import is_dropped
-from pipeline.regions.resolved_region import LAYER, SCENES, Site, digest
-from pipeline.regions.scenes import polygons_of
+from pipeline.regions.resolved_region import LAYER, SCENES, ResolvedRegion, settings_digest
+from pipeline.regions.scenes import footprint_file
 
 RULES = 2
 """Raised when the same scenes make another layer: 2 joins buildings at borders of scenes."""
 
 
-def publish_layer(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict[str, Any]]:
+def publish_layer(
+    site: ResolvedRegion, ledger: Ledger, run: RunRow
+) -> tuple[RunRow, dict[str, Any]]:
     """Build the layer and what follows from it, unless it would be the one that is there.
 
     Returns:
@@ -36,7 +38,7 @@ def publish_layer(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict
     """
     rows = _in_layer(site, ledger.scenes())
     policies = site.region.policies
-    key = digest(
+    key = settings_digest(
         [
             RULES,
             policies.overlap,
@@ -69,18 +71,18 @@ def publish_layer(site: Site, ledger: Ledger, run: RunRow) -> tuple[RunRow, dict
         classes=classes_of(card_of(site.task.model)),
         items=items,
     )
-    publish(site.out, name, {"region": site.region.name, "footprints": layer.footprints})
+    publish_run(site.out, name, {"region": site.region.name, "footprints": layer.footprints})
     made["folder"] = str(folder)
     return replace(run, layer=f"runs/{name}", layer_key=key), made
 
 
-def _standing(site: Site, before: RunRow | None) -> Path | None:
+def _standing(site: ResolvedRegion, before: RunRow | None) -> Path | None:
     """Return the folder of the layer before; where the ledger was lost, what the region shows."""
     if before is not None and before.layer is not None:
         folder = site.out / before.layer
     else:
         try:
-            shown = current(site.out)
+            shown = current_run(site.out)
         except ConfigError:
             return None
         if shown is None:
@@ -90,13 +92,13 @@ def _standing(site: Site, before: RunRow | None) -> Path | None:
 
 
 def _layer(
-    site: Site, ledger: Ledger, rows: list[SceneRow], *, previous: Path | None, out: Path
+    site: ResolvedRegion, ledger: Ledger, rows: list[SceneRow], *, previous: Path | None, out: Path
 ) -> LayerSummary:
     scenes = [_layer_scene(site, row) for row in rows]
     try:
         return build_layer(scenes, previous=previous, out=out, policy=site.region.policies.overlap)
     except SceneError as error:
-        torn = next((row for row in rows if error.scene == str(polygons_of(site, row))), None)
+        torn = next((row for row in rows if error.scene == str(footprint_file(site, row))), None)
         if torn is None:
             raise
         # All that share the folder: the next run maps one of them, and links the others.
@@ -119,11 +121,11 @@ def _forgotten(row: SceneRow, reason: str) -> SceneRow:
     )
 
 
-def _in_layer(site: Site, rows: dict[str, SceneRow]) -> list[SceneRow]:
+def _in_layer(site: ResolvedRegion, rows: dict[str, SceneRow]) -> list[SceneRow]:
     """Return the scenes of the layer; of several with the same content the one known longest."""
     chosen: dict[str, SceneRow] = {}
     for row in sorted(rows.values(), key=lambda row: (row.first_run or 0, row.scene)):
-        if row.folder is None or not polygons_of(site, row).is_file():
+        if row.folder is None or not footprint_file(site, row).is_file():
             continue
         if is_dropped(site, row):
             continue
@@ -131,10 +133,10 @@ def _in_layer(site: Site, rows: dict[str, SceneRow]) -> list[SceneRow]:
     return sorted(chosen.values(), key=lambda row: row.scene)
 
 
-def _layer_scene(site: Site, row: SceneRow) -> LayerScene:
+def _layer_scene(site: ResolvedRegion, row: SceneRow) -> LayerScene:
     return LayerScene(
         key=row.scene,
-        parquet=polygons_of(site, row),
+        parquet=footprint_file(site, row),
         coverage=bytes.fromhex(row.coverage or ""),
         datetime=row.datetime,
         off_nadir=row.off_nadir,

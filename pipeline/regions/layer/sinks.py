@@ -32,7 +32,7 @@ from pipeline.outputs.vectors.ogr import layer_name
 from pipeline.outputs.vectors.pmtiles import HIGHEST, pmtiles_layer
 from pipeline.outputs.vectors.shapefile import shapefile_layer
 from pipeline.outputs.vectors.style import polygon_style
-from pipeline.regions.layer.layer_file import SCHEMA, Layer, read_layer
+from pipeline.regions.layer.layer_file import SCHEMA, RegionLayer, read_layer
 from pipeline.scenes.names import short_hash, slug
 
 CELL_DEGREES = 0.25
@@ -108,7 +108,7 @@ def write_sinks(
     return written
 
 
-def _written(name: FormatName, layer: Layer, out: Path, title: Title) -> Path:
+def _written(name: FormatName, layer: RegionLayer, out: Path, title: Title) -> Path:
     """Write a layer in one format; return its file or, in squares, its folder."""
     if name == "parquet":
         return partitioned(layer, out / "footprints")
@@ -142,7 +142,7 @@ def item_name(scene: str) -> str:
     return plain if plain == scene else f"{slug(PurePath(scene).stem)}_{short_hash(scene)}"
 
 
-def partitioned(layer: Layer, out: Path) -> Path:
+def partitioned(layer: RegionLayer, out: Path) -> Path:
     """Write a layer as GeoParquet in a folder for each square of 0.25 degrees.
 
     A footprint belongs to the square that holds the middle of its box; the folder is named
@@ -172,7 +172,7 @@ def cell_name(west: float, south: float) -> str:
     return f"{across}{math.fabs(west):06.2f}_{up}{math.fabs(south):05.2f}"
 
 
-def _tables(layer: Layer, rows: Int64[np.ndarray, " n"] | None = None) -> Iterator[pa.Table]:
+def _tables(layer: RegionLayer, rows: Int64[np.ndarray, " n"] | None = None) -> Iterator[pa.Table]:
     chosen = np.arange(len(layer)) if rows is None else rows
     for start in range(0, len(chosen), ROWS_PER_GROUP):
         some = pa.array(chosen[start : start + ROWS_PER_GROUP])
@@ -181,7 +181,7 @@ def _tables(layer: Layer, rows: Int64[np.ndarray, " n"] | None = None) -> Iterat
         yield table.select(SCHEMA.names).cast(SCHEMA)
 
 
-def _batches(layer: Layer, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(layer: RegionLayer, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for table in _tables(layer):
         yield from table.select(schema.names).cast(schema).to_batches()
 

@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError, ExportError
-from pipeline.outputs.postgis.connect import place, without_credentials
+from pipeline.outputs.postgis.connect import database_place, driver_message
 
 
 @contextmanager
@@ -29,10 +29,10 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise failed(error, engine) from error
+        raise database_error(error, engine) from error
 
 
-def failed(error: SQLAlchemyError, engine: Engine) -> ConfigError | ExportError:
+def database_error(error: SQLAlchemyError, engine: Engine) -> ConfigError | ExportError:
     """Return what an error of the database means for who runs a region."""
     shown = engine.url.database if engine.dialect.name == "sqlite" else "the ledger"
     words = told(error, engine)
@@ -53,7 +53,7 @@ def told(error: SQLAlchemyError, engine: Engine) -> str:
     line = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
     if engine.dialect.name == "sqlite":
         return redact(line)
-    return without_credentials(line, engine.url.render_as_string(hide_password=False))
+    return driver_message(line, engine.url.render_as_string(hide_password=False))
 
 
 def sqlite(path: Path) -> Engine:
@@ -89,7 +89,7 @@ def postgres(url: str) -> Engine:
             f"the ledger's URL {begins}, and must be "
             "postgresql://USER@HOST/DATABASE; set the variable that ledger_env names"
         )
-    place(url)
+    database_place(url)
     try:
         return create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True)
     except (SQLAlchemyError, ImportError, ValueError) as error:

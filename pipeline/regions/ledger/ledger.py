@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError
-from pipeline.outputs.postgis.connect import place
-from pipeline.regions.ledger.database import failed, postgres, sqlite, told, transaction
+from pipeline.outputs.postgis.connect import database_place
+from pipeline.regions.ledger.database import database_error, postgres, sqlite, told, transaction
 from pipeline.regions.ledger.migrations import MIGRATIONS
 from pipeline.regions.ledger.records import RunRow, SceneRow
 
@@ -195,7 +195,7 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
         ExportError: The disk is full, or the file may not be written.
     """
     engine = sqlite(out / NAME) if url is None else postgres(url)
-    shown = str(out / NAME) if url is None else place(url)
+    shown = str(out / NAME) if url is None else database_place(url)
     try:
         with engine.begin() as connection:
             connection.execute(text("CREATE TABLE IF NOT EXISTS version (version INTEGER)"))
@@ -211,7 +211,7 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
                 connection.execute(text("INSERT INTO version VALUES (:v)"), {"v": at + 1})
     except SQLAlchemyError as error:
         if url is None:
-            raise failed(error, engine) from error
+            raise database_error(error, engine) from error
         raise ConfigError(
             f"{shown}: cannot be used as a ledger ({told(error, engine)}); start that server, "
             "or mend the URL in the variable that ledger_env names"

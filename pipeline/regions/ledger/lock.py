@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import ExportError, LockedError
-from pipeline.mapping.lock import holding
+from pipeline.mapping.lock import lock_folder
 from pipeline.regions.ledger.database import transaction
 from pipeline.regions.ledger.ledger import Ledger
 
@@ -33,14 +33,14 @@ WAY_OUT = "wait for it to end, or stop it: the next run goes on where it is"
 Prove = Callable[[], None]
 
 
-def me(now: datetime) -> str:
+def lock_holder(now: datetime) -> str:
     """Return who this process is, and since when it holds what it holds."""
     since = now.isoformat(timespec="seconds")
     return f"process {os.getpid()} on {socket.gethostname()} since {since}"
 
 
 @contextmanager
-def holding_folder(out: Path) -> Iterator[None]:
+def lock_region_folder(out: Path) -> Iterator[None]:
     """Hold a region's folder on this machine.
 
     Raises:
@@ -48,14 +48,14 @@ def holding_folder(out: Path) -> Iterator[None]:
         ConfigError: The folder cannot be made or written to.
     """
     try:
-        with holding(out):
+        with lock_folder(out):
             yield
     except LockedError as error:
         raise LockedError(error.folder, error.holder, WAY_OUT) from error
 
 
 @contextmanager
-def holding_region(ledger: Ledger, *, holder: str) -> Iterator[Prove]:
+def lock_region(ledger: Ledger, *, holder: str) -> Iterator[Prove]:
     """Hold a region on its database; lend what proves that it is still held.
 
     A SQLite ledger lies in the region's folder and is held with it.

@@ -19,12 +19,12 @@ from pipeline.regions.report.report import (
     ReportScene,
     write_region_report,
 )
-from pipeline.regions.resolved_region import Site
+from pipeline.regions.resolved_region import ResolvedRegion
 
 NAME = "report.html"
 
 
-def write_page(site: Site, ledger: Ledger, *, now: datetime) -> Path:
+def write_page(site: ResolvedRegion, ledger: Ledger, *, now: datetime) -> Path:
     """Write ``report.html`` beside the runs, and return it; no layer depends on it.
 
     Raises:
@@ -94,7 +94,7 @@ def _notes(summary: dict[str, Any]) -> tuple[str, ...]:
     return tuple(f"{text}: {results[kind]}." for kind, text in told.items() if results.get(kind))
 
 
-def _changes(site: Site, runs: Sequence[RunRow]) -> ReportChanges | None:
+def _changes(site: ResolvedRegion, runs: Sequence[RunRow]) -> ReportChanges | None:
     """Return what the current layer changed; None for a first one."""
     built = [run for run in runs if run.state == "done" and "layer" in _summary(run)]
     if len(built) < 2:

@@ -14,11 +14,11 @@ from pipeline.regions.ledger.ledger import NAME, open_ledger
 from pipeline.regions.ledger.lock import is_held
 from pipeline.regions.ledger.records import RunRow, SceneRow
 from pipeline.regions.report.page import NAME as PAGE
-from pipeline.regions.resolved_region import Site
+from pipeline.regions.resolved_region import ResolvedRegion
 from pipeline.regions.schedule.schedule import next_run
 
 
-def status(site: Site, *, now: datetime) -> dict[str, Any]:
+def status(site: ResolvedRegion, *, now: datetime) -> dict[str, Any]:
     """Return how a region stands, by its ledger alone; sources are not asked.
 
     Returns:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.config import Region
 from pipeline.config.region import Schedule
 from pipeline.errors import ConfigError
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.regions.schedule.schedule import next_run, trigger
 
 _NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday
@@ -42,7 +42,7 @@ def write_units(made: Mapping[str, str], out: Path) -> list[Path]:
         ExportError: A file could not be written.
     """
     for name, text in made.items():
-        with replacing(out / name) as part:
+        with write_atomically(out / name) as part:
             part.write_text(text, "utf-8")
     return [out / name for name in made]
 

@@ -20,12 +20,12 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from pipeline.core.polygons.fragments import Fragments
 from pipeline.core.quantise import STEPS
 from pipeline.mapping.measures import areas_m2
-from pipeline.outputs.vectors.lonlat import on_the_earth
-from pipeline.regions.read_footprints import Intake
-from pipeline.regions.seams.match import Matched, matched, within
-from pipeline.regions.seams.projected import Member, Plane, lattices, plane_of
+from pipeline.outputs.vectors.lonlat import to_lonlat_polygons
+from pipeline.regions.read_footprints import FootprintTable
+from pipeline.regions.seams.match import MatchedGround, match_ground, within
+from pipeline.regions.seams.projected import ProjectedGroup, SceneMember, lattices, project_group
 from pipeline.regions.seams.stitch import Stitched
-from pipeline.regions.seams.trace_seams import Traced, traced
+from pipeline.regions.seams.trace_seams import TracedPolygons, trace_blocks
 
 STAYS, NOBODY = -1, -2
 """What stands for a footprint: itself, or nothing."""
@@ -40,7 +40,7 @@ _GROWN = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Joined:
+class JoinedBuildings:
     """Buildings across seams, and what becomes of the footprints that they are made of."""
 
     geometry: Shaped[np.ndarray, " n"]
@@ -67,7 +67,7 @@ class Joined:
     """What stands for each: a place among these buildings, or `NOBODY`."""
 
 
-def join_group(members: Sequence[Member], taken: Intake) -> list[Joined]:
+def join_group(members: Sequence[SceneMember], taken: FootprintTable) -> list[JoinedBuildings]:
     """Return what is joined at the seams between adjoining scenes, grid by grid.
 
     Args:
@@ -81,10 +81,10 @@ def join_group(members: Sequence[Member], taken: Intake) -> list[Joined]:
     scene = taken.table["scene"].to_numpy()
     rows = np.flatnonzero(np.isin(scene, [member.scene for member in members]) & (taken.area > 0))
     boxes = shapely.box(*taken.bounds[rows].T)
-    found: list[Joined] = []
+    found: list[JoinedBuildings] = []
     gone: set[int] = set()
     for lattice, grid in enumerate(grids):
-        plane = plane_of(members, grid, lattice=lattice, which=which)
+        plane = project_group(members, grid, lattice=lattice, which=which)
         if not len(plane.land.seam):
             continue
         work = _Work(plane, members, taken, rows, boxes)
@@ -99,9 +99,9 @@ class _Work:
 
     def __init__(
         self,
-        plane: Plane,
-        members: Sequence[Member],
-        taken: Intake,
+        plane: ProjectedGroup,
+        members: Sequence[SceneMember],
+        taken: FootprintTable,
         rows: Int64[np.ndarray, " n"],
         boxes: Shaped[np.ndarray, " n"],
     ) -> None:
@@ -114,7 +114,7 @@ class _Work:
         self._number = {name: value for value, name in classes.items()}
         self._name = classes
 
-    def run(self, gone: set[int]) -> Joined:
+    def run(self, gone: set[int]) -> JoinedBuildings:
         """Trace what seams run through until none of it goes on unseen; return it."""
         plane, land = self._plane, self._plane.land
         shared = self._shared(gone)
@@ -127,10 +127,10 @@ class _Work:
         stitched = Stitched(plane.georef, plane.placed, land.area)
         try:
             for turn in range(_ROUNDS):
-                found = traced(stitched, plane.manner, boxes)
+                found = trace_blocks(stitched, plane.manner, boxes)
                 rows = self._around([shapely.box(*boxes.T), found.outlines], gone)
                 shapes = self._old(rows)
-                pairs = matched(
+                pairs = match_ground(
                     shapes,
                     found.outlines,
                     old_label=self._labels(rows),
@@ -183,7 +183,7 @@ class _Work:
         return np.array([self._number.get(name, -1) for name in names], np.int64)
 
     def _concerned(
-        self, pairs: Matched, old: Shaped[np.ndarray, " n"], found: Traced
+        self, pairs: MatchedGround, old: Shaped[np.ndarray, " n"], found: TracedPolygons
     ) -> Int64[np.ndarray, " parts"]:
         """Return which polygons, by what connects them, a seam runs through."""
         seam = self._plane.land.seam
@@ -191,7 +191,7 @@ class _Work:
         old_near = within(old, seam, _NEAR_OLD)
         return np.union1d(pairs.new_part[new_near], pairs.old_part[old_near])
 
-    def _made(self, found: Traced, wanted: Bool[np.ndarray, " n"]) -> _Made:
+    def _made(self, found: TracedPolygons, wanted: Bool[np.ndarray, " n"]) -> _Made:
         """Return the buildings that are wanted, shaped; all around them have a say in that."""
         shaped = found.shaped()
         place = {key: at for at, key in enumerate(_anchors(found.fragments))}
@@ -208,10 +208,10 @@ class _Work:
         self,
         made: _Made,
         rows: Int64[np.ndarray, " n"],
-        pairs: Matched,
+        pairs: MatchedGround,
         parts: Int64[np.ndarray, " parts"],
         shared: Int64[np.ndarray, " m"],
-    ) -> Joined:
+    ) -> JoinedBuildings:
         plane, members = self._plane, self._members
         replaced = np.isin(pairs.old_part, parts)
         stands = np.full(len(rows), NOBODY, np.int64)
@@ -222,7 +222,7 @@ class _Work:
                 stands[old] = number[new]
         lost = self._elsewhere(np.setdiff1d(shared, rows[replaced]))
         polygons = self._beyond(made.polygons, self._old(rows), stands)
-        geometry = on_the_earth(polygons, plane.georef)
+        geometry = to_lonlat_polygons(polygons, plane.georef)
         owner = self._owner(made.outlines)
         fails = self._taken.table["touches_failure"].to_numpy()
         touched = np.zeros(len(made.number), bool)
@@ -231,7 +231,7 @@ class _Work:
         wkb = shapely.to_wkb(geometry, byte_order=1).tolist()
         prints = [members[at].result.fingerprint.encode() for at in owner]
         pixels = made.fragments.pixels.astype(np.float64)
-        return Joined(
+        return JoinedBuildings(
             geometry=geometry,
             id=[
                 hashlib.sha256(salt + b"\0" + one).hexdigest()[:16]

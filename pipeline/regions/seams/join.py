@@ -11,19 +11,19 @@ import pyarrow as pa
 import shapely
 from jaxtyping import Bool, Int64
 
-from pipeline.core.conflation.conflation import Views
-from pipeline.core.conflation.pieces import Pieces, pieces
-from pipeline.regions.read_footprints import Intake
-from pipeline.regions.seams.group import NOBODY, STAYS, Joined, join_group
-from pipeline.regions.seams.projected import Member
-from pipeline.regions.seams.results import Result, result_of
+from pipeline.core.conflation.conflation import SceneViews
+from pipeline.core.conflation.pieces import Pieces, group_pieces
+from pipeline.regions.read_footprints import FootprintTable
+from pipeline.regions.seams.group import NOBODY, STAYS, JoinedBuildings, join_group
+from pipeline.regions.seams.projected import SceneMember
+from pipeline.regions.seams.results import SceneResult, result_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seamless:
+class JoinedFootprints:
     """Footprints without cuts at the borders of adjoining scenes."""
 
-    taken: Intake
+    taken: FootprintTable
     """The footprints of all scenes, then those that were put together."""
     stands: Int64[np.ndarray, " n"]
     """For each of them, the row that stands for it instead, `STAYS` or `NOBODY`."""
@@ -38,7 +38,9 @@ class Seamless:
         return np.asarray(self.stands == STAYS)
 
 
-def join_seams(parquets: Sequence[Path], taken: Intake, views: Views) -> Seamless:
+def join_seams(
+    parquets: Sequence[Path], taken: FootprintTable, views: SceneViews
+) -> JoinedFootprints:
     """Put together what the borders of adjoining scenes cut.
 
     Args:
@@ -49,7 +51,7 @@ def join_seams(parquets: Sequence[Path], taken: Intake, views: Views) -> Seamles
     Raises:
         SceneError: The rasters of a scene cannot be read.
     """
-    results: dict[int, Result] = {}
+    results: dict[int, SceneResult] = {}
 
     def kinds(scenes: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
         names: dict[str, int] = {}
@@ -63,8 +65,8 @@ def join_seams(parquets: Sequence[Path], taken: Intake, views: Views) -> Seamles
             numbers.append(names.setdefault(result.kind, len(names)))
         return np.array(numbers, np.int64)
 
-    found = pieces(views.coverage, views.date, kinds)
-    joined: list[Joined] = []
+    found = group_pieces(views.coverage, views.date, kinds)
+    joined: list[JoinedBuildings] = []
     for group in np.unique(found.group).tolist():
         scenes = np.flatnonzero(found.group == group)
         if len(scenes) > 1:
@@ -73,12 +75,15 @@ def join_seams(parquets: Sequence[Path], taken: Intake, views: Views) -> Seamles
 
 
 def _members(
-    scenes: Int64[np.ndarray, " k"], found: Pieces, results: dict[int, Result], views: Views
-) -> list[Member]:
+    scenes: Int64[np.ndarray, " k"],
+    found: Pieces,
+    results: dict[int, SceneResult],
+    views: SceneViews,
+) -> list[SceneMember]:
     """Return adjoining scenes, the newest acquisition first."""
     newest = np.lexsort((scenes, -views.date[scenes].astype(np.float64)))
     return [
-        Member(
+        SceneMember(
             scene=at,
             acquisition=int(found.acquisition[at]),
             result=results[at],
@@ -88,7 +93,9 @@ def _members(
     ]
 
 
-def _together(taken: Intake, joined: Sequence[Joined], found: Pieces) -> Seamless:
+def _together(
+    taken: FootprintTable, joined: Sequence[JoinedBuildings], found: Pieces
+) -> JoinedFootprints:
     count = len(taken.area)
     stands = np.full(count + sum(len(one.id) for one in joined), STAYS, np.int64)
     tables, wkb, start = [taken.table], [taken.wkb], count
@@ -124,4 +131,6 @@ def _together(taken: Intake, joined: Sequence[Joined], found: Pieces) -> Seamles
         area=np.concatenate(area),
         wkb=pa.chunked_array(wkb) if joined else taken.wkb,
     )
-    return Seamless(taken=whole, stands=stands, acquisition=found.acquisition, joined=start - count)
+    return JoinedFootprints(
+        taken=whole, stands=stands, acquisition=found.acquisition, joined=start - count
+    )

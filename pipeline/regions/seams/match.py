@@ -15,7 +15,7 @@ SHARED = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Matched:
+class MatchedGround:
     """Old and new polygons on the same ground."""
 
     old: Int64[np.ndarray, " pairs"]
@@ -30,13 +30,13 @@ class Matched:
     """The same for new ones."""
 
 
-def matched(
+def match_ground(
     old: Shaped[np.ndarray, " olds"],
     new: Shaped[np.ndarray, " news"],
     *,
     old_label: Int64[np.ndarray, " olds"],
     new_label: Int64[np.ndarray, " news"],
-) -> Matched:
+) -> MatchedGround:
     """Return which polygons of one class lie on the same ground."""
     count = len(old) + len(new)
     one, two = (
@@ -52,7 +52,7 @@ def matched(
     one, two, shared = one[keep], two[keep], shared[keep]
     links = coo_array((np.ones(len(one)), (one, two + len(old))), shape=(count, count))
     part = connected_components(links, directed=False)[1].astype(np.int64)
-    return Matched(
+    return MatchedGround(
         old=one,
         new=two,
         shared=np.asarray(shared, np.float64),

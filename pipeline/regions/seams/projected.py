@@ -14,9 +14,9 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.conflation.territories import Territories, territories
 from pipeline.core.georef import Georef
-from pipeline.regions.seams.results import Result, place_on
-from pipeline.regions.seams.stitch import Placed
-from pipeline.regions.seams.trace_seams import Manner
+from pipeline.regions.seams.results import SceneResult, place_on
+from pipeline.regions.seams.stitch import PlacedResult
+from pipeline.regions.seams.trace_seams import TraceSettings
 from pipeline.scenes.scene import SceneInfo
 
 _SIDES = 64
@@ -24,30 +24,30 @@ _SIDES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class SceneMember:
     """A scene among adjoining ones."""
 
     scene: int
     """Its number in the layer."""
     acquisition: int
     """A number that pieces of one acquisition share."""
-    result: Result
+    result: SceneResult
     """Its rasters."""
     coverage: BaseGeometry
     """Its valid area in longitude and latitude."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Plane:
+class ProjectedGroup:
     """A common grid, and what lies where on it."""
 
     georef: Georef
     """Where its pixels lie."""
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedResult, ...]
     """The scenes."""
     land: Territories
     """What each answers for, and the seams that are joined on this grid."""
-    manner: Manner
+    manner: TraceSettings
     """How polygons are made."""
 
     def to_pixels(self, shapes: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
@@ -66,7 +66,7 @@ class Plane:
         return np.asarray(shapely.transform(shapes, self.georef.to_lonlat))
 
 
-def lattices(members: Sequence[Member]) -> tuple[list[Georef], Int64[np.ndarray, " members"]]:
+def lattices(members: Sequence[SceneMember]) -> tuple[list[Georef], Int64[np.ndarray, " members"]]:
     """Return the different grids of scenes, and which each lies on; one's pixels are another's."""
     grids: list[Georef] = []
     which = []
@@ -80,9 +80,13 @@ def lattices(members: Sequence[Member]) -> tuple[list[Georef], Int64[np.ndarray,
     return grids, np.array(which, np.int64)
 
 
-def plane_of(
-    members: Sequence[Member], grid: Georef, *, lattice: int, which: Int64[np.ndarray, " members"]
-) -> Plane:
+def project_group(
+    members: Sequence[SceneMember],
+    grid: Georef,
+    *,
+    lattice: int,
+    which: Int64[np.ndarray, " members"],
+) -> ProjectedGroup:
     """Return members on a grid, with the seams that are joined on it.
 
     A seam between scenes on different grids is joined on the earlier one.
@@ -93,7 +97,7 @@ def plane_of(
     col, row = int(np.floor(left + 1e-3)), int(np.floor(top + 1e-3))
     georef = _shifted(grid, members, offsets, (row, col))
     placed = tuple(
-        Placed(
+        PlacedResult(
             result=one.result,
             offset=None if at is None else (at[0] - row, at[1] - col),
             frame=shapely.transform(frame, lambda points: points - [col, row]),
@@ -101,7 +105,7 @@ def plane_of(
         for one, at, frame in zip(members, offsets, frames, strict=True)
     )
     model = members[int(np.flatnonzero(which == lattice)[0])].result
-    manner = Manner(
+    manner = TraceSettings(
         info=SceneInfo(
             name="seams",
             source="seams",
@@ -118,14 +122,14 @@ def plane_of(
         min_area_m2=float(model.settings["min_area_m2"]),
         min_hole_m2=float(model.settings["shape"]["min_hole_m2"]),
     )
-    bare = Plane(georef=georef, placed=placed, land=_nothing(), manner=manner)
+    bare = ProjectedGroup(georef=georef, placed=placed, land=_nothing(), manner=manner)
     areas = np.empty(len(members), object)
     for at, (member, one) in enumerate(zip(members, placed, strict=True)):
         areas[at] = _area(bare, member, one)
     land = territories(areas, yields=lambda a, b: members[a].acquisition == members[b].acquisition)
     here = np.minimum(which[land.one], which[land.two]) == lattice
     land = Territories(area=land.area, one=land.one[here], two=land.two[here], seam=land.seam[here])
-    return Plane(georef=georef, placed=placed, land=land, manner=manner)
+    return ProjectedGroup(georef=georef, placed=placed, land=land, manner=manner)
 
 
 def _nothing() -> Territories:
@@ -134,7 +138,7 @@ def _nothing() -> Territories:
     return Territories(area=empty, one=nobody, two=nobody, seam=empty)
 
 
-def _frame(grid: Georef, result: Result, offset: tuple[int, int] | None) -> shapely.Polygon:
+def _frame(grid: Georef, result: SceneResult, offset: tuple[int, int] | None) -> shapely.Polygon:
     """Return the outline of a scene in pixels of a grid."""
     if offset is not None:
         row, col = offset
@@ -150,7 +154,7 @@ def _frame(grid: Georef, result: Result, offset: tuple[int, int] | None) -> shap
     return shapely.transform(own, moved)
 
 
-def _area(plane: Plane, member: Member, placed: Placed) -> BaseGeometry:
+def _area(plane: ProjectedGroup, member: SceneMember, placed: PlacedResult) -> BaseGeometry:
     """Return the valid area of a scene in pixels."""
     if member.result.complete:
         return placed.frame
@@ -162,7 +166,7 @@ def _area(plane: Plane, member: Member, placed: Placed) -> BaseGeometry:
 
 def _shifted(
     grid: Georef,
-    members: Sequence[Member],
+    members: Sequence[SceneMember],
     offsets: Sequence[tuple[int, int] | None],
     origin: tuple[int, int],
 ) -> Georef:

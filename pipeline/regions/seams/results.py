@@ -11,11 +11,11 @@ import numpy as np
 
 from pipeline.core.georef import Georef
 from pipeline.core.outlines import Outline
-from pipeline.core.polygons.separate import Doubt, Separation
+from pipeline.core.polygons.separate import MergeCriterion, Separation
 from pipeline.errors import SceneError
 from pipeline.mapping.outlines import outline_from
 from pipeline.mapping.publish import MANIFEST, manifest_of
-from pipeline.outputs.rasters.results import read_header
+from pipeline.outputs.rasters.results import read_mask_header
 
 TOLERANCE = 0.01
 """Pixels by which corners may miss a grid that they lie on."""
@@ -24,7 +24,7 @@ _ALIKE = ("model", "task", "threshold", "min_area_m2", "clip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class SceneResult:
     """Where a scene's rasters are, and how its polygons were made of them."""
 
     folder: Path
@@ -66,7 +66,7 @@ class Result:
         known = self.settings["separation"]
         if known is None:
             return None
-        return Separation(**{**known, "doubt": Doubt(**known["doubt"])})
+        return Separation(**{**known, "doubt": MergeCriterion(**known["doubt"])})
 
     @property
     def outline(self) -> Outline:
@@ -74,7 +74,7 @@ class Result:
         return outline_from(self.settings["shape"])
 
 
-def result_of(parquet: Path) -> Result | None:
+def result_of(parquet: Path) -> SceneResult | None:
     """Return the result that a file of polygons belongs to; None where it cannot be joined.
 
     That is where its rasters are not beside it, it has no place on the Earth, or an earlier
@@ -86,7 +86,7 @@ def result_of(parquet: Path) -> Result | None:
         return None
     manifest = manifest_of(folder)
     try:
-        header = read_header(folder / "mask.tif")
+        header = read_mask_header(folder / "mask.tif")
     except SceneError:
         return None
     if manifest is None or header.georef is None or "shape" not in manifest.get("settings", {}):
@@ -94,7 +94,7 @@ def result_of(parquet: Path) -> Result | None:
     settings = manifest["settings"]
     if settings.get("separation") is not None and not (folder / "interior.tif").is_file():
         return None
-    return Result(
+    return SceneResult(
         folder=folder,
         georef=header.georef,
         height=header.height,
@@ -107,7 +107,7 @@ def result_of(parquet: Path) -> Result | None:
     )
 
 
-def place_on(base: Georef, result: Result) -> tuple[int, int] | None:
+def place_on(base: Georef, result: SceneResult) -> tuple[int, int] | None:
     """Return row and column of a result's first pixel on another grid; None if it lies off it."""
     georef = result.georef
     if georef.crs_wkt != base.crs_wkt and georef.crs != base.crs:

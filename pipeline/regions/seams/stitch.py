@@ -17,17 +17,17 @@ from pipeline.core.georef import Georef
 from pipeline.core.quantise import NODATA
 from pipeline.core.window import Window
 from pipeline.outputs.rasters.results import ResultRasters
-from pipeline.regions.seams.results import Result
+from pipeline.regions.seams.results import SceneResult
 
 MOST_OPEN = 24
 """Scenes whose rasters are open at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class PlacedResult:
     """A result on a common grid."""
 
-    result: Result
+    result: SceneResult
     """The scene's."""
     offset: tuple[int, int] | None
     """Row and column of its first pixel; None where it lies on another grid."""
@@ -55,7 +55,10 @@ class Stitched:
     """
 
     def __init__(
-        self, georef: Georef, placed: Sequence[Placed], territory: Shaped[np.ndarray, " pieces"]
+        self,
+        georef: Georef,
+        placed: Sequence[PlacedResult],
+        territory: Shaped[np.ndarray, " pieces"],
     ) -> None:
         """Take scenes in order: earlier ones go before later ones where nothing else decides."""
         self._georef = georef
@@ -131,7 +134,7 @@ class Stitched:
         return _Part(rasters=rasters, inside=inside, near=near)
 
     def _places(
-        self, placed: Placed, window: Window
+        self, placed: PlacedResult, window: Window
     ) -> tuple[Int64[np.ndarray, "rows cols"], Int64[np.ndarray, "rows cols"]]:
         """Return row and column, in a scene, of each pixel of a window."""
         rows, cols = np.mgrid[window.row : window.bottom, window.col : window.right]

@@ -10,18 +10,18 @@ import numpy as np
 import shapely
 from jaxtyping import Float64, Shaped
 
+from pipeline.core.outlines import FinishedOutlines as ShapedPolygons
 from pipeline.core.outlines import Outline
-from pipeline.core.outlines import Shaped as ShapedPolygons
-from pipeline.core.polygons.contact import joints_of
+from pipeline.core.polygons.contact import shared_boundaries
 from pipeline.core.polygons.fragments import Fragments
 from pipeline.core.polygons.markers import markers_of
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.separate import Separation, context, separate, trace_instances
-from pipeline.core.polygons.subpixel_offsets import MARGIN, rim_of
+from pipeline.core.polygons.subpixel_offsets import MARGIN, edge_offsets
 from pipeline.core.polygons.trace import trace
 from pipeline.core.quantise import NODATA
 from pipeline.core.window import Window
-from pipeline.mapping.outlines import Shaping
+from pipeline.mapping.outlines import OutlineStage
 from pipeline.regions.seams.stitch import Stitched
 from pipeline.scenes.scene import SceneInfo
 
@@ -32,7 +32,7 @@ WIDEST = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class TraceSettings:
     """How polygons are made of rasters."""
 
     info: SceneInfo
@@ -50,7 +50,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Traced:
+class TracedPolygons:
     """Polygons around seams, as traced."""
 
     fragments: Fragments
@@ -59,7 +59,7 @@ class Traced:
     """The same as polygons."""
     skipped: Shaped[np.ndarray, " m"]
     """Boxes that were not looked at: what touches one may go on in it."""
-    shaping: Shaping
+    shaping: OutlineStage
     """Knows where no data is, and has no polygon yet."""
 
     def shaped(self) -> ShapedPolygons:
@@ -68,7 +68,9 @@ class Traced:
         return self.shaping.finish()
 
 
-def traced(stitched: Stitched, manner: Manner, boxes: Float64[np.ndarray, "n 4"]) -> Traced:
+def trace_blocks(
+    stitched: Stitched, manner: TraceSettings, boxes: Float64[np.ndarray, "n 4"]
+) -> TracedPolygons:
     """Return the polygons of the blocks that boxes meet.
 
     Args:
@@ -81,7 +83,7 @@ def traced(stitched: Stitched, manner: Manner, boxes: Float64[np.ndarray, "n 4"]
     """
     info, how = manner.info, manner.separation
     merger = Merger(height=info.height, width=info.width, doubt=None if how is None else how.doubt)
-    shaping = Shaping(
+    shaping = OutlineStage(
         info=info,
         outline=manner.outline,
         min_area_m2=manner.min_area_m2,
@@ -96,7 +98,7 @@ def traced(stitched: Stitched, manner: Manner, boxes: Float64[np.ndarray, "n 4"]
         found.append(_added(core, stitched, manner, merger, shaping))
     found.append(merger.finish())
     fragments = Fragments.concatenate(found).by_anchor()
-    return Traced(
+    return TracedPolygons(
         fragments=fragments,
         outlines=fragments.to_shapely(),
         skipped=np.array(skipped, object),
@@ -105,7 +107,7 @@ def traced(stitched: Stitched, manner: Manner, boxes: Float64[np.ndarray, "n 4"]
 
 
 def _added(
-    core: Window, stitched: Stitched, manner: Manner, merger: Merger, shaping: Shaping
+    core: Window, stitched: Stitched, manner: TraceSettings, merger: Merger, shaping: OutlineStage
 ) -> Fragments:
     """Trace a core as a tile does, and return the polygons that are complete."""
     info, how = manner.info, manner.separation
@@ -119,7 +121,7 @@ def _added(
     if unknown.any():
         shaping.note(core, unknown)
     if manner.outline.kind == "subpixel":
-        rim = rim_of(
+        rim = edge_offsets(
             pixels.probability, pixels.labels, core=core, seen=around, threshold=manner.threshold
         )
         shaping.shift(core, rim)
@@ -132,7 +134,7 @@ def _added(
     instances, sides = separate(
         pixels.labels[needed], markers[needed], core=core, scene=scene, reach=how.reach
     )
-    joints = joints_of(instances, own, pixels.interior[rows, cols], sides)
+    joints = shared_boundaries(instances, own, pixels.interior[rows, cols], sides)
     return merger.add(core, trace_instances(instances, own, weights, core=core), joints)
 
 

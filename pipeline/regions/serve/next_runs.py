@@ -11,7 +11,7 @@ from pipeline.regions.ledger.records import RunRow
 from pipeline.regions.schedule.schedule import next_run
 
 
-class Moments(BaseTrigger):  # type: ignore[misc]  # the library has no types
+class NextRuns(BaseTrigger):  # type: ignore[misc]  # the library has no types
     """The moments of a schedule, as `next_run` computes them, for APScheduler."""
 
     def __init__(self, schedule: Schedule) -> None:

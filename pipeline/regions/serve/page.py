@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.core.redaction import redact_values
 from pipeline.errors import PipelineError
 from pipeline.regions.report.status import status
-from pipeline.regions.resolved_region import open_site
+from pipeline.regions.resolved_region import resolve_region
 from pipeline.regions.serve.served import Served
 from pipeline.regions.serve.subprocesses import Outcome
 
@@ -49,7 +49,7 @@ _COLUMNS = ("Region", "Now", "Last run", "Next run", "Scenes", "Mapped")
 _MOST_FAILURES = 50
 
 
-def standing(
+def region_states(
     regions: Sequence[Served], outcomes: Mapping[Path, Outcome], *, now: datetime
 ) -> list[dict[str, Any]]:
     """Return how each region stands: its ledger's word, and what this server saw.
@@ -83,7 +83,7 @@ def _row(one: Served, outcome: Outcome | None, now: datetime) -> dict[str, Any]:
         row["here"] = {"began": began, "code": outcome.code, "line": outcome.line}
     if one.fault is None:
         try:
-            row |= status(open_site(one.file), now=now)
+            row |= status(resolve_region(one.file), now=now)
         except PipelineError as error:
             row["fault"] = str(error)
     shown: dict[str, Any] = redact_values(row)

@@ -16,21 +16,21 @@ from pipeline.errors import PipelineError
 from pipeline.regions.clock import Clock, utc_now
 from pipeline.regions.ledger.ledger import NAME, open_ledger
 from pipeline.regions.ledger.records import RunRow
-from pipeline.regions.resolved_region import open_site
-from pipeline.regions.scenes import Tell
+from pipeline.regions.resolved_region import resolve_region
+from pipeline.regions.scenes import Reporter
 from pipeline.regions.schedule.schedule import next_run
 from pipeline.regions.serve.http import HOST, serving_page
-from pipeline.regions.serve.next_runs import Moments, first_moment
-from pipeline.regions.serve.page import page, standing
+from pipeline.regions.serve.next_runs import NextRuns, first_moment
+from pipeline.regions.serve.page import page, region_states
 from pipeline.regions.serve.served import Served
-from pipeline.regions.serve.subprocesses import Children
+from pipeline.regions.serve.subprocesses import RunProcesses
 
 _STOP_WITHIN_S = 30.0  # systemd kills after 90
 _HEARTBEAT_S = 30.0
 
 
 def serve(
-    regions: Sequence[Served], *, port: int, at_once: int, tell: Tell, clock: Clock = utc_now
+    regions: Sequence[Served], *, port: int, at_once: int, report: Reporter, clock: Clock = utc_now
 ) -> None:
     """Run regions on their schedules until SIGTERM or SIGINT; the main thread calls it.
 
@@ -41,35 +41,35 @@ def serve(
         regions: As `served` finds them.
         port: Of the status page on loopback; 0: any that is free.
         at_once: So many regions are mapped side by side.
-        tell: Gets lines for people.
+        report: Gets lines for people.
         clock: What time it is.
 
     Raises:
         ConfigError: The port is taken.
     """
-    children = Children(clock=clock, tell=tell)
+    children = RunProcesses(clock=clock, report=report)
     scheduler = _scheduler(at_once)
     for one in regions:
-        _add(scheduler, one, children, clock=clock, tell=tell)
+        _add(scheduler, one, children, clock=clock, report=report)
 
     def rows() -> list[dict[str, object]]:
-        return standing(regions, children.outcomes(), now=clock())
+        return region_states(regions, children.outcomes(), now=clock())
 
     with (
-        stopping() as stop,
+        set_at_signal() as stop,
         serving_page(port, rows=rows, html=lambda found: page(found, now=clock())) as taken,
     ):
-        tell(f"status at http://{HOST}:{taken}/")
+        report(f"status at http://{HOST}:{taken}/")
         scheduler.start()
         while not stop.wait(_HEARTBEAT_S):
             keep_time(scheduler, now=clock())
-        tell("stopping; what is under way goes on at the next start")
+        report("stopping; what is under way goes on at the next start")
         scheduler.shutdown(wait=False)
         children.stop(within_s=_STOP_WITHIN_S)
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
+def set_at_signal() -> Iterator[threading.Event]:
     """Set the event that is lent at the first SIGTERM or SIGINT.
 
     A second one of either goes to who handled them before: the command line ends at once.
@@ -124,30 +124,35 @@ def _scheduler(at_once: int) -> BackgroundScheduler:
 
 
 def _add(
-    scheduler: BackgroundScheduler, one: Served, children: Children, *, clock: Clock, tell: Tell
+    scheduler: BackgroundScheduler,
+    one: Served,
+    children: RunProcesses,
+    *,
+    clock: Clock,
+    report: Reporter,
 ) -> None:
     if one.fault is not None or one.schedule is None:
-        tell(f"{one.name}: {one.fault or 'no schedule; run it by hand'}")
+        report(f"{one.name}: {one.fault or 'no schedule; run it by hand'}")
         return
     now = clock()
-    first = first_moment(one.schedule, _last_run(one, tell), now)
+    first = first_moment(one.schedule, _last_run(one, report), now)
     if first is None:
-        tell(f"{one.name}: schedule.cron {one.schedule.cron!r}: that day never comes; change it")
+        report(f"{one.name}: schedule.cron {one.schedule.cron!r}: that day never comes; change it")
         return
-    tell(f"{one.name}: {'now' if first <= now else first.isoformat(timespec='minutes')}")
+    report(f"{one.name}: {'now' if first <= now else first.isoformat(timespec='minutes')}")
     scheduler.add_job(
         children.run,
-        trigger=Moments(one.schedule),
+        trigger=NextRuns(one.schedule),
         args=(one.file, one.name),
         id=str(one.file),
         next_run_time=first,
     )
 
 
-def _last_run(one: Served, tell: Tell) -> RunRow | None:
+def _last_run(one: Served, report: Reporter) -> RunRow | None:
     """Return the last run that the ledger knows; None where it cannot be read now."""
     try:
-        site = open_site(one.file)
+        site = resolve_region(one.file)
         if site.ledger_url is None and not (site.out / NAME).is_file():
             return None
         ledger = open_ledger(site.out, region=site.region.name, url=site.ledger_url)
@@ -156,6 +161,6 @@ def _last_run(one: Served, tell: Tell) -> RunRow | None:
         finally:
             ledger.close()
     except PipelineError as error:
-        tell(f"{one.name}: {error}")
+        report(f"{one.name}: {error}")
         return None
     return runs[-1] if runs else None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.core.redaction import redact
 from pipeline.regions.clock import Clock
-from pipeline.regions.scenes import Tell
+from pipeline.regions.scenes import Reporter
 
 _LONGEST_LINE = 500
 
@@ -30,12 +30,12 @@ class Outcome:
     """The last line that it told."""
 
 
-class Children:
+class RunProcesses:
     """Starts a run of a region, waits for it, and stops all of them."""
 
-    def __init__(self, *, clock: Clock, tell: Tell) -> None:
+    def __init__(self, *, clock: Clock, report: Reporter) -> None:
         """Take what time it is, and where lines go."""
-        self._clock, self._tell = clock, tell
+        self._clock, self._report = clock, report
         self._lock = threading.Lock()
         self._stopping = False
         self._running: dict[Path, subprocess.Popen[str]] = {}
@@ -60,14 +60,14 @@ class Children:
             )
             self._running[file] = process
             self._outcomes[file] = Outcome(began=began)
-        self._tell(f"{name}: begins")
+        self._report(f"{name}: begins")
         with process:
             line = self._lines(process.stderr or (), name)
         code = process.wait()
         with self._lock:
             del self._running[file]
             self._outcomes[file] = Outcome(began=began, code=code, line=line)
-        self._tell(f"{name}: ended with code {code}")
+        self._report(f"{name}: ended with code {code}")
 
     def outcomes(self) -> Mapping[Path, Outcome]:
         """Return how the last run of each region stands that was started here."""
@@ -96,5 +96,5 @@ class Children:
         for line in stream:
             if line.strip():
                 last = redact(line.strip())[:_LONGEST_LINE]
-                self._tell(f"{name}: {last}")
+                self._report(f"{name}: {last}")
         return last

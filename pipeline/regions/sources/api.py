@@ -12,14 +12,14 @@ from pipeline.config.region import Api
 from pipeline.core.redaction import credentials_of, redact
 from pipeline.errors import SceneError
 from pipeline.regions.sources.candidate import Listing
-from pipeline.regions.sources.items import Wanted
+from pipeline.regions.sources.items import ItemFilter
 from pipeline.scenes.names import redacted
 from pipeline.scenes.stac import allowed_href
 
 _TIMEOUT_S = (10, 60)
 
 
-def list_api(source: Api, *, wanted: Wanted, area: BaseGeometry | None) -> Listing:
+def list_api(source: Api, *, wanted: ItemFilter, area: BaseGeometry | None) -> Listing:
     """Return the wanted scenes that a search finds; an API that fails lists nothing."""
     import requests
     from pystac.errors import STACError, STACTypeError

@@ -11,11 +11,11 @@ from urllib.parse import urljoin
 
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.config.region import Catalog, inside
+from pipeline.config.region import Catalog, resolve_path
 from pipeline.errors import SceneError
 from pipeline.gdal import bindings as gdal
 from pipeline.regions.sources.candidate import Listing
-from pipeline.regions.sources.items import Entry, Wanted
+from pipeline.regions.sources.items import Entry, ItemFilter
 from pipeline.scenes.access.location import gdal_path, is_remote, open_bytes
 from pipeline.scenes.names import redacted
 from pipeline.scenes.stac import MAX_ITEM_BYTES, allowed_href
@@ -33,8 +33,8 @@ def list_catalog(source: Catalog, *, root: Path, area: BaseGeometry | None) -> L
     name = f"catalog {redacted(source.href)}"
     start = source.href
     if not is_remote(start):
-        start = str(inside(root, start, field="sources.href"))
-    wanted = Wanted(source=name, chosen=source, area=area, root=root.resolve())
+        start = str(resolve_path(root, start, field="sources.href"))
+    wanted = ItemFilter(source=name, chosen=source, area=area, root=root.resolve())
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return wanted.listing(_walk(start, pool))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.config.region import Files, inside
+from pipeline.config.region import Files, resolve_path
 from pipeline.errors import ConfigError
 from pipeline.regions.sources.candidate import Candidate, Listing
 from pipeline.scenes.access.location import companions
@@ -22,7 +22,7 @@ def list_files(source: Files, *, root: Path) -> Listing:
         ConfigError: The path leads out of ``root``.
     """
     name = f"files {source.path}"
-    inside(root, source.path, field="sources.path")
+    resolve_path(root, source.path, field="sources.path")
     base = root.resolve()
     try:
         found = find_scenes((str(base / source.path),))

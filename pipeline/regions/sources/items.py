@@ -12,7 +12,7 @@ from typing import Any
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.config.interval import interval
+from pipeline.config.interval import parse_interval
 from pipeline.config.region import Filter
 from pipeline.errors import SceneError
 from pipeline.regions.sources.candidate import Candidate, Listing
@@ -26,7 +26,7 @@ Entry = tuple[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ItemFilter:
     """Which items of a source become scenes."""
 
     source: str
@@ -129,5 +129,5 @@ def _within(facts: Mapping[str, Any], text: str) -> bool:
     begin, end = (datetime.fromisoformat(str(when)) for when in (first, last))
     if begin.tzinfo is None or end.tzinfo is None:
         raise ValueError(f"datetime {first!r} has no time zone")
-    after, before = interval(text)
+    after, before = parse_interval(text)
     return (after is None or end >= after) and (before is None or begin <= before)

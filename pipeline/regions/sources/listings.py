@@ -12,7 +12,7 @@ from pipeline.regions.sources.api import list_api
 from pipeline.regions.sources.candidate import Candidate, Listing
 from pipeline.regions.sources.catalog import list_catalog
 from pipeline.regions.sources.files import list_files
-from pipeline.regions.sources.items import Wanted
+from pipeline.regions.sources.items import ItemFilter
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.names import redacted, scene_place
 
@@ -48,7 +48,7 @@ def _listing(source: Source, *, root: Path, area: BaseGeometry | None) -> Listin
             return list_catalog(source, root=root, area=area)
         case Api():
             name = f"api {redacted(source.url)} {'+'.join(source.collections)}"
-            wanted = Wanted(source=name, chosen=source, area=area, root=root.resolve())
+            wanted = ItemFilter(source=name, chosen=source, area=area, root=root.resolve())
             return list_api(source, wanted=wanted, area=area)
         case Urls():
             return _list_urls(source)

@@ -49,7 +49,7 @@ def from_name(name: str) -> str | None:
     return None
 
 
-def taken(*, option: str, tags: Mapping[str, str], name: str) -> str | None:
+def acquisition_time(*, option: str, tags: Mapping[str, str], name: str) -> str | None:
     """Return when a scene was taken: by option, else tag, else file name."""
     for text in (option, *(tags.get(tag, "") for tag in _TAGS)):
         if text and (moment := rfc3339(text)):

@@ -15,7 +15,7 @@ from pipeline.scenes.band_roles import has_mask, image_bands, split_alpha
 from pipeline.scenes.geotiff import acquisition_time as moment
 from pipeline.scenes.geotiff import tiff
 from pipeline.scenes.geotiff.blocks import zero_tail
-from pipeline.scenes.geotiff.georeferencing import Claims, place
+from pipeline.scenes.geotiff.georeferencing import GeorefTags, georeference
 from pipeline.scenes.names import redacted, slug, stem
 from pipeline.scenes.pam import Pam, read_pam
 from pipeline.scenes.scene import SceneInfo, SceneRef
@@ -30,9 +30,9 @@ def _affine(source: DatasetReader) -> tuple[float, float, float, float, float, f
     return a, b, c, d, e, f
 
 
-def _claims(source: DatasetReader, *, rpcs: bool, aside: str) -> Claims:
+def _claims(source: DatasetReader, *, rpcs: bool, aside: str) -> GeorefTags:
     points, points_crs = source.gcps
-    return Claims(
+    return GeorefTags(
         height=source.height,
         width=source.width,
         crs_wkt=source.crs.to_wkt() if source.crs else "",
@@ -83,7 +83,7 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: s
                 "write it upright (orientation 1)",
             )
         claims = _claims(source, rpcs=page.rpcs, aside=pam.georeference)
-        georef, warnings[:] = place(name, claims, assumed_crs=chosen.get("crs", ""))
+        georef, warnings[:] = georeference(name, claims, assumed_crs=chosen.get("crs", ""))
     alpha = split_alpha(source)[1]
     value, band_nodata, doubts = _nodata(ref, source, page, pam)
     warnings.extend(_pixel_doubts(ref, source, layout, alpha))
@@ -98,7 +98,7 @@ def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: s
         dtype=dtype,
         georef=georef,
         fingerprint=digest,
-        datetime=moment.taken(
+        datetime=moment.acquisition_time(
             option=chosen.get("datetime", ""), tags=source.tags(), name=stem(ref)
         ),
         block=page.block,

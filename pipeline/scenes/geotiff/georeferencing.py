@@ -31,7 +31,7 @@ _NO_GEOREF = "or map it in pixels (--crs none) with a task that needs no georefe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
+class GeorefTags:
     """What a raster says about its place, as GDAL reports it."""
 
     height: int
@@ -52,7 +52,9 @@ class Claims:
     """What an ``.aux.xml`` file beside it has, which is not read: ``a geotransform``, ..."""
 
 
-def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef, tuple[str, ...]]:
+def georeference(
+    scene: str, claims: GeorefTags, *, assumed_crs: str = ""
+) -> tuple[Georef, tuple[str, ...]]:
     """Return the grid of a raster on the Earth, and doubts about it.
 
     Args:
@@ -107,13 +109,13 @@ def place(scene: str, claims: Claims, *, assumed_crs: str = "") -> tuple[Georef,
     return georef, tuple(warnings)
 
 
-def _aside(claims: Claims) -> str:
+def _aside(claims: GeorefTags) -> str:
     if not claims.aside:
         return ""
     return f"; the .aux.xml file beside it has {claims.aside}, which is not read"
 
 
-def counts_pixels(claims: Claims) -> bool:
+def counts_pixels(claims: GeorefTags) -> bool:
     """Return whether a geotransform is none, or only numbers the pixels from a corner.
 
     Programs that lack one write rows that run down from 0, or up to it from the height,
@@ -143,13 +145,13 @@ def _earthly(scene: str, wkt: str) -> CRS:
     except CRSError as error:
         reason = f"its coordinate reference system is not understood ({str(error)[:120]})"
         raise SceneError(scene, reason, way_out) from error
-    fault = unearthly(crs)
+    fault = non_terrestrial(crs)
     if fault:
         raise SceneError(scene, f"its {fault}", f"{way_out}, {_NO_GEOREF}")
     return crs
 
 
-def unearthly(crs: CRS) -> str:
+def non_terrestrial(crs: CRS) -> str:
     """Return why a reference system places nothing on the Earth's ground; empty where it does."""
     called = f"coordinate reference system '{crs.name}' is"
     # A compound system's horizontal part decides.
@@ -166,7 +168,7 @@ def unearthly(crs: CRS) -> str:
     return ""
 
 
-def _from_gcps(scene: str, claims: Claims) -> tuple[float, float, float, float, float, float]:
+def _from_gcps(scene: str, claims: GeorefTags) -> tuple[float, float, float, float, float, float]:
     points = np.array(claims.gcps, np.float64)
     pixels = np.column_stack([points[:, :2], np.ones(len(points))])
     reason = f"it is placed by {len(points)} ground control points, "
@@ -187,12 +189,12 @@ def _from_gcps(scene: str, claims: Claims) -> tuple[float, float, float, float, 
     return a, b, c + float(centre[0]), d, e, f + float(centre[1])
 
 
-def _lattice(claims: Claims) -> Float64[np.ndarray, "n 2"]:
+def _lattice(claims: GeorefTags) -> Float64[np.ndarray, "n 2"]:
     cols, rows = np.meshgrid(np.linspace(0, claims.width, 5), np.linspace(0, claims.height, 5))
     return np.column_stack([cols.ravel(), rows.ravel()])
 
 
-def _on_earth(scene: str, georef: Georef, claims: Claims) -> tuple[str, ...]:
+def _on_earth(scene: str, georef: Georef, claims: GeorefTags) -> tuple[str, ...]:
     crs, lattice = georef.crs, _lattice(claims)
     way_out = "check its geotransform against its coordinate reference system (gdalinfo)"
     if crs.is_geographic:

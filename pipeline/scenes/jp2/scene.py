@@ -20,7 +20,7 @@ from pipeline.scenes import nodata
 from pipeline.scenes.access.location import content_digest, gdal_path, is_regular
 from pipeline.scenes.band_roles import has_mask, image_bands, split_alpha
 from pipeline.scenes.geotiff import acquisition_time as moment
-from pipeline.scenes.geotiff.georeferencing import Claims, place
+from pipeline.scenes.geotiff.georeferencing import GeorefTags, georeference
 from pipeline.scenes.geotiff.sidecars import check_mask
 from pipeline.scenes.jp2.header import Layout, examine_jp2
 from pipeline.scenes.names import slug, stem
@@ -28,7 +28,7 @@ from pipeline.scenes.pam import read_pam
 from pipeline.scenes.scene import Band, Scene, SceneInfo, SceneRef
 from pipeline.scenes.validity import same
 from pipeline.scenes.windowed import FAULTS, WindowedRaster, own_words
-from pipeline.scenes.world_file import Placed, place_picture
+from pipeline.scenes.world_file import WorldGeoref, place_picture
 
 PROBED_BYTES = 32 * 2**20
 """A scene that decodes to no more than this is decoded once when it is opened."""
@@ -153,7 +153,7 @@ def _examine(ref: SceneRef, source: DatasetReader, layout: Layout, digest: str) 
         dtype=source.dtypes[0],
         georef=placed.georef,
         fingerprint=digest,
-        datetime=moment.taken(
+        datetime=moment.acquisition_time(
             option=chosen.get("datetime", ""), tags=source.tags(), name=stem(ref)
         ),
         block=layout.block,
@@ -197,7 +197,7 @@ def _nodata(
     return None, values, doubts
 
 
-def _place(ref: SceneRef, source: DatasetReader) -> Placed:
+def _place(ref: SceneRef, source: DatasetReader) -> WorldGeoref:
     """Return where it lies: by the georeference inside it, else by files beside it.
 
     Raises:
@@ -205,7 +205,7 @@ def _place(ref: SceneRef, source: DatasetReader) -> Placed:
     """
     chosen = dict(ref.options)
     if chosen.get("georef") == "none":
-        return Placed(georef=None)
+        return WorldGeoref(georef=None)
     points, points_crs = source.gcps
     crs, assumed = source.crs.to_wkt() if source.crs else "", chosen.get("crs", "")
     transform = gdal.geotransform(gdal_path(ref.href), driver=_DRIVER, options=(_INTERNAL,))
@@ -213,7 +213,7 @@ def _place(ref: SceneRef, source: DatasetReader) -> Placed:
         return place_picture(
             ref.href, height=source.height, width=source.width, assumed_crs=crs or assumed
         )
-    claims = Claims(
+    claims = GeorefTags(
         height=source.height,
         width=source.width,
         crs_wkt=crs,
@@ -222,11 +222,11 @@ def _place(ref: SceneRef, source: DatasetReader) -> Placed:
         gcps_wkt=points_crs.to_wkt() if points_crs else "",
     )
     pam = read_pam(ref.href)
-    georef, warnings = place(ref.href, claims, assumed_crs=assumed)
+    georef, warnings = georeference(ref.href, claims, assumed_crs=assumed)
     if pam.georeference:
         doubt = "the .aux.xml file beside it would place it elsewhere; it is ignored"
         warnings = (*warnings, doubt)
-    return Placed(georef=georef, warnings=warnings)
+    return WorldGeoref(georef=georef, warnings=warnings)
 
 
 def _validity(source: DatasetReader, *, declared: bool) -> Literal["", "alpha", "mask", "nodata"]:

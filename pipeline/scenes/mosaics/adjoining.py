@@ -14,7 +14,7 @@ from pipeline.errors import SceneError
 from pipeline.scenes.geotiff.header import MAX_PIXELS
 from pipeline.scenes.mosaics.mosaic import part_infos
 from pipeline.scenes.names import redacted
-from pipeline.scenes.parts import Mosaic, Part
+from pipeline.scenes.parts import Mosaic, MosaicPart
 from pipeline.scenes.scene import SceneInfo, SceneRef
 
 Overlap = Literal["first", "last", "newest", "oldest"]
@@ -60,7 +60,7 @@ def as_one_scene(
             "map fewer files as one scene",
         )
     parts = tuple(
-        Part(
+        MosaicPart(
             href=refs[at].href,
             source=Window(row=0, col=0, height=infos[at].height, width=infos[at].width),
             row=places[at][0] - top,

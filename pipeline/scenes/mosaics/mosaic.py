@@ -19,7 +19,7 @@ from pipeline.errors import SceneError
 from pipeline.scenes import validity
 from pipeline.scenes.names import slug, source_of, stem
 from pipeline.scenes.open_file import file_fingerprint, open_file
-from pipeline.scenes.parts import Mosaic, Part
+from pipeline.scenes.parts import Mosaic, MosaicPart
 from pipeline.scenes.scene import Band, Scene, SceneInfo, SceneRef
 
 MOST_OPEN = 32
@@ -32,7 +32,7 @@ _known_lock = threading.Lock()
 _REMEMBERED = 20_000
 
 
-def part_ref(part: Part) -> SceneRef:
+def part_ref(part: MosaicPart) -> SceneRef:
     """Return how the file of a part is opened."""
     return SceneRef(kind=part.kind, href=part.href, options=part.options)
 
@@ -164,7 +164,7 @@ class MosaicScene:
         return pixels, valid
 
     def _read_part(
-        self, part: Part, shared: Window, bands: tuple[int, ...]
+        self, part: MosaicPart, shared: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
         own = tuple(part.bands[band - 1] for band in bands) if part.bands else bands
         window = replace(
@@ -242,7 +242,7 @@ def _of(values: Sequence[float], bands: Sequence[int]) -> list[float]:
     return [values[band - 1] for band in bands] if values else []
 
 
-def _check_part(info: SceneInfo, part: Part, *, dtype: str, bands: int) -> None:
+def _check_part(info: SceneInfo, part: MosaicPart, *, dtype: str, bands: int) -> None:
     if info.dtype != dtype:
         raise SceneError(
             info.source,
@@ -287,7 +287,7 @@ def _warnings(infos: Sequence[SceneInfo]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _boxes(parts: Sequence[Part]) -> Int64[np.ndarray, "4 parts"]:
+def _boxes(parts: Sequence[MosaicPart]) -> Int64[np.ndarray, "4 parts"]:
     targets = [part.target for part in parts]
     return np.array([[t.row, t.col, t.bottom, t.right] for t in targets], np.int64).T
 

@@ -11,10 +11,10 @@ from rasterio.errors import CRSError
 
 from pipeline.core.window import Window
 from pipeline.errors import SceneError
-from pipeline.scenes.geotiff.georeferencing import Claims, place
+from pipeline.scenes.geotiff.georeferencing import GeorefTags, georeference
 from pipeline.scenes.geotiff.header import MAX_PIXELS
 from pipeline.scenes.kinds import kind_of
-from pipeline.scenes.parts import Mosaic, Part
+from pipeline.scenes.parts import Mosaic, MosaicPart
 from pipeline.scenes.scene import SceneRef
 from pipeline.scenes.vrt.dataset import VrtBand, VrtDataset, VrtSource, parse_vrt
 from pipeline.scenes.vrt.xml import VrtSyntaxError
@@ -126,7 +126,7 @@ def _mosaic(base: Mosaic, bands: Sequence[_Band], options: tuple[tuple[str, str]
         values = [band.nodata[at] for band in bands]
         known = [value for value in values if value is not None]
         parts.append(
-            Part(
+            MosaicPart(
                 href=file,
                 source=own,
                 row=row,
@@ -165,13 +165,13 @@ def _base(path: str, dataset: VrtDataset, options: Mapping[str, str]) -> Mosaic:
     )
     if options.get("georef") == "none":
         return empty
-    claims = Claims(
+    claims = GeorefTags(
         height=dataset.height,
         width=dataset.width,
         crs_wkt=_wkt(path, dataset.crs),
         transform=dataset.transform,
     )
-    georef, warnings = place(path, claims, assumed_crs=options.get("crs", ""))
+    georef, warnings = georeference(path, claims, assumed_crs=options.get("crs", ""))
     return replace(empty, crs_wkt=georef.crs_wkt, transform=georef.transform, warnings=warnings)
 
 

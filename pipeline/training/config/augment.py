@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Metres, Section
+from pipeline.models.card import CardSection, Metres
 
 FARTHEST_M = 1e6
 
 
-class AugmentConfig(Section):
+class AugmentConfig(CardSection):
     """How far crops are driven from what the camera saw; 0 switches a part off."""
 
     pixel_m: tuple[float, float] | None = (0.09, 0.6)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from pipeline.models.arguments import short
+from pipeline.models.arguments import shortened
 
 LEAST, MOST = 16, 4096
 """Smallest and largest edge of a crop."""
@@ -17,7 +17,8 @@ def _crop(found: Any) -> Any:
     whole = all(isinstance(edge, int) and not isinstance(edge, bool) for edge in edges)
     if len(edges) not in (1, 3) or not whole or min(edges) < LEAST or max(edges) > MOST:
         raise ValueError(
-            f"{short(found)} is no size: give one whole number of at least {LEAST}, and at most "
+            f"{shortened(found)} is no size: "
+            f"give one whole number of at least {LEAST}, and at most "
             f"{MOST}, or for volumes three: inlines, crosslines and samples"
         )
     return edges[0] if len(edges) == 1 else tuple(edges)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Class, Metres, Name, Number, Section, Text
+from pipeline.models.card import CardSection, Class, Metres, Name, Number, Text
 
 Band = Annotated[int, Field(ge=1, le=65_535)]
 """Number of a raster's band, from 1."""
@@ -23,7 +23,7 @@ class ClassConfig(Class):
     """Values of the place's ``field``, or of the label raster; without, every label is of it."""
 
 
-class PlaceConfig(Section):
+class PlaceConfig(CardSection):
     """One ground, photographed once or at several zooms, with one label file."""
 
     name: Name
@@ -70,7 +70,7 @@ class PlaceConfig(Section):
         return self
 
 
-class ImagesConfig(Section):
+class ImagesConfig(CardSection):
     """Pairs of image and mask without a place: ``images/``, ``masks/``, perhaps ``depths.csv``."""
 
     folder: Path
@@ -102,7 +102,7 @@ class ImagesConfig(Section):
         return self
 
 
-class MadeConfig(Section):
+class MadeConfig(CardSection):
     """Scenes that the project makes itself, as extra variety."""
 
     share: float = Field(gt=0, lt=1)
@@ -117,7 +117,7 @@ class MadeConfig(Section):
     """Smallest and largest ground size of a pixel."""
 
 
-class LeakConfig(Section):
+class LeakConfig(CardSection):
     """What is done about ground or images that two splits share."""
 
     found: Literal["refuse", "tell"] = "refuse"

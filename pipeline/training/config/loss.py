@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.models.arguments import LARGEST_CLASSES, LARGEST_DEPTH
-from pipeline.models.card import Section
+from pipeline.models.card import CardSection
 from pipeline.training.config.schedule import MOST_STEPS
 
 LossName = Literal["bce", "dice", "bce_dice", "focal", "tversky", "lovasz"]
 Positive = Annotated[float, Field(ge=1e-9, le=1e9)]
 
 
-class LossConfig(Section):
+class LossConfig(CardSection):
     """What is made small; the weights of pixels are the targets' affair."""
 
     name: LossName = "bce_dice"

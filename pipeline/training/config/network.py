@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field, JsonValue, model_validator
 
-from pipeline.models.arguments import RULES, fault_of
-from pipeline.models.card import LARGEST_STRIDE, Section, Text
+from pipeline.models.arguments import RULES, argument_error
+from pipeline.models.card import LARGEST_STRIDE, CardSection, Text
 
 MOBILENET: dict[str, JsonValue] = {
     "encoder_name": "mobilenet_v2",
@@ -17,7 +17,7 @@ MOBILENET: dict[str, JsonValue] = {
 """Depth 4 gives a reach of 165 px, depth 5 of 309."""
 
 
-class NetworkConfig(Section):
+class NetworkConfig(CardSection):
     """A network by name; every other key is an argument of it.
 
     ::
@@ -51,14 +51,14 @@ class NetworkConfig(Section):
     @model_validator(mode="after")
     def _parts_agree(self) -> NetworkConfig:
         if self.name not in RULES:
-            raise ValueError(fault_of(self.name, {}))
+            raise ValueError(argument_error(self.name, {}))
         depth, decoder = (self.arguments.get(key) for key in ("encoder_depth", "decoder_channels"))
         if isinstance(decoder, list | tuple) and depth is not None and len(decoder) != depth:
             raise ValueError(
                 f"decoder_channels has {len(decoder)} blocks, encoder_depth is {depth}"
             )
         # One that it does not take is refused when the network is built.
-        fault = fault_of(self.name, self._known())
+        fault = argument_error(self.name, self._known())
         if fault is not None:
             raise ValueError(fault)
         if self.start is not None and self.encoder_weights is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Section
+from pipeline.models.card import CardSection
 
 MOST_STEPS = 10**9
 
 
-class ScheduleConfig(Section):
+class ScheduleConfig(CardSection):
     """How long and how fast."""
 
     steps: int = Field(ge=1, le=MOST_STEPS)

@@ -9,16 +9,16 @@ from pydantic import Field, model_validator
 from pipeline.models.arguments import LARGEST_SIZE
 from pipeline.models.card import (
     MOST_NOTES,
+    CardSection,
     Metres,
     Name,
     Probability,
-    Section,
     Sentence,
-    check_shown,
+    check_preferred_gsd,
 )
 
 
-class ScoreConfig(Section):
+class ScoreConfig(CardSection):
     """How exports are scored, and their threshold chosen."""
 
     kind: Literal["objects", "pixels", "salt", "membranes"] = "objects"
@@ -39,7 +39,7 @@ class ScoreConfig(Section):
     """Predict twice, left and right flipped once, and take the mean; the card asks for it too."""
 
 
-class ShipConfig(Section):
+class ShipConfig(CardSection):
     """What the card of the model says."""
 
     name: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)
@@ -73,5 +73,5 @@ class ShipConfig(Section):
     @model_validator(mode="after")
     def _shown_is_within_what_it_is_made_for(self) -> ShipConfig:
         # Before a training, not when its card is written.
-        check_shown(self.shown_m, self.pixel_size_m)
+        check_preferred_gsd(self.shown_m, self.pixel_size_m)
         return self

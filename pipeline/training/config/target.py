@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.models.card import Metres, Section
+from pipeline.models.card import CardSection, Metres
 
 Pixels = Annotated[float, Field(ge=0, le=64)]
 """Radius of an erosion: each pixel of its disk is looked at."""
 
 
-class TargetConfig(Section):
+class TargetConfig(CardSection):
     """What the network is asked for."""
 
     interior_m: Metres = 0.5

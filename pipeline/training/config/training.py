@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pipeline.config import read_section
 from pipeline.core.block import Three
 from pipeline.models.arguments import LARGEST_CLASSES
-from pipeline.models.card import Section
+from pipeline.models.card import CardSection
 from pipeline.training.config.augment import AugmentConfig
 from pipeline.training.config.crop import Crop
 from pipeline.training.config.data import (
@@ -39,7 +39,7 @@ OF_VOLUMES: dict[str, Any] = {"crop": 64, "batch": 2}
 """What a training of volumes has where nothing else is said."""
 
 
-class TrainingConfig(Section):
+class TrainingConfig(CardSection):
     """A whole training."""
 
     seed: int = Field(default=0, ge=0, le=2**63)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from pipeline.models.card import Name, Number, Section, Value
+from pipeline.models.card import CardSection, Name, Number, Value
 
 Lines = tuple[Number, Number]
 """Numbers of the first and the last line, both included."""
 
 
-class VolumeConfig(Section):
+class VolumeConfig(CardSection):
     """A volume, or a block of its traces, with its labels: SEG-Y both, on the same traces."""
 
     name: Name
@@ -47,7 +47,7 @@ class VolumeConfig(Section):
         return self
 
 
-class VolumeAugmentConfig(Section):
+class VolumeAugmentConfig(CardSection):
     """How far crops of volumes are driven from what was recorded; 0 switches a part off."""
 
     flips: bool = True
@@ -70,7 +70,7 @@ class VolumeAugmentConfig(Section):
     """Its largest deviation, as a part of the span from black to white."""
 
 
-class VolumesConfig(Section):
+class VolumesConfig(CardSection):
     """Volumes by split: each with a range of lines of its own, or in files of its own.
 
     What is used of them is held in memory, five bytes a voxel.

@@ -17,9 +17,9 @@ from pipeline.errors import ExportError
 from pipeline.training.callbacks import note
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dashboard.figures import validation_loss
-from pipeline.training.dashboard.overlay import overlaid, picture_of
-from pipeline.training.dashboard.page import Crops, crops_of, write_live, write_test
-from pipeline.training.score.predicted import Said
+from pipeline.training.dashboard.overlay import draw_overlay, picture_of
+from pipeline.training.dashboard.page import ShownCrops, crops_of, write_live, write_test
+from pipeline.training.score.predicted import Scored
 from pipeline.training.validate import Trial
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Live(pl.Callback):
 
     def validated(
         self,
-        said: Sequence[Said],
+        said: Sequence[Scored],
         best: Trial,
         *,
         step: int,
@@ -70,11 +70,11 @@ class Live(pl.Callback):
             write_live(self.folder, self.config, crops, step=step, done=done)
 
 
-def _to_tensorboard(writer: Any, crops: Crops, figures: dict[str, Any], step: int) -> None:
+def _to_tensorboard(writer: Any, crops: ShownCrops, figures: dict[str, Any], step: int) -> None:
     for name in ("loss", "iou", "precision", "recall", "score"):
         writer.add_scalar(f"validation/{name}", figures[name], step)
     for number, one in enumerate(crops.parts("fixed")[:PICTURES], start=1):
-        over = overlaid(
+        over = draw_overlay(
             one, classes=crops.classes, threshold=crops.threshold, colours=crops.colours
         )
         both = np.concatenate([picture_of(one), over], axis=1)
@@ -85,7 +85,7 @@ def _to_tensorboard(writer: Any, crops: Crops, figures: dict[str, Any], step: in
 def final_page(
     folder: Path,
     config: TrainingConfig,
-    said: Sequence[Said],
+    said: Sequence[Scored],
     *,
     split: str,
     found: Trial,
@@ -99,7 +99,7 @@ def final_page(
 
 @contextmanager
 def _going_on() -> Iterator[None]:
-    """Tell of a page that could not be written: hours of training do not end for it."""
+    """Log that a page could not be written: a training of hours does not end for it."""
     try:
         yield
     except ExportError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.training.score.predicted import Answer
+from pipeline.training.score.predicted import PlacePrediction
 
 Size = tuple[int, int]
 """Rows and columns."""
@@ -47,7 +47,7 @@ class Patch:
 
 
 def kinds_of(
-    said: Answer, *, classes: int, threshold: float
+    said: PlacePrediction, *, classes: int, threshold: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the class of each pixel as found and as it is, 0 for none, (rows, cols) each.
 
@@ -58,7 +58,9 @@ def kinds_of(
     return found.astype(np.uint8), said.level.classes(said.level.instances)
 
 
-def patches(said: Sequence[Answer], *, size: Size, classes: int, threshold: float) -> list[Patch]:
+def patches(
+    said: Sequence[PlacePrediction], *, size: Size, classes: int, threshold: float
+) -> list[Patch]:
     """Return all squares of ``size`` side by side, where enough is labelled.
 
     Levels smaller than that are one square; at the far edges the last square is moved in.

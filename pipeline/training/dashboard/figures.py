@@ -15,7 +15,7 @@ from pipeline.training.callbacks import HISTORY
 from pipeline.training.config import LossConfig, TrainingConfig
 from pipeline.training.data.batches import targets_of
 from pipeline.training.data.warp import Crop
-from pipeline.training.score.predicted import Answer
+from pipeline.training.score.predicted import PlacePrediction
 from pipeline.training.step.objective import loss_of
 
 CURVES = ("loss", "iou", "dice", "precision", "recall")
@@ -74,7 +74,7 @@ def thinned(points: Sequence[tuple[int, float]]) -> list[list[float]]:
     return [[points[number][0], round(points[number][1], 5)] for number in at] if points else []
 
 
-def validation_loss(parts: Sequence[Answer], config: TrainingConfig) -> float:
+def validation_loss(parts: Sequence[PlacePrediction], config: TrainingConfig) -> float:
     """Return the mean loss of squares; pixels weigh 1 where known: contacts are not counted.
 
     Args:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from pipeline.training.dashboard.crops import Patch, Size, kinds_of
-from pipeline.training.score.predicted import Answer
+from pipeline.training.score.predicted import PlacePrediction
 
 EDGE = 256
 """Largest edge of a picture: larger crops are reduced to it."""
@@ -23,7 +23,7 @@ FILL = 0.42
 """How opaque areas are; their edges are opaque."""
 
 
-def part_of(said: Answer, patch: Patch, *, size: Size) -> Answer:
+def part_of(said: PlacePrediction, patch: Patch, *, size: Size) -> PlacePrediction:
     """Return the square of an answer that a patch means."""
     here = (slice(patch.row, patch.row + size[0]), slice(patch.col, patch.col + size[1]))
     bands = (slice(None), *here)
@@ -34,16 +34,16 @@ def part_of(said: Answer, patch: Patch, *, size: Size) -> Answer:
         contact=said.level.contact[here],
         known=said.level.known[here],
     )
-    return Answer(name=said.name, level=level, probability=said.probability[bands])
+    return PlacePrediction(name=said.name, level=level, probability=said.probability[bands])
 
 
-def picture_of(said: Answer) -> NDArray[np.uint8]:
+def picture_of(said: PlacePrediction) -> NDArray[np.uint8]:
     """Return the pixels of an answer as people see them, (rows, cols, 3)."""
     return np.ascontiguousarray(said.level.image.transpose(1, 2, 0))
 
 
-def overlaid(
-    said: Answer, *, classes: int, threshold: float, colours: Sequence[str]
+def draw_overlay(
+    said: PlacePrediction, *, classes: int, threshold: float, colours: Sequence[str]
 ) -> NDArray[np.uint8]:
     """Return an answer's image with found, made up and missed pixels in colours.
 

@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.outputs.atomic import replacing
+from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.report.page import render
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dashboard.colours import contrasting
 from pipeline.training.dashboard.crops import Patch, Size, extremes, fixed, patches
 from pipeline.training.dashboard.figures import curves, read_history
-from pipeline.training.dashboard.overlay import data_url, overlaid, part_of, picture_of
-from pipeline.training.score.predicted import Answer, Said
+from pipeline.training.dashboard.overlay import data_url, draw_overlay, part_of, picture_of
+from pipeline.training.score.predicted import PlacePrediction, Scored
 from pipeline.training.validate import Trial
-from pipeline.training.volumes.answers import VolumeAnswer
+from pipeline.training.volumes.answers import VolumePrediction
 from pipeline.training.volumes.sections import sections_of
 
 REFRESH_S = 30
@@ -25,10 +25,10 @@ _SCRIPTS = ("dom.js", "charts.js", "training.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Crops:
+class ShownCrops:
     """Squares of a split, and how they are drawn."""
 
-    said: Sequence[Answer]
+    said: Sequence[PlacePrediction]
     """What was predicted of the split; of volumes, sections."""
     shown: Mapping[str, Sequence[Patch]]
     """``fixed``, ``best`` and ``worst``."""
@@ -41,27 +41,27 @@ class Crops:
     classes: int
     """How many there are."""
 
-    def parts(self, group: str) -> list[Answer]:
+    def parts(self, group: str) -> list[PlacePrediction]:
         """Return the squares of a group."""
         return [part_of(self.said[p.answer], p, size=self.size) for p in self.shown[group]]
 
 
-def crops_of(whole: Sequence[Said], config: TrainingConfig, *, threshold: float) -> Crops:
+def crops_of(whole: Sequence[Scored], config: TrainingConfig, *, threshold: float) -> ShownCrops:
     """Return the squares that are shown of a split; the fixed ones depend on its truth alone.
 
     Of volumes they are the middle inline sections of crops, samples down.
     """
     classes, box = len(config.classes), config.box
     size = (box[0], box[0]) if config.volumes is None else (box[2], box[1])
-    said = [one for one in whole if isinstance(one, Answer)]
+    said = [one for one in whole if isinstance(one, PlacePrediction)]
     for one in whole:
-        if isinstance(one, VolumeAnswer):
+        if isinstance(one, VolumePrediction):
             said.extend(sections_of(one, box=box, classes=classes))
     every = patches(said, size=size, classes=classes, threshold=threshold)
     best, worst = extremes(every)
     still = fixed(every)
     seen = [picture_of(part_of(said[p.answer], p, size=size)) for p in still]
-    return Crops(
+    return ShownCrops(
         said=said,
         shown={"fixed": still, "best": best, "worst": worst},
         size=size,
@@ -72,7 +72,7 @@ def crops_of(whole: Sequence[Said], config: TrainingConfig, *, threshold: float)
 
 
 def write_live(
-    folder: Path, config: TrainingConfig, crops: Crops | None, *, step: int, done: bool = False
+    folder: Path, config: TrainingConfig, crops: ShownCrops | None, *, step: int, done: bool = False
 ) -> None:
     """Write ``live.html``: curves of the run's history, and pictures once there are any.
 
@@ -87,7 +87,7 @@ def write_live(
 def write_test(
     folder: Path,
     config: TrainingConfig,
-    crops: Crops,
+    crops: ShownCrops,
     *,
     split: str,
     found: Trial,
@@ -120,7 +120,7 @@ def write_test(
 
 
 def _common(
-    folder: Path, config: TrainingConfig, crops: Crops | None, *, step: int
+    folder: Path, config: TrainingConfig, crops: ShownCrops | None, *, step: int
 ) -> dict[str, Any]:
     names = ("found", "made_up", "missed")
     return {
@@ -136,10 +136,10 @@ def _common(
     }
 
 
-def _drawn(crops: Crops, group: str) -> list[dict[str, Any]]:
+def _drawn(crops: ShownCrops, group: str) -> list[dict[str, Any]]:
     shown = []
     for patch, one in zip(crops.shown[group], crops.parts(group), strict=True):
-        over = overlaid(
+        over = draw_overlay(
             one, classes=crops.classes, threshold=crops.threshold, colours=crops.colours
         )
         shown.append(
@@ -157,7 +157,7 @@ def _drawn(crops: Crops, group: str) -> list[dict[str, Any]]:
 
 def _write(path: Path, title: str, data: Mapping[str, Any]) -> None:
     text = render(title=title, data=_finite(data), body="training.html", scripts=_SCRIPTS)
-    with replacing(path) as part:
+    with write_atomically(path) as part:
         part.write_text(text, encoding="utf-8")
 
 

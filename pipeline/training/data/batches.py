@@ -13,11 +13,11 @@ from torch import Tensor
 
 from pipeline.training.augment.augment import augmented
 from pipeline.training.config import TargetConfig, TrainingConfig
-from pipeline.training.data.crop_sampling import ATTEMPTS, Draws, surroundings
+from pipeline.training.data.crop_sampling import ATTEMPTS, CropDraws, surroundings
 from pipeline.training.data.sources.places import Level, Place
 from pipeline.training.data.sources.windowed import WindowedPlace
 from pipeline.training.data.targets import CONTACT_SCALE, buildings, interiors
-from pipeline.training.data.warp import Crop, cut
+from pipeline.training.data.warp import Crop, cut_crop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,17 +91,17 @@ def draw_batch(
         config: Crop, batch, targets and augmentation.
         step: Which one; with the seed it decides everything.
     """
-    draws = Draws(places=places, made=made, config=config)
-    return collated([drawn(draws, step, item) for item in range(config.batch)])
+    draws = CropDraws(places=places, made=made, config=config)
+    return collated([draw_samples(draws, step, item) for item in range(config.batch)])
 
 
-def drawn(draws: Draws, step: int, item: int) -> Sample:
+def draw_samples(draws: CropDraws, step: int, item: int) -> Sample:
     """Return one sample, drawn again while nothing is known on it."""
     config = draws.config
     for attempt in range(ATTEMPTS):
         draw = draws.draw(step, item, attempt)
         level, centre = surroundings(draw, crop=config.edge)
-        crop = cut(
+        crop = cut_crop(
             level,
             matrix=draw.matrix,
             centre=centre,
@@ -117,7 +117,7 @@ def drawn(draws: Draws, step: int, item: int) -> Sample:
 
 def collated(samples: Sequence[Sample]) -> Batch:
     """Return samples of pictures as one batch."""
-    image = normalised(torch.from_numpy(np.stack([sample.image for sample in samples])))
+    image = normalise_images(torch.from_numpy(np.stack([sample.image for sample in samples])))
     return batched(image, samples)
 
 
@@ -132,7 +132,7 @@ def batched(image: Tensor, samples: Sequence[Sample]) -> Batch:
     )
 
 
-def normalised(image: Tensor) -> Tensor:
+def normalise_images(image: Tensor) -> Tensor:
     """Return 8-bit values as the encoder wants them: -1 to 1, channels last."""
     scaled = image.float().div_(127.5).sub_(1.0)
     return scaled.contiguous(memory_format=torch.channels_last)

@@ -40,7 +40,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Draws:
+class CropDraws:
     """Crops by their step and item."""
 
     places: Sequence[Place | WindowedPlace]

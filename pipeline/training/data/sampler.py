@@ -14,10 +14,10 @@ from torchgeo.samplers import GeoSampler
 
 from pipeline.training.augment.elastic import farthest
 from pipeline.training.data.batches import Batch, Sample, collated, sample_of
-from pipeline.training.data.crop_sampling import ATTEMPTS, MARGIN, Draws, span
+from pipeline.training.data.crop_sampling import ATTEMPTS, MARGIN, CropDraws, span
 from pipeline.training.data.datasets import LevelDataset
 from pipeline.training.data.items import Items
-from pipeline.training.data.warp import cut
+from pipeline.training.data.warp import cut_crop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,7 +46,7 @@ class CropSampler(GeoSampler):
     Step, item and seed decide a window; where a sampling was stopped does not.
     """
 
-    def __init__(self, draws: Draws, *, steps: range, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(self, draws: CropDraws, *, steps: range, rank: int = 0, ranks: int = 1) -> None:
         """Sample the batches of the given steps.
 
         Args:
@@ -108,7 +108,7 @@ class Crops(Dataset[Sample]):
             if attempt > first:
                 query = self.sampler.query(step, item, attempt)
             window = self.sampler.datasets[query.dataset].cut(query.where)
-            crop = cut(
+            crop = cut_crop(
                 window,
                 matrix=query.matrix,
                 centre=query.centre,

@@ -95,7 +95,7 @@ def draw_matrix(config: AugmentConfig, scale: float, rng: Generator) -> NDArray[
     return np.asarray(scale * turn @ shape, np.float64)
 
 
-def cut(
+def cut_crop(
     level: Level,
     *,
     matrix: NDArray[np.float64],

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
-from pipeline.models.checkpoint import COPY, WEIGHTS, save
+from pipeline.models.checkpoint import COPY, WEIGHTS, save_checkpoint
 from pipeline.models.memory import bytes_per_pixel
 from pipeline.training.config import TrainingConfig
 from pipeline.training.step.network import described_by
@@ -21,7 +21,7 @@ MEASURED = 32
 """Largest edge of the block of voxels whose time and memory are measured."""
 
 
-def card_of(
+def card_of_training(
     network: nn.Module,
     config: TrainingConfig,
     *,
@@ -106,6 +106,6 @@ def write_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) ->
     }
     copy = folder / COPY
     copy.unlink(missing_ok=True)  # one of an earlier model would be refused
-    card = save(folder / WEIGHTS, halved, card)
+    card = save_checkpoint(folder / WEIGHTS, halved, card)
     write_whole(copy, (card.model_dump_json(indent=2) + "\n").encode())
     return card

@@ -13,17 +13,17 @@ from typing import Any
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from pipeline.training.callbacks import Clock
+from pipeline.training.callbacks import TrainingTimer
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dashboard.callback import Live, final_page
-from pipeline.training.export.export import card_of, write_model
-from pipeline.training.metrics import reported
+from pipeline.training.export.export import card_of_training, write_model
+from pipeline.training.metrics import metric_rows
 from pipeline.training.module import Segmenter
 from pipeline.training.read_data import Data
 from pipeline.training.step import network as networks
 from pipeline.training.step import state as states
 from pipeline.training.step.device import scoring
-from pipeline.training.validate import Trial, answers, chosen, trials
+from pipeline.training.validate import Trial, best_trial, predict_places, trials
 from pipeline.training.volumes.data import VolumeData
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Run:
     """What it reads."""
     folder: Path
     """Where it writes."""
-    clock: Clock
+    clock: TrainingTimer
     """How long it took."""
     live: Live
     """Shows it."""
@@ -59,7 +59,7 @@ class Run:
 
 def averaged(module: Segmenter) -> nn.Module:
     """Return the network with the averaged weights, on the CPU, ready to predict."""
-    network = networks.build(module.config, started=False)
+    network = networks.build_network(module.config, started=False)
     network.load_state_dict({name: kept.cpu() for name, kept in module.average.state.items()})
     return network.eval()
 
@@ -73,8 +73,8 @@ def score_now(run: Run, module: Segmenter) -> None:
     half = run.config.model_copy(
         update={"score": run.config.score.model_copy(update={"thresholds": (0.5,)})}
     )
-    said = answers(scoring(network, run.config), run.data.validation, half)
-    best = chosen(trials(said, half), half.score)
+    said = predict_places(scoring(network, run.config), run.data.validation, half)
+    best = best_trial(trials(said, half), half.score)
     run.live.validated(said, best, step=module.step)
     log.info(
         "validation at step %d: %s %.4f, pixel IoU %.4f at threshold 0.5",
@@ -86,7 +86,7 @@ def score_now(run: Run, module: Segmenter) -> None:
 
 
 def _write_weights(run: Run, network: nn.Module) -> None:
-    plain = states.plain(network.state_dict())
+    plain = states.contiguous(network.state_dict())
     states.write_whole(run.folder / WEIGHTS, to_safetensors(plain))
 
 
@@ -113,7 +113,9 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
         spans = {part.name: [part.stretch.low, part.stretch.high] for part in run.data.train}
         training["black_and_white"] = spans
     training["recipe"] = _without_paths(training["recipe"])
-    card = card_of(network, config, threshold=best.threshold, training=training, scores=scores)
+    card = card_of_training(
+        network, config, threshold=best.threshold, training=training, scores=scores
+    )
     card = write_model(run.folder / MODEL, network.state_dict(), card)
     summary = {
         "model": str(run.folder / MODEL),
@@ -140,9 +142,9 @@ def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, A
     scores: dict[str, Any] = {}
     curve: list[Trial] = []
     if data.validation:
-        said = answers(network, data.validation, config)
+        said = predict_places(network, data.validation, config)
         curve = trials(said, config)
-        best = chosen(curve, config.score)
+        best = best_trial(curve, config.score)
         if config.score.precision is not None and best.precision < config.score.precision:
             log.warning(
                 "no threshold reaches precision %.2f on validation; %.2f at %.2f is the best",
@@ -150,7 +152,7 @@ def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, A
                 best.precision,
                 best.threshold,
             )
-        scores["val"] = reported(said, config, best)
+        scores["val"] = metric_rows(said, config, best)
         states.write_whole(
             run.folder / "thresholds.json",
             json.dumps([asdict(trial) for trial in curve], indent=1).encode(),
@@ -159,8 +161,8 @@ def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, A
         if not data.test:
             final_page(run.folder, config, said, split="validation", found=best, trials=curve)
     if data.test:
-        said = answers(network, data.test, config)
-        scores["test"] = reported(said, config, best)
+        said = predict_places(network, data.test, config)
+        scores["test"] = metric_rows(said, config, best)
         found = trials(said, _at(config, best))[0]
         final_page(run.folder, config, said, split="test", found=found, trials=curve)
     return best, scores

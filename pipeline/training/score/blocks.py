@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from pipeline.training.config import TrainingConfig
-from pipeline.training.score.predicted import Said, exclusive
+from pipeline.training.score.predicted import Scored, exclusive
 
 BLOCKS = 8
 """A scene is divided into 8 x 8 blocks, a volume into as many columns of traces."""
 
 
 def block_counts(
-    one: Said, config: TrainingConfig, *, threshold: float
+    one: Scored, config: TrainingConfig, *, threshold: float
 ) -> Int64[np.ndarray, "blocks 3"]:
     """Return true positives, false positives and false negatives of each block, over the classes.
 

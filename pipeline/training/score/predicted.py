@@ -13,7 +13,7 @@ from pipeline.training.data.sources.places import Level
 
 
 @runtime_checkable
-class Said(Protocol):
+class Scored(Protocol):
     """Probabilities and truth; pixels may be voxels."""
 
     @property
@@ -61,7 +61,7 @@ def exclusive(probability: NDArray[Any], config: TrainingConfig) -> NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answer:
+class PlacePrediction:
     """What a network says of one level."""
 
     name: str

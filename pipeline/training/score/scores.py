@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from pipeline.core.compiled import compiled
-from pipeline.training.data.batches import normalised
+from pipeline.training.data.batches import normalise_images
 from pipeline.training.data.sources.places import Level
 
 WIDEST = 2**23
@@ -63,7 +63,9 @@ def predict(network: nn.Module, image: NDArray[np.uint8], *, stride: int = 16) -
         for left, right, begin, end in _overlapping(cols, across, halo):
             piece = torch.from_numpy(image[None, :, first:last, begin:end].copy())
             over = [-(-length // stride) * stride - length for length in piece.shape[2:]]
-            padded = nn.functional.pad(normalised(piece), (0, over[1], 0, over[0]), mode="reflect")
+            padded = nn.functional.pad(
+                normalise_images(piece), (0, over[1], 0, over[0]), mode="reflect"
+            )
             logits = network(padded.contiguous(memory_format=torch.channels_last))[0]
             if out is None:
                 out = torch.empty(len(logits), rows, cols, dtype=logits.dtype)

@@ -26,7 +26,7 @@ def layout_of(network: nn.Module, *, cuda: bool) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-class Elsewhere(nn.Module):
+class OnDevice(nn.Module):
     """A network on a GPU that takes and gives tensors of the processor's memory."""
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
@@ -44,4 +44,4 @@ class Elsewhere(nn.Module):
 
 def scoring(network: nn.Module, config: TrainingConfig) -> nn.Module:
     """Return a network that scores where the training computes; on the CPU it is itself."""
-    return Elsewhere(network, torch.device("cuda")) if on_cuda(config) else network
+    return OnDevice(network, torch.device("cuda")) if on_cuda(config) else network

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import networks
 from pipeline.models.card import Network
-from pipeline.models.checkpoint import load
-from pipeline.models.describe import described
+from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.describe import describe_network
 from pipeline.models.networks.pretrained import start_encoder
 from pipeline.models.registry import find
 from pipeline.training.config import TrainingConfig
@@ -50,7 +50,7 @@ def check_network(config: TrainingConfig, source: Path) -> None:
         raise ConfigError(f"{source}: network: {error}") from error
 
 
-def build(config: TrainingConfig, *, started: bool = True) -> nn.Module:
+def build_network(config: TrainingConfig, *, started: bool = True) -> nn.Module:
     """Return the network that a training names; logits for its classes, then the interior.
 
     Args:
@@ -76,14 +76,14 @@ def build(config: TrainingConfig, *, started: bool = True) -> nn.Module:
 
 
 @lru_cache(maxsize=2)
-def about(name: str, told: str) -> Network:
+def network_section(name: str, told: str) -> Network:
     """Return what a card says of a network.
 
     Args:
         name: Its name.
         told: Its `arguments` as JSON.
     """
-    return described(name, json.loads(told), limit=LONGEST_REACH)
+    return describe_network(name, json.loads(told), limit=LONGEST_REACH)
 
 
 def described_by(config: TrainingConfig) -> Network:
@@ -94,7 +94,7 @@ def described_by(config: TrainingConfig) -> Network:
             not be mapped with.
     """
     try:
-        found = about(config.network.name, json.dumps(arguments(config), sort_keys=True))
+        found = network_section(config.network.name, json.dumps(arguments(config), sort_keys=True))
     except ModelError as error:
         raise ConfigError(f"network: {error}") from error
     if found.dims == 3 and found.reach is None:
@@ -128,7 +128,7 @@ def _load_all(network: nn.Module, name: str) -> None:
     if path is None:
         raise ConfigError(f"network.start: {name!r} has no weights to start from")
     try:
-        card, tensors = load(path)
+        card, tensors = load_checkpoint(path)
         network.load_state_dict({key: value.float() for key, value in tensors.items()})
     except ModelError as error:
         raise ConfigError(f"network.start: {error}") from error

@@ -131,7 +131,7 @@ def loss_at(config: LossConfig, *, step: int, steps: int, classes: int = 1) -> L
     return loss_of(named, classes=classes)
 
 
-def of_answers(
+def loss_of_outputs(
     loss: Loss,
     answers: Tensor | Sequence[Tensor],
     target: Tensor,
@@ -157,7 +157,8 @@ def of_answers(
     if isinstance(answers, Tensor):
         answers = [answers]
     parts = [
-        loss(answer.float(), middle(target, answer), middle(weight, answer)) for answer in answers
+        loss(answer.float(), central_part(target, answer), central_part(weight, answer))
+        for answer in answers
     ]
     if len(parts) == 1:
         return parts[0]
@@ -172,7 +173,7 @@ def of_answers(
     return total
 
 
-def middle(truth: Tensor, answer: Tensor) -> Tensor:
+def central_part(truth: Tensor, answer: Tensor) -> Tensor:
     """Return the part of a truth that an answer (batch, channels, ...) is about."""
     for axis in range(1, answer.ndim - 1):
         edge = answer.shape[-axis]

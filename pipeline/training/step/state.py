@@ -44,7 +44,7 @@ class Average:
         self.state = {name: value.to(device) for name, value in self.state.items()}
 
 
-def save(folder: Path, step: int, state: dict[str, Any]) -> None:
+def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write a checkpoint whole or not at all, and drop the oldest."""
     part = folder / "state.part"
     with part.open("wb") as file:
@@ -61,7 +61,7 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("state-*.pt"))
 
 
-def load(folder: Path, *, digest: str) -> dict[str, Any]:
+def load_state(folder: Path, *, digest: str) -> dict[str, Any]:
     """Return the newest checkpoint that can be read: tensors and plain values only.
 
     Raises:
@@ -95,6 +95,6 @@ def write_whole(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def plain(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return weights as safetensors wants them: contiguous, nothing shared."""
     return {name: value.detach().clone().contiguous() for name, value in state.items()}

@@ -11,15 +11,15 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import nn
 
-from pipeline.core.block import BlockGrid, cut, fitting
-from pipeline.core.metrics.bootstrap import draws, interval, share, totals
+from pipeline.core.block import BlockGrid, cut_block, largest_block_grid
+from pipeline.core.metrics.bootstrap import percentile_interval, resample_blocks, share, totals
 from pipeline.models.memory import bytes_per_pixel
 from pipeline.training.config import TrainingConfig
 from pipeline.training.score.blocks import block_counts
 from pipeline.training.step.network import described_by
 from pipeline.training.step.objective import probabilities
-from pipeline.training.volumes.cut import seen
-from pipeline.training.volumes.part import Part
+from pipeline.training.volumes.cut import network_amplitudes
+from pipeline.training.volumes.part import VolumePart
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +28,12 @@ MEMORY = 4e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class VolumeAnswer:
+class VolumePrediction:
     """What a network says of a part of a volume."""
 
     name: str
     """The part's."""
-    part: Part
+    part: VolumePart
     """What it saw, and the truth."""
     probability: Float32[np.ndarray, "classes inlines crosslines samples"]
     """0 to 1."""
@@ -48,22 +48,22 @@ class VolumeAnswer:
         return self.part.kinds
 
 
-def answers_of_volumes(
-    network: nn.Module, parts: Sequence[Part], config: TrainingConfig
-) -> list[VolumeAnswer]:
+def predict_volumes(
+    network: nn.Module, parts: Sequence[VolumePart], config: TrainingConfig
+) -> list[VolumePrediction]:
     """Return what a network says of parts, each mirrored past its own faces.
 
     So nothing that another split holds is seen, not even as context.
     """
     return [
-        VolumeAnswer(name=part.name, part=part, probability=_predicted(network, part, config))
+        VolumePrediction(name=part.name, part=part, probability=_predicted(network, part, config))
         for part in parts
     ]
 
 
 @torch.inference_mode()
 def _predicted(
-    network: nn.Module, part: Part, config: TrainingConfig
+    network: nn.Module, part: VolumePart, config: TrainingConfig
 ) -> Float32[np.ndarray, "classes inlines crosslines samples"]:
     network.eval()
     grid = grid_of(network, part, config)
@@ -72,15 +72,15 @@ def _predicted(
     out = np.empty((len(config.classes), *part.shape), np.float32)
     for core in grid.cores():
         block = grid.block(core)
-        voxels = cut(part.read, block, shape=part.shape, edge="mirror")
-        logits = network(torch.from_numpy(seen(voxels, part.stretch))[None, None])
+        voxels = cut_block(part.read, block, shape=part.shape, edge="mirror")
+        logits = network(torch.from_numpy(network_amplitudes(voxels, part.stretch))[None, None])
         said = probabilities(logits.float(), config.loss, classes=len(config.classes))[0]
         here = tuple(slice(a, b) for a, b in zip(core.start, core.stop, strict=True))
         out[(slice(None), *here)] = said[(slice(None), *core.within(block))].numpy()
     return out
 
 
-def grid_of(network: nn.Module, part: Part, config: TrainingConfig) -> BlockGrid:
+def grid_of(network: nn.Module, part: VolumePart, config: TrainingConfig) -> BlockGrid:
     """Return the blocks in which a part is predicted: with the network's reach around each.
 
     A core is at least as wide as its halo where the part is, even if that takes more than
@@ -91,11 +91,11 @@ def grid_of(network: nn.Module, part: Part, config: TrainingConfig) -> BlockGrid
     edges = [max(16, 2 * about.stride)] * 3
     each = bytes_per_pixel(network, torch.zeros(1, 1, *edges))
     room = max(MEMORY / each, (3 * halo) ** 3)
-    return fitting(part.shape, halo=halo, stride=about.stride, room=room)
+    return largest_block_grid(part.shape, halo=halo, stride=about.stride, room=room)
 
 
 def reported_volumes(
-    said: Sequence[VolumeAnswer], config: TrainingConfig, *, threshold: float
+    said: Sequence[VolumePrediction], config: TrainingConfig, *, threshold: float
 ) -> dict[str, dict[str, float | list[float]]]:
     """Return the figures of each part, over its classes, with 95 % intervals.
 
@@ -105,14 +105,14 @@ def reported_volumes(
     for one in said:
         counts = block_counts(one, config, threshold=threshold)
         tp, fp, fn = (int(count) for count in counts.sum(axis=0))
-        again = totals(counts.astype(np.float64), draws(len(counts)))
+        again = totals(counts.astype(np.float64), resample_blocks(len(counts)))
         row: dict[str, float | list[float]] = {
             "voxel_iou": round(tp / max(tp + fp + fn, 1), 4),
             "voxel_f1": round(2 * tp / max(2 * tp + fp + fn, 1), 4),
             "precision": round(tp / max(tp + fp, 1), 4),
             "recall": round(tp / max(tp + fn, 1), 4),
         }
-        between = interval(share(again[:, 0], again.sum(axis=1)))
+        between = percentile_interval(share(again[:, 0], again.sum(axis=1)))
         if between is not None:
             row["voxel_iou_95"] = [round(between.low, 4), round(between.high, 4)]
         rows[one.name] = row

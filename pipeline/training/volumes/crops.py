@@ -12,7 +12,7 @@ from pipeline.training.data.batches import Batch, Sample, batched
 from pipeline.training.data.crop_sampling import ATTEMPTS
 from pipeline.training.data.items import Item, Items
 from pipeline.training.data.sampler import in_order
-from pipeline.training.volumes.cut import crop_of, driven, seen
+from pipeline.training.volumes.cut import augment_amplitudes, crop_of, network_amplitudes
 from pipeline.training.volumes.draws import VolumeDraws
 from pipeline.training.volumes.part import UNKNOWN
 
@@ -27,7 +27,9 @@ def sample_at(draws: VolumeDraws, step: int, item: int) -> Sample:
         if known.any():
             break
     stretch = draw.part.stretch
-    image = seen(driven(amplitude, stretch, draws.augment, draw.rng), stretch)
+    image = network_amplitudes(
+        augment_amplitudes(amplitude, stretch, draws.augment, draw.rng), stretch
+    )
     target = np.stack([kinds == number for number in range(1, len(config.classes) + 1)])
     return Sample(
         image=image[None],

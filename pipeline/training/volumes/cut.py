@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.core.block import Three
-from pipeline.models.engines.volume import normalised
+from pipeline.models.engines.volume import normalise_amplitudes
 from pipeline.models.predictor import Stretch
 from pipeline.training.config import VolumeAugmentConfig
 from pipeline.training.volumes.draws import VolumeDraw
-from pipeline.training.volumes.part import UNKNOWN, Part
+from pipeline.training.volumes.part import UNKNOWN, VolumePart
 
 MEAN = STD = 0.5
 """What the network sees lies from -1 to 1; the card says so."""
@@ -26,15 +26,15 @@ def crop_of(
     draw: VolumeDraw, *, box: Three
 ) -> tuple[Float32[np.ndarray, "a b c"], UInt8[np.ndarray, "a b c"]]:
     """Return a draw's amplitudes and classes, cut, deformed, flipped and turned."""
-    amplitude, kinds = cut(draw.part, draw.start, box=box, field=draw.field)
+    amplitude, kinds = cut_voxels(draw.part, draw.start, box=box, field=draw.field)
     return (
         oriented(amplitude, flips=draw.flips, turns=draw.turns),
         oriented(kinds, flips=draw.flips, turns=draw.turns),
     )
 
 
-def cut(
-    part: Part,
+def cut_voxels(
+    part: VolumePart,
     start: Three,
     *,
     box: Three,
@@ -68,7 +68,7 @@ def oriented(values: NDArray[Any], *, flips: tuple[bool, bool, bool], turns: int
     return np.ascontiguousarray(np.rot90(np.flip(values, axes), turns, axes=(0, 1)))
 
 
-def driven(
+def augment_amplitudes(
     amplitude: Float32[np.ndarray, "a b c"],
     stretch: Stretch,
     augment: VolumeAugmentConfig,
@@ -86,9 +86,9 @@ def driven(
     return np.asarray(out, np.float32)
 
 
-def seen(
+def network_amplitudes(
     amplitude: Float32[np.ndarray, "*shape"], stretch: Stretch
 ) -> Float32[np.ndarray, "*shape"]:
     """Return amplitudes as the network sees them, from -1 to 1, by the code that maps."""
     values = torch.from_numpy(np.ascontiguousarray(amplitude))
-    return np.asarray(normalised(values, stretch, MEAN, STD).numpy())
+    return np.asarray(normalise_amplitudes(values, stretch, MEAN, STD).numpy())

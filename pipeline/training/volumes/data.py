@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.errors import ConfigError
 from pipeline.training.config import TrainingConfig, VolumesConfig
 from pipeline.training.volumes.draws import VolumeDraws
-from pipeline.training.volumes.part import VOXEL, Part, read_part
+from pipeline.training.volumes.part import VOXEL, VolumePart, read_part
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 class VolumeData:
     """Parts of volumes by split."""
 
-    train: tuple[Part, ...]
+    train: tuple[VolumePart, ...]
     """What is learnt from."""
-    validation: tuple[Part, ...]
+    validation: tuple[VolumePart, ...]
     """What the threshold is chosen on."""
-    test: tuple[Part, ...]
+    test: tuple[VolumePart, ...]
     """What is reported alone."""
 
     def draws(self, config: TrainingConfig) -> VolumeDraws:

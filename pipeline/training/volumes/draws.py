@@ -12,7 +12,7 @@ from numpy.random import Generator
 from pipeline.core.block import Three
 from pipeline.training.augment.elastic import field_in_box
 from pipeline.training.config import TrainingConfig, VolumeAugmentConfig
-from pipeline.training.volumes.part import Part
+from pipeline.training.volumes.part import VolumePart
 
 AROUND = 0.4
 """How far from its middle, in parts of a crop, the voxel lies that it is laid around."""
@@ -22,7 +22,7 @@ AROUND = 0.4
 class VolumeDraw:
     """A crop before it is cut."""
 
-    part: Part
+    part: VolumePart
     """What it is cut from."""
     start: Three
     """Its first voxel in the part."""
@@ -40,7 +40,7 @@ class VolumeDraw:
 class VolumeDraws:
     """Crops by their step and item."""
 
-    parts: Sequence[Part]
+    parts: Sequence[VolumePart]
     """What they are cut from, drawn by their share."""
     config: TrainingConfig
     """Crop, batch and augmentation."""
@@ -83,7 +83,7 @@ class VolumeDraws:
             rng=rng,
         )
 
-    def _start(self, part: Part, rng: Generator) -> Three:
+    def _start(self, part: VolumePart, rng: Generator) -> Three:
         """Return a crop's first voxel: the whole crop lies inside the part."""
         box = np.array(self.config.box)
         last = np.array(part.shape) - box

@@ -12,10 +12,10 @@ from jaxtyping import Float32
 from pipeline.core.block import Block
 from pipeline.training.data.found import Leak
 from pipeline.training.volumes.data import VolumeData
-from pipeline.training.volumes.part import Part
+from pipeline.training.volumes.part import VolumePart
 
 
-def leaks_of_volumes(data: VolumeData, *, gap: int) -> list[Leak]:
+def volume_overlaps(data: VolumeData, *, gap: int) -> list[Leak]:
     """Return what the training, validation and test splits share.
 
     Parts of one volume are compared by their lines, and must lie ``gap`` lines apart; those
@@ -31,7 +31,7 @@ def leaks_of_volumes(data: VolumeData, *, gap: int) -> list[Leak]:
     return found
 
 
-def _apart(one: Part, other: Part, gap: int) -> str:
+def _apart(one: VolumePart, other: VolumePart, gap: int) -> str:
     """Return how two parts of one volume are too near each other; nothing where they are not."""
     if one.block.meeting(other.block) is not None:
         return "share traces of one volume"
@@ -48,14 +48,14 @@ def _apart(one: Part, other: Part, gap: int) -> str:
     return f"are {between} lines of one volume apart, less than volumes.gap: {gap}"
 
 
-def _spans(part: Part) -> tuple[range, range]:
+def _spans(part: VolumePart) -> tuple[range, range]:
     return (
         range(part.block.start[0], part.block.stop[0]),
         range(part.block.start[1], part.block.stop[1]),
     )
 
 
-def _alike(one: Part, other: Part) -> str:
+def _alike(one: VolumePart, other: VolumePart) -> str:
     """Return how many traces two files share; nothing where they share none."""
     if one.shape[2] != other.shape[2]:
         return ""

@@ -11,7 +11,7 @@ from math import inf
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-from pipeline.config.task import Values
+from pipeline.config.task import ValueRange
 from pipeline.core.block import Block, Three
 from pipeline.errors import ConfigError
 from pipeline.models.predictor import Stretch
@@ -32,7 +32,7 @@ SEEDS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
+class VolumePart:
     """A block of a volume's traces, with all their samples."""
 
     name: str
@@ -78,7 +78,7 @@ class Part:
 
 def read_part(
     config: VolumeConfig, classes: Sequence[ClassConfig], *, most_bytes: float = inf
-) -> Part:
+) -> VolumePart:
     """Return a volume, or a block of its traces, with its labels.
 
     Args:
@@ -105,7 +105,7 @@ def read_part(
                 f"and memory_gb leaves {most_bytes / 1e9:.3g} GB; give fewer `inlines` or "
                 "`crosslines`, or a larger memory_gb"
             )
-        low, high = config.values or volume.span(Values().percentiles)
+        low, high = config.values or volume.span(ValueRange().percentiles)
         amplitude, kinds = np.empty(shape, np.float32), np.empty(shape, np.uint8)
         class_at = class_values(classes)
         # Line by line: label values are as large as amplitudes, and are kept as bytes.
@@ -114,7 +114,7 @@ def read_part(
             amplitude[at] = volume.read(line)[0]
             kinds[at] = _kinds(labels.read(line)[0], config, class_at)
         kinds[~np.isfinite(amplitude)] = UNKNOWN
-        return Part(
+        return VolumePart(
             name=config.name,
             amplitude=amplitude,
             kinds=kinds,

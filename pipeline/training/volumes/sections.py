@@ -8,13 +8,13 @@ from jaxtyping import Float32, UInt8
 from pipeline.core.block import Three
 from pipeline.models.predictor import Stretch
 from pipeline.training.data.sources.places import Level
-from pipeline.training.score.predicted import Answer
-from pipeline.training.volumes.answers import VolumeAnswer
-from pipeline.training.volumes.cut import seen
+from pipeline.training.score.predicted import PlacePrediction
+from pipeline.training.volumes.answers import VolumePrediction
+from pipeline.training.volumes.cut import network_amplitudes
 from pipeline.training.volumes.part import UNKNOWN
 
 
-def sections_of(said: VolumeAnswer, *, box: Three, classes: int) -> list[Answer]:
+def sections_of(said: VolumePrediction, *, box: Three, classes: int) -> list[PlacePrediction]:
     """Return the middle inline section of each row of crops, as answers about pictures.
 
     Samples go down, crosslines to the right; they depend on the part and the crop alone.
@@ -24,7 +24,7 @@ def sections_of(said: VolumeAnswer, *, box: Three, classes: int) -> list[Answer]
     return [_section(said, start + edge // 2, classes=classes) for start in starts]
 
 
-def _section(said: VolumeAnswer, at: int, *, classes: int) -> Answer:
+def _section(said: VolumePrediction, at: int, *, classes: int) -> PlacePrediction:
     part = said.part
     kinds = np.ascontiguousarray(part.kinds[at].T)
     known = kinds != UNKNOWN
@@ -38,11 +38,13 @@ def _section(said: VolumeAnswer, at: int, *, classes: int) -> Answer:
     )
     probability = np.ascontiguousarray(said.probability[:, at].swapaxes(1, 2))
     number = part.inlines[at] if part.inlines else at
-    return Answer(name=f"{said.name} inline {number}", level=level, probability=probability)
+    return PlacePrediction(
+        name=f"{said.name} inline {number}", level=level, probability=probability
+    )
 
 
 def grey(
     amplitude: Float32[np.ndarray, "rows cols"], stretch: Stretch
 ) -> UInt8[np.ndarray, "rows cols"]:
     """Return amplitudes as people see them: black to white as the network sees them."""
-    return np.rint((seen(amplitude, stretch) + 1) * 127.5).astype(np.uint8)
+    return np.rint((network_amplitudes(amplitude, stretch) + 1) * 127.5).astype(np.uint8)

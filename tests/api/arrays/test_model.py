@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import overtile
-from pipeline.models.checkpoint import save
+from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.networks import build
 from pipeline.models.registry import ModelRef, load_predictor
 from tests.models.small import FULL, PADDED, TINY, card_for, noise, weights_for
@@ -19,7 +19,7 @@ from tests.models.small import FULL, PADDED, TINY, card_for, noise, weights_for
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
-    save(path, weights_for(TINY), card_for(TINY))
+    save_checkpoint(path, weights_for(TINY), card_for(TINY))
     return path
 
 
@@ -53,7 +53,7 @@ def test_a_deep_network_of_several_classes(tmp_path: Path) -> None:
         }
     )
     assert build(network.architecture, network.arguments) is not None
-    save(
+    save_checkpoint(
         tmp_path / "model.safetensors",
         weights_for(network),
         card_for(network, classes=2, activation="softmax"),
@@ -69,7 +69,7 @@ def test_a_deep_network_of_several_classes(tmp_path: Path) -> None:
 
 def test_networks_that_see_everything_are_blended(tmp_path: Path) -> None:
     network = TINY.model_copy(update={"reach": None})
-    save(tmp_path / "model.safetensors", weights_for(network), card_for(network))
+    save_checkpoint(tmp_path / "model.safetensors", weights_for(network), card_for(network))
     model = overtile.load_model(tmp_path)
     pixels = noise(300, 530)
     found = model.predict(pixels, tile=512 + 128)

@@ -15,10 +15,17 @@ from shapely.geometry import Polygon, box
 
 from pipeline.core.conflation.cells import cells
 from pipeline.core.conflation.conflation import z_order
-from pipeline.core.conflation.identity import inherited, new_id, settled
-from pipeline.core.conflation.observations import UNDATED, gone, share_within, sightings
-from pipeline.core.conflation.pairs import CONTAINED, IOU, Outlines, Pairs, joined, same_building
-from pipeline.core.conflation.union import pair_one_to_one, unite
+from pipeline.core.conflation.identity import assign_ids, new_id, track_ids
+from pipeline.core.conflation.observations import UNDATED, observations, removed, share_within
+from pipeline.core.conflation.pairs import (
+    CONTAINED,
+    IOU,
+    Outlines,
+    Pairs,
+    concatenate_outlines,
+    same_building,
+)
+from pipeline.core.conflation.union import pair_one_to_one, representatives
 
 # Around places where cells of several sizes end.
 PLACES = st.builds(int.__add__, st.sampled_from([-64, 0]), st.integers(-6, 6))
@@ -94,7 +101,7 @@ def test_who_is_not_drawn_shows_what_an_earlier_drawn_one_shows_best(
 ) -> None:
     pairs = same_building(outlines(shapes))
     order = np.random.default_rng(seed).permutation(len(shapes)).astype(np.int64)
-    owner = unite(pairs, order=order)
+    owner = representatives(pairs, order=order)
     turn = np.argsort(order)
     iou = {
         frozenset(pair): value
@@ -121,9 +128,9 @@ def test_sightings_count_every_scene_that_shows_a_building(
     scene = rng.integers(0, 4, len(shapes))
     dates = np.array([UNDATED, 20, 30, 40], np.int64)
     pairs = same_building(outlines(shapes))
-    owner = unite(pairs, order=rng.permutation(len(shapes)).astype(np.int64))
+    owner = representatives(pairs, order=rng.permutation(len(shapes)).astype(np.int64))
     drawn = np.flatnonzero(owner == np.arange(len(shapes)))[::-1].copy()
-    found = sightings(pairs, drawn, scene=scene.astype(np.int64), dates=dates)
+    found = observations(pairs, drawn, scene=scene.astype(np.int64), dates=dates)
     for at, row in enumerate(drawn.tolist()):
         by = {
             int(scene[other])
@@ -146,7 +153,7 @@ def test_a_building_is_gone_where_half_of_it_lies_in_a_newer_scene(
     areas = [box(x, y, x + width, y + height) for x, y, width, height in (frame, other)]
     dates = np.array([10, 20], np.int64)
     last = np.random.default_rng(seed).choice([UNDATED, 5, 10, 15, 20], len(shapes))
-    found = gone(outlines(shapes), last=last.astype(np.int64), coverage=areas, dates=dates)
+    found = removed(outlines(shapes), last=last.astype(np.int64), coverage=areas, dates=dates)
     expected = [
         any(
             date > when and shape.intersection(area).area >= shape.area / 2 - 1e-9
@@ -168,11 +175,11 @@ def test_a_share_counts_areas_only_and_holes_not_at_all() -> None:
 def test_ids_are_inherited_one_to_one_by_the_best_overlap(
     before: list[Polygon], after: list[Polygon]
 ) -> None:
-    both = joined(outlines(after), outlines(before))
+    both = concatenate_outlines(outlines(after), outlines(before))
     pairs = same_building(both, side=np.arange(len(both)) >= len(after))
     known = [f"{at:04d}" for at in range(len(before))]
     fresh = [new_id("scene", shape.wkb) for shape in after]
-    heir = inherited(pairs, known=known, fresh=fresh)
+    heir = track_ids(pairs, known=known, fresh=fresh)
     chosen = heir[heir >= 0].tolist()
     assert len(chosen) == len(set(chosen))
     for new, old in itertools.product(range(len(after)), range(len(before))):
@@ -185,17 +192,17 @@ def test_ids_are_inherited_one_to_one_by_the_best_overlap(
         takers = np.flatnonzero(heir == old).tolist()
         theirs = _iou(after[takers[0]], before[old]) if takers else 0.0
         assert max(mine, theirs) >= iou - 1e-8
-    ids = settled(fresh, heir, known)
+    ids = assign_ids(fresh, heir, known)
     assert len(set(ids)) == len(after)
     assert all(one == known[old] for one, old in zip(ids, heir, strict=True) if old >= 0)
 
 
 def test_a_new_id_that_another_bears_is_made_anew() -> None:
-    ids = settled(["a", "b", "c"], np.array([-1, 0, -1], np.int64), ["a"])
+    ids = assign_ids(["a", "b", "c"], np.array([-1, 0, -1], np.int64), ["a"])
     assert ids[1] == "a"
     assert ids[2] == "c"
     assert len(set(ids)) == 3
-    assert ids == settled(["a", "b", "c"], np.array([-1, 0, -1], np.int64), ["a"])
+    assert ids == assign_ids(["a", "b", "c"], np.array([-1, 0, -1], np.int64), ["a"])
 
 
 def test_equal_overlaps_are_decided_by_precedence() -> None:

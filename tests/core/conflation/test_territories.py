@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.core.conflation.observations import UNDATED, observed
-from pipeline.core.conflation.pieces import Pieces, pieces
+from pipeline.core.conflation.observations import UNDATED, count_acquisitions
+from pipeline.core.conflation.pieces import Pieces, group_pieces
 from pipeline.core.conflation.territories import territories
 from tests.core.conflation.test_conflation import outlines
 from tests.strategies import examples
@@ -70,7 +70,7 @@ def found(
 ) -> Pieces:
     known = np.array(kinds or [0] * len(shapes), np.int64)
     degrees = [shapely.transform(shape, lambda points: points * 1e-5) for shape in shapes]
-    return pieces(degrees, np.array(dates, np.int64), lambda scenes: known[scenes])
+    return group_pieces(degrees, np.array(dates, np.int64), lambda scenes: known[scenes])
 
 
 def test_what_adjoins_is_one_acquisition_on_one_day_and_one_group_on_any() -> None:
@@ -112,8 +112,8 @@ def test_scenes_of_other_kinds_are_of_one_acquisition_and_not_joined() -> None:
 def test_acquisitions_that_cover_half_of_a_footprint_have_observed_it() -> None:
     shapes = outlines([box(0, 0, 10, 10), box(95, 0, 105, 10), box(194, 0, 204, 10)])
     coverage = [box(0, 0, 100, 100), box(100, 0, 200, 100), box(0, 0, 99, 100)]
-    one = observed(shapes, coverage=coverage, acquisition=np.array([0, 0, 2]))
+    one = count_acquisitions(shapes, coverage=coverage, acquisition=np.array([0, 0, 2]))
     # The second is covered by halves by two pieces, and by less than half by the third scene.
     assert one.tolist() == [2, 1, 1]
-    each = observed(shapes, coverage=coverage, acquisition=np.array([0, 1, 2]))
+    each = count_acquisitions(shapes, coverage=coverage, acquisition=np.array([0, 1, 2]))
     assert each.tolist() == [2, 2, 1]

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize as gdal_rasterize
 
-from pipeline.core.metrics.chips import chip_overlaps, cut, pixel_overlaps
+from pipeline.core.metrics.chips import chip_overlaps, cut_into_chips, pixel_overlaps
 from pipeline.core.metrics.coco import average_precision, coco_scores, kept
 from pipeline.core.metrics.overlaps import Overlaps, overlaps
-from pipeline.core.metrics.rasterise import inside, paint
+from pipeline.core.metrics.rasterise import count_inside, rasterise_values
 from pipeline.core.metrics.run_length import rasterize
 from pipeline.core.window import Window
 from tests.strategies import examples
@@ -184,7 +184,7 @@ def test_runs_hold_the_pixels_that_gdal_burns(seed: int) -> None:
         values = np.zeros(3, np.uint8)
         values[row] = 1
         window = Window(row=0, col=0, height=SIDE, width=SIDE)
-        ours = paint(runs.take(runs.owner == row).by_row(), values, window)
+        ours = rasterise_values(runs.take(runs.owner == row).by_row(), values, window)
         np.testing.assert_array_equal(ours, burnt)
         assert runs.pixels[row] == burnt.sum()
 
@@ -193,17 +193,17 @@ def test_windows_of_runs_make_up_the_whole() -> None:
     truth, _, _ = scene(3, images=1)[0]
     runs = rasterize(truth, height=SIDE, width=SIDE).by_row()
     values = np.arange(1, len(truth) + 1).astype(np.uint8)
-    whole = paint(runs, values, Window(row=0, col=0, height=SIDE, width=SIDE))
+    whole = rasterise_values(runs, values, Window(row=0, col=0, height=SIDE, width=SIDE))
     counted = np.zeros(len(truth), np.int64)
     for row in range(0, SIDE, 100):
         for col in range(0, SIDE, 100):
             window = Window(row=row, col=col, height=100, width=100)
             window = window.clipped(height=SIDE, width=SIDE)
-            part = paint(runs, values, window)
+            part = rasterise_values(runs, values, window)
             np.testing.assert_array_equal(
                 part, whole[window.row : window.bottom, window.col : window.right]
             )
-            counted += inside(runs, np.ones(part.shape, bool), window)
+            counted += count_inside(runs, np.ones(part.shape, bool), window)
     np.testing.assert_array_equal(counted, runs.pixels)
 
 
@@ -226,7 +226,7 @@ def test_cutting_at_chips_equals_drawing_each_chip(seed: int) -> None:
     size = 100
     runs = [rasterize(shapes, height=SIDE, width=SIDE) for shapes in (predicted, truth)]
     whole = pixel_overlaps(predicted, truth, (runs[0], runs[1]))
-    mine, other = (cut(one, size=size, width=SIDE) for one in runs)
+    mine, other = (cut_into_chips(one, size=size, width=SIDE) for one in runs)
     found = chip_overlaps(whole, mine, other)
     listed = {
         (mine.parent[p], other.parent[t], mine.chip[p]): shared

@@ -19,7 +19,13 @@ from sklearn.metrics import (
 )
 
 from pipeline.core.metrics import match_objects, overlaps
-from pipeline.core.metrics.bootstrap import blocks_over, draws, interval, share, totals
+from pipeline.core.metrics.bootstrap import (
+    blocks_over,
+    percentile_interval,
+    resample_blocks,
+    share,
+    totals,
+)
 from pipeline.core.metrics.calibration import (
     at_precision,
     best_f1,
@@ -118,9 +124,9 @@ def test_reliability_by_hand() -> None:
 @settings(deadline=None, max_examples=examples(20))
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 60))
 def test_draws_keep_the_number_of_blocks(seed: int, count: int) -> None:
-    drawn = draws(count, rounds=50, seed=seed)
+    drawn = resample_blocks(count, rounds=50, seed=seed)
     assert (drawn.sum(axis=1) == count).all()
-    np.testing.assert_array_equal(drawn, draws(count, rounds=50, seed=seed))
+    np.testing.assert_array_equal(drawn, resample_blocks(count, rounds=50, seed=seed))
 
 
 def test_an_interval_covers_the_truth_about_95_times_in_100() -> None:
@@ -130,8 +136,8 @@ def test_an_interval_covers_the_truth_about_95_times_in_100() -> None:
         trials = rng.integers(5, 15, 60)
         wins = rng.binomial(trials, 0.7)
         counts = np.stack([wins, trials], axis=1).astype(np.float64)
-        sums = totals(counts, draws(60, rounds=400, seed=seed))
-        found = interval(share(sums[:, 0], sums[:, 1]))
+        sums = totals(counts, resample_blocks(60, rounds=400, seed=seed))
+        found = percentile_interval(share(sums[:, 0], sums[:, 1]))
         assert found is not None
         covered += found.low <= 0.7 <= found.high
     assert 180 <= covered <= 199

@@ -11,7 +11,7 @@ from shapely.geometry import MultiPolygon, Polygon
 
 from pipeline.core.georef import WGS84, Georef
 from pipeline.core.outlines.close_vertices import least_edge, without_close_vertices
-from pipeline.outputs.vectors.lonlat import on_the_earth
+from pipeline.outputs.vectors.lonlat import to_lonlat_polygons
 from tests.strategies import examples
 
 
@@ -112,7 +112,7 @@ def test_after_rounding_to_seven_decimals_vertices_are_a_centimetre_apart(
     corners = np.array([[0, 0], [20, 0], [20, 12], [0, 12.0]]) + rng.uniform(0, 1000, 2)
     near = np.repeat(corners, 3, axis=0) + rng.uniform(-0.06, 0.06, (12, 2))
     polygon = Polygon(near) if Polygon(near).is_valid else Polygon(corners)
-    (found,) = on_the_earth(np.array([polygon], object), georef)
+    (found,) = to_lonlat_polygons(np.array([polygon], object), georef)
     assert found.is_valid
     assert edges_m(found).min() >= 0.0099
 

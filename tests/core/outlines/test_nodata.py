@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.core.outlines import Outline, Rules, Shaped, Shaper, regularised
-from pipeline.core.outlines.nodata import Unknown
+from pipeline.core.outlines import FinishedOutlines, Outline, OutlineShaper, Rules, regularised
+from pipeline.core.outlines.nodata import NodataPixels
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
@@ -29,8 +29,8 @@ def blobs(seed: int, *, share: float, size: int = SIZE, smooth: float = 2.0) -> 
     return np.asarray(noise > np.quantile(noise, 1 - share))
 
 
-def noted(pixels: Pixels, *, core: int) -> Unknown:
-    unknown = Unknown()
+def noted(pixels: Pixels, *, core: int) -> NodataPixels:
+    unknown = NodataPixels()
     for row in range(0, pixels.shape[0], core):
         for col in range(0, pixels.shape[1], core):
             part = pixels[row : row + core, col : col + core]
@@ -87,15 +87,17 @@ def test_a_wall_that_would_cross_unknown_pixels_stays_along_its_pixels() -> None
     shapes, flags = regularised(outlines, rules=RULES)
     assert flags.all()
     assert shapes[0].covers(shapely.Point(16.5, 29.5))
-    unknown = Unknown()
+    unknown = NodataPixels()
     unknown.add(Window(row=0, col=0, height=40, width=40), (mask == 0) & (np.arange(40) > 12))
     kept, flags = regularised(outlines, rules=RULES, unknown=unknown)
     assert not kept[0].contains(shapely.Point(16.5, 29.5))
     assert kept[0].is_valid
 
 
-def swept(mask: npt.NDArray[np.uint8], unknown: Pixels, *, core: int, kind: Any) -> list[Shaped]:
-    shaper = Shaper(
+def swept(
+    mask: npt.NDArray[np.uint8], unknown: Pixels, *, core: int, kind: Any
+) -> list[FinishedOutlines]:
+    shaper = OutlineShaper(
         outline=Outline(kind=kind, rules=RULES), height=SIZE, width=SIZE, cell=50, few=1
     )
     merger, parts = Merger(height=SIZE, width=SIZE), []

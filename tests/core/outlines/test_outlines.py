@@ -17,9 +17,9 @@ from scipy import ndimage
 
 from pipeline.core.outlines import Rules, clusters, regularised, simplified
 from pipeline.core.outlines.corners import corners
-from pipeline.core.outlines.regular.deviation import strays
+from pipeline.core.outlines.regular.deviation import exceeds_deviation
 from pipeline.core.outlines.regular.direction import directions
-from pipeline.core.outlines.similarity import DOUBT, alike, iou
+from pipeline.core.outlines.similarity import DOUBT, iou, iou_against
 from pipeline.core.outlines.simplify import soundly_simplified
 from pipeline.core.polygons.separate import separate, trace_instances
 from pipeline.core.polygons.trace import trace
@@ -154,7 +154,7 @@ def test_what_is_simplified_is_valid_like_before_and_overlaps_nowhere(seed: int)
 def test_what_strays_too_far_is_told(seed: int, by: float, limit: float) -> None:
     outlines = town(seed)
     moved = shapely.transform(outlines, lambda c: c + np.array([by, 0]))
-    told = strays(moved, outlines, limit=limit)
+    told = exceeds_deviation(moved, outlines, limit=limit)
     covered = shapely.covers(shapely.buffer(outlines, limit + 0.01, quad_segs=32), moved)
     assert covered[~told].all()
     clearly = shapely.covers(shapely.buffer(outlines, limit - 0.3, quad_segs=32), moved)
@@ -301,7 +301,7 @@ def test_likeness_is_intersection_over_union(one_seed: int, angle: float) -> Non
     np.testing.assert_allclose(iou(outlines[big], turned[big]), exact[big], atol=DOUBT)
     clear = abs(exact - 0.8) > 1e-9
     np.testing.assert_array_equal(
-        alike(outlines[clear & big], turned[clear & big], least=0.8) >= 0.8,
+        iou_against(outlines[clear & big], turned[clear & big], least=0.8) >= 0.8,
         exact[clear & big] >= 0.8,
     )
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.core.outlines import Outline, Rules, Shaped, Shaper
+from pipeline.core.outlines import FinishedOutlines, Outline, OutlineShaper, Rules
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
@@ -33,11 +33,13 @@ def town(seed: int, *, height: int = 150, width: int = 170, share: float = 0.5) 
     return mask.astype(np.uint8)
 
 
-def swept(mask: Mask, *, core: int, outline: Outline, cell: int) -> tuple[list[Shaped], int]:
+def swept(
+    mask: Mask, *, core: int, outline: Outline, cell: int
+) -> tuple[list[FinishedOutlines], int]:
     """What a sweep over cores gives, and how many polygons it held at most."""
     height, width = mask.shape
     merger = Merger(height=height, width=width)
-    shaper = Shaper(outline=outline, height=height, width=width, cell=cell, few=1)
+    shaper = OutlineShaper(outline=outline, height=height, width=width, cell=cell, few=1)
     parts, held = [], 0
     for row in range(0, height, core):
         for col in range(0, width, core):
@@ -50,7 +52,7 @@ def swept(mask: Mask, *, core: int, outline: Outline, cell: int) -> tuple[list[S
     return [*parts, shaper.finish()], held
 
 
-def by_anchor(parts: list[Shaped]) -> dict[tuple[int, int], tuple[bytes, bool]]:
+def by_anchor(parts: list[FinishedOutlines]) -> dict[tuple[int, int], tuple[bytes, bool]]:
     found = {}
     for part in parts:
         anchors = zip(part.fragments.row.tolist(), part.fragments.col.tolist(), strict=True)
@@ -60,7 +62,7 @@ def by_anchor(parts: list[Shaped]) -> dict[tuple[int, int], tuple[bytes, bool]]:
     return found
 
 
-def all_of(parts: list[Shaped], name: str) -> Any:
+def all_of(parts: list[FinishedOutlines], name: str) -> Any:
     return np.concatenate([getattr(part, name) for part in parts])
 
 
@@ -133,7 +135,7 @@ def test_looking_waits_until_enough_has_come() -> None:
     for row in range(10, 400, 40):
         mask[row : row + 8, 4:16] = 1
     outline = Outline(kind="regularised", rules=RULES)
-    shaper = Shaper(outline=outline, height=400, width=20, few=5)
+    shaper = OutlineShaper(outline=outline, height=400, width=20, few=5)
     given = []
     for fragment in range(10):
         shaper.add(trace(mask, mask).take([fragment]))

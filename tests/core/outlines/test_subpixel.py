@@ -12,12 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.core.outlines import Outline, Rules, Shaped, Shaper
-from pipeline.core.outlines.nodata import Unknown
-from pipeline.core.outlines.subpixel import Rims, _chord, subpixel
+from pipeline.core.outlines import FinishedOutlines, Outline, OutlineShaper, Rules
+from pipeline.core.outlines.nodata import NodataPixels
+from pipeline.core.outlines.subpixel import EdgeOffsetStrip, _chord, subpixel
 from pipeline.core.polygons.merge import Merger
 from pipeline.core.polygons.separate import separate, trace_instances
-from pipeline.core.polygons.subpixel_offsets import FARTHEST, UNIT, Rim, rim_of
+from pipeline.core.polygons.subpixel_offsets import FARTHEST, UNIT, EdgeOffsets, edge_offsets
 from pipeline.core.polygons.trace import trace
 from pipeline.core.quantise import NODATA, classified
 from pipeline.core.window import Window
@@ -44,11 +44,11 @@ def seen_by(core: Window, size: tuple[int, int]) -> Window:
     return core.grown(1).clipped(height=size[0], width=size[1])
 
 
-def swept(probability: Bytes, labels: Bytes, *, core: int) -> list[Shaped]:
+def swept(probability: Bytes, labels: Bytes, *, core: int) -> list[FinishedOutlines]:
     """What a sweep over cores gives, each told its own rim."""
     height, width = labels.shape
     merger = Merger(height=height, width=width)
-    shaper = Shaper(outline=SUBPIXEL, height=height, width=width, cell=40, few=1)
+    shaper = OutlineShaper(outline=SUBPIXEL, height=height, width=width, cell=40, few=1)
     parts = []
     for row in range(0, height, core):
         for col in range(0, width, core):
@@ -57,7 +57,7 @@ def swept(probability: Bytes, labels: Bytes, *, core: int) -> list[Shaped]:
             inner = slice(row, window.bottom), slice(col, window.right)
             seen = seen_by(window, labels.shape)
             around = slice(seen.row, seen.bottom), slice(seen.col, seen.right)
-            rim = rim_of(
+            rim = edge_offsets(
                 probability[:, *around],
                 labels[around],
                 core=window,
@@ -71,7 +71,7 @@ def swept(probability: Bytes, labels: Bytes, *, core: int) -> list[Shaped]:
     return [*parts, shaper.finish()]
 
 
-def by_anchor(parts: list[Shaped]) -> dict[tuple[int, int], bytes]:
+def by_anchor(parts: list[FinishedOutlines]) -> dict[tuple[int, int], bytes]:
     found: dict[tuple[int, int], bytes] = {}
     for part in parts:
         anchors = zip(part.fragments.row.tolist(), part.fragments.col.tolist(), strict=True)
@@ -203,8 +203,8 @@ def test_what_touches_shares_its_wall_and_the_corner_where_it_ends() -> None:
     core = Window(row=0, col=0, height=20, width=30)
     instances, _ = separate(labels, markers, core=core, scene=labels.shape, reach=30)
     outlines = trace_instances(instances, labels, labels, core=core).to_shapely()
-    rims = Rims()
-    rims.add(core, rim_of(probability, labels, core=core, seen=core, threshold=THRESHOLD))
+    rims = EdgeOffsetStrip()
+    rims.add(core, edge_offsets(probability, labels, core=core, seen=core, threshold=THRESHOLD))
     shapes = subpixel(outlines, rims, size=labels.shape, least_iou=0.8)
     assert len(shapes) == 2
     assert shapely.coverage_is_valid(shapes)
@@ -239,7 +239,7 @@ def test_refined_masks_keep_their_edges_where_nothing_crosses() -> None:
     core = Window(row=0, col=0, height=8, width=8)
     for inside, outside in ((90, 10), (240, 200)):
         probability = np.where(labels == 1, inside, outside).astype(np.uint8)[None]
-        rim = rim_of(probability, labels, core=core, seen=core, threshold=THRESHOLD)
+        rim = edge_offsets(probability, labels, core=core, seen=core, threshold=THRESHOLD)
         assert not len(rim.edges)
 
 
@@ -247,13 +247,13 @@ def test_shifts_stay_short_of_the_centres_and_are_forgotten_once_passed() -> Non
     labels = np.array([[0, 1, 0]], np.uint8)
     probability = np.array([[[124, 125, 0]]], np.uint8)
     core = Window(row=0, col=0, height=1, width=3)
-    rim = rim_of(probability, labels, core=core, seen=core, threshold=THRESHOLD)
+    rim = edge_offsets(probability, labels, core=core, seen=core, threshold=THRESHOLD)
     # Half way between 124 and 125 the edge is where it should be.
     assert rim.edges.tolist() == [4]
     assert rim.shifts.tolist() == [-FARTHEST]
-    rims = Rims()
+    rims = EdgeOffsetStrip()
     rims.add(core, rim)
-    rims.add(core, Rim(edges=rim.edges[:0], shifts=rim.shifts[:0]))
+    rims.add(core, EdgeOffsets(edges=rim.edges[:0], shifts=rim.shifts[:0]))
     assert len(rims) == 1
     rims.forget(above=0.5)
     assert len(rims) == 1
@@ -265,5 +265,5 @@ def test_shifts_stay_short_of_the_centres_and_are_forgotten_once_passed() -> Non
 def test_without_the_surface_nothing_is_drawn_between_pixels() -> None:
     house = np.array([shapely.box(2, 2, 9, 9)], object)
     with pytest.raises(ValueError, match="drawn by `subpixel`, from the rims"):
-        SUBPIXEL.shaped(house, house[:0], np.zeros(1, np.int64), Unknown())
-    assert len(subpixel(house[:0], Rims(), size=(20, 20), least_iou=0.8)) == 0
+        SUBPIXEL.shaped(house, house[:0], np.zeros(1, np.int64), NodataPixels())
+    assert len(subpixel(house[:0], EdgeOffsetStrip(), size=(20, 20), least_iou=0.8)) == 0

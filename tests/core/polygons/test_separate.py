@@ -13,18 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.core.polygons.contact import Joints, joints_of
+from pipeline.core.polygons.contact import SharedBoundaries, shared_boundaries
 from pipeline.core.polygons.fragments import Fragments
-from pipeline.core.polygons.markers import closed, markers_of, opened
+from pipeline.core.polygons.markers import close_squares, markers_of, open_squares
 from pipeline.core.polygons.merge import Merger
-from pipeline.core.polygons.separate import Doubt, Sides, context, separate, trace_instances
+from pipeline.core.polygons.separate import (
+    MergeCriterion,
+    Sides,
+    context,
+    separate,
+    trace_instances,
+)
 from pipeline.core.polygons.trace import trace
 from pipeline.core.window import Window
 from tests.strategies import examples
 
 Array = npt.NDArray[Any]
 STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))
-SURE = Doubt(least=0, doubling=35)
+SURE = MergeCriterion(least=0, doubling=35)
 
 
 @st.composite
@@ -82,7 +88,7 @@ def in_mask(labels: Array) -> Array:
     return np.where(labels == 255, 0, labels).astype(np.uint8)
 
 
-def reunited(instances: Array, labels: Array, interior: Array, doubt: Doubt) -> Array:
+def reunited(instances: Array, labels: Array, interior: Array, doubt: MergeCriterion) -> Array:
     """Unite by definition: the worst border of all falls, until none has to."""
     objects = instances.copy()
     while True:
@@ -114,7 +120,7 @@ def reunited(instances: Array, labels: Array, interior: Array, doubt: Doubt) -> 
 
 def tile(
     labels: Array, markers: Array, weights: Array, core: Window, reach: int
-) -> tuple[Fragments, Joints]:
+) -> tuple[Fragments, SharedBoundaries]:
     seen = context(core, scene=labels.shape, reach=reach)
     rows, cols = slice(seen.row, seen.bottom), slice(seen.col, seen.right)
     instances, sides = separate(
@@ -123,7 +129,7 @@ def tile(
     cut = slice(core.row, core.bottom), slice(core.col, core.right)
     fragments = trace_instances(instances, labels[cut], weights[cut], core=core)
     # Sums of weights and depths of borders come from the same values here.
-    return fragments, joints_of(instances, labels[cut], weights[cut], sides)
+    return fragments, shared_boundaries(instances, labels[cut], weights[cut], sides)
 
 
 def cuts(data: st.DataObject, length: int) -> list[int]:
@@ -152,7 +158,7 @@ def assert_same(got: Fragments, wanted: Fragments) -> None:
 
 
 def wanted_for(
-    labels: Array, markers: Array, weights: Array, reach: int, doubt: Doubt = SURE
+    labels: Array, markers: Array, weights: Array, reach: int, doubt: MergeCriterion = SURE
 ) -> Fragments:
     instances = separate_whole(labels, markers, reach=reach)
     instances = reunited(instances, labels, weights, doubt)
@@ -196,7 +202,7 @@ def test_tiles_united_are_the_whole_with_its_doubtful_borders_fallen(
     scene: tuple[Array, Array], reach: int, least: float, doubling: float, data: st.DataObject
 ) -> None:
     labels, markers = scene
-    weights, doubt = weights_for(labels), Doubt(least=least, doubling=doubling)
+    weights, doubt = weights_for(labels), MergeCriterion(least=least, doubling=doubling)
     merger = Merger(height=labels.shape[0], width=labels.shape[1], doubt=doubt)
     parts = [
         merger.add(core, *tile(labels, markers, weights, core, reach))
@@ -214,7 +220,7 @@ def test_a_border_stands_where_it_is_sure_or_both_sides_are_large() -> None:
     core = Window(row=0, col=0, height=4, width=20)
     for least, interior, objects in ((39, 0, 2), (41, 0, 1), (11, 50, 2), (11, 100, 1)):
         weights = np.full((4, 20), interior, np.uint8)
-        merger = Merger(height=4, width=20, doubt=Doubt(least=least, doubling=50))
+        merger = Merger(height=4, width=20, doubt=MergeCriterion(least=least, doubling=50))
         assert len(merger.add(core, *tile(labels, markers, weights, core, 9))) == objects
 
 
@@ -327,13 +333,17 @@ def test_instances_out_of_turn_are_refused() -> None:
         merger.skip(second)
     first = Window(row=0, col=0, height=8, width=4)
     with pytest.raises(ValueError, match="sides are"):
-        merger.add(first, Fragments.empty(), Joints.empty(Window(row=0, col=0, height=4, width=4)))
+        merger.add(
+            first,
+            Fragments.empty(),
+            SharedBoundaries.empty(Window(row=0, col=0, height=4, width=4)),
+        )
     far = trace(np.ones((8, 8), np.uint8), np.ones((8, 8), np.uint8))
     with pytest.raises(ValueError, match="past"):
-        merger.add(first, far, Joints.empty(first))
+        merger.add(first, far, SharedBoundaries.empty(first))
     two = np.repeat(np.array([[1, 2, 2, 2]], np.uint8), 8, axis=0)
     marked = np.ones((8, 4), np.uint8)
-    joints = joints_of(two.astype(np.int32), marked, marked, Sides.empty(first))
+    joints = shared_boundaries(two.astype(np.int32), marked, marked, Sides.empty(first))
     with pytest.raises(ValueError, match="without `doubt`"):
         merger.add(first, trace(two, two), joints)
     with pytest.raises(ValueError, match="add or skip the windows"):
@@ -348,14 +358,14 @@ def test_opening_and_closing_of_a_tile_are_those_of_the_scene(
     interior = np.random.default_rng(seed).integers(0, 256, (20, 20), np.uint8)
     threshold = data.draw(st.sampled_from([30, 80, 200]))
     whole = markers_of(interior, threshold=threshold, opening=size)
-    filled = closed(interior >= threshold, size=size)
+    filled = close_squares(interior >= threshold, size=size)
     for core in windows(data, (20, 20)):
         seen = context(core, scene=(20, 20), reach=size - 1)
         cut = slice(seen.row, seen.bottom), slice(seen.col, seen.right)
         part = markers_of(interior[cut], threshold=threshold, opening=size)
         own = core.within(Window(row=0, col=0, height=20, width=20))
         np.testing.assert_array_equal(part[core.within(seen)], whole[own])
-        part = closed(interior[cut] >= threshold, size=size)
+        part = close_squares(interior[cut] >= threshold, size=size)
         np.testing.assert_array_equal(part[core.within(seen)], filled[own])
 
 
@@ -364,5 +374,5 @@ def test_an_opened_mask_is_squares() -> None:
     mask[1:4, 1:4], mask[2, 4:8], mask[5, 5] = True, True, True
     squares = np.zeros((7, 9), bool)
     squares[1:4, 1:4] = True
-    np.testing.assert_array_equal(opened(mask, size=3), squares)
-    np.testing.assert_array_equal(opened(opened(mask, size=3), size=3), squares)
+    np.testing.assert_array_equal(open_squares(mask, size=3), squares)
+    np.testing.assert_array_equal(open_squares(open_squares(mask, size=3), size=3), squares)

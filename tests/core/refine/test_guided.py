@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.core.refine import Guided, filtered, luminance
+from pipeline.core.refine import Guided, guided_filter, luminance
 from pipeline.core.window import Window
 from tests.strategies import examples
 
@@ -65,7 +65,7 @@ def test_the_filter_is_the_one_of_its_paper(
     scene: tuple[Array, Array], radius: int, eps: float
 ) -> None:
     how = Guided(radius=radius, eps=eps)
-    found, expected = filtered(*scene, how), slowly(*scene, how)
+    found, expected = guided_filter(*scene, how), slowly(*scene, how)
     known = scene[0] != 255
     assert (np.abs(found[known] - expected[known]) <= 0.5 + 1e-4).all()
     assert (found[~known] == 255).all()
@@ -90,8 +90,8 @@ def test_a_window_with_its_margin_gives_the_bytes_of_the_whole(
     around = core.grown(how.margin).clipped(height=height, width=width)
     everything = Window(row=0, col=0, height=height, width=width)
     part = around.within(everything)
-    found = filtered(steps[part], guide[part], how)[core.within(around)]
-    np.testing.assert_array_equal(found, filtered(steps, guide, how)[core.within(everything)])
+    found = guided_filter(steps[part], guide[part], how)[core.within(around)]
+    np.testing.assert_array_equal(found, guided_filter(steps, guide, how)[core.within(everything)])
 
 
 def test_many_rows_are_filtered_as_few_are() -> None:
@@ -99,9 +99,9 @@ def test_many_rows_are_filtered_as_few_are() -> None:
     steps = rng.integers(0, 256, (1100, 12)).astype(np.uint8)
     guide = rng.integers(0, 256, steps.shape).astype(np.uint8)
     how = Guided(radius=32, eps=1e-6)
-    whole = filtered(steps, guide, how)
+    whole = guided_filter(steps, guide, how)
     # Rows 450 to 650 lie on both sides of where the filter begins anew.
-    found = filtered(steps[386:714], guide[386:714], how)
+    found = guided_filter(steps[386:714], guide[386:714], how)
     np.testing.assert_array_equal(found[64:-64], whole[450:650])
 
 
@@ -110,7 +110,7 @@ def test_a_constant_guide_takes_the_mean_of_means(
     scene: tuple[Array, Array], radius: int, eps: float, grey: int
 ) -> None:
     steps = np.where(scene[0] == 255, np.uint8(0), scene[0])
-    found = filtered(steps, np.full_like(steps, grey), Guided(radius=radius, eps=eps))
+    found = guided_filter(steps, np.full_like(steps, grey), Guided(radius=radius, eps=eps))
 
     def mean(values: Array) -> Array:
         size = 2 * radius + 1
@@ -128,7 +128,9 @@ def test_equal_probabilities_stay(
     scene: tuple[Array, Array], radius: int, eps: float, value: int
 ) -> None:
     steps = np.where(scene[0] == 255, scene[0], np.uint8(value))
-    np.testing.assert_array_equal(filtered(steps, scene[1], Guided(radius=radius, eps=eps)), steps)
+    np.testing.assert_array_equal(
+        guided_filter(steps, scene[1], Guided(radius=radius, eps=eps)), steps
+    )
 
 
 @given(scene=scenes(), radius=radii, seed=st.integers(0, 2**32 - 1))
@@ -139,14 +141,16 @@ def test_what_lies_under_no_data_has_no_part(
     noise = np.random.default_rng(seed).integers(0, 256, guide.shape).astype(np.uint8)
     other = np.where(steps == 255, noise, guide)
     how = Guided(radius=radius, eps=1e-3)
-    np.testing.assert_array_equal(filtered(steps, guide, how), filtered(steps, other, how))
+    np.testing.assert_array_equal(
+        guided_filter(steps, guide, how), guided_filter(steps, other, how)
+    )
 
 
 def test_a_blurred_edge_goes_to_where_the_image_has_it() -> None:
     guide = np.full((40, 40), 40, np.uint8)
     guide[:, 17:] = 200
     blurred = np.clip((np.arange(40) - 12) * 25, 0, 250).astype(np.uint8)
-    found = filtered(np.tile(blurred, (40, 1)), guide, Guided(radius=4, eps=1e-4))
+    found = guided_filter(np.tile(blurred, (40, 1)), guide, Guided(radius=4, eps=1e-4))
     before, after = np.diff(blurred.astype(int))[16], np.diff(found[20].astype(int))[16]
     assert after > 3 * before
 
@@ -155,14 +159,14 @@ def test_a_blurred_edge_goes_to_where_the_image_has_it() -> None:
 def test_a_radius_or_eps_that_sums_do_not_hold_is_refused(radius: int, eps: float) -> None:
     flat = np.zeros((4, 4), np.uint8)
     with pytest.raises(ValueError, match="a guided filter's"):
-        filtered(flat, flat, Guided(radius=radius, eps=eps))
+        guided_filter(flat, flat, Guided(radius=radius, eps=eps))
 
 
 def test_the_largest_square_under_the_least_eps_does_not_overflow() -> None:
     rng = np.random.default_rng(3)
     guide = rng.integers(127, 129, (70, 70)).astype(np.uint8)
     steps = np.where(guide == 127, 0, 250).astype(np.uint8)
-    found = filtered(steps, guide, Guided(radius=32, eps=1e-6))
+    found = guided_filter(steps, guide, Guided(radius=32, eps=1e-6))
     assert (np.abs(found.astype(int) - steps) < 40).all()
 
 

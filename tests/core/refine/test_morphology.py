@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.core.refine import Guided, Refinement, closed, opened, tidied
+from pipeline.core.refine import Guided, Refinement, close_disk, open_and_close, open_disk
 from pipeline.core.window import Window
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -39,10 +39,10 @@ def test_opening_and_closing_are_those_of_scipy(labels: Array, radius: int) -> N
     mask, known = labels == 1, labels != 255
     eroded = ndimage.binary_erosion(mask | ~known, disk(radius), border_value=1) & known
     expected = ndimage.binary_dilation(eroded, disk(radius)) & known
-    np.testing.assert_array_equal(opened(mask, known, radius=radius), expected)
+    np.testing.assert_array_equal(open_disk(mask, known, radius=radius), expected)
     dilated = ndimage.binary_dilation(mask, disk(radius)) | ~known
     expected = ndimage.binary_erosion(dilated, disk(radius), border_value=1) & known
-    np.testing.assert_array_equal(closed(mask, known, radius=radius), expected)
+    np.testing.assert_array_equal(close_disk(mask, known, radius=radius), expected)
 
 
 @given(labels=masks(classes=3), opening=radii, closing=radii, seed=st.integers(0, 2**32 - 1))
@@ -61,30 +61,32 @@ def test_a_window_with_its_margin_gives_the_labels_of_the_whole(
     how = Refinement(opening=opening, closing=closing)
     around = core.grown(how.margin).clipped(height=height, width=width)
     everything = Window(row=0, col=0, height=height, width=width)
-    part = tidied(labels[around.within(everything)], classes=3, opening=opening, closing=closing)
-    whole = tidied(labels, classes=3, opening=opening, closing=closing)
+    part = open_and_close(
+        labels[around.within(everything)], classes=3, opening=opening, closing=closing
+    )
+    whole = open_and_close(labels, classes=3, opening=opening, closing=closing)
     np.testing.assert_array_equal(part[core.within(around)], whole[core.within(everything)])
 
 
 @given(labels=masks(classes=3), radius=radii)
 def test_opening_only_takes_closing_only_fills_background(labels: Array, radius: int) -> None:
-    less = tidied(labels, classes=3, opening=radius, closing=0)
+    less = open_and_close(labels, classes=3, opening=radius, closing=0)
     assert ((less == labels) | ((less == 0) & (labels != 255))).all()
-    more = tidied(labels, classes=3, opening=0, closing=radius)
+    more = open_and_close(labels, classes=3, opening=0, closing=radius)
     assert ((more == labels) | ((labels == 0) & (more != 255))).all()
-    np.testing.assert_array_equal(less, tidied(less, classes=3, opening=radius, closing=0))
+    np.testing.assert_array_equal(less, open_and_close(less, classes=3, opening=radius, closing=0))
 
 
 @given(labels=masks(classes=3))
 def test_nothing_asked_changes_nothing(labels: Array) -> None:
-    np.testing.assert_array_equal(tidied(labels, classes=3, opening=0, closing=0), labels)
+    np.testing.assert_array_equal(open_and_close(labels, classes=3, opening=0, closing=0), labels)
 
 
 def test_a_strip_along_the_edge_stays_and_one_in_the_open_goes() -> None:
     labels = np.zeros((30, 30), np.uint8)
     labels[:3] = labels[10:13] = labels[20:23] = 1
     labels[23:] = 255
-    found = tidied(labels, classes=1, opening=2, closing=0)
+    found = open_and_close(labels, classes=1, opening=2, closing=0)
     # Half a disk of radius 2 is three rows high, a whole one five.
     assert (found[:3] == 1).all()
     assert not found[10:13].any()
@@ -95,7 +97,7 @@ def test_a_gap_is_filled_by_the_first_class_that_would() -> None:
     labels = np.zeros((9, 9), np.uint8)
     labels[:4], labels[5:] = 2, 1
     labels[:4, :4], labels[5:, :4] = 1, 1
-    assert (tidied(labels, classes=2, opening=0, closing=2)[4, :4] == 1).all()
+    assert (open_and_close(labels, classes=2, opening=0, closing=2)[4, :4] == 1).all()
 
 
 def test_margins_add_up() -> None:

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError
 from pipeline.mapping.plan_scene import dry_run
 from pipeline.mapping.planning.request import MapRequest
-from pipeline.mapping.tiles.workers import Crew
+from pipeline.mapping.tiles.workers import CheckedWorkers
 from pipeline.mapping.volume.block_task import BlockJob, map_block
 from pipeline.mapping.volume.plan import plan_volume
 from pipeline.models.card import Class, Inputs, ModelCard, Outputs, Terms
-from pipeline.models.checkpoint import load, save
-from pipeline.models.describe import described
+from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.models.describe import describe_network
 from pipeline.models.networks import build
-from pipeline.models.restore import restored
+from pipeline.models.restore import restore_network
 from pipeline.validation.validate import check_file
 from tests.mapping.scenery import contents, run
 
@@ -52,20 +52,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         last.bias -= last.bias + 1.5 * (said.mean() - last.bias) / said.std()
     card = ModelCard(
         name="cube",
-        network=described("unet_3d", arguments),
+        network=describe_network("unet_3d", arguments),
         inputs=Inputs(bands=("gray",), mean=(0.5,), std=(0.25,)),
         outputs=Outputs(classes=(Class(name="salt", colour="#3182bd"),)),
         terms=Terms(license="Apache-2.0"),
     )
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save(path, network.state_dict(), card)
+    save_checkpoint(path, network.state_dict(), card)
     return path
 
 
 @pytest.fixture(scope="module")
 def whole(model: Path) -> NDArray[np.float32]:
     """What one forward pass says of the volume, mirrored far past its faces."""
-    card, tensors = load(model)
+    card, tensors = load_checkpoint(model)
     assert card.network.reach is not None
     halo = 2 * card.network.reach
     scaled = ((CUBE + 3) / 6).clip(0, 1)
@@ -73,7 +73,7 @@ def whole(model: Path) -> NDArray[np.float32]:
     padded = np.pad(values, halo, mode="symmetric")
     padded = np.pad(padded, [(0, side % 2) for side in padded.shape])
     with torch.inference_mode():
-        said = restored(card, tensors)(torch.from_numpy(padded)[None, None]).sigmoid()[0, 0]
+        said = restore_network(card, tensors)(torch.from_numpy(padded)[None, None]).sigmoid()[0, 0]
     inner = tuple(slice(halo, halo + side) for side in SHAPE)
     return np.asarray(said.numpy()[inner])
 
@@ -172,7 +172,7 @@ def test_threads_write_the_bytes_of_a_serial_run_and_blocks_that_are_there_are_k
         scenes=(str(source),), out=tmp_path / "again", task="bright", executor="serial",
         device="cpu", **settings,
     )  # fmt: skip
-    crew = Crew(request, request.chosen_task)
+    crew = CheckedWorkers(request, request.chosen_task)
     draft = plan_volume(request, request.chosen_task, str(source), "cube")
     plan = draft.ready(crew.engine(draft.card, pixels=0), tmp_path / "again" / ".work" / "cube")
     plan.blocks.mkdir(parents=True)

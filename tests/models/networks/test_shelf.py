@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.describe import described
+from pipeline.models.describe import describe_network
 from pipeline.models.engines.engine import TorchPredictor
 from pipeline.models.networks import NETWORKS, build, stride_of
 from pipeline.models.predictor import Stretch
@@ -119,7 +119,7 @@ def test_it_overfits_two_pictures(name: str) -> None:
 )
 def test_it_maps(tmp_path: Path, name: str) -> None:
     arguments = _arguments(name)
-    network = described(name, arguments, limit=208)
+    network = describe_network(name, arguments, limit=208)
     context: dict[str, Any] = {} if network.reach is not None else {"context": "blend"}
     pack(
         tmp_path / "model",
@@ -140,7 +140,7 @@ def test_it_maps(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_its_reach_is_honest(name: str) -> None:
-    network = described(name, _arguments(name), limit=208)
+    network = describe_network(name, _arguments(name), limit=208)
     if network.reach is None:
         pytest.skip("it looks everywhere")
     torch.manual_seed(0)
@@ -158,7 +158,7 @@ def test_its_reach_is_honest(name: str) -> None:
 
 def test_a_network_of_one_size_refuses_others(tmp_path: Path) -> None:
     arguments = _arguments("unetr")
-    network = described("unetr", arguments)
+    network = describe_network("unetr", arguments)
     card = pack(
         tmp_path / "m",
         architecture="unetr",

@@ -60,7 +60,7 @@ def mapped(folder: Path, scenes: Sequence[Scene], **settings: Any) -> list[Layer
             keep_interior=True,
             **(chosen | settings),
         )
-        (row,) = map_scenes(request, tell=lambda _: None)["scenes"]
+        (row,) = map_scenes(request, report=lambda _: None)["scenes"]
         assert row["state"] == "done", row
         results = Path(row["folder"])
         found.append(

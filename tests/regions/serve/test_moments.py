@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config.region import Schedule
 from pipeline.regions.ledger.records import RunRow
-from pipeline.regions.serve.next_runs import Moments, first_moment
+from pipeline.regions.serve.next_runs import NextRuns, first_moment
 
 BERLIN = Schedule(cron="30 2 * * *", timezone="Europe/Berlin")
 NOW = datetime(2024, 5, 6, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ def _utc(month: int, day: int, hour: int, minute: int = 30) -> datetime:
     ],
 )
 def test_a_day_on_which_clocks_change_has_one_run(start: datetime, wanted: list[datetime]) -> None:
-    trigger, found, moment = Moments(BERLIN), [], None
+    trigger, found, moment = NextRuns(BERLIN), [], None
     for _ in wanted:
         moment = trigger.get_next_fire_time(moment, moment or start)
         assert moment is not None
@@ -37,7 +37,7 @@ def test_a_day_on_which_clocks_change_has_one_run(start: datetime, wanted: list[
 
 
 def test_every_hour_is_every_hour_when_clocks_are_set_back() -> None:
-    trigger = Moments(Schedule(cron="30 * * * *", timezone="Europe/Berlin"))
+    trigger = NextRuns(Schedule(cron="30 * * * *", timezone="Europe/Berlin"))
     moment: datetime | None = _utc(10, 26, 22)
     for hour in (23, 0, 1, 2):
         moment = trigger.get_next_fire_time(moment, _utc(10, 26, 22))
@@ -46,7 +46,7 @@ def test_every_hour_is_every_hour_when_clocks_are_set_back() -> None:
 
 
 def test_moments_slept_through_are_given_one_by_one_for_the_library_to_join() -> None:
-    trigger, asleep = Moments(BERLIN), _utc(5, 1, 0)
+    trigger, asleep = NextRuns(BERLIN), _utc(5, 1, 0)
     late = trigger.get_next_fire_time(asleep, asleep + timedelta(days=3))
     assert late is not None
     assert late.astimezone(UTC) == _utc(5, 2, 0)

@@ -23,11 +23,11 @@ from pipeline.config.region import Schedule
 from pipeline.errors import ConfigError
 from pipeline.regions.ledger.ledger import open_ledger
 from pipeline.regions.serve.http import serving_page
-from pipeline.regions.serve.next_runs import Moments
-from pipeline.regions.serve.page import page, standing
-from pipeline.regions.serve.serve import keep_time, stopping
+from pipeline.regions.serve.next_runs import NextRuns
+from pipeline.regions.serve.page import page, region_states
+from pipeline.regions.serve.serve import keep_time, set_at_signal
 from pipeline.regions.serve.served import served
-from pipeline.regions.serve.subprocesses import Children, Outcome
+from pipeline.regions.serve.subprocesses import Outcome, RunProcesses
 from tests.processes import descendants, gone
 from tests.regions.places import Clock, town
 
@@ -142,7 +142,7 @@ def test_a_clock_that_was_set_back_brings_moments_back() -> None:
     now = datetime(2024, 5, 6, 12, 30, tzinfo=UTC)
     scheduler = BackgroundScheduler(timezone=UTC)
     schedule = Schedule(cron="0 * * * *")
-    scheduler.add_job(print, trigger=Moments(schedule), next_run_time=now + timedelta(minutes=30))
+    scheduler.add_job(print, trigger=NextRuns(schedule), next_run_time=now + timedelta(minutes=30))
     scheduler.start(paused=True)
     try:
         (job,) = scheduler.get_jobs()
@@ -174,7 +174,7 @@ def test_the_page_escapes_what_came_from_files(tmp_path: Path) -> None:
     outcome = Outcome(began=0.0, code=2, line=HAYWIRE)
     regions = served([folder])
     now = Clock()()
-    rows = standing(regions, {good.resolve(): outcome}, now=now)
+    rows = region_states(regions, {good.resolve(): outcome}, now=now)
     rows[0]["failures"] = [{"scene": HAYWIRE, "attempts": 2, "reason": HAYWIRE}] * 60
     html = page(rows, now=now)
     assert "<script" not in html
@@ -270,7 +270,7 @@ def test_the_first_signal_sets_the_event_and_counts_where_the_second_goes(
     both = (signal.SIGTERM, signal.SIGINT)
     before = {one: signal.signal(one, raising) for one in both}
     try:
-        with stopping() as stop:
+        with set_at_signal() as stop:
             assert not stop.is_set()
             os.kill(os.getpid(), number)
             assert stop.wait(10)
@@ -280,7 +280,7 @@ def test_the_first_signal_sets_the_event_and_counts_where_the_second_goes(
             assert came == [number, signal.SIGTERM]
         # What is ignored stays ignored.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with stopping() as stop:
+        with set_at_signal() as stop:
             os.kill(os.getpid(), signal.SIGINT)
             assert not stop.wait(0.1)
     finally:
@@ -343,7 +343,7 @@ def test_a_region_whose_file_went_wrong_ends_alone_and_nothing_starts_after_the_
     tmp_path: Path,
 ) -> None:
     told: list[str] = []
-    children = Children(clock=Clock(), tell=told.append)
+    children = RunProcesses(clock=Clock(), report=told.append)
     file = tmp_path / "gone.yaml"
     children.run(file, "gone")
     assert children.outcomes()[file].code == 2

@@ -25,7 +25,7 @@ from pipeline.training.config import TrainingConfig
 from pipeline.training.dashboard.callback import Live, final_page
 from pipeline.training.dashboard.page import crops_of, write_live
 from pipeline.training.data.sources.places import Level, level_of
-from pipeline.training.score.predicted import Answer
+from pipeline.training.score.predicted import PlacePrediction
 from pipeline.training.validate import Trial, trials
 from tests.outputs.browser import CHROMIUM, Page
 
@@ -43,7 +43,7 @@ def config(**changes: object) -> TrainingConfig:
     return TrainingConfig.model_validate(values | changes)
 
 
-def said(seed: int = 0, *, name: str = NASTY, size: int = 300) -> Answer:
+def said(seed: int = 0, *, name: str = NASTY, size: int = 300) -> PlacePrediction:
     """Return an answer that finds most boxes, misses some and makes some up."""
     rng = np.random.default_rng(seed)
     instances = np.zeros((size, size), np.int32)
@@ -68,7 +68,9 @@ def said(seed: int = 0, *, name: str = NASTY, size: int = 300) -> Answer:
         known=known,
         pixel_m=0.2,
     )
-    return Answer(name=name, level=level, probability=np.stack([probability, probability * 0.9]))
+    return PlacePrediction(
+        name=name, level=level, probability=np.stack([probability, probability * 0.9])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +207,7 @@ def test_pages_stay_small_whatever_the_training(tmp_path: Path) -> None:
         pixel_m=0.2,
     )
     crops = crops_of(
-        [Answer(name="noise", level=level, probability=rough.probability)] * 6,
+        [PlacePrediction(name="noise", level=level, probability=rough.probability)] * 6,
         settled,
         threshold=0.5,
     )
@@ -218,7 +220,7 @@ def test_pages_stay_small_whatever_the_training(tmp_path: Path) -> None:
 def test_a_page_without_a_single_object_is_written(tmp_path: Path) -> None:
     bare = said(0)
     level = level_of(bare.level.image, np.zeros_like(bare.level.instances), pixel_m=0.2, sigma=0)
-    empty = Answer(name="bare", level=level, probability=np.zeros_like(bare.probability))
+    empty = PlacePrediction(name="bare", level=level, probability=np.zeros_like(bare.probability))
     none = Trial(threshold=0.5, least_px=0, score=math.nan, precision=0.0, recall=0.0, iou=math.nan)
     Live(tmp_path, config()).validated([empty], none, step=3)
     assert (tmp_path / "live.html").exists()

@@ -24,14 +24,16 @@ from pipeline.training.dashboard.figures import (
     thinned,
     validation_loss,
 )
-from pipeline.training.dashboard.overlay import overlaid, part_of
+from pipeline.training.dashboard.overlay import draw_overlay, part_of
 from pipeline.training.data.sources.places import Level
-from pipeline.training.score.predicted import Answer
+from pipeline.training.score.predicted import PlacePrediction
 from pipeline.training.step.objective import probabilities
 from tests.strategies import examples
 
 
-def _answer(found: np.ndarray, true: np.ndarray, *, known: np.ndarray | None = None) -> Answer:
+def _answer(
+    found: np.ndarray, true: np.ndarray, *, known: np.ndarray | None = None
+) -> PlacePrediction:
     """Return an answer of one class that is sure of all it says."""
     level = Level(
         image=np.full((3, *true.shape), 128, np.uint8),
@@ -41,7 +43,7 @@ def _answer(found: np.ndarray, true: np.ndarray, *, known: np.ndarray | None = N
         pixel_m=0.2,
     )
     said = np.where(found, 0.9, 0.1)[None].astype(np.float32)
-    return Answer(name="here", level=level, probability=said)
+    return PlacePrediction(name="here", level=level, probability=said)
 
 
 @settings(max_examples=examples(20), deadline=None)
@@ -76,7 +78,7 @@ def test_of_several_classes_the_wrong_one_is_no_hit() -> None:
     said = _answer(true > 0, true)
     probability = np.concatenate([np.full((1, 16, 16), 0.1), said.probability]).astype(np.float32)
     (patch,) = patches(
-        [Answer(name="x", level=said.level, probability=probability)],
+        [PlacePrediction(name="x", level=said.level, probability=probability)],
         size=(16, 16),
         classes=2,
         threshold=0.5,
@@ -124,7 +126,7 @@ def test_overlays_paint_found_made_up_and_missed_in_their_colours() -> None:
     true[:20, :10], found[:20, :10] = True, True
     found[:20, 10:20], true[:20, 20:] = True, True
     colours = ("#00ff00", "#0000ff", "#ff0000")
-    out = overlaid(_answer(found, true), classes=1, threshold=0.5, colours=colours).astype(int)
+    out = draw_overlay(_answer(found, true), classes=1, threshold=0.5, colours=colours).astype(int)
     for col, colour in zip((4, 14, 25), colours, strict=True):
         paint = np.array(ImageColor.getrgb(colour))
         assert out[10, col].argmax() == paint.argmax()

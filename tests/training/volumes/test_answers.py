@@ -12,13 +12,13 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 from pipeline.models.predictor import Stretch
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dashboard.page import crops_of
-from pipeline.training.metrics import reported
-from pipeline.training.step.network import build, described_by
-from pipeline.training.validate import answers, chosen, trials
+from pipeline.training.metrics import metric_rows
+from pipeline.training.step.network import build_network, described_by
+from pipeline.training.validate import best_trial, predict_places, trials
 from pipeline.training.volumes import answers as of_volumes
-from pipeline.training.volumes.answers import VolumeAnswer, grid_of
-from pipeline.training.volumes.cut import seen
-from pipeline.training.volumes.part import UNKNOWN, Part, seeds_of
+from pipeline.training.volumes.answers import VolumePrediction, grid_of
+from pipeline.training.volumes.cut import network_amplitudes
+from pipeline.training.volumes.part import UNKNOWN, VolumePart, seeds_of
 from pipeline.training.volumes.sections import sections_of
 from tests.training.volumes.made import made_volume
 
@@ -38,12 +38,12 @@ def _config(**changes: Any) -> TrainingConfig:
     return TrainingConfig.model_validate(values | changes)
 
 
-def _part(classes: int = 1) -> Part:
+def _part(classes: int = 1) -> VolumePart:
     amplitude, labels = made_volume(3, (21, 18, 30))
     kinds = labels.astype(np.uint8)
     kinds[:, :, :4] = classes
     kinds[:5, :5, :5] = UNKNOWN
-    return Part(
+    return VolumePart(
         name="here", amplitude=amplitude, kinds=kinds, stretch=Stretch(low=-900.0, high=1100.0),
         seeds=seeds_of(kinds, classes=classes), inlines=tuple(range(200, 242, 2)),
     )  # fmt: skip
@@ -55,29 +55,29 @@ def test_blocks_are_one_forward_pass_over_the_mirrored_part(
 ) -> None:
     config = _config(loss={"softmax": softmax}, classes=TWO)
     torch.manual_seed(0)
-    network, part = build(config).eval(), _part(2)
+    network, part = build_network(config).eval(), _part(2)
     reach = described_by(config).reach
     assert reach is not None
     # Room for small blocks alone.
     monkeypatch.setattr(of_volumes, "MEMORY", 4e6)
     assert len(grid_of(network, part, config)) > 4
-    (said,) = answers(network, [part], config)
+    (said,) = predict_places(network, [part], config)
     halo = 2 * reach
     padded = np.pad(part.amplitude, halo, mode="symmetric")
     padded = np.pad(padded, [(0, side % 2) for side in padded.shape], mode="edge")
     with torch.inference_mode():
-        logits = network(torch.from_numpy(seen(padded, part.stretch))[None, None])[0]
+        logits = network(torch.from_numpy(network_amplitudes(padded, part.stretch))[None, None])[0]
         whole = logits.softmax(0)[1:] if softmax else logits.sigmoid()
     inner = tuple(slice(halo, halo + side) for side in part.shape)
     np.testing.assert_allclose(said.probability, whole.numpy()[(slice(None), *inner)], atol=1e-5)
     assert np.std(said.probability) > 0.01
 
 
-def _said(classes: int) -> VolumeAnswer:
+def _said(classes: int) -> VolumePrediction:
     part = _part(classes)
     rng = np.random.default_rng(0)
     probability = rng.random((classes, *part.shape), np.float32)
-    return VolumeAnswer(name=part.name, part=part, probability=probability)
+    return VolumePrediction(name=part.name, part=part, probability=probability)
 
 
 @pytest.mark.parametrize("classes", [1, 2])
@@ -85,7 +85,7 @@ def test_figures_are_those_of_scikit_learn_over_the_known_voxels(classes: int) -
     said = _said(classes)
     config = _config(classes=TWO[:classes], score={"thresholds": [0.4, 0.6]})
     curve = trials([said], config)
-    best = chosen(curve, config.score)
+    best = best_trial(curve, config.score)
     known = said.part.known
     true = np.concatenate([(said.part.kinds == k)[known] for k in range(1, classes + 1)])
     surest = said.probability.argmax(axis=0)
@@ -97,7 +97,7 @@ def test_figures_are_those_of_scikit_learn_over_the_known_voxels(classes: int) -
     )
     assert best.iou == pytest.approx(jaccard_score(true, found))
     assert best.score == pytest.approx(f1_score(true, found))
-    row = reported([said], config, best)["here"]
+    row = metric_rows([said], config, best)["here"]
     wanted = {
         "voxel_iou": jaccard_score(true, found), "voxel_f1": f1_score(true, found),
         "precision": precision_score(true, found), "recall": recall_score(true, found),

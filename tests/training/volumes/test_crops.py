@@ -15,9 +15,15 @@ from pipeline.training.config import TrainingConfig, VolumeAugmentConfig
 from pipeline.training.data.crop_sampling import ATTEMPTS
 from pipeline.training.dataloader import batch_at, loader_of
 from pipeline.training.volumes.crops import sample_at
-from pipeline.training.volumes.cut import crop_of, cut, driven, oriented, seen
+from pipeline.training.volumes.cut import (
+    augment_amplitudes,
+    crop_of,
+    cut_voxels,
+    network_amplitudes,
+    oriented,
+)
 from pipeline.training.volumes.draws import VolumeDraws
-from pipeline.training.volumes.part import UNKNOWN, Part, seeds_of
+from pipeline.training.volumes.part import UNKNOWN, VolumePart, seeds_of
 from tests.strategies import examples
 
 STILL = {"flips": False, "turns": False, "gain": 0, "noise": 0}
@@ -25,7 +31,7 @@ ELSEWHERE = {"name": "x", "volume": "x.sgy", "labels": "l.sgy"}
 steps = st.integers(0, 10_000)
 
 
-def part(seed: int = 0, shape: tuple[int, int, int] = (20, 24, 36), **more: Any) -> Part:
+def part(seed: int = 0, shape: tuple[int, int, int] = (20, 24, 36), **more: Any) -> VolumePart:
     """Return amplitudes of which each says where it is, and a body that they tell of."""
     rng = np.random.default_rng(seed)
     amplitude = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
@@ -37,10 +43,10 @@ def part(seed: int = 0, shape: tuple[int, int, int] = (20, 24, 36), **more: Any)
         "stretch": Stretch(low=0.0, high=float(np.prod(shape))),
         "seeds": seeds_of(kinds, classes=1),
     }  # fmt: skip
-    return Part(**(values | more))
+    return VolumePart(**(values | more))
 
 
-def draws(*parts: Part, augment: dict[str, Any] | None = None, **changes: Any) -> VolumeDraws:
+def draws(*parts: VolumePart, augment: dict[str, Any] | None = None, **changes: Any) -> VolumeDraws:
     """Return what lays crops over parts."""
     volumes = {"train": [ELSEWHERE], "augment": STILL | (augment or {})}
     schedule = {"steps": 5, "warmup": 0, "decay": 0}
@@ -177,12 +183,12 @@ def test_elastic_deformation_moves_labels_with_amplitudes(seed: int, deviation: 
     level = part(amplitude=smooth.astype(np.float32), kinds=(smooth > 0).astype(np.uint8), seeds=())
     field = deviation * np.random.default_rng(seed).standard_normal((3, 1, 1, 1))
     field = np.broadcast_to(field, (3, 16, 16, 16)).astype(np.float32)
-    amplitude, kinds = cut(level, (4, 4, 8), box=(16, 16, 16), field=field)
+    amplitude, kinds = cut_voxels(level, (4, 4, 8), box=(16, 16, 16), field=field)
     sure = np.abs(amplitude) > 0.35
     np.testing.assert_array_equal(kinds[sure] == 1, amplitude[sure] > 0)
     # Whole voxels are moved exactly.
     whole = np.rint(field)
-    moved, _ = cut(level, (4, 4, 8), box=(16, 16, 16), field=whole)
+    moved, _ = cut_voxels(level, (4, 4, 8), box=(16, 16, 16), field=whole)
     first = [int(start + step) for start, step in zip((4, 4, 8), whole[:, 0, 0, 0], strict=True)]
     mirrored = np.pad(level.amplitude, 24, mode="symmetric")
     here = tuple(slice(start + 24, start + 40) for start in first)
@@ -195,7 +201,7 @@ def test_beside_a_sample_that_is_no_number_nothing_is_known() -> None:
     amplitude[10, 10, 10] = np.nan
     holed = part(amplitude=amplitude, kinds=kinds)
     field = np.full((3, 16, 16, 16), 0.25, np.float32)
-    cut_amplitude, cut_kinds = cut(holed, (0, 0, 0), box=(16, 16, 16), field=field)
+    cut_amplitude, cut_kinds = cut_voxels(holed, (0, 0, 0), box=(16, 16, 16), field=field)
     bare = ~np.isfinite(cut_amplitude)
     assert bare.sum() == 8
     np.testing.assert_array_equal(cut_kinds == UNKNOWN, bare)
@@ -207,20 +213,22 @@ def test_gain_and_noise_stay_in_bounds_and_leave_what_is_no_number() -> None:
     values[0, 0, 0] = np.nan
     gains = []
     for _ in range(40):
-        out = driven(values, stretch, VolumeAugmentConfig(gain=0.3, noise=0), rng)
+        out = augment_amplitudes(values, stretch, VolumeAugmentConfig(gain=0.3, noise=0), rng)
         assert np.isnan(out[0, 0, 0])
         gains.append(float((out[1, 2, 3] - 10) / (values[1, 2, 3] - 10)))
     assert 0.7 <= min(gains) < 0.8
     assert 1.2 < max(gains) <= 1.3
-    noisy = driven(values, stretch, VolumeAugmentConfig(gain=0, noise=1, noise_level=0.1), rng)
+    noisy = augment_amplitudes(
+        values, stretch, VolumeAugmentConfig(gain=0, noise=1, noise_level=0.1), rng
+    )
     assert 0 < np.nanstd(noisy - values) < 4.2
-    same = driven(values, stretch, VolumeAugmentConfig(gain=0, noise=0), rng)
+    same = augment_amplitudes(values, stretch, VolumeAugmentConfig(gain=0, noise=0), rng)
     np.testing.assert_array_equal(same, values)
 
 
 def test_amplitudes_are_seen_from_minus_1_to_1_and_holes_as_0() -> None:
     values = np.array([-50.0, -10.0, 10.0, 30.0, 99.0, np.nan], np.float32)
-    found = seen(values, Stretch(low=-10.0, high=30.0))
+    found = network_amplitudes(values, Stretch(low=-10.0, high=30.0))
     np.testing.assert_allclose(found, [-1, -1, 0, 1, 1, 0], atol=1e-6)
 
 

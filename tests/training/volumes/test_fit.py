@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli.__main__ import app
 from pipeline.errors import ConfigError
-from pipeline.models.checkpoint import load
-from pipeline.models.restore import restored
+from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.restore import restore_network
 from pipeline.training.config import read_config
 from pipeline.training.export.finish import WEIGHTS
 from pipeline.training.fit import fit
@@ -42,7 +42,7 @@ def test_a_salt_body_is_learnt_shipped_and_mapped_as_one_forward_pass_says(tmp_p
         save_every=80,
     )
     summary = fit(config, tmp_path / "out")
-    card, tensors = load(tmp_path / "out" / "model" / "model.safetensors")
+    card, tensors = load_checkpoint(tmp_path / "out" / "model" / "model.safetensors")
     assert (card.network.dims, card.context, card.inputs.bands) == (3, "exact", ("gray",))
     assert card.training["data"] == ["one"]
     assert "train" not in card.training["recipe"]["volumes"]  # type: ignore[index, call-overload, operator]
@@ -74,7 +74,7 @@ def test_a_salt_body_is_learnt_shipped_and_mapped_as_one_forward_pass_says(tmp_p
     scaled = (((amplitude - low) / (high - low)).clip(0, 1) - 0.5) / 0.5
     padded = torch.from_numpy(np.pad(scaled, halo, mode="symmetric").astype(np.float32))
     with torch.inference_mode():
-        said = restored(card, tensors)(padded[None, None])[0, 0].sigmoid().numpy()
+        said = restore_network(card, tensors)(padded[None, None])[0, 0].sigmoid().numpy()
     whole = said[tuple(slice(halo, halo + side) for side in amplitude.shape)]
     threshold = card.outputs.threshold
     assert threshold is not None

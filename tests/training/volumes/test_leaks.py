@@ -11,9 +11,9 @@ from pipeline.errors import ConfigError
 from pipeline.training.config import LeakConfig, read_config
 from pipeline.training.fit import fit
 from pipeline.training.read_data import read_splits
-from pipeline.training.split_overlap import check_leaks
+from pipeline.training.split_overlap import check_split_overlap
 from pipeline.training.volumes.data import VolumeData
-from pipeline.training.volumes.leaks import leaks_of_volumes
+from pipeline.training.volumes.leaks import volume_overlaps
 from tests.training.volumes.made import made_volume, survey, write_config, write_segy
 
 
@@ -33,15 +33,15 @@ def test_ranges_of_one_volume_that_share_lines_or_are_too_near_are_leaks(tmp_pat
         train=one | {"inlines": [100, 117]},
         validation=one | {"name": "east", "inlines": [117, 123]},
     )
-    (leak,) = leaks_of_volumes(data, gap=0)
+    (leak,) = volume_overlaps(data, gap=0)
     assert str(leak) == "west (train) and east (validation) share traces of one volume"
     apart = _data(
         tmp_path,
         train=one | {"inlines": [100, 116]},
         validation=one | {"name": "east", "inlines": [120, 123]},
     )
-    assert leaks_of_volumes(apart, gap=3) == []
-    (leak,) = leaks_of_volumes(apart, gap=4)
+    assert volume_overlaps(apart, gap=3) == []
+    (leak,) = volume_overlaps(apart, gap=4)
     assert "are 3 lines of one volume apart, less than volumes.gap: 4" in str(leak)
     # Blocks that are apart in one direction are apart.
     blocks = _data(
@@ -49,8 +49,8 @@ def test_ranges_of_one_volume_that_share_lines_or_are_too_near_are_leaks(tmp_pat
         train=one | {"crosslines": [300, 315]},
         validation=one | {"name": "east", "crosslines": [318, 321], "inlines": [100, 110]},
     )
-    assert leaks_of_volumes(blocks, gap=2) == []
-    assert len(leaks_of_volumes(blocks, gap=3)) == 1
+    assert volume_overlaps(blocks, gap=2) == []
+    assert len(volume_overlaps(blocks, gap=3)) == 1
 
 
 def test_a_cut_of_a_volume_under_another_name_is_the_same_ground(tmp_path: Path) -> None:
@@ -70,13 +70,13 @@ def test_a_cut_of_a_volume_under_another_name_is_the_same_ground(tmp_path: Path)
         "labels": write_segy(tmp_path / "cut_labels.sgy", labels[20:], first=900),
     }
     names = {key: str(value) for key, value in cut.items()}
-    (leak,) = leaks_of_volumes(_data(tmp_path, train=one, validation=names), gap=0)
+    (leak,) = volume_overlaps(_data(tmp_path, train=one, validation=names), gap=0)
     assert "hold the same 88 traces" in str(leak)
     fresh = {key: str(value) for key, value in other.items()}
-    assert leaks_of_volumes(_data(tmp_path, train=one, validation=fresh), gap=0) == []
+    assert volume_overlaps(_data(tmp_path, train=one, validation=fresh), gap=0) == []
     amplitude[0] = 0
     dead = one | {"volume": str(write_segy(tmp_path / "dead.sgy", amplitude))}
-    assert leaks_of_volumes(_data(tmp_path, train=dead, validation=fresh), gap=0) == []
+    assert volume_overlaps(_data(tmp_path, train=dead, validation=fresh), gap=0) == []
 
 
 def test_a_leak_stops_the_training_before_its_first_step_unless_told_otherwise(
@@ -89,5 +89,5 @@ def test_a_leak_stops_the_training_before_its_first_step_unless_told_otherwise(
         fit(config, tmp_path / "out")
     assert not list((tmp_path / "out").glob("state-*"))
     data = read_splits(read_config(config), cache=tmp_path)
-    check_leaks(data, LeakConfig(found="tell"), gap=0)
+    check_split_overlap(data, LeakConfig(found="tell"), gap=0)
     assert "scores will be too good" in caplog.text

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError, SceneError
 from pipeline.training.config import ClassConfig, VolumeConfig, read_config
 from pipeline.training.read_data import read_splits
-from pipeline.training.volumes.part import UNKNOWN, Part, read_part
+from pipeline.training.volumes.part import UNKNOWN, VolumePart, read_part
 from tests.training.volumes.made import SHAPE, made_volume, survey, write_config, write_segy
 
 SALT = (ClassConfig(name="salt", colour="#3182bd", values=(1,)),)
@@ -27,7 +27,7 @@ def _part(
     amplitude: NDArray[np.float32] = AMPLITUDE,
     classes: tuple[ClassConfig, ...] = SALT,
     **more: Any,
-) -> Part:
+) -> VolumePart:
     config = {
         "name": "here",
         "volume": write_segy(folder / "v.sgy", amplitude),

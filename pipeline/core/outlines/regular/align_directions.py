@@ -15,7 +15,7 @@ ALIKE = math.radians(8)
 """Neighbours whose main directions differ by less get one direction."""
 
 
-def agreed(polygons: Polygons, angles: Float64) -> Float64:
+def align_directions(polygons: Polygons, angles: Float64) -> Float64:
     """Return the angles, touching polygons of nearly one angle having the same one."""
     one, two = touching(polygons)
     away = np.abs((angles[one] - angles[two] + math.pi / 4) % (math.pi / 2) - math.pi / 4)

@@ -18,8 +18,8 @@ STEP = 0.5
 """A ring is looked at every so many pixels; what lies between is no farther off than half of it."""
 
 
-def strays(shapes: Polygons, outlines: Polygons, *, limit: float) -> Flags:
-    """Tell, pair by pair, which shapes reach farther than ``limit`` pixels out of their outline.
+def exceeds_deviation(shapes: Polygons, outlines: Polygons, *, limit: float) -> Flags:
+    """Return, pair by pair, which shapes reach more than ``limit`` pixels out of their outline.
 
     False is certain: the distance to a polygon changes no faster than the place, so that
     between two points looked at it is greater by half a step at most. What lies inside

@@ -21,8 +21,8 @@ def neighbours(outlines: Polygons, gap: float) -> tuple[Int64, Int64]:
     return one[order], two[order]
 
 
-def opened(outlines: Polygons, gap: float, front: float, unmerged: Int64) -> Flags:
-    """Tell which polygons may get neighbours yet."""
+def may_get_neighbours(outlines: Polygons, gap: float, front: float, unmerged: Int64) -> Flags:
+    """Return which polygons may still get neighbours."""
     if gap == 0:
         return np.zeros(len(outlines), bool)
     bounds = shapely.bounds(outlines)

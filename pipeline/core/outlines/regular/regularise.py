@@ -12,15 +12,15 @@ import shapely
 
 from pipeline.core.compiled import compiled
 from pipeline.core.outlines.corners import Float64, Int64
-from pipeline.core.outlines.nodata import Unknown
-from pipeline.core.outlines.overlaps import AS_IT_WAS, apart
-from pipeline.core.outlines.regular.align_directions import agreed
-from pipeline.core.outlines.regular.deviation import strays
+from pipeline.core.outlines.nodata import NodataPixels
+from pipeline.core.outlines.overlaps import AS_IT_WAS, subtract_neighbours
+from pipeline.core.outlines.regular.align_directions import align_directions
+from pipeline.core.outlines.regular.deviation import exceeds_deviation
 from pipeline.core.outlines.regular.direction import directions
 from pipeline.core.outlines.regular.straight_edges import straightened
-from pipeline.core.outlines.regular.subtract import strip
+from pipeline.core.outlines.regular.subtract import clipping_rectangle
 from pipeline.core.outlines.rules import Rules
-from pipeline.core.outlines.similarity import DOUBT, alike, overlaid
+from pipeline.core.outlines.similarity import DOUBT, exact_iou, iou_against
 from pipeline.core.outlines.touching import Polygons
 
 Flags = npt.NDArray[np.bool_]
@@ -41,7 +41,7 @@ def regularised(
     rules: Rules = AS_USUAL,
     pixel: tuple[float, float] = (1.0, 1.0),
     fixed: Polygons = NOBODY,
-    unknown: Unknown | None = None,
+    unknown: NodataPixels | None = None,
 ) -> tuple[Polygons, Flags]:
     """Return the polygons with straight walls along and across a main direction.
 
@@ -65,7 +65,7 @@ def regularised(
     """
     if not len(polygons):
         return np.array(polygons, object), np.zeros(0, bool)
-    unknown = Unknown() if unknown is None else unknown
+    unknown = NodataPixels() if unknown is None else unknown
     straight = straightened_each(polygons, rules=rules, pixel=pixel, together=True, unknown=unknown)
     made, like = straight.polygons, straight.like
     ranks = np.where(like > 0, REGULARISED, AS_IT_WAS)
@@ -79,7 +79,9 @@ def regularised(
     def trimmed(place: int, other: shapely.Polygon) -> shapely.Polygon | None:
         ways = [shapely.difference(made[place], other)]
         if ranks[place] == REGULARISED:
-            gone = strip(made[place], other, straight.angles[place], scale, rules.least_wall)
+            gone = clipping_rectangle(
+                made[place], other, straight.angles[place], scale, rules.least_wall
+            )
             ways.insert(0, shapely.difference(made[place], gone))
         for shape in ways:
             if shape.geom_type != "Polygon" or shape.is_empty or not shape.is_valid:
@@ -92,7 +94,7 @@ def regularised(
             lost = (made[place].area - shape.area) / areas[place]
             least = like[place] - lost
             if least - DOUBT < rules.least_iou:
-                least = overlaid(np.array([polygons[place]]), np.array([shape]))[0] + DOUBT
+                least = exact_iou(np.array([polygons[place]]), np.array([shape]))[0] + DOUBT
             if least - DOUBT >= rules.least_iou:
                 like[place] = least
                 return cast("shapely.Polygon", shape)
@@ -100,7 +102,7 @@ def regularised(
 
     made = np.concatenate([made, fixed])
     ranks = np.append(ranks, np.full(len(fixed), AS_IT_WAS))
-    apart(np.concatenate([polygons, fixed]), made, ranks, trimmed)
+    subtract_neighbours(np.concatenate([polygons, fixed]), made, ranks, trimmed)
     return made[: len(polygons)], ranks[: len(polygons)] == REGULARISED
 
 
@@ -122,7 +124,7 @@ def straightened_each(
     rules: Rules,
     pixel: tuple[float, float],
     together: bool,
-    unknown: Unknown,
+    unknown: NodataPixels,
 ) -> Straight:
     """Return each polygon with straight walls, whatever it overlaps.
 
@@ -138,7 +140,7 @@ def straightened_each(
     scale = _scale(pixel)
     coords, rings, parts = _ragged(polygons, scale)
     found = directions(coords, rings, parts, rules.tolerance)
-    angles = agreed(polygons, found[:, 0]) if together else found[:, 0]
+    angles = align_directions(polygons, found[:, 0]) if together else found[:, 0]
     # Small or winding ones are followed more and more closely.
     ways = [(rules.tolerance / finer, rules.least_wall / finer**0.6, math.inf) for finer in FINER]
     if rules.least_diagonal < math.inf:
@@ -156,7 +158,7 @@ def straightened_each(
 
 
 def simplified_each(
-    polygons: Polygons, *, rules: Rules, unknown: Unknown
+    polygons: Polygons, *, rules: Rules, unknown: NodataPixels
 ) -> tuple[Polygons, Float64]:
     """Return each polygon simplified, whatever it overlaps, and its likeness.
 
@@ -174,14 +176,14 @@ def simplified_each(
     return made, like
 
 
-def _likeness(shapes: Polygons, outlines: Polygons, rules: Rules, unknown: Unknown) -> Float64:
+def _likeness(shapes: Polygons, outlines: Polygons, rules: Rules, unknown: NodataPixels) -> Float64:
     """Return intersection over union, 0 where a shape does not keep to the rules."""
     like = np.zeros(len(shapes))
     sound = shapely.is_valid(shapes) & (shapely.get_num_coordinates(shapes) > 0)
-    like[sound] = alike(outlines[sound], shapes[sound], least=rules.least_iou)
+    like[sound] = iou_against(outlines[sound], shapes[sound], least=rules.least_iou)
     like[like < rules.least_iou] = 0
     sound = like > 0
-    strayed = strays(shapes[sound], outlines[sound], limit=rules.stray)
+    strayed = exceeds_deviation(shapes[sound], outlines[sound], limit=rules.stray)
     like[np.flatnonzero(sound)[strayed]] = 0
     left = np.flatnonzero(like > 0)
     like[left[unknown.covered(shapes[left], outlines[left])]] = 0

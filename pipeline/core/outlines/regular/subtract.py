@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.core.outlines.corners import Float64
 
 
-def strip(
+def clipping_rectangle(
     shape: shapely.Polygon, other: shapely.Polygon, angle: float, scale: Float64, least: float
 ) -> shapely.Polygon:
     """Return the rectangle, along the walls of a shape, round what another has of it.

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import ConfigError
-from pipeline.labels.values import Values, values_of
+from pipeline.labels.values import RasterValues, block_values
 from pipeline.training.config import ClassConfig, ImagesConfig
 from pipeline.training.data.sources.label_values import label_meaning
-from pipeline.training.data.sources.labels import Labels, class_values, numbered
+from pipeline.training.data.sources.labels import Labels, class_values, number_objects
 from pipeline.training.data.sources.places import Level, Place, contacts, existing, make_place
 
 BYTES, READING = 9, 40
@@ -81,14 +81,14 @@ def read_images(
             )
     _check_sizes(folder, list(found.values()), most_bytes)
     masks = {name: _mask(path, config) for name, path in found.items()}
-    values = Values()
+    values = RasterValues()
     for _, one in masks.values():
-        values |= values_of(one, np.ones(one.shape, np.bool_), None)
+        values |= block_values(one, np.ones(one.shape, np.bool_), None)
     meaning = label_meaning(values, class_values(classes), unknown=config.unknown)
 
     def place(name: str) -> Place:
         mask, values = masks.pop(name)
-        labels = numbered(
+        labels = number_objects(
             values, classes, unknown=config.unknown, objects=False, source=mask, meaning=meaning
         )
         return _place(found[name], mask, labels, config.pixel_m, contact_sigma)

@@ -17,7 +17,7 @@ from rasterio.windows import Window as RasterWindow
 
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError, SceneError
-from pipeline.training.data.sources.rasters import Grid, check_size, opened
+from pipeline.training.data.sources.rasters import SceneGrid, check_size, open_raster
 
 WHOLE = 2**26
 """Pixels up to which a label raster is read whole."""
@@ -33,7 +33,7 @@ class NothingThereError(ConfigError):
     """No label lies on a grid."""
 
 
-def read_values(path: Path, grid: Grid) -> tuple[NDArray[Any], Affine, Any]:
+def read_values(path: Path, grid: SceneGrid) -> tuple[NDArray[Any], Affine, Any]:
     """Return a label raster's first band, its transform and its CRS, None without a place.
 
     Of a large raster, and for a window of a scene, only what covers the grid is read.
@@ -43,7 +43,7 @@ def read_values(path: Path, grid: Grid) -> tuple[NDArray[Any], Affine, Any]:
             scene without a place, or is too much finer than the scene.
     """
     try:
-        with opened(path) as file:
+        with open_raster(path) as file:
             check_size(file)
             if grid.window is None and file.height * file.width <= WHOLE:
                 return file.read(1), file.transform, file.crs
@@ -63,13 +63,13 @@ def footprint(path: Path) -> tuple[tuple[float, float, float, float], Any]:
         ConfigError: It cannot be read.
     """
     try:
-        with opened(path) as file:
+        with open_raster(path) as file:
             return tuple(file.bounds), file.crs
     except rasterio.errors.RasterioError as error:
         raise ConfigError(f"{path}: cannot be read as labels: {error}") from error
 
 
-def _covering(file: DatasetReader, grid: Grid, path: Path) -> Window:
+def _covering(file: DatasetReader, grid: SceneGrid, path: Path) -> Window:
     """Return the window of a label raster that covers a grid."""
     if file.crs is None or grid.crs is None:
         rows, cols = grid.scene or grid.shape
@@ -94,7 +94,7 @@ def _covering(file: DatasetReader, grid: Grid, path: Path) -> Window:
     return window
 
 
-def _aligned(file: DatasetReader, grid: Grid) -> Window | None:
+def _aligned(file: DatasetReader, grid: SceneGrid) -> Window | None:
     """Return the window whose pixels are those of the grid; None where none are."""
     if file.crs != grid.crs:
         return None
@@ -106,7 +106,7 @@ def _aligned(file: DatasetReader, grid: Grid) -> Window | None:
     return Window(row=row, col=col, height=grid.shape[0], width=grid.shape[1])
 
 
-def _around(file: DatasetReader, grid: Grid) -> Window:
+def _around(file: DatasetReader, grid: SceneGrid) -> Window:
     """Return the window that holds the grid's bounds in the raster's own system."""
     left, bottom, right, top = transform_bounds(
         grid.crs, file.crs, *array_bounds(*grid.shape, grid.transform), densify_pts=21

@@ -9,14 +9,23 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError, SceneError
 from pipeline.labels.formats.raster import label_ref
-from pipeline.labels.values import OWN, UNLABELLED, Meaning, Values, decide, is_own, survey, usable
+from pipeline.labels.values import (
+    OWN,
+    UNLABELLED,
+    Meaning,
+    RasterValues,
+    decide_meaning,
+    is_own,
+    survey_values,
+    usable_nodata,
+)
 from pipeline.scenes.open import open_scene
 
 log = logging.getLogger(__name__)
 
 
 def label_meaning(
-    values: Values,
+    values: RasterValues,
     named: Collection[int],
     *,
     unknown: int | None,
@@ -36,7 +45,7 @@ def label_meaning(
         missing = {float(one) for one in (unknown, nodata) if one is not None}
         return Meaning(nodata=nodata, unlabelled=frozenset(missing - {0.0} - set(named)))
     convention = unknown == UNLABELLED
-    return decide(
+    return decide_meaning(
         values, nodata=nodata, convention=convention, unknown=None if convention else unknown
     )
 
@@ -61,19 +70,19 @@ def _surveyed(
     try:
         scene = open_scene(label_ref(path, georef=False))
         try:
-            nodata = usable(scene.info.nodata, scene.info.dtype)
+            nodata = usable_nodata(scene.info.nodata, scene.info.dtype)
             if named or objects:
                 return label_meaning(
-                    Values(), named, unknown=unknown, objects=objects, nodata=nodata
+                    RasterValues(), named, unknown=unknown, objects=objects, nodata=nodata
                 )
             if is_own(scene.info) and unknown == UNLABELLED:
                 return OWN
-            found = label_meaning(survey(scene), named, unknown=unknown, nodata=nodata)
+            found = label_meaning(survey_values(scene), named, unknown=unknown, nodata=nodata)
         finally:
             scene.close()
     except SceneError as error:
         if named or objects:
-            return label_meaning(Values(), named, unknown=unknown, objects=objects)
+            return label_meaning(RasterValues(), named, unknown=unknown, objects=objects)
         raise ConfigError(f"{path}: {error.reason}; {error.way_out}") from error
     if found.reasons:
         log.info("%s: %s", path, ", ".join(found.reasons))

@@ -19,14 +19,14 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import ConfigError
-from pipeline.labels.layers import Choice
+from pipeline.labels.layers import LayerChoice
 from pipeline.labels.read_vectors import read_vectors
-from pipeline.labels.values import Meaning, values_of
+from pipeline.labels.values import Meaning, block_values
 from pipeline.labels.vectors import Vectors
 from pipeline.training.config import ClassConfig, PlaceConfig
 from pipeline.training.data.sources.label_rasters import NothingThereError, read_values
 from pipeline.training.data.sources.label_values import label_meaning, meaning_of_file
-from pipeline.training.data.sources.rasters import Grid
+from pipeline.training.data.sources.rasters import SceneGrid
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,9 @@ class Labels:
     """(rows, cols), False where nothing is labelled."""
 
 
-def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+def read_place_labels(
+    config: PlaceConfig, classes: Sequence[ClassConfig], grid: SceneGrid
+) -> Labels:
     """Return a place's labels on a grid.
 
     Raises:
@@ -60,7 +62,7 @@ def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
     else:
         found = _from_polygons(config, classes, grid)
     if config.area is not None:
-        shapes = read_area(config.area, grid, layer=config.area_layer)
+        shapes = read_label_area(config.area, grid, layer=config.area_layer)
         area = np.zeros(grid.shape, np.uint8)
         if shapes:
             rasterize(shapes, out=area, transform=grid.transform)
@@ -70,15 +72,15 @@ def read_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
     return found
 
 
-def read_area(path: Path, grid: Grid, *, layer: str | None) -> list[BaseGeometry]:
+def read_label_area(path: Path, grid: SceneGrid, *, layer: str | None) -> list[BaseGeometry]:
     """Return the polygons within which everything is labelled, in a grid's coordinates."""
-    choice = Choice(name=layer, option="area_layer")
+    choice = LayerChoice(name=layer, option="area_layer")
     inside = _laid_onto(_read_polygons(path, choice), grid)
     return [shape for shape in inside if shape and not shape.is_empty]
 
 
 def read_shapes(
-    config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid
+    config: PlaceConfig, classes: Sequence[ClassConfig], grid: SceneGrid
 ) -> list[tuple[BaseGeometry, int]]:
     """Return a place's polygons in a grid's coordinates, the largest first, with their classes.
 
@@ -86,7 +88,7 @@ def read_shapes(
         ConfigError: They cannot be read, or the grid has no CRS.
     """
     found = _read_polygons(
-        config.labels, Choice(name=config.layer, option="layer"), field=config.field
+        config.labels, LayerChoice(name=config.layer, option="layer"), field=config.field
     )
     if grid.crs is None:
         raise ConfigError(f"{grid.source}: has no CRS, so that polygons cannot be laid onto it")
@@ -101,7 +103,7 @@ def read_shapes(
     return shapes
 
 
-def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: SceneGrid) -> Labels:
     shapes = read_shapes(config, classes, grid)
     out = np.zeros(grid.shape, np.int32)
     if shapes:
@@ -111,7 +113,7 @@ def _from_polygons(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Gr
     return Labels(instances=out, class_of=class_of, known=np.ones(grid.shape, np.bool_))
 
 
-def _read_polygons(path: Path, choice: Choice, *, field: str | None = None) -> Vectors:
+def _read_polygons(path: Path, choice: LayerChoice, *, field: str | None = None) -> Vectors:
     """Return the polygons of a file, and the values of one field.
 
     Raises:
@@ -126,7 +128,7 @@ def _read_polygons(path: Path, choice: Choice, *, field: str | None = None) -> V
     return replace(found, geometry=found.geometry[rows], columns=columns)
 
 
-def _laid_onto(found: Vectors, grid: Grid) -> list[BaseGeometry]:
+def _laid_onto(found: Vectors, grid: SceneGrid) -> list[BaseGeometry]:
     """Return geometries in the reference system of a grid."""
     return list(geopandas.GeoSeries(found.geometry, crs=found.crs).to_crs(grid.crs))
 
@@ -176,7 +178,7 @@ def _key(value: Any) -> str:
     return str(value)
 
 
-def from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> Labels:
+def from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: SceneGrid) -> Labels:
     """Return the objects of a label raster on a grid.
 
     Raises:
@@ -196,7 +198,7 @@ def from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
         )
     if not covered.any():
         raise NothingThereError(f"{config.labels}: no label lies inside {grid.source}")
-    found = numbered(
+    found = number_objects(
         values,
         classes,
         unknown=config.unknown,
@@ -214,7 +216,7 @@ def from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
 
 
 def laid(
-    values: NDArray[Any], transform: Affine, crs: Any, grid: Grid
+    values: NDArray[Any], transform: Affine, crs: Any, grid: SceneGrid
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return a raster's nearest values on a grid, and where it covers it."""
     out = np.zeros(grid.shape, values.dtype)
@@ -233,7 +235,7 @@ def laid(
     return out, covered > 0
 
 
-def numbered(
+def number_objects(
     values: NDArray[Any],
     classes: Sequence[ClassConfig],
     *,
@@ -258,7 +260,7 @@ def numbered(
     class_at = class_values(classes)
     known = np.isfinite(values)
     if meaning is None:
-        there = values_of(values, known, None)
+        there = block_values(values, known, None)
         meaning = label_meaning(there, class_at, unknown=unknown, objects=objects)
     known &= ~np.isin(values, list(meaning.unlabelled))
     ground = ~known | np.isin(values, list(meaning.background - {0.0, *class_at}))

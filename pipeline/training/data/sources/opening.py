@@ -23,7 +23,7 @@ from pipeline.training.data.sources.places import (
 )
 from pipeline.training.data.sources.rasters import open_picture, size_of
 from pipeline.training.data.sources.windowed import Ground, WindowedLevel, WindowedPlace
-from pipeline.training.data.sources.windowed_labels import open_labels
+from pipeline.training.data.sources.windowed_labels import open_windowed_labels
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def open_place(
     while levels[-1].pixel_m * 1.5 < COARSEST_M:
         last = levels[-1]
         levels.append(WindowedLevel(ground=last.ground, halvings=last.halvings + 1))
-    centres, seen = survey(levels[0])
+    centres, seen = survey_places(levels[0])
     _check_any(config, found=bool(len(centres)))
     log.info("%s: %.1f million pixels are read by windows", config.name, sum(sizes) / 1e6)
     return WindowedPlace(
@@ -135,7 +135,7 @@ def read_scored(
     return make_place(config.name, levels, share=config.share, sigma=0.0, halve=False)
 
 
-def survey(level: WindowedLevel) -> tuple[NDArray[np.float64], set[int]]:
+def survey_places(level: WindowedLevel) -> tuple[NDArray[np.float64], set[int]]:
     """Return where a large scene's objects lie, and of which classes labelled pixels are.
 
     Block by block: labels are read, pixels are not. A part of a raster's object in another
@@ -206,7 +206,7 @@ def _grounds(config: PlaceConfig, classes: Sequence[ClassConfig], sigma: float) 
     found = []
     for path, window in zip(config.scenes, _blocks(config), strict=True):
         picture = open_picture(path, bands=config.bands, empty=config.empty)
-        labels = open_labels(config, classes, picture.grid)
+        labels = open_windowed_labels(config, classes, picture.grid)
         found.append(
             Ground(config=config, picture=picture, labels=labels, window=window, sigma=sigma)
         )

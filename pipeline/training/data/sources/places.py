@@ -13,12 +13,12 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from pipeline.core.tile import positions
+from pipeline.core.tile import mirrored_positions
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
 from pipeline.training.config import ClassConfig, PlaceConfig
 from pipeline.training.config.data import Box
-from pipeline.training.data.sources.labels import read_labels
+from pipeline.training.data.sources.labels import read_place_labels
 from pipeline.training.data.sources.rasters import read_picture
 from pipeline.training.data.targets import contact_map
 
@@ -64,8 +64,8 @@ class Level:
         if window.row >= 0 and window.col >= 0 and window.bottom <= rows and window.right <= cols:
             return self.cropped((slice(window.row, window.bottom), slice(window.col, window.right)))
         return self.taken(
-            positions(window.row, window.height, size=rows, edge="mirror"),
-            positions(window.col, window.width, size=cols, edge="mirror"),
+            mirrored_positions(window.row, window.height, size=rows, edge="mirror"),
+            mirrored_positions(window.col, window.width, size=cols, edge="mirror"),
         )
 
     def cropped(
@@ -185,7 +185,7 @@ def _read_level(
 ) -> Level:
     inside = None if config.within is None else partial(window_of, config.within)
     picture = read_picture(path, bands=config.bands, empty=config.empty, within=inside)
-    labels = read_labels(config, classes, picture.grid)
+    labels = read_place_labels(config, classes, picture.grid)
     used, seen = _used(config, picture.grid.shape, picture.pixel_m)
     instances = np.where(used, labels.instances, 0).astype(np.int32)
     return Level(

@@ -34,7 +34,7 @@ how many they are looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class SceneGrid:
     """The pixels of a scene, or of a window of one."""
 
     source: str
@@ -50,7 +50,7 @@ class Grid:
     scene: tuple[int, int] | None = None
     """Rows and columns of the scene that it is a window of."""
 
-    def part(self, window: Window) -> Grid:
+    def part(self, window: Window) -> SceneGrid:
         """Return the grid of a window of this one."""
         row, col = (0, 0) if self.window is None else (self.window.row, self.window.col)
         return replace(
@@ -66,7 +66,7 @@ class Grid:
 class Picture:
     """A raster's pixels as a network sees them."""
 
-    grid: Grid
+    grid: SceneGrid
     """Where they lie."""
     image: NDArray[np.uint8]
     """(3, rows, cols)."""
@@ -86,7 +86,7 @@ class WindowedPicture:
     """Three that the network sees, or one, which is repeated."""
     empty: int | None
     """Pixels with this value in every band have no data."""
-    grid: Grid
+    grid: SceneGrid
     """All of its pixels."""
     pixel_m: float
     """Edge of a pixel on the ground."""
@@ -125,7 +125,7 @@ def read_picture(
     Raises:
         SceneError: It cannot be read, has no CRS, or not these bands.
     """
-    with _named(path), opened(path) as scene:
+    with _named(path), open_raster(path) as scene:
         grid, pixel_m = _checked(scene, path, bands)
         if within is None or scene.dtypes[bands[0] - 1] != "uint8":
             values, valid = _values(scene, bands, empty, None)
@@ -147,7 +147,7 @@ def open_picture(path: Path, *, bands: Sequence[int], empty: int | None) -> Wind
     Raises:
         SceneError: It cannot be read, has no CRS, or not these bands.
     """
-    with _named(path), opened(path) as scene:
+    with _named(path), open_raster(path) as scene:
         grid, pixel_m = _checked(scene, path, bands)
         span = None if scene.dtypes[bands[0] - 1] == "uint8" else _sampled(scene, bands, empty)
     return WindowedPicture(
@@ -161,12 +161,12 @@ def size_of(path: Path) -> tuple[int, int]:
     Raises:
         SceneError: It cannot be opened.
     """
-    with _named(path), opened(path) as scene:
+    with _named(path), open_raster(path) as scene:
         return scene.height, scene.width
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[DatasetReader]:
+def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Lend a raster, opened behind the guard of drivers."""
     install_guard()
     with rasterio.open(path) as scene:
@@ -194,7 +194,7 @@ def _reader(path: str, *state: int) -> DatasetReader:  # noqa: ARG001 - what it 
     return rasterio.open(path)
 
 
-def _checked(scene: DatasetReader, path: Path, bands: Sequence[int]) -> tuple[Grid, float]:
+def _checked(scene: DatasetReader, path: Path, bands: Sequence[int]) -> tuple[SceneGrid, float]:
     """Return where a scene lies and how large its pixels are."""
     check_size(scene)
     if scene.crs is None:
@@ -202,7 +202,7 @@ def _checked(scene: DatasetReader, path: Path, bands: Sequence[int]) -> tuple[Gr
     if max(bands) > scene.count or len(bands) not in (1, 3):
         found = f"{scene.count} bands of {scene.dtypes[0]}"
         raise SceneError(scene.name, f"has {found}", "name three of them, or one, as `bands: [1]`")
-    grid = Grid(source=str(path), shape=scene.shape, transform=scene.transform, crs=scene.crs)
+    grid = SceneGrid(source=str(path), shape=scene.shape, transform=scene.transform, crs=scene.crs)
     return grid, ground_pixel_m(scene)
 
 

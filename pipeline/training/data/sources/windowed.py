@@ -13,12 +13,12 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from pipeline.core.tile import positions
+from pipeline.core.tile import mirrored_positions
 from pipeline.core.window import Window
 from pipeline.training.config import PlaceConfig
 from pipeline.training.data.sources.labels import Labels
 from pipeline.training.data.sources.places import Level, block, contacts, halved, within_margin
-from pipeline.training.data.sources.rasters import Grid, WindowedPicture
+from pipeline.training.data.sources.rasters import SceneGrid, WindowedPicture
 from pipeline.training.data.sources.windowed_labels import WindowedLabels
 
 BLOCK = 2048
@@ -40,7 +40,7 @@ class Ground:
     sigma: float
     """See `contact_map`; 0 where no such map is used."""
 
-    def grid(self, window: Window) -> Grid:
+    def grid(self, window: Window) -> SceneGrid:
         """Return the pixels of a window of the used part."""
         return self.picture.grid.part(self._in_scene(window))
 
@@ -147,8 +147,8 @@ class WindowedLevel:
     def part(self, window: Window) -> Level:
         """Return a window; past the scene's edges it is mirrored, as mapping mirrors it."""
         rows, cols = self.shape
-        down = positions(window.row, window.height, size=rows, edge="mirror")
-        across = positions(window.col, window.width, size=cols, edge="mirror")
+        down = mirrored_positions(window.row, window.height, size=rows, edge="mirror")
+        across = mirrored_positions(window.col, window.width, size=cols, edge="mirror")
         top, left = int(down.min()), int(across.min())
         inside = Window(
             row=top,
@@ -175,7 +175,7 @@ class WindowedLevel:
         # The middle of a coarse pixel is the middle of the fine one that stands for it.
         shift = centre + 0.5 - step / 2
         transform = self.transform @ Affine.translation(shift, shift) @ Affine.scale(float(step))
-        grid = Grid(source=self.source, shape=shape, transform=transform, crs=self.crs)
+        grid = SceneGrid(source=self.source, shape=shape, transform=transform, crs=self.crs)
         known = self.ground.labels.known_on(grid)
         whole = Window(row=0, col=0, height=rows, width=cols)
         if self.ground.config.within is not None or self.ground.config.without:

@@ -20,10 +20,10 @@ from pipeline.training.data.sources.labels import (
     Labels,
     class_values,
     from_raster,
-    read_area,
+    read_label_area,
     read_shapes,
 )
-from pipeline.training.data.sources.rasters import Grid
+from pipeline.training.data.sources.rasters import SceneGrid
 
 OUTLINE = 21
 """Points along an edge of a label raster whose footprint is laid onto another grid."""
@@ -44,12 +44,12 @@ class Shapes:
         array = np.array(shapes, dtype=object)
         return cls(shapes=array, tree=shapely.STRtree(array))
 
-    def near(self, grid: Grid) -> NDArray[np.intp]:
+    def near(self, grid: SceneGrid) -> NDArray[np.intp]:
         """Return which of them may lie on a grid, in their order."""
         bounds = array_bounds(*grid.shape, grid.transform)
         return np.sort(self.tree.query(shapely.box(*bounds)))
 
-    def burnt(self, grid: Grid, numbers: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
+    def burnt(self, grid: SceneGrid, numbers: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
         """Return (rows, cols): the number of what stands on each pixel, 0 for nothing.
 
         Args:
@@ -84,7 +84,7 @@ class WindowedLabels:
     area: Shapes | None
     """Within which everything is labelled; None: everywhere."""
 
-    def read(self, grid: Grid) -> Labels:
+    def read(self, grid: SceneGrid) -> Labels:
         """Return the labels on a window's grid.
 
         Raises:
@@ -103,7 +103,7 @@ class WindowedLabels:
             np.logical_and(found.known, self.area.burnt(grid) > 0, out=found.known)
         return found
 
-    def nothing_in(self, grid: Grid) -> bool:
+    def nothing_in(self, grid: SceneGrid) -> bool:
         """Return whether no object lies on a grid, without laying labels onto it.
 
         Raises:
@@ -118,7 +118,7 @@ class WindowedLabels:
         except NothingThereError:
             return True
 
-    def known_on(self, grid: Grid) -> NDArray[np.bool_]:
+    def known_on(self, grid: SceneGrid) -> NDArray[np.bool_]:
         """Return where a grid, of any pixel size, is labelled: by footprints, nothing is read."""
         known = np.ones(grid.shape, np.bool_)
         if self.area is not None:
@@ -130,7 +130,7 @@ class WindowedLabels:
                 known &= Shapes.of([shapely.box(*there)]).burnt(grid) > 0
         return known
 
-    def _of_raster(self, grid: Grid) -> Labels:
+    def _of_raster(self, grid: SceneGrid) -> Labels:
         try:
             return from_raster(self.config, self.classes, grid)
         except NothingThereError:
@@ -140,7 +140,9 @@ class WindowedLabels:
             )
 
 
-def open_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid) -> WindowedLabels:
+def open_windowed_labels(
+    config: PlaceConfig, classes: Sequence[ClassConfig], grid: SceneGrid
+) -> WindowedLabels:
     """Return a place's labels, to be read by windows of a scene's grid.
 
     Raises:
@@ -153,7 +155,7 @@ def open_labels(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Grid)
         class_of = np.array([0, *(number for _, number in pairs)], np.uint8)
     area = None
     if config.area is not None:
-        area = Shapes.of(read_area(config.area, grid, layer=config.area_layer))
+        area = Shapes.of(read_label_area(config.area, grid, layer=config.area_layer))
     return WindowedLabels(
         config=config,
         classes=tuple(classes),
