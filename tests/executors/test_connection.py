@@ -117,7 +117,7 @@ from distributed.utils import LoopRunner, sync
 from pipeline.executors import connection
 
 logging.basicConfig()
-connection.quiet()
+connection.silence_dask_logs()
 runner = LoopRunner(asynchronous=False)
 runner.start()
 # The loop is busy: the call is queued, then what the interruption has Dask cancel.

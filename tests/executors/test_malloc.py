@@ -14,10 +14,10 @@ import sys
 
 import torch
 
-from pipeline.malloc import keep_freed
+from pipeline.malloc import keep_freed_memory
 
 if sys.argv[1] == "kept":
-    keep_freed()
+    keep_freed_memory()
 for _ in range(40):
     torch.ones(1 << 24)  # up to nine blocks are laid side by side before one is free at the end
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -15,8 +15,8 @@ from pipeline.mapping.lock import NAME, lock_folder
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline.mapping.lock import holding
-with holding(Path(sys.argv[1])):
+from pipeline.mapping.lock import lock_folder
+with lock_folder(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
