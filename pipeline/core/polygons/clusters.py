@@ -6,18 +6,10 @@ import numpy as np
 
 from pipeline.core.compiled import compiled
 from pipeline.core.polygons.fragments import Int64
+from pipeline.core.union_find import find_root
 
 # Columns of a polygon's line in the pool.
 PARENT, NEXT, OPEN, LABEL, PIXELS, WEIGHT, ROW, COL, BEGIN, END = range(10)
-
-
-@compiled
-def _root(lines: Int64, number: int) -> int:
-    """Return the root of the cluster, shortening the way there."""
-    while lines[number, PARENT] != number:
-        lines[number, PARENT] = lines[lines[number, PARENT], PARENT]
-        number = lines[number, PARENT]
-    return number
 
 
 @compiled
@@ -36,7 +28,7 @@ def join(lines: Int64, before: Int64, after: Int64) -> None:
         two = after[pixel]
         if one < 0:
             continue
-        lines[_root(lines, one), OPEN] -= 1
+        lines[find_root(lines[:, PARENT], one), OPEN] -= 1
         if two >= 0 and lines[one, LABEL] == lines[two, LABEL]:
             _connect(lines, one, two)
 
@@ -52,8 +44,8 @@ def join_clusters(lines: Int64, links: Int64) -> None:
 @compiled
 def _connect(lines: Int64, one: int, two: int) -> None:
     """Make the clusters of two polygons one."""
-    root = _root(lines, one)
-    other = _root(lines, two)
+    root = find_root(lines[:, PARENT], one)
+    other = find_root(lines[:, PARENT], two)
     if root != other:
         lines[other, PARENT] = root
         lines[root, OPEN] += lines[other, OPEN]
@@ -74,7 +66,7 @@ def closed_clusters(lines: Int64, candidates: Int64, most: int) -> tuple[Int64, 
     for candidate in candidates:
         if lines[candidate, PARENT] < 0:
             continue
-        root = _root(lines, candidate)
+        root = find_root(lines[:, PARENT], candidate)
         if lines[root, OPEN] > 0:
             continue
         number = root

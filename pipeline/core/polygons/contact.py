@@ -19,6 +19,7 @@ from pipeline.core.compiled import compiled
 from pipeline.core.polygons.fragments import Int32, Int64
 from pipeline.core.polygons.region_growing import UInt8
 from pipeline.core.polygons.separate import Sides
+from pipeline.core.union_find import find_root, unite
 from pipeline.core.window import Window
 
 
@@ -156,15 +157,13 @@ def _polygons(instances: Int32) -> Int32:
                 continue
             before = pixel - (cols if up else 1)
             if number[before] == number[pixel]:
-                one = _root(parent, before)
-                two = _root(parent, pixel)
-                parent[max(one, two)] = min(one, two)
+                unite(parent, before, pixel)
     polygon = np.full(len(number), -1, np.int32)
     count = 0
     for pixel in range(len(number)):
         if number[pixel] == 0:
             continue
-        root = _root(parent, pixel)
+        root = find_root(parent, pixel)
         if root == pixel:
             polygon[pixel] = count
             count += 1
@@ -172,12 +171,3 @@ def _polygons(instances: Int32) -> Int32:
             # A root comes first, so it has its number already.
             polygon[pixel] = polygon[root]
     return polygon
-
-
-@compiled
-def _root(parent: Int32, pixel: int) -> int:
-    """Return the first pixel of the region, shortening the way there."""
-    while parent[pixel] != pixel:
-        parent[pixel] = parent[parent[pixel]]
-        pixel = parent[pixel]
-    return pixel

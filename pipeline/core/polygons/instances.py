@@ -24,6 +24,7 @@ from pipeline.core.compiled import compiled
 from pipeline.core.polygons.contact import sum_boundaries
 from pipeline.core.polygons.fragments import Int64
 from pipeline.core.polygons.separate import MergeCriterion
+from pipeline.core.union_find import find_root, unite
 
 
 def group_instances(*, first: Int64, pixels: Int64, links: Int64, doubt: MergeCriterion) -> Int64:
@@ -94,9 +95,7 @@ def _united(sizes: list[int], contacts: Int64, needed: list[float]) -> Int64:
 def _bind(parent: Int64, pairs: Int64) -> None:
     """Make each pair one region, led to its least number."""
     for pair in range(len(pairs)):
-        one = _root(parent, pairs[pair, 0])
-        two = _root(parent, pairs[pair, 1])
-        parent[max(one, two)] = min(one, two)
+        unite(parent, pairs[pair, 0], pairs[pair, 1])
 
 
 @compiled
@@ -104,14 +103,5 @@ def _rooted(parent: Int64) -> Int64:
     """Return what each number leads to in the end."""
     rooted = np.empty_like(parent)
     for number in range(len(parent)):
-        rooted[number] = _root(parent, number)
+        rooted[number] = find_root(parent, number)
     return rooted
-
-
-@compiled
-def _root(parent: Int64, number: int) -> int:
-    """Return what the number leads to in the end, shortening the way there."""
-    while parent[number] != number:
-        parent[number] = parent[parent[number]]
-        number = parent[number]
-    return number

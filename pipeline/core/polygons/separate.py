@@ -32,6 +32,7 @@ from pipeline.core.polygons.fragments import Fragments, Int32, Int64
 from pipeline.core.polygons.region_growing import Flags, UInt8, grow_regions
 from pipeline.core.polygons.trace import trace
 from pipeline.core.quantise import NODATA, STEPS
+from pipeline.core.union_find import unite
 from pipeline.core.window import Window
 
 
@@ -190,9 +191,7 @@ def _numbered(label: UInt8, owner: Int32, cols: int) -> tuple[Int32, int]:
             parent[count] = count
             count += 1
         elif before and upper and before != upper:
-            one = _root(parent, before)
-            two = _root(parent, upper)
-            parent[max(one, two)] = min(one, two)
+            unite(parent, int(before), int(upper))
         numbers[pixel] = number
     # What a number leads to comes before it, so it has been led to its end already.
     for place in range(1, count):
@@ -216,12 +215,3 @@ def _instances(mask: UInt8, owner: Int32, start: tuple[int, int], shape: tuple[i
             elif label:
                 instances[row, col] = count + label
     return instances
-
-
-@compiled
-def _root(parent: Int32, number: np.int32) -> np.int32:
-    """Return the first number of the marker, shortening the way there."""
-    while parent[number] != number:
-        parent[number] = parent[parent[number]]
-        number = parent[number]
-    return number

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pipeline.core.compiled import compiled
 from pipeline.core.polygons.fragments import Fragments, Int32, Int64
 from pipeline.core.polygons.link import edge_rings, group_rings, link_edges
+from pipeline.core.union_find import unite
 
 Labels = npt.NDArray[np.uint8] | Int32
 Weights = npt.NDArray[np.uint8]
@@ -210,20 +211,9 @@ def _parents(runs: Int32, offsets: Int64) -> Int32:
                 and runs[upper, 1] < runs[lower, 2]
                 and runs[lower, 1] < runs[upper, 2]
             ):
-                one = _root(parent, upper)
-                two = _root(parent, lower)
-                parent[max(one, two)] = min(one, two)
+                unite(parent, upper, lower)
             if runs[upper, 2] <= runs[lower, 2]:
                 upper += 1
             else:
                 lower += 1
     return parent
-
-
-@compiled
-def _root(parent: Int32, run: int) -> int:
-    """Return the first run of the region, shortening the way there."""
-    while parent[run] != run:
-        parent[run] = parent[parent[run]]
-        run = parent[run]
-    return run
