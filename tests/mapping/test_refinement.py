@@ -146,8 +146,8 @@ def test_a_plan_tells_how_far_refinement_looks_and_widens_the_halo(
     assert row["refinement_px"] == row["halo_px"] == 12
     plan = plan_scene(request, request.chosen_task, ref, "s").draft
     core = Window(row=50, col=5, height=10, width=20)
-    assert plan.settled(core) == core
-    assert plan.around(core) == Window(row=38, col=0, height=34, width=37)
+    assert plan.windows(core).labelled == core
+    assert plan.windows(core).refined == Window(row=38, col=0, height=34, width=37)
 
 
 def test_each_setting_is_part_of_a_tiles_key(tmp_path: Path, scene: Path) -> None:

@@ -19,6 +19,7 @@ from pipeline.core.refine import Refinement
 from pipeline.core.tile import Edge
 from pipeline.core.window import Window
 from pipeline.mapping.outlines import settings_of
+from pipeline.mapping.planning.tile_windows import TileWindows
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Stretch
 from pipeline.models.registry import ModelRef
@@ -142,14 +143,18 @@ class ScenePlan:
             }
         )
 
-    def around(self, core: Window) -> Window:
-        """Return the pixels that a core's outputs depend on: `settled` and more, to refine."""
+    def windows(self, core: Window) -> TileWindows:
+        """Return the windows of the tile of a core."""
         margin = 0 if self.refinement is None else self.refinement.margin
-        return self._clipped(self.settled(core).grown(margin))
-
-    def settled(self, core: Window) -> Window:
-        """Return the pixels on whose labels a core's polygons depend: more, to separate."""
-        return self._clipped(core.grown(polygon_margin(self.separation, self.outline)))
+        labelled = self._clipped(core.grown(polygon_margin(self.separation, self.outline)))
+        refined = self._clipped(labelled.grown(margin))
+        return TileWindows(
+            core=core,
+            labelled=labelled,
+            refined=refined,
+            box=self.grid.sampling.box(refined),
+            tile=self.grid.tile(core),
+        )
 
     @property
     def provenance(self) -> Provenance:

@@ -106,7 +106,7 @@ def predicted(
         clock: Takes the time of each stage.
         wanted: Pixels of the scene.
     """
-    tile, sampling = plan.grid.tile(core), plan.grid.sampling
+    tile, sampling = plan.windows(core).tile, plan.grid.sampling
     pixels, chances, valid = _forward(plan, tile, clock)
     if sampling.identity:
         rows, cols = core.within(tile)
@@ -125,7 +125,7 @@ def predict_quantised(
     plan: ScenePlan, core: Window, clock: StageTimer
 ) -> UInt8[np.ndarray, "channels rows cols"]:
     """Return quantised probabilities of a tile, halo included, on the network's grid."""
-    tile = plan.grid.tile(core)
+    tile = plan.windows(core).tile
     _, chances, valid = _forward(plan, tile, clock)
     rows, cols = _inside(plan, tile).within(tile)
     return quantised_channels(chances[:, rows, cols], valid[rows, cols], plan.card.outputs)
@@ -133,10 +133,10 @@ def predict_quantised(
 
 def overlapping_cores(plan: ScenePlan, core: Window, cores: list[Window]) -> tuple[Window, ...]:
     """Return the cores whose tiles reach into what ``core`` looks at, in the order of the grid."""
-    box = plan.grid.sampling.box(plan.around(core))
+    box = plan.windows(core).box
 
     def meets(other: Window) -> bool:
-        tile = plan.grid.tile(other)
+        tile = plan.windows(other).tile
         return (
             tile.row < box.bottom
             and box.row < tile.bottom
@@ -158,7 +158,7 @@ def blend_tiles(
         tiles: Cores of the tiles that overlap what the core looks at.
 
     Returns:
-        Quantised probabilities over ``plan.around(core)``; how many of the core's pixels
+        Quantised probabilities over ``plan.windows(core).refined``; how many of the core's pixels
         differ by how many quantised steps.
 
     Raises:
@@ -170,15 +170,15 @@ def blend_tiles(
         found = read_cached_tile(plan.tiles / f"{plan.key(other, kind='raw')}.raw")
         if found is None:
             continue
-        tile = plan.grid.tile(other)
+        tile = plan.windows(other).tile
         inside = _inside(plan, tile)
         rows, cols = inside.within(tile)
         weights = taper(tile, sampling.box(other), halo=plan.grid.halo)[rows, cols]
         parts.append((inside, found["probability"], weights))
     if not parts:
         raise PipelineError(f"{plan.name}: nothing was predicted around {core}")
-    wanted = plan.around(core)
-    box = _inside(plan, sampling.box(wanted))
+    wanted = plan.windows(core).refined
+    box = _inside(plan, plan.windows(core).box)
     mean, spread = blend(box, parts)
     own = _inside(plan, sampling.box(core)).within(box)
     counts = np.bincount(spread[own][mean[0][own] != NODATA], minlength=256)

@@ -44,7 +44,7 @@ class TileCollector:
                     index=index,
                     core=core,
                     aoi=None if self._area is None else around(self._area, core),
-                    around=self._around(core),
+                    overlapping=self._overlapping(core),
                 )
 
     @property
@@ -103,7 +103,7 @@ class TileCollector:
             )
         self.joiner.close()
 
-    def _around(self, core: Window) -> tuple[Window, ...]:
+    def _overlapping(self, core: Window) -> tuple[Window, ...]:
         blended = self._plan.card.context == "blend"
         return overlapping_cores(self._plan, core, self._cores) if blended else ()
 

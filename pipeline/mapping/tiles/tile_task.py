@@ -27,6 +27,7 @@ from pipeline.core.refine import open_and_close
 from pipeline.core.window import Window
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.mapping.planning.plan import ScenePlan
+from pipeline.mapping.planning.tile_windows import TileWindows
 from pipeline.mapping.tiles.cached_tile import read_cached_tile, write_cached_tile
 from pipeline.mapping.tiles.predict import (
     StageTimer,
@@ -51,7 +52,7 @@ class TileJob:
     """Pixels that it answers for."""
     aoi: bytes | None = None
     """Area of interest around the tile, as WKB in pixels of the scene."""
-    around: tuple[Window, ...] = ()
+    overlapping: tuple[Window, ...] = ()
     """Cores of the tiles that overlap this one, itself included, where tiles are blended."""
 
 
@@ -82,19 +83,19 @@ def map_tile_task(job: TileJob) -> TileRecord:
     path = plan.tiles / f"{plan.key(job.core)}.tile"
     if read_cached_tile(path) is not None:
         return TileRecord(index=job.index, reused=True)
-    clock = StageTimer()
+    clock, refined = StageTimer(), plan.windows(job.core).refined
     thumb, more = None, {}
     if plan.card.context == "blend":
-        probability, more["spread"] = blend_tiles(plan, job.core, job.around)
+        probability, more["spread"] = blend_tiles(plan, job.core, job.overlapping)
         clock.lap("blend")
     else:
-        seen = predicted(plan, job.core, clock, wanted=plan.around(job.core))
+        seen = predicted(plan, job.core, clock, wanted=refined)
         probability = quantised_channels(seen.chances, seen.valid, plan.card.outputs)
         thumb = seen.thumb
         # Refining takes about as much as this gives back.
         del seen
     if plan.refinement is not None:
-        probability = guided(plan, plan.around(job.core), probability)
+        probability = guided(plan, refined, probability)
         clock.lap("refine")
     arrays = _finished(job, probability) | more
     arrays["thumb"] = read_thumbnail(plan, job.core) if thumb is None else thumb
@@ -124,19 +125,19 @@ def _finished(
 
     Args:
         job: The tile's.
-        probability: All channels over ``plan.around(job.core)``.
+        probability: All channels over ``plan.windows(job.core).refined``.
     """
     plan, core = job.plan, job.core
     classes = len(plan.card.outputs.classes)
     shares = plan.card.outputs.shares
     labels = classified(probability[:classes], threshold=plan.threshold, shares=shares)
-    how, settled = plan.refinement, plan.settled(core)
+    how, windows = plan.refinement, plan.windows(core)
     if how is not None:
         labels = open_and_close(labels, classes=classes, opening=how.opening, closing=how.closing)
-    rows, cols = settled.within(plan.around(core))
+    rows, cols = windows.labelled.within(windows.refined)
     probability, labels = probability[:, rows, cols], labels[rows, cols]
-    rows, cols = core.within(settled)
-    fragments, joints = _traced(plan, core, probability, labels)
+    rows, cols = core.within(windows.labelled)
+    fragments, joints = _traced(plan, windows, probability, labels)
     own, mask = probability[:classes, rows, cols], labels[rows, cols]
     more: dict[str, np.ndarray] = {}
     if plan.interior and plan.separation is not None:
@@ -152,7 +153,7 @@ def _finished(
             probability[:classes],
             labels,
             core=core,
-            seen=settled,
+            seen=windows.labelled,
             threshold=plan.threshold,
             shares=shares,
         )
@@ -167,13 +168,13 @@ def _finished(
 
 def _traced(
     plan: ScenePlan,
-    core: Window,
+    windows: TileWindows,
     probability: UInt8[np.ndarray, "channels rows cols"],
     labels: UInt8[np.ndarray, "rows cols"],
 ) -> tuple[Fragments, dict[str, np.ndarray]]:
     """Return a core's polygons; where objects are separated, its joints as well."""
-    around = plan.settled(core)
-    rows, cols = core.within(around)
+    core = windows.core
+    rows, cols = core.within(windows.labelled)
     own = labels[rows, cols]
     weights = probability[: len(plan.card.outputs.classes), rows, cols].max(axis=0)
     how = plan.separation
@@ -182,7 +183,7 @@ def _traced(
         return trace(traced, weights, row=core.row, col=core.col), {}
     scene = plan.info.height, plan.info.width
     markers = markers_of(probability[how.channel], threshold=how.threshold, opening=how.opening)
-    needed = context(core, scene=scene, reach=how.reach).within(around)
+    needed = context(core, scene=scene, reach=how.reach).within(windows.labelled)
     instances, sides = separate(
         labels[needed], markers[needed], core=core, scene=scene, reach=how.reach
     )
