@@ -22,7 +22,7 @@ Retry = Annotated[
 ]
 
 
-class Kind(StrEnum):
+class Scheduler(StrEnum):
     """Who keeps the clock."""
 
     SYSTEMD = "systemd"
@@ -123,9 +123,9 @@ def changes(  # noqa: PLR0913 - an option each
 def units(
     file: File,
     root: Root = None,
-    kind: Annotated[Kind, typer.Option(help="A systemd service and timer, or crontab lines.")] = (
-        Kind.SYSTEMD
-    ),
+    kind: Annotated[
+        Scheduler, typer.Option(help="A systemd service and timer, or crontab lines.")
+    ] = (Scheduler.SYSTEMD),
     out: Annotated[
         Path | None, typer.Option(help="Folder that the systemd files are written to.")
     ] = None,
@@ -140,7 +140,7 @@ def units(
 
     with failing():
         found, command = load_region(file), command_of(file, root=root)
-        if kind is Kind.CRON:
+        if kind is Scheduler.CRON:
             if out is not None:
                 raise ConfigError("--out is for --kind systemd; add the lines with `crontab -e`")
             sys.stdout.write(crontab(found, command, now=utc_now()))

@@ -14,7 +14,7 @@ from pipeline.core.metrics.salt import salt_scores
 from pipeline.evaluation.alignment import Compared
 from pipeline.evaluation.object_metrics import MatchedObjects
 from pipeline.evaluation.pixel_metrics import PixelCounts
-from pipeline.evaluation.rows import Table, numbers, rounded
+from pipeline.evaluation.rows import Table, rounded, rounded_each
 
 CHIP = 300
 """Edge of the chips of the crowdAI mapping challenge, in pixels."""
@@ -99,4 +99,4 @@ def _row(scores: CocoScores) -> Table:
         }
         for what in ("ap", "ar")
     }
-    return {**numbers(row), **sizes}
+    return {**rounded_each(row), **sizes}

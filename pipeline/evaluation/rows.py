@@ -81,6 +81,6 @@ def _rounded(row: Table) -> Table:
     return {key: rounded(one) if isinstance(one, float) else one for key, one in row.items()}
 
 
-def numbers(values: Mapping[str, float | None]) -> Table:
-    """Return several numbers."""
+def rounded_each(values: Mapping[str, float | None]) -> Table:
+    """Return several rounded_each."""
     return {name: rounded(value) for name, value in values.items()}

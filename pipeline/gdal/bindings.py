@@ -51,7 +51,7 @@ _SIGNATURES: Mapping[str, tuple[object, list[object]]] = {
 
 
 @cache
-def library() -> ctypes.CDLL:
+def raster_library() -> ctypes.CDLL:
     """Return the GDAL that rasterio is linked with."""
     # A look-up in the extension module goes on to the libraries it depends on.
     gdal = ctypes.CDLL(rasterio._env.__file__)
@@ -63,20 +63,20 @@ def library() -> ctypes.CDLL:
 
 def raster_drivers() -> dict[str, int]:
     """Return every registered driver's short name and handle."""
-    gdal = library()
+    gdal = raster_library()
     handles = [gdal.GDALGetDriver(index) for index in range(gdal.GDALGetDriverCount())]
     return {gdal.GDALGetDriverShortName(handle).decode(): handle for handle in handles}
 
 
 def setting(name: str) -> str | None:
     """Return a GDAL setting, of this process or of its environment."""
-    value = library().CPLGetConfigOption(name.encode(), None)
+    value = raster_library().CPLGetConfigOption(name.encode(), None)
     return None if value is None else value.decode()
 
 
 def configure_raster_gdal(name: str, value: str) -> None:
     """Set a GDAL setting for all threads of this process."""
-    library().CPLSetConfigOption(name.encode(), value.encode())
+    raster_library().CPLSetConfigOption(name.encode(), value.encode())
 
 
 class GdalFileError(OSError):
@@ -84,14 +84,14 @@ class GdalFileError(OSError):
 
 
 def _failure(path: str) -> GdalFileError:
-    gdal = library()
+    gdal = raster_library()
     messages = (gdal.VSIGetLastErrorMsg() or b"", gdal.CPLGetLastErrorMsg() or b"")
     words = [message.decode(errors="replace") for message in messages if message]
     return GdalFileError("; ".join(words) or f"{path} cannot be opened")
 
 
 def _quiet() -> None:
-    gdal = library()
+    gdal = raster_library()
     gdal.CPLErrorReset()
     gdal.VSIErrorReset()
     gdal.CPLPushErrorHandler(ctypes.cast(gdal.CPLQuietErrorHandler, _HANDLE))
@@ -106,7 +106,7 @@ class GdalFile:
         Raises:
             GdalFileError: It cannot be reached.
         """
-        gdal = library()
+        gdal = raster_library()
         _quiet()
         try:
             self._handle = gdal.VSIFOpenExL(path.encode(), b"rb", 1)
@@ -124,7 +124,7 @@ class GdalFile:
         Raises:
             GdalFileError: The bytes cannot be fetched.
         """
-        gdal = library()
+        gdal = raster_library()
         length = max(0, min(length, self.size - offset))
         buffer = ctypes.create_string_buffer(length)
         _quiet()
@@ -140,7 +140,7 @@ class GdalFile:
     def close(self) -> None:
         """Give the file back."""
         if self._handle:
-            library().VSIFCloseL(self._handle)
+            raster_library().VSIFCloseL(self._handle)
             self._handle = None
 
 
@@ -153,7 +153,7 @@ def headers(path: str) -> dict[str, str]:
     Raises:
         GdalFileError: The server does not answer, or not with the file.
     """
-    gdal = library()
+    gdal = raster_library()
     _quiet()
     try:
         found = gdal.VSIGetFileMetadata(path.encode(), b"HEADERS", None)
@@ -191,7 +191,7 @@ def geotransform(
         driver: The only driver that may open it.
         options: Its open options, such as ``GEOREF_SOURCES=INTERNAL``.
     """
-    gdal = library()
+    gdal = raster_library()
     only = (_TEXT * 2)(driver.encode(), None)
     chosen = (_TEXT * (len(options) + 1))(*(option.encode() for option in options), None)
     _quiet()

@@ -80,7 +80,7 @@ class ChildLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class ChildCall:
     """A function to be called in a child process."""
 
     function: str
@@ -93,7 +93,7 @@ class Call:
 
 
 def call_in_child(
-    call: Call, *, files: Sequence[int], limits: ChildLimits
+    call: ChildCall, *, files: Sequence[int], limits: ChildLimits
 ) -> tuple[dict[str, Any], memoryview]:
     """Call a function in a child process, and return its header and Arrow stream.
 
@@ -114,7 +114,7 @@ def call_in_child(
 
 
 def _answered(
-    server: _Server, call: Call, files: Sequence[int], limits: ChildLimits
+    server: _Server, call: ChildCall, files: Sequence[int], limits: ChildLimits
 ) -> tuple[dict[str, Any], memoryview]:
     """Return a server's answer; it is kept for the next call unless it had to be interrupted."""
     try:
@@ -158,7 +158,7 @@ class _Server:
         _all.add(self)
 
     def ask(
-        self, call: Call, files: Sequence[int], limits: ChildLimits
+        self, call: ChildCall, files: Sequence[int], limits: ChildLimits
     ) -> tuple[bytearray, dict[str, int]]:
         """Return the bytes of an answer, and how the child ended that gave it."""
         request = json.dumps(

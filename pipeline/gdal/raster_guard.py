@@ -72,7 +72,7 @@ def _remove_drivers() -> None:
     known = (gdal.setting("GDAL_SKIP") or "").split(",")
     gdal.configure_raster_gdal("GDAL_SKIP", ",".join(sorted({*removed, *filter(None, known)})))
     for handle in removed.values():
-        gdal.library().GDALDeregisterDriver(handle)
+        gdal.raster_library().GDALDeregisterDriver(handle)
 
 
 def check_guard() -> None:

@@ -51,7 +51,7 @@ _lock = threading.Lock()
 
 
 @cache
-def library() -> ctypes.CDLL:
+def vector_library() -> ctypes.CDLL:
     """Return the GDAL that pyogrio is linked with."""
     import pyogrio._ogr  # heavy; its own GDAL comes with it
 
@@ -78,7 +78,7 @@ def configure_vector_gdal() -> Any:
 
 def vector_drivers() -> dict[str, int]:
     """Return the short names and handles of the drivers of pyogrio's GDAL."""
-    gdal = library()
+    gdal = vector_library()
     handles = [gdal.GDALGetDriver(index) for index in range(gdal.GDALGetDriverCount())]
     return {gdal.GDALGetDriverShortName(handle).decode(): handle for handle in handles}
 
@@ -101,7 +101,7 @@ def leave_only(allowed: Collection[str]) -> None:
     Raises:
         ConfigError: Another driver is still active.
     """
-    gdal = library()
+    gdal = vector_library()
     with _lock:
         removed = {name: handle for name, handle in vector_drivers().items() if name not in allowed}
         if removed:
@@ -131,7 +131,7 @@ def check_drivers(allowed: Collection[str] = ALLOWED) -> None:
 
 def _opens(text: bytes) -> bool:
     """Return whether GDAL opens a name or document."""
-    gdal = library()
+    gdal = vector_library()
     gdal.CPLPushErrorHandler(ctypes.cast(gdal.CPLQuietErrorHandler, _HANDLE))
     try:
         handle = gdal.GDALOpenEx(text, _VECTOR_AND_RASTER, None, None, None)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyproj import CRS
 
 from pipeline.gdal.child import (
-    Call,
+    ChildCall,
     ChildError,
     ChildLimits,
     ChildMemoryError,
@@ -112,7 +112,7 @@ def read_in_child(path: Path, question: VectorQuery) -> tuple[dict[str, Any], pa
         if file.head.startswith(ZIP):
             unpacked = unzipped(file, question.choice, limits, Path(_folder(stack, path)))
             file = stack.enter_context(unpacked)
-        call = Call(
+        call = ChildCall(
             function="pipeline.labels.child_read:read",
             arguments=arguments_for(file, question, folder=folder),
             preload=("numpy.ma", "pipeline.labels.child_read", *_modules(file)),

@@ -14,7 +14,7 @@ from pipeline.labels.layers import LayerChoice
 from pipeline.labels.limits import Limits
 from pipeline.labels.opened import SHAPEFILE, VectorFile, open_vector_file
 from pipeline.labels.vectors import refusal
-from pipeline.scenes.archive.members import Member, read_members
+from pipeline.scenes.archive.members import Member, read_archive_members
 
 ZIP = b"PK\x03\x04"
 _SHAPE = ".shp"
@@ -40,7 +40,7 @@ def unzipped(
         ConfigError: It is no whole archive, has no Shapefile or several, or takes too much.
     """
     try:
-        members = read_members(str(file.path))
+        members = read_archive_members(str(file.path))
     except SceneError as error:
         raise refusal(file.path, error.reason, "unpack it and name the file inside") from error
     shape = _chosen(file, choice, members)

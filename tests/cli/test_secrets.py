@@ -162,7 +162,7 @@ def test_mapping_what_fails_tells_no_secret(planted: Planted, site: Site, tmp_pa
     finally:
         monkey.undo()
         for name in ("AWS_S3_ENDPOINT", "AWS_HTTPS"):
-            gdal.library().CPLSetConfigOption(name.encode(), None)
+            gdal.raster_library().CPLSetConfigOption(name.encode(), None)
     rows = json.loads(planted.heard[2])["scenes"]
     assert sorted(row["state"] for row in rows) == ["done", *["failed"] * 12]
     assert all(row["reason"] for row in rows if row["state"] == "failed")

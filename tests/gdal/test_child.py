@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.gdal.child import (
-    Call,
+    ChildCall,
     ChildError,
     ChildLimits,
     ChildMemoryError,
@@ -80,7 +80,9 @@ def act(made: None, tmp_path: Path) -> Any:  # noqa: ARG001 - on the children's 
         path = tmp_path / "file"
         path.write_text("content")
         with path.open("rb") as file:
-            call = Call(function="made_for_children:act", arguments={"what": what, **arguments})
+            call = ChildCall(
+                function="made_for_children:act", arguments={"what": what, **arguments}
+            )
             return call_in_child(call, files=[file.fileno()], limits=limits)[0]
 
     return run
@@ -163,10 +165,10 @@ def test_no_child_outlives_the_process_that_asked(how: int) -> None:
     code = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
-from pipeline.gdal.child import Call, ChildLimits, call_in_child
+from pipeline.gdal.child import ChildCall, ChildLimits, call_in_child
 file = os.open(os.devnull, os.O_RDONLY)
 limits = ChildLimits(memory_bytes=10**9, seconds=60, answer_bytes=10**6)
-call = Call(function="made_for_children:act", arguments={"what": "spin"})
+call = ChildCall(function="made_for_children:act", arguments={"what": "spin"})
 try:
     call_in_child(call, files=[file], limits=limits)
 except KeyboardInterrupt:

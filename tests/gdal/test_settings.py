@@ -84,7 +84,7 @@ print(json.dumps({
     "raster": {name: gdal.setting(name) for name in names},
     "vector": pyogrio.get_gdal_config_option("OGR_CURRENT_DATE"),
     "theirs": pyogrio.get_gdal_config_option("CPL_TIMESTAMP"),
-    "cache": gdal.library().GDALGetCacheMax(),
+    "cache": gdal.raster_library().GDALGetCacheMax(),
     "network": pyproj.network.is_network_enabled(),
     "rasterio": [value[0] for value in transform(32645, 4326, *[[x] for x in PROJECTED])],
     "data": data,

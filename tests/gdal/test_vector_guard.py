@@ -105,7 +105,7 @@ def test_what_writing_needs_is_left_and_nothing_else() -> None:
 
 def test_a_second_registration_brings_nothing_back() -> None:
     pyogrio()
-    vector_guard.library().GDALAllRegister()
+    vector_guard.vector_library().GDALAllRegister()
     check_drivers()
 
 

@@ -15,7 +15,7 @@ from pipeline.core.window import Window
 from pipeline.errors import SceneError
 from pipeline.scenes.geotiff.blocks import check_blocks, zero_tail
 from pipeline.scenes.geotiff.directory import BrokenTiffError
-from pipeline.scenes.geotiff.tiff import Layout, read_layout
+from pipeline.scenes.geotiff.tiff import TiffLayout, read_layout
 from pipeline.scenes.open import open_scene
 from pipeline.scenes.scene import SceneRef
 from tests.strategies import examples
@@ -32,7 +32,7 @@ LAYOUTS: dict[str, dict[str, object]] = {
 PIXELS = np.random.default_rng(3).integers(1, 255, (3, 70, 90), np.uint8)
 
 
-def _layout(content: bytes) -> Layout:
+def _layout(content: bytes) -> TiffLayout:
     return read_layout(lambda offset, length: content[offset : offset + length], len(content))
 
 

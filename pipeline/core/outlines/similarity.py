@@ -18,7 +18,7 @@ DOUBT = 0.03
 """More than areas so measured have been seen to be wrong by, on buildings of few pixels."""
 
 
-def iou(one: Polygons, two: Polygons) -> Float64:
+def approximate_iou(one: Polygons, two: Polygons) -> Float64:
     """Return intersection over union, pair by pair, to about a percent.
 
     Measured along lines, as the exact overlay takes ten times as long.
@@ -34,7 +34,7 @@ def iou(one: Polygons, two: Polygons) -> Float64:
 
 def iou_against(one: Polygons, two: Polygons, *, least: float) -> Float64:
     """Return intersection over union, pair by pair, on the right side of ``least``."""
-    found = iou(one, two)
+    found = approximate_iou(one, two)
     # The measure decides but where it is too coarse for that.
     close = np.abs(found - least) < DOUBT
     found[close] = exact_iou(one[close], two[close])

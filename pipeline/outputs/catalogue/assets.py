@@ -14,7 +14,7 @@ _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class AssetKind:
     """What an output is to a catalogue."""
 
     key: str
@@ -28,44 +28,46 @@ class Kind:
 
 
 KINDS = {
-    "mask.tif": Kind("mask", _COG, "data", "Mask of classes"),
-    "probability.tif": Kind("probability", _COG, "data", "Probability"),
-    "interior.tif": Kind("interior", _COG, "data", "Probability of lying inside an object"),
-    "polygons.geojson": Kind("geojson", "application/geo+json", "data", "Polygons in WGS 84"),
-    "polygons.geojsonl": Kind(
+    "mask.tif": AssetKind("mask", _COG, "data", "Mask of classes"),
+    "probability.tif": AssetKind("probability", _COG, "data", "Probability"),
+    "interior.tif": AssetKind("interior", _COG, "data", "Probability of lying inside an object"),
+    "polygons.geojson": AssetKind("geojson", "application/geo+json", "data", "Polygons in WGS 84"),
+    "polygons.geojsonl": AssetKind(
         "geojsonl", "application/geo+json-seq", "data", "Polygons in WGS 84, one a line"
     ),
-    "polygons.parquet": Kind(
+    "polygons.parquet": AssetKind(
         "geoparquet",
         "application/vnd.apache.parquet",
         "data",
         "Polygons in the scene's reference system",
     ),
-    "polygons.fgb": Kind(
+    "polygons.fgb": AssetKind(
         "flatgeobuf",
         "application/vnd.flatgeobuf",
         "data",
         "Polygons in the scene's reference system, indexed",
     ),
-    "polygons.gpkg": Kind(
+    "polygons.gpkg": AssetKind(
         "geopackage",
         "application/geopackage+sqlite3",
         "data",
         "Polygons in the scene's reference system, styled for QGIS",
     ),
-    "polygons.shp.zip": Kind(
+    "polygons.shp.zip": AssetKind(
         "shapefile", "application/zip", "data", "Polygons in the scene's reference system, zipped"
     ),
-    "polygons.pmtiles": Kind("pmtiles", "application/vnd.pmtiles", "data", "Polygons as tiles"),
-    "polygons.coco.json": Kind("coco", "application/json", "data", "Polygons in pixels"),
-    "mask.qml": Kind("mask_style", "application/xml", "metadata", "QGIS style of the mask"),
-    "polygons.qml": Kind(
+    "polygons.pmtiles": AssetKind(
+        "pmtiles", "application/vnd.pmtiles", "data", "Polygons as tiles"
+    ),
+    "polygons.coco.json": AssetKind("coco", "application/json", "data", "Polygons in pixels"),
+    "mask.qml": AssetKind("mask_style", "application/xml", "metadata", "QGIS style of the mask"),
+    "polygons.qml": AssetKind(
         "polygon_style", "application/xml", "metadata", "QGIS style of the polygons"
     ),
-    "quicklook.png": Kind("quicklook", "image/png", "overview", "Quicklook"),
-    "run.json": Kind("run", "application/json", "metadata", "Manifest"),
-    "report.json": Kind("report", "application/json", "metadata", "Scores"),
-    "report.html": Kind("report_page", "text/html", "metadata", "Report"),
+    "quicklook.png": AssetKind("quicklook", "image/png", "overview", "Quicklook"),
+    "run.json": AssetKind("run", "application/json", "metadata", "Manifest"),
+    "report.json": AssetKind("report", "application/json", "metadata", "Scores"),
+    "report.html": AssetKind("report_page", "text/html", "metadata", "Report"),
 }
 """Outputs by file name."""
 

@@ -35,7 +35,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def database_error(error: SQLAlchemyError, engine: Engine) -> ConfigError | ExportError:
     """Return what an error of the database means for who runs a region."""
     shown = engine.url.database if engine.dialect.name == "sqlite" else "the ledger"
-    words = told(error, engine)
+    words = first_line(error, engine)
     if engine.dialect.name == "sqlite" and not isinstance(error, OperationalError):
         return ConfigError(
             f"{shown}: cannot be used as a ledger ({words}); move it away, with its -wal "
@@ -48,7 +48,7 @@ def database_error(error: SQLAlchemyError, engine: Engine) -> ConfigError | Expo
     )
 
 
-def told(error: SQLAlchemyError, engine: Engine) -> str:
+def first_line(error: SQLAlchemyError, engine: Engine) -> str:
     """Return the first line of a driver's message, without credentials."""
     line = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
     if engine.dialect.name == "sqlite":

@@ -17,7 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline.core.redaction import redact
 from pipeline.errors import ConfigError
 from pipeline.outputs.postgis.connect import database_place
-from pipeline.regions.ledger.database import database_error, postgres, sqlite, told, transaction
+from pipeline.regions.ledger.database import (
+    database_error,
+    first_line,
+    postgres,
+    sqlite,
+    transaction,
+)
 from pipeline.regions.ledger.migrations import MIGRATIONS
 from pipeline.regions.ledger.records import RunRow, SceneRow
 
@@ -155,7 +161,7 @@ class Ledger:
     def deliver(self, sink: str, *, layer_key: str | None, reason: str | None, now: float) -> None:
         """Note which layer a sink holds, or why it does not hold the current one."""
         told = None if reason is None else redact(reason)
-        row = {"sink": sink, "layer_key": layer_key, "reason": told, "tried_at": now}
+        row = {"sink": sink, "layer_key": layer_key, "reason": first_line, "tried_at": now}
         with transaction(self.engine) as connection:
             self._upsert(connection, "deliveries", ("region", "sink"), [row])
 
@@ -213,7 +219,7 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
         if url is None:
             raise database_error(error, engine) from error
         raise ConfigError(
-            f"{shown}: cannot be used as a ledger ({told(error, engine)}); start that server, "
+            f"{shown}: cannot be used as a ledger ({first_line(error, engine)}); start that server, "
             "or mend the URL in the variable that ledger_env names"
         ) from error
     return Ledger(engine, region)

@@ -99,7 +99,7 @@ def _read(href: str) -> Entry:
     shown = redacted(href)
     try:
         if is_remote(href):  # a process that lives long would go on with what it read before
-            gdal.library().VSICurlPartialClearCache(gdal_path(href).encode())
+            gdal.raster_library().VSICurlPartialClearCache(gdal_path(href).encode())
         data = open_bytes(href)
         try:
             if data.size > MAX_ITEM_BYTES:

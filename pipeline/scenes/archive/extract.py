@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import SceneError
-from pipeline.scenes.archive.members import SCENES, Member, read_members
+from pipeline.scenes.archive.members import SCENES, Member, read_archive_members
 
 KEPT_BYTES = 8 * 2**30
 KEPT = 64
@@ -64,7 +64,7 @@ def extracted(archive: str, name: str) -> Iterator[Path]:
     try:
         yield file_of(key, name)
     finally:
-        give_back(key)
+        release(key)
 
 
 def take(archive: str, name: str) -> str:
@@ -89,7 +89,7 @@ def file_of(key: str, name: str) -> Path:
     return _held[key].folder / PurePosixPath(name).name
 
 
-def give_back(key: str) -> None:
+def release(key: str) -> None:
     """Allow a folder to be removed, the oldest ones first where many are unused."""
     with _guard:
         _held[key].users -= 1
@@ -204,7 +204,7 @@ def _belonging(members: Sequence[Member], name: str) -> list[Member]:
 
 
 def _write_members(archive: str, name: str, folder: Path) -> None:
-    members = _belonging(read_members(archive), name)
+    members = _belonging(read_archive_members(archive), name)
     if not any(member.name == name for member in members):
         raise SceneError(archive, f"it has no member {name!r}", "list its members (unzip -l)")
     needed, free = sum(member.size for member in members), shutil.disk_usage(folder).free

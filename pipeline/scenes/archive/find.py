@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import SceneError
-from pipeline.scenes.archive.members import SCENES, SUFFIX, Member, archive_of, read_members
+from pipeline.scenes.archive.members import SCENES, SUFFIX, Member, archive_of, read_archive_members
 from pipeline.scenes.scene import SceneRef
 
 _MAGIC = (b"PK\3\4", b"PK\5\6")
@@ -35,7 +35,7 @@ def scenes_of_archive(path: str, below: str, notes: list[str]) -> tuple[SceneRef
     Raises:
         SceneError: It cannot be read, or holds no scene.
     """
-    members = [one for one in read_members(path) if _is_below(one, below)]
+    members = [one for one in read_archive_members(path) if _is_below(one, below)]
     for one in members:
         if one.name.lower().endswith(SUFFIX) and one.name != below:
             notes.append(

@@ -71,7 +71,7 @@ def archive_of(href: str) -> tuple[str, str] | None:
     return None
 
 
-def read_members(path: str) -> tuple[Member, ...]:
+def read_archive_members(path: str) -> tuple[Member, ...]:
     """Return the files in an archive, in its order.
 
     Raises:

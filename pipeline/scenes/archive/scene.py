@@ -74,10 +74,10 @@ class ZippedScene:
             inner = SceneRef(kind=kind_of(self._path), href=self._path, options=ref.options)
             self._scene = open_file(inner, known=known)
         except SceneError as error:
-            extract.give_back(self._key)
+            extract.release(self._key)
             raise _renamed(error, self._path, self._href) from error
         except BaseException:
-            extract.give_back(self._key)
+            extract.release(self._key)
             raise
         self._info = replace(self._scene.info, source=ref.href)
         self._open = True
@@ -105,7 +105,7 @@ class ZippedScene:
         self._scene.close()
         if self._open:
             self._open = False
-            extract.give_back(self._key)
+            extract.release(self._key)
 
 
 _: type[Scene] = ZippedScene

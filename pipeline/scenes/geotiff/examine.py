@@ -44,7 +44,9 @@ def _claims(source: DatasetReader, *, rpcs: bool, aside: str) -> GeorefTags:
     )
 
 
-def examine(ref: SceneRef, source: DatasetReader, layout: tiff.Layout, digest: str) -> SceneInfo:
+def examine(
+    ref: SceneRef, source: DatasetReader, layout: tiff.TiffLayout, digest: str
+) -> SceneInfo:
     """Return what is known of a GeoTIFF, or why it cannot be mapped.
 
     Raises:
@@ -164,7 +166,7 @@ def _validity(
 
 
 def _pixel_doubts(
-    ref: SceneRef, source: DatasetReader, layout: tiff.Layout, alpha: int | None
+    ref: SceneRef, source: DatasetReader, layout: tiff.TiffLayout, alpha: int | None
 ) -> list[str]:
     doubts: list[str] = []
     page = layout.scene
@@ -189,7 +191,7 @@ def _pixel_doubts(
 
 
 def _validity_doubts(
-    source: DatasetReader, layout: tiff.Layout, alpha: int | None, *, chosen: bool
+    source: DatasetReader, layout: tiff.TiffLayout, alpha: int | None, *, chosen: bool
 ) -> list[str]:
     doubts: list[str] = []
     value = None if chosen else source.nodata

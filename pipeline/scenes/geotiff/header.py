@@ -19,7 +19,7 @@ MAX_SLACK_BYTES = 2**30
 _AGAIN = "fetch or export it again"
 
 
-def examine_bytes(ref: SceneRef) -> tiff.Layout:
+def examine_bytes(ref: SceneRef) -> tiff.TiffLayout:
     """Return the images of a TIFF, having proved that all of their blocks are there.
 
     Raises:
@@ -54,7 +54,7 @@ def _check_magic(name: str, data: Bytes) -> None:
     raise SceneError(name, f"it is not a TIFF; {appearance(name, head)}", way_out(name, head))
 
 
-def _check_size(name: str, layout: tiff.Layout, size: int) -> None:
+def _check_size(name: str, layout: tiff.TiffLayout, size: int) -> None:
     """Refuse a small image before terabytes of holes, all of which would be digested."""
     stored = sum(page.stored_bytes for page in layout.pages)
     if len(layout.pages) < tiff.MAX_PAGES and size > MAX_SLACK_BYTES + 8 * stored:

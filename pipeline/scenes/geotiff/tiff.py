@@ -104,7 +104,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Layout:
+class TiffLayout:
     """The images of a TIFF."""
 
     pages: tuple[Page, ...]
@@ -121,7 +121,7 @@ class Layout:
         return sum(1 for page in self.pages[1:] if not page.kind & 0b101)
 
 
-def read_layout(read: Callable[[int, int], bytes], size: int) -> Layout:
+def read_layout(read: Callable[[int, int], bytes], size: int) -> TiffLayout:
     """Return the images of a TIFF.
 
     Args:
@@ -148,7 +148,7 @@ def read_layout(read: Callable[[int, int], bytes], size: int) -> Layout:
         offset = directory.next
     if not pages:
         raise BrokenTiffError("it has no image directory")
-    return Layout(pages=tuple(pages))
+    return TiffLayout(pages=tuple(pages))
 
 
 def _page(directory: Directory) -> Page:

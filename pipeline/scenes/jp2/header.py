@@ -49,7 +49,7 @@ _SMALLER = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Jp2Layout:
     """What a JPEG 2000 file says of itself."""
 
     container: Container
@@ -78,7 +78,7 @@ class Layout:
         return (min(rows, WINDOW), min(cols, WINDOW)) if self.image.tiles == 1 else (rows, cols)
 
 
-def examine_jp2(ref: SceneRef) -> Layout:
+def examine_jp2(ref: SceneRef) -> Jp2Layout:
     """Return what a JPEG 2000 file says of itself, having proved that all of it is there.
 
     Raises:
@@ -107,7 +107,7 @@ def examine_jp2(ref: SceneRef) -> Layout:
     _check_size(ref, container, image)
     _check_components(ref.href, container, image)
     _check_memory(ref.href, image)
-    return Layout(container=container, image=image)
+    return Jp2Layout(container=container, image=image)
 
 
 def _check_container(name: str, container: Container) -> None:

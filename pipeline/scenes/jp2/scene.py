@@ -22,7 +22,7 @@ from pipeline.scenes.band_roles import has_mask, image_bands, split_alpha
 from pipeline.scenes.geotiff import acquisition_time as moment
 from pipeline.scenes.geotiff.georeferencing import GeorefTags, georeference
 from pipeline.scenes.geotiff.sidecars import check_mask
-from pipeline.scenes.jp2.header import Layout, examine_jp2
+from pipeline.scenes.jp2.header import Jp2Layout, examine_jp2
 from pipeline.scenes.names import slug, stem
 from pipeline.scenes.pam import read_pam
 from pipeline.scenes.scene import Band, Scene, SceneInfo, SceneRef
@@ -120,7 +120,7 @@ def _remember(ref: SceneRef, info: SceneInfo) -> None:
             _examined.popitem(last=False)
 
 
-def _examine(ref: SceneRef, source: DatasetReader, layout: Layout, digest: str) -> SceneInfo:
+def _examine(ref: SceneRef, source: DatasetReader, layout: Jp2Layout, digest: str) -> SceneInfo:
     """Return what is known of a JPEG 2000 file.
 
     Raises:
@@ -167,7 +167,7 @@ def _examine(ref: SceneRef, source: DatasetReader, layout: Layout, digest: str) 
     )
 
 
-def _bands(source: DatasetReader, layout: Layout) -> tuple[Band, ...]:
+def _bands(source: DatasetReader, layout: Jp2Layout) -> tuple[Band, ...]:
     """Return the bands that carry imagery, named by the colour space where the file names none."""
     bands = image_bands(source)
     nameless = all(band.colour == "undefined" for band in bands)

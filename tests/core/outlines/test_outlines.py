@@ -19,7 +19,7 @@ from pipeline.core.outlines import Rules, clusters, regularised, simplified
 from pipeline.core.outlines.corners import corners
 from pipeline.core.outlines.regular.deviation import exceeds_deviation
 from pipeline.core.outlines.regular.direction import directions
-from pipeline.core.outlines.similarity import DOUBT, iou, iou_against
+from pipeline.core.outlines.similarity import DOUBT, approximate_iou, iou_against
 from pipeline.core.outlines.simplify import soundly_simplified
 from pipeline.core.polygons.separate import separate, trace_instances
 from pipeline.core.polygons.trace import trace
@@ -298,7 +298,7 @@ def test_likeness_is_intersection_over_union(one_seed: int, angle: float) -> Non
     turned = np.array([shapely.affinity.rotate(p, angle) for p in outlines], object)
     big = shapely.area(outlines) > 30
     exact = exact_iou(outlines, turned)
-    np.testing.assert_allclose(iou(outlines[big], turned[big]), exact[big], atol=DOUBT)
+    np.testing.assert_allclose(approximate_iou(outlines[big], turned[big]), exact[big], atol=DOUBT)
     clear = abs(exact - 0.8) > 1e-9
     np.testing.assert_array_equal(
         iou_against(outlines[clear & big], turned[clear & big], least=0.8) >= 0.8,
