@@ -160,8 +160,8 @@ class Ledger:
 
     def deliver(self, sink: str, *, layer_key: str | None, reason: str | None, now: float) -> None:
         """Note which layer a sink holds, or why it does not hold the current one."""
-        told = None if reason is None else redact(reason)
-        row = {"sink": sink, "layer_key": layer_key, "reason": first_line, "tried_at": now}
+        shown = None if reason is None else redact(reason)
+        row = {"sink": sink, "layer_key": layer_key, "reason": shown, "tried_at": now}
         with transaction(self.engine) as connection:
             self._upsert(connection, "deliveries", ("region", "sink"), [row])
 
@@ -219,8 +219,8 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
         if url is None:
             raise database_error(error, engine) from error
         raise ConfigError(
-            f"{shown}: cannot be used as a ledger ({first_line(error, engine)}); start that server, "
-            "or mend the URL in the variable that ledger_env names"
+            f"{shown}: cannot be used as a ledger ({first_line(error, engine)}); start that "
+            "server, or mend the URL in the variable that ledger_env names"
         ) from error
     return Ledger(engine, region)
 
