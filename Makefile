@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo map region schedule test test-slow test-long fuzz check lint types layers format bench wheel clean
+.PHONY: help setup demo map region schedule test test-slow test-long fuzz check lint types layers format bench docs wheel clean
 MAKEFLAGS += --no-print-directory
 
 help: ## List these tasks
@@ -80,6 +80,9 @@ format: $(STAMP) ## Put format and imports in order
 
 bench: $(STAMP) ## Run the benchmarks, or one: make bench BENCH=seams
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+
+docs: $(STAMP) ## Build the pages into out/docs, links checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f docs/mkdocs.yml
 
 wheel: $(STAMP) ## Build dist/overtile-*.whl
 	@$(BIN)/python -m hatchling build -t wheel

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.drawings DENSE.tif RURAL.tif`` maps the middle of both scenes with
 the shipped model and writes ``polygons_dense.png`` and ``polygons_rural.png`` into
-``benchmarks/figures``, or where ``--out`` says.
+``docs/pages/figures``, or where ``--out`` says.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("dense", type=Path)
     parser.add_argument("rural", type=Path)
     parser.add_argument("--crop", type=int, default=1100)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/figures"))
+    parser.add_argument("--out", type=Path, default=Path("docs/pages/figures"))
     chosen = parser.parse_args()
     for name, scene, side_m in (("dense", chosen.dense, 70), ("rural", chosen.rural, 90)):
         with tempfile.TemporaryDirectory() as folder:
