@@ -1,4 +1,4 @@
-"""Everything Overtile raises on purpose, sorted by who must act.
+"""Errors of Overtile, sorted by who must act.
 
 ::
 

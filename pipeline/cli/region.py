@@ -31,7 +31,7 @@ class Scheduler(StrEnum):
 
 @region.command("plan")
 def plan(file: File, root: Root = None) -> None:
-    """Say what a run would do; maps nothing and writes nothing."""
+    """Print the plan of a run; maps nothing and writes nothing."""
     from pipeline.cli.exits import failing
     from pipeline.regions.clock import utc_now
     from pipeline.regions.plan import plan_summary
@@ -77,7 +77,7 @@ def status(
     root: Root = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Say how a region stands: scenes, failures, runs, what is mapped."""
+    """Print the status of a region: scenes, failures, runs, mapped area."""
     from pipeline.cli.exits import failing
     from pipeline.regions.clock import utc_now
     from pipeline.regions.report.status import lines

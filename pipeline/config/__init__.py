@@ -1,4 +1,4 @@
-"""What configurations may say: parsed once, at the edge, into frozen sections."""
+"""Sections of configuration files, parsed once into frozen values."""
 
 from pipeline.config.region import Region, load_region
 from pipeline.config.section import Section, explain_errors, read_section

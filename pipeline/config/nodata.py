@@ -26,4 +26,4 @@ def _parsed(value: object) -> object:
 
 
 Nodata = Annotated[Literal["declared", "none", "nan"] | float, BeforeValidator(_parsed)]
-"""``declared``: what each scene says; ``none``: no value marks missing pixels; or the value."""
+"""``declared`` (each scene's own), ``none`` (no value marks missing pixels), or the value."""

@@ -1,4 +1,4 @@
-"""Regions: YAML files that say what is mapped again and again, and where it goes."""
+"""Region files (YAML): what is mapped repeatedly, and where the results go."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Filter(Section):
     datetime: str | None = None
     """From/to as in STAC: ``2024-01-01/..``, ``../2024-06-30``, ``2024-01-01/2024-06-30``."""
     max_cloud: Annotated[float, Field(ge=0, le=100)] | None = None
-    """Largest ``eo:cloud_cover`` in percent; items that do not tell it are taken."""
+    """Largest ``eo:cloud_cover`` in percent; items without it are taken."""
     asset: str = ""
     """Which asset of an item is the scene; chosen by media type and role if left out."""
 
@@ -215,7 +215,7 @@ def load_region(path: Path) -> Region:
     """Return the region of a YAML file.
 
     Raises:
-        ConfigError: It cannot be read or has a fault; says which field.
+        ConfigError: It cannot be read or is invalid; names the field.
     """
     return read_section(path, Region, example="name: town")
 

@@ -1,4 +1,4 @@
-"""What every section of a configuration has in common, and how its faults are told."""
+"""Base of configuration sections, and messages for invalid fields."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_section(path: Path, section: type[_Read], *, example: str) -> _Read:
         example: A field with a value, for whoever wrote something else.
 
     Raises:
-        ConfigError: It cannot be read or has a fault; says which field.
+        ConfigError: It cannot be read or is invalid; names the field.
     """
     found = read_yaml(path)
     if not isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""Tasks: YAML files that say what to map and how; parsed once, at the edge."""
+"""Task files (YAML): what is mapped and how; parsed once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Guide(Section):
 
 
 class Refine(Section):
-    """What is done to probabilities and mask before polygons are traced; nothing if not said."""
+    """What is done to probabilities and mask before polygons are traced; nothing by default."""
 
     guided: Guide | None = None
     """Probabilities follow the edges of the image."""
@@ -157,7 +157,7 @@ def load_task(name: str) -> Task:
     """Return a built-in task, or that of a YAML file.
 
     Raises:
-        ConfigError: There is no such task, or its file has a fault; says which field.
+        ConfigError: There is no such task, or its file is invalid; names the field.
     """
     path = TASKS / f"{name}.yaml"
     if "/" in name or not path.is_file():

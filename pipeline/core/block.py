@@ -67,7 +67,7 @@ class BlockGrid:
     shape: Three
     """Voxels of the volume along each axis."""
     core: Three
-    """Most voxels along each axis that a block alone answers for; multiples of the stride."""
+    """Largest core along each axis, in voxels; multiples of the stride."""
     halo: int
     """Context on every side of a core; a multiple of the stride."""
     stride: int

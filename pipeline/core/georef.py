@@ -40,7 +40,7 @@ class Georef:
 
     @property
     def crs(self) -> CRS:
-        """The reference system as pyproj knows it."""
+        """The reference system as a pyproj object."""
         return _crs(self.crs_wkt)
 
     @property

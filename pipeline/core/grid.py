@@ -78,7 +78,7 @@ class TileGrid:
     sampling: Sampling
     """The scene's and the network's pixel grids."""
     core: int
-    """Longest edge of what a tile alone answers for, in scene pixels; a multiple of the stride."""
+    """Longest edge of a core, in scene pixels; a multiple of the stride."""
     halo: int
     """Context on every side of a core, in network pixels; a multiple of the stride."""
     stride: int

@@ -1,4 +1,4 @@
-"""Prediction and truth brought onto one plane, and which of them count."""
+"""Prediction and reference on a common grid, and which objects count."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ class Compared:
     aoi: Shaped[np.ndarray, " areas"] | None
     """The labelled area in pixels; None for all of the scene."""
     unknown: Shaped[np.ndarray, " areas"] | None
-    """Where truth says that it does not know, in pixels."""
+    """Unlabelled pixels of the reference."""
     classes: tuple[str, ...]
-    """Names of the classes that both sides tell apart; one name where they do not."""
+    """Names of the classes that both sides distinguish; one name where they do not."""
     label_mine: Int64[np.ndarray, " predictions"]
     """Class of each prediction, from 1."""
     label_truth: Int64[np.ndarray, " truths"]
     """Class of each truth, from 1."""
     notes: tuple[str, ...]
-    """What the reader should know."""
+    """Notes for the report."""
 
 
 def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compared:

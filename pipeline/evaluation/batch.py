@@ -43,7 +43,7 @@ def evaluate_many(
     and the others go on.
 
     Raises:
-        ConfigError: An input is missing or does not fit, so that nothing can be said.
+        ConfigError: An input is missing or does not fit.
         SceneError: The only prediction cannot be read.
         ExportError: A report cannot be written.
     """
@@ -248,7 +248,7 @@ def _comparisons(systems: dict[str, dict[str, Evaluation]]) -> list[dict[str, An
 
 
 def _scene_key(predicted: Predicted) -> str:
-    """Return what tells scenes apart: the run's fingerprint, else the pixels, else the name."""
+    """Return the identity of a scene: the run's fingerprint, else the pixels, else the name."""
     if predicted.manifest or predicted.twin:
         return predicted.fingerprint
     grid = predicted.grid

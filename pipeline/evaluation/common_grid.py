@@ -1,4 +1,4 @@
-"""One plane for all that is compared: metres on the ground, and the scene's pixels.
+"""Common grid of a comparison: metres on the ground, and the scene's pixels.
 
 Areas and distances are measured in an equal-area projection centred on the scene,
 whatever CRS each file has; drawing, seams and pixel figures use the scene's pixels.
@@ -95,7 +95,7 @@ def make_common_grid(predicted: Objects, truth: Objects, grid: PixelGrid | None)
 
 
 def _check_pixels(predicted: Objects, truth: Objects) -> None:
-    """Refuse what has a place on the Earth where nothing tells which pixels that is.
+    """Refuse georeferenced objects where their pixels are unknown.
 
     Raises:
         ConfigError: One of the two, or both, is not in pixels.

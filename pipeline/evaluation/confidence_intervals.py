@@ -1,4 +1,4 @@
-"""How far the headline figures of a scene may be trusted."""
+"""Confidence intervals of a scene's headline metrics."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Ranks:
     """What average precision is computed of, block by block."""
 
     confidence: Float64[np.ndarray, " predictions"]
-    """Who comes first."""
+    """Confidence of each prediction, in the order of matching."""
     block: Int64[np.ndarray, " predictions"]
     """Where each prediction, or the truth that it found, lies."""
     state: Int8[np.ndarray, "thresholds predictions"]
@@ -69,7 +69,7 @@ class Ranks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapSamples:
-    """Headline figures in every draw of the bootstrap."""
+    """Headline metrics in every bootstrap sample."""
 
     blocks: int
     """Blocks that hold anything."""
@@ -88,7 +88,7 @@ class BootstrapSamples:
 
 
 def bootstrap(compared: Compared, matched: MatchedObjects, counts: PixelCounts) -> BootstrapSamples:
-    """Return headline figures over blocks of ground drawn again and again.
+    """Compute headline metrics over resampled blocks of ground.
 
     Every block of the scene is drawn, empty ones too; the draws depend on nothing but
     the number of blocks, so two predictions of one scene meet the same ground.
@@ -100,7 +100,7 @@ def bootstrap(compared: Compared, matched: MatchedObjects, counts: PixelCounts) 
 def bootstrap_rows(
     rows: Float64[np.ndarray, "blocks kinds"], ranks: Ranks | None
 ) -> BootstrapSamples:
-    """Return headline figures over blocks, of one scene or of several, drawn again and again."""
+    """Compute headline metrics over resampled blocks of one scene or of several."""
     busy = int((np.delete(rows, 4, axis=1).sum(axis=1) > 0).sum())
     if busy < FEWEST_BLOCKS:
         reason = f"only {busy} of {len(rows)} blocks hold anything; {FEWEST_BLOCKS} are needed"
@@ -114,7 +114,7 @@ def bootstrap_rows(
 def point_estimates(
     rows: Float64[np.ndarray, "blocks kinds"], ranks: Ranks | None
 ) -> dict[str, float | None]:
-    """Return the figures of blocks counted once each; None where one does not exist."""
+    """Compute the metrics of all blocks; None where one is undefined."""
     values = _ratios(rows.sum(axis=0, keepdims=True))
     if ranks is not None:
         values |= _drawn_ap(ranks, np.ones((1, len(rows))))

@@ -1,4 +1,4 @@
-"""Evaluate a prediction against truth: figures a mapper can trust, in a report."""
+"""Evaluation of a prediction against a reference."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCHEMA = "overtile/report/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the user may say about an evaluation."""
+    """Options of an evaluation."""
 
     aoi: Path | None = None
     """Polygons of the labelled area; what is outside does not count."""
@@ -75,7 +75,7 @@ def evaluate_scene(
         truth: Polygons in any vector format and CRS, a label raster, COCO JSON; or a
             folder with one such file for each scene, named as the scene is.
         out: Folder for ``report.html``, ``report.json`` and CSV tables; None writes nothing.
-        options: What else the user says.
+        options: Options of the evaluation.
 
     Raises:
         ConfigError: An input is missing, damaged or does not fit the others.
@@ -142,7 +142,7 @@ def _stem(path: Path) -> str:
 def score(
     predicted: Predicted, truth: Objects, *, aoi: Objects | None, options: Options
 ) -> Evaluation:
-    """Return the evaluation of what has been read already."""
+    """Evaluate predictions and references that were read already."""
     compared = compare(predicted, truth, aoi)
     counts = count_pixels(compared)
     matched = match_scene_objects(compared, counts, iou=options.iou)

@@ -28,7 +28,7 @@ _CELLS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelCounts:
-    """What the pixels say, block by block."""
+    """Pixel counts by block."""
 
     blocks: Blocks
     """Squares of ground, in pixels."""

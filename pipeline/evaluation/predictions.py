@@ -38,7 +38,7 @@ class Predicted:
     objects: Objects
     """The predicted polygons."""
     grid: PixelGrid | None
-    """The scene's pixels, where a raster or the manifest tells them."""
+    """The scene's pixels, where a raster or the manifest defines them."""
     mask: Path | None = None
     """Raster of classes."""
     probability: Path | None = None
@@ -46,7 +46,7 @@ class Predicted:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """The run's own account of itself; empty for other tools."""
     twin: str | None = None
-    """Fingerprint of the scene, where another prediction of it tells."""
+    """Fingerprint of the scene, from another prediction of it."""
 
     @property
     def image(self) -> str | None:
@@ -57,14 +57,14 @@ class Predicted:
 
     @property
     def fingerprint(self) -> str:
-        """What tells the scene from others: its content's digest, else its name."""
+        """Identity of the scene: its content's digest, else its name."""
         scene = self.manifest.get("scene")
         found = scene.get("fingerprint") if isinstance(scene, Mapping) else self.twin
         return found if isinstance(found, str) else self.name
 
     @property
     def seams(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """Row and column cuts of the tile grid, where the manifest tells them."""
+        """Row and column cuts of the tile grid, from the manifest."""
         grid = self.manifest.get("grid")
         if not isinstance(grid, Mapping) or self.grid is None:
             return None

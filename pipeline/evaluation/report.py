@@ -73,7 +73,7 @@ def write_summary(summary: dict[str, Any], out: Path) -> None:
 
 
 def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what the map draws: tiles, outlines, and who found whom."""
+    """Collect the data of the report's map: tiles, outlines, matches."""
     compared, matching = evaluation.compared, evaluation.matched.matching
     confidence, pairs = evaluation.matched.confidence, evaluation.matched.pairs
     grid = compared.frame.grid
@@ -161,5 +161,5 @@ def _level(values: Float64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
 
 
 def _below(values: Float64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
-    """Return levels that are never above their value: 0.499 is no match, and is not told as 0.5."""
+    """Round levels down: 0.499 is no match, and is not shown as 0.5."""
     return _level(np.floor(values * 250 + 1e-9) / 250)

@@ -1,4 +1,4 @@
-"""What an evaluation found out."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pipeline.evaluation.pixel_metrics import PixelCounts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Everything that is known about how good one prediction of one scene is."""
+    """Metrics of one prediction of one scene, with the data they are computed from."""
 
     report: dict[str, Any]
-    """What `report.json` says."""
+    """Content of `report.json`."""
     compared: Compared
     """Prediction and truth on one plane."""
     matched: MatchedObjects
-    """Who found whom."""
+    """Matched objects."""
     counts: PixelCounts
-    """What the pixels say."""
+    """Pixel counts."""
     draws: BootstrapSamples | None
     """Headline figures in every draw of the bootstrap."""

@@ -1,4 +1,4 @@
-"""Truth that does not seem to fit its prediction: elsewhere, of a part, or moved."""
+"""Checks of a reference that may not fit its prediction: elsewhere, partial, or shifted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.labels.objects import Objects
 from pipeline.labels.repair import count_noun
 
 FEWEST_PAIRS = 5
-"""Overlapping pairs from which on a common offset is told."""
+"""Overlapping pairs from which on a common offset is reported."""
 _GEOD = Geod(ellps="WGS84")
 
 
@@ -67,7 +67,7 @@ def labelled(
 
 
 def outside_notes(truth: Objects, outside: int, inside: int, frame: CommonGrid) -> list[str]:
-    """Return what to say of truth that lies outside the scene.
+    """Return notes on reference objects outside the scene.
 
     Args:
         truth: All of it.
@@ -101,7 +101,7 @@ def offset_notes(
     pairs: Overlaps,
     frame: CommonGrid,
 ) -> list[str]:
-    """Return what to say where nothing overlaps, or where all that does lies off to one side."""
+    """Return notes where nothing overlaps, or where all overlaps are shifted to one side."""
     if len(mine) and len(truth) and not len(pairs):
         return ["not one prediction touches a truth: are both of the same ground, and well placed?"]
     best = pairs.where(_best(pairs.predicted, pairs.shared) & _best(pairs.truth, pairs.shared))

@@ -1,4 +1,4 @@
-"""Where to put the threshold, and whether confidence means what it says."""
+"""Choice of thresholds, and calibration of confidences."""
 
 from __future__ import annotations
 

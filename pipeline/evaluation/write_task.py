@@ -63,7 +63,7 @@ def _read(report: Path) -> dict[str, Any]:
 
 
 def _fresh(report: dict[str, Any]) -> str:
-    """Return a task file that says what the run's own task said of name and model."""
+    """Return a task file with the name and model of the run's task."""
     made = report["made"]
     task, model = made.get("task"), made.get("model")
     name = task if isinstance(task, str) else "buildings"

@@ -11,7 +11,7 @@ from distributed import Client, KilledWorker, wait
 from pipeline.executors.executor import Result
 
 FETCH_S = 30.0
-"""How long a result may take to come from who has it: a few hundred bytes."""
+"""Longest transfer of a result from its worker, in seconds; a few hundred bytes."""
 Given = ParamSpec("Given")
 
 

@@ -19,7 +19,7 @@ from pipeline.errors import ClusterError
 ANSWER_S = 60.0
 """How long a scheduler may take over a short question before it counts as lost."""
 CLOSE_S = 10.0
-"""How long a scheduler may take to say good-bye."""
+"""Longest close of a connection, in seconds."""
 SETTLE_S = 0.05
 """Longer than Dask waits to send messages together (1 to 10 ms)."""
 _BROKE = "the connection broke"
@@ -53,7 +53,7 @@ def silence_dask_logs() -> None:
 
 
 def connection_lost(client: Client, reason: str) -> ClusterError:
-    """Return the error for a scheduler that is gone."""
+    """Return the error for a lost scheduler."""
     # A client that has been closed no longer knows.
     address = redact(str(getattr(client.scheduler, "address", "")))
     return ClusterError(
@@ -79,7 +79,7 @@ def cluster_errors(client: Client) -> Iterator[None]:
 
 
 def workers_of(client: Client) -> dict[str, dict[str, Any]]:
-    """Return what the scheduler knows of each worker, by address.
+    """Return the scheduler's record of each worker, by address.
 
     Raises:
         ClusterError: The scheduler ended, or does not answer.

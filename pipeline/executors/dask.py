@@ -27,7 +27,7 @@ LOOPBACK = "127.0.0.1:0"
 AHEAD = 2
 """Jobs a thread has waiting beside the one under way."""
 READY_S = 120.0
-"""How long a worker may take over what all do before the first job: loading a model, say."""
+"""Longest set-up of a worker before its first job, such as loading a model, in seconds."""
 
 
 class Dask:

@@ -1,4 +1,4 @@
-"""Who carries tasks out."""
+"""Executors of tasks."""
 
 from __future__ import annotations
 

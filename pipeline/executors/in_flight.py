@@ -1,4 +1,4 @@
-"""Jobs under way on a Dask cluster: who does which since when, and what has ended."""
+"""Jobs in flight on a Dask cluster: worker and start of each, and their results."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Attempt(Generic[Job]):
     future: Future[Any]
     """Dask's."""
     worker: str = ""
-    """Who began it; nobody yet if empty."""
+    """Worker that began it; empty: none yet."""
     since: float = 0.0
     """When that was heard of, on our own clock."""
     workers: frozenset[str] | None = None
-    """Who may do it; anybody if None."""
+    """Workers that may do it; None: all."""
 
 
 class JobsInFlight(Generic[Job, Result]):
@@ -177,7 +177,7 @@ class JobsInFlight(Generic[Job, Result]):
         ]
 
     def silent(self, timeout_s: float) -> set[str]:
-        """Return who was given jobs, has begun none, and stands still with all others."""
+        """Return workers that were given jobs and began none, while no other works either."""
         waiting = {key for key, flight in self._flights.items() if not flight.worker}
         if not waiting or self._heard > time.monotonic() - timeout_s:
             return set()
@@ -187,7 +187,7 @@ class JobsInFlight(Generic[Job, Result]):
         return {worker for worker, keys in given.items() if not waiting.isdisjoint(keys)}
 
     def stranded(self, fit: Iterable[str] | None) -> list[Attempt[Job]]:
-        """Return what was given to workers that are all gone."""
+        """Return attempts that were given to lost workers alone."""
         if fit is None:
             return []
         there = set(fit)
@@ -220,7 +220,7 @@ class JobsInFlight(Generic[Job, Result]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take back what has not ended; nothing is left where the scheduler is gone."""
+        """Cancel all attempts; nothing is left where the scheduler is lost."""
         with suppress(ClusterError), cluster_errors(self._client):
             self.drop(list(self._flights.values()))
             self._client.unsubscribe_topic(self._topic)

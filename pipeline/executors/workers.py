@@ -1,4 +1,4 @@
-"""Which workers take jobs: threads of this process, or the workers of a cluster."""
+"""Workers that take jobs: threads of this process, or the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Workers(Protocol):
         ...
 
     def look(self) -> None:
-        """Take in who has come and gone."""
+        """Update the workers that joined or left."""
         ...
 
     def takers(self) -> dict[str, int]:
@@ -81,7 +81,7 @@ class OwnWorkers:
         return bool(self._left)
 
     def look(self) -> None:
-        """Do nothing: who is there is known."""
+        """Do nothing: the workers are known."""
 
     def takers(self) -> dict[str, int]:
         """Return the threads of each worker that takes jobs, by address."""
@@ -114,7 +114,7 @@ class ClusterWorkers:
         join_s: float = JOIN_S,
         report: Callable[[str], None],
     ) -> None:
-        """Look at a cluster first when it is needed.
+        """Query the cluster when it is first needed.
 
         Args:
             client: Dask's.
@@ -173,7 +173,7 @@ class ClusterWorkers:
         return admission.refusals
 
     def look(self) -> None:
-        """Take in who has come and gone, and go on checking those that are new.
+        """Update the workers that joined or left, and go on checking new ones.
 
         Raises:
             ClusterError: The scheduler is gone.

@@ -39,14 +39,14 @@ CERTIFICATES = frozenset(
         *("GDAL_HTTP_KEYPASSWD", "GDAL_HTTP_SSL_VERIFYSTATUS", "PROJ_CURL_CA_BUNDLE"),
     }
 )
-"""Whom to trust, and who we are. ``GDAL_HTTP_UNSAFESSL`` is not among them."""
+"""Certificates and client identity. ``GDAL_HTTP_UNSAFESSL`` is not among them."""
 TIMES = frozenset(
     {
         *("GDAL_HTTP_TIMEOUT", "GDAL_HTTP_CONNECTTIMEOUT", "GDAL_HTTP_MAX_RETRY"),
         *("GDAL_HTTP_LOW_SPEED_TIME", "GDAL_HTTP_LOW_SPEED_LIMIT", "GDAL_HTTP_RETRY_DELAY"),
     }
 )
-"""How long a server is waited for, and how often it is asked again; nobody waits for ever."""
+"""Time-outs and retries of requests, bounded."""
 CACHE = "GDAL_CACHEMAX"
 """Size of the cache of decoded blocks, in megabytes or bytes."""
 
@@ -75,7 +75,7 @@ _WHEELS = {
 }
 _WHEELS["PROJ_LIB"] = _WHEELS["PROJ_DATA"]
 _EXPECTED = {*_WHEELS, *_FIXED, "GDAL_DRIVER_PATH", "CPL_ZIP_ENCODING", "GDAL_VERSION"}
-"""What conda, QGIS and images of GDAL set by themselves: nobody meant anything by it."""
+"""Variables that conda, QGIS and GDAL's images set by themselves."""
 
 _unused: set[str] = set()
 _known: tuple[bytes, ...] = ()
@@ -123,7 +123,7 @@ def is_access(name: str) -> bool:
 
 
 def unused_settings() -> tuple[str, ...]:
-    """Return settings that somebody meant for GDAL or PROJ, and that are not used."""
+    """Return settings for GDAL or PROJ that have no effect."""
     home = os.environ.get("HOME", "")
     files = ("~/.gdal/gdalrc",) if home and Path(home, ".gdal", "gdalrc").is_file() else ()
     return (*sorted(_unused - _EXPECTED), *files)

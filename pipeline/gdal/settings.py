@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError
 from pipeline.gdal.environment import CACHE, access_settings, data_folders, is_access
 
 PINNED_TIME = "1970-01-01T00:00:00.000Z"
-"""When files say they were written: the same inputs give the same bytes at any time."""
+"""Pinned time of writing in files: the same inputs give the same bytes."""
 BLOCK_CACHE_BYTES = 96 * 2**20
 """GDAL's cache of decoded blocks, for the whole process; ``--max-memory`` counts on it."""
 LEAST_CACHE_BYTES = 16 * 2**20
@@ -119,7 +119,7 @@ def set_vector_options(module: str) -> None:
 
 
 def cache_bytes(text: str) -> int:
-    """Return the size of the block cache: what ``GDAL_CACHEMAX`` says, 16 to 96 MiB.
+    """Return the size of the block cache: ``GDAL_CACHEMAX`` within 16 to 96 MiB.
 
     Args:
         text: As GDAL takes it: megabytes, bytes from 100,000 on, or a number with MB or GB.

@@ -38,7 +38,7 @@ class NamedScene:
     name: str
     """What it is called: its file's name without suffix, or its item's id, fit for a folder."""
     place: str
-    """What tells it from others of that name: path or URL, number of the slice."""
+    """Identity among scenes of that name: path or URL, number of the slice."""
     source: str
     """How manifests name it."""
     content: Callable[[], str | None]
@@ -114,7 +114,7 @@ class _OutFolder:
         return any(_key(known) == _key(name) for known in self._names.get(_key(name), {}))
 
     def belongs_to(self, name: str, one: NamedScene) -> bool:
-        """Return whether a folder holds what became of this very scene."""
+        """Return whether a folder holds the results of this scene."""
         source, content = self._record(name)
         own = name == f"{one.name}_{short_hash(one.place)}"
         if source is None:

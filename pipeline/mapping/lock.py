@@ -21,7 +21,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """Hold an output folder; it is free again when the process ends, however it ends.
 
     Raises:
-        LockedError: Another run holds it; says who, and since when.
+        LockedError: Another run holds it; names its process and start.
         ConfigError: The folder cannot be made or written to.
     """
     try:

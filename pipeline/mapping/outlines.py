@@ -1,4 +1,4 @@
-"""From merged polygons to outlines that are kept: specks and holes gone, the rest shaped.
+"""Outlines from merged polygons: specks and small holes removed, the rest shaped.
 
 ::
 
@@ -28,7 +28,7 @@ from pipeline.mapping.measures import areas_m2
 from pipeline.scenes.scene import SceneInfo
 
 TOLERANCE = 1.6
-"""Pixels that an outline may stray from a wall, if nothing is said."""
+"""Default tolerance of outlines, in pixels."""
 FINEST = 1.2
 """Least tolerance that metres come to, in pixels: a staircase is no wall."""
 
@@ -94,7 +94,7 @@ def settings_of(outline: Outline, *, min_hole_m2: float) -> dict[str, Any]:
 
 
 def outline_from(settings: Mapping[str, Any]) -> Outline:
-    """Return the outline that `settings_of` told of."""
+    """Restore the outline that `settings_of` described."""
     kind, iou = settings["outline"], settings.get("min_iou", Rules().least_iou)
     pixel = settings.get("pixel", (1.0, 1.0))
     tolerance = settings.get("tolerance", TOLERANCE)

@@ -42,7 +42,7 @@ class DraftPlan:
     draft: ScenePlan
     """The plan, its engine still open."""
     warnings: tuple[str, ...]
-    """Doubts that the user is told of."""
+    """Warnings for the user."""
     notes: tuple[str, ...] = ()
     """What was chosen on the user's behalf."""
 
@@ -77,7 +77,7 @@ def plan_scene(request: MapRequest, task: Task, ref: SceneRef, name: str) -> Dra
     """Return the plan of a scene; torch is not needed for it.
 
     Raises:
-        SceneError: The scene does not suit the model; says why and what to do.
+        SceneError: The scene does not suit the model; names the reason and a way out.
         ConfigError: The command asks for what cannot be.
         ModelError: The model has no valid card.
     """

@@ -12,10 +12,10 @@ EVERY = 0.05
 
 
 class Progress:
-    """Tells how many scene pixels are mapped, how fast, and how long it will take."""
+    """Reports how many scene pixels are mapped, the rate, and the time left."""
 
     def __init__(self, name: str, *, pixels: int, stream: TextIO | None = None) -> None:
-        """Begin to tell of one scene.
+        """Begin the report of one scene.
 
         Args:
             name: The scene's.

@@ -43,7 +43,7 @@ def refuse_other_plan(target: Path, source: str, digest: str, settings: Mapping[
         settings: What the plan's outputs depend on.
 
     Raises:
-        SceneError: It does; says what differs.
+        SceneError: It does; names the difference.
     """
     there, way_out = manifest_of(target), "choose another --out, or remove it"
     if there is None:
@@ -103,7 +103,7 @@ def current_manifest(target: Path) -> dict[str, Any] | None:
 
 
 def outputs_intact(target: Path, manifest: dict[str, Any]) -> bool:
-    """Return whether all outputs that a manifest names are there, as it knows them."""
+    """Return whether all outputs of a manifest are there, with its sizes and digests."""
     return all(
         (target / name).is_file() and sha256(target / name) == known["sha256"]
         for name, known in manifest.get("outputs", {}).items()
@@ -134,7 +134,7 @@ def _carry_over(target: Path, final: Path) -> None:
 
 
 def json_digest(value: dict[str, Any]) -> str:
-    """Return the digest of what a JSON file says, whatever the order of its keys."""
+    """Return the digest of a JSON file's values, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a mapping run says of its scenes where truth is given."""
+"""Evaluation of mapped scenes where a reference is given."""
 
 from __future__ import annotations
 

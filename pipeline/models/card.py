@@ -1,4 +1,4 @@
-"""The model card: all that a run must know of a model, inside its checkpoint."""
+"""The model card, stored in the metadata of a checkpoint."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def check_preferred_gsd(
 
 
 class Inputs(CardSection):
-    """What the network wants to see."""
+    """Inputs of the network."""
 
     bands: tuple[Name, ...] = Field(min_length=1, max_length=LARGEST_CHANNELS)
     """Colours in the order of the network's channels; ``any`` takes what there is."""
@@ -131,7 +131,7 @@ class SeparationDefaults(CardSection):
 
 
 class Outputs(CardSection):
-    """What the network's channels mean."""
+    """Outputs of the network: the meaning of its channels."""
 
     classes: tuple[Class, ...] = Field(min_length=1, max_length=LARGEST_CLASSES)
     """Classes from 1; the network's first channels, in this order."""
@@ -141,7 +141,7 @@ class Outputs(CardSection):
     """Channels after the classes that tell touching objects apart; ``interior`` is used:
     the probability that a pixel lies inside an object, off its walls."""
     separation: SeparationDefaults = SeparationDefaults()
-    """How the interior channel tells objects apart."""
+    """How the interior channel separates objects."""
     activation: Literal["sigmoid", "softmax", "none"] = "sigmoid"
     """What makes channels probabilities; softmax has the background as its channel 0."""
     threshold: Probability | None = None
@@ -171,7 +171,7 @@ class Outputs(CardSection):
 
 
 class Terms(CardSection):
-    """Who may use the model for what, and whom to thank."""
+    """Licence, permitted use and credits."""
 
     license: Sentence
     """SPDX name of the licence of the weights, or a sentence."""
@@ -182,14 +182,14 @@ class Terms(CardSection):
 
 
 class ModelCard(CardSection):
-    """All that a run must know of a model."""
+    """A model card: network, inputs, outputs, terms and scores."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)
     """What the model is called in outputs."""
     network: Network
     """Which network the weights belong to."""
     inputs: Inputs
-    """What the network wants to see."""
+    """Inputs of the network."""
     outputs: Outputs
     """What its channels mean."""
     context: Literal["exact", "blend", "pad"] = "exact"
@@ -206,7 +206,7 @@ class ModelCard(CardSection):
     pixels_per_s: float = Field(default=5e5, ge=1e-3, le=1e15)
     """Tile pixels a second on two CPU cores; measured, for estimates only."""
     terms: Terms
-    """Who may use the model for what."""
+    """Permitted use."""
     training: dict[str, JsonValue] = {}
     """Data, recipe, steps and hours."""
     scores: dict[str, JsonValue] = {}

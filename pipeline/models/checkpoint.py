@@ -100,7 +100,7 @@ def read_card(path: Path) -> ModelCard:
 
 
 def _refuse_impossible(path: Path, card: ModelCard) -> None:
-    """Refuse a card whose network is none, or is told what it cannot be built with."""
+    """Refuse a card whose network is unknown, or has arguments that it cannot be built with."""
     network = card.network
     fault = argument_error(network.architecture, network.arguments)
     if fault is None and network.dims != dims_of(network.architecture):
@@ -112,7 +112,7 @@ def _refuse_impossible(path: Path, card: ModelCard) -> None:
 
 
 def _refuse_another(copy: Path, said: str, path: Path) -> None:
-    """Refuse a card beside a checkpoint that says something else: it would change nothing."""
+    """Refuse a card beside a checkpoint that differs from the one inside: it has no effect."""
     if path.name != WEIGHTS or not copy.is_file():
         return
     try:

@@ -1,4 +1,4 @@
-"""What a card says of a network: found out by looking at it."""
+"""Properties of a network for its card, computed from the network."""
 
 from __future__ import annotations
 

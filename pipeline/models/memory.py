@@ -1,4 +1,4 @@
-"""What a forward pass takes in memory, counted tensor by tensor."""
+"""Memory of a forward pass, counted tensor by tensor."""
 
 from __future__ import annotations
 

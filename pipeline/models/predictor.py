@@ -1,4 +1,4 @@
-"""What predicts: pixels go in, probabilities come out."""
+"""Predictors: pixels in, probabilities out."""
 
 from __future__ import annotations
 

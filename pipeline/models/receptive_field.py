@@ -1,4 +1,4 @@
-"""How far a network looks: the radius of its receptive field, computed from it."""
+"""The receptive-field radius of a network, computed from its modules."""
 
 from __future__ import annotations
 

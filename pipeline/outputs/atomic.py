@@ -1,4 +1,4 @@
-"""Files that appear whole under their name, or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 

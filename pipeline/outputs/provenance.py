@@ -1,4 +1,4 @@
-"""What every output says about where it comes from."""
+"""Provenance of outputs: scene, model, classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MapClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """The scene, the model and the classes that outputs speak of."""
+    """The scene, model and classes of an output."""
 
     scene: str
     """Name of the scene."""

@@ -40,7 +40,7 @@ class WorkItem:
     why: str
     """New, changed, failed before, ..."""
     row: SceneRow
-    """What the ledger shall say of it."""
+    """State to be recorded in the ledger."""
 
     @property
     def folder(self) -> str:
@@ -56,7 +56,7 @@ def work_item(
     Args:
         site: The region.
         candidate: The scene as its source lists it.
-        row: What the ledger says of it.
+        row: Its record in the ledger.
         asked: Digest of its content, or why it has none; None where it is the ledger's.
     """
     base = row or SceneRow(scene=candidate.scene, source=candidate.source, state="new")

@@ -44,7 +44,7 @@ def plan_region(
 
     Args:
         site: The region.
-        known: What the ledger says.
+        known: Records of the ledger.
         now: Seconds since 1970.
         runs: The region's runs: what they were mapped with tells what is other now.
 
@@ -153,7 +153,7 @@ def _there(site: ResolvedRegion, row: SceneRow) -> bool:
 
 
 def _withdrawn(found: list[Listing], known: Mapping[str, SceneRow]) -> tuple[SceneRow, ...]:
-    """Return scenes that a source had and no longer lists; not those it could not tell of."""
+    """Return scenes that a source no longer lists, except where its listing failed."""
     listed = {candidate.scene for one in found for candidate in one.candidates}
     listed |= {name for one in found for name in one.broken}
     unsure = {one.source for one in found if not one.complete or not one.candidates}

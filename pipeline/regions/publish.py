@@ -24,7 +24,7 @@ class Published:
     folder: Path
     """Where its files are."""
     about: dict[str, Any]
-    """What was said when it was published."""
+    """Metadata of the published run."""
 
 
 def run_folder(region: Path, run: str) -> Path:

@@ -36,7 +36,7 @@ _OURS = re.compile(r".*-[0-9a-f]{12}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedResults:
-    """What became of results that no layer uses."""
+    """Counts of unused results that were set aside or removed."""
 
     set_aside: int
     """Folders of withdrawn scenes that the next run removes."""

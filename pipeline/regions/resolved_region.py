@@ -33,7 +33,7 @@ class ResolvedRegion:
     """A region, resolved."""
 
     region: Region
-    """What its file says."""
+    """Settings of its file."""
     root: Path
     """Folder that its paths start at."""
     out: Path

@@ -79,7 +79,7 @@ def _run(
     clock: Clock,
     report: Reporter,
 ) -> tuple[RunRow, dict[str, Any], set[str]]:
-    """Map and publish; return the run as the ledger has it now, the summary, and what is gone."""
+    """Map and publish; return the run's record, the summary, and the removed results."""
     watch, known = [time.monotonic()], ledger.scenes()
     plan = plan_region(site, known, now=clock().timestamp(), runs=ledger.runs())
     gone = {row.scene for row in plan.withdrawn}
@@ -121,7 +121,7 @@ def _after(  # noqa: PLR0913 - what a run has at its end
     clock: Clock,
     report: Reporter,
 ) -> None:
-    """Fill sinks and remove what is old: what fails here is told, and costs no run."""
+    """Synchronise sinks and remove old results; failures are reported, and the run stands."""
     told = sync_sinks(site, ledger, run, clock=clock)
     if told:
         summary["sinks"] = told

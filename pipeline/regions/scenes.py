@@ -27,7 +27,7 @@ Reporter = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedScenes:
-    """What became of the scenes of a run."""
+    """Results of a run's scenes."""
 
     mapped: int
     """Scenes mapped, or found mapped where a run was killed."""
@@ -52,7 +52,7 @@ def map_region(
     clock: Clock,
     report: Reporter,
 ) -> MappedScenes:
-    """Map what the plan says, one scene after the other.
+    """Map the scenes of a plan, one after the other.
 
     Raises:
         ConfigError: The request must be changed; no scene can be mapped.

@@ -1,4 +1,4 @@
-"""Which scenes a command line means."""
+"""Resolution of arguments to scenes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SUFFIXES = (*GEOTIFF, *JPEG_2000, *image.SUFFIXES, *segy.SUFFIXES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a command line named."""
+    """Scenes named on a command line."""
 
     refs: tuple[SceneRef, ...]
     """The scenes, each once, in the order named; inside a folder in natural order."""

@@ -1,4 +1,4 @@
-"""PNG and JPEG images, on the Earth where files beside them say where."""
+"""PNG and JPEG images, georeferenced where sidecars say so."""
 
 from __future__ import annotations
 

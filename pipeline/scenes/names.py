@@ -1,4 +1,4 @@
-"""What scenes are called: in folders, and in messages."""
+"""Names of scenes in folders and messages."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def source_of(ref: SceneRef) -> str:
 
 
 def scene_place(ref: SceneRef) -> str:
-    """Return what tells a scene from all others: path or URL, and the number of its slice.
+    """Return the identity of a scene: path or URL, and the number of its slice.
 
     Of a URL what signs it or authorises is left out: a renewed signature is the same scene.
     """

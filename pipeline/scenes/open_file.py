@@ -15,7 +15,7 @@ def open_file(ref: SceneRef, *, known: SceneInfo | None = None) -> Scene:
         known: What an earlier opening found; spares a worker examining it again.
 
     Raises:
-        SceneError: It cannot be mapped; says why and what to do.
+        SceneError: It cannot be mapped; names the reason and a way out.
         ConfigError: No module opens this kind of scene.
     """
     match ref.kind:

@@ -1,4 +1,4 @@
-"""What an ``.aux.xml`` file beside a raster says (GDAL's persistent auxiliary metadata).
+"""``.aux.xml`` files beside rasters (GDAL's persistent auxiliary metadata).
 
 GDAL itself is kept from reading these files: they would override nodata and georeference
 without a word. Nodata values and georeference are parsed here, with bounds.
@@ -89,7 +89,7 @@ def looks_like_crs(text: str) -> bool:
 
 
 def read_pam(raster: str) -> Pam:
-    """Return what the ``.aux.xml`` file beside a local raster says; nothing where there is none."""
+    """Read the ``.aux.xml`` file beside a local raster; empty where there is none."""
     path = Path(raster + ".aux.xml")
     try:
         status = path.stat()
@@ -109,7 +109,7 @@ def read_pam(raster: str) -> Pam:
 
 
 def parse_pam(data: bytes) -> Pam:
-    """Return what the bytes of an ``.aux.xml`` file say; document types are refused."""
+    """Parse the bytes of an ``.aux.xml`` file; document types are refused."""
     reader, parser = _Reader(), expat.ParserCreate()
 
     def refuse(*_: object) -> None:

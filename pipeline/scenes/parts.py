@@ -62,4 +62,4 @@ class Mosaic:
     colours: tuple[str, ...] = ()
     """Colour interpretation of its bands, where it says so; empty texts: as in the files."""
     warnings: tuple[str, ...] = ()
-    """Doubts about its place that the user is told of."""
+    """Warnings about its georeference."""

@@ -1,4 +1,4 @@
-"""What a scene is, wherever its pixels come from."""
+"""The interface of scenes, whatever their format."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class SceneInfo:
     alpha: int = 0
     """Index of the band that is tagged as alpha, which is not among ``bands``; 0: none."""
     validity: Literal["", "alpha", "mask", "nodata"] = ""
-    """What says where pixels are missing; nodata too where alpha is read as a band of imagery."""
+    """What decides where pixels are missing; nodata too where alpha is read as imagery."""
     warnings: tuple[str, ...] = field(default=())
-    """Doubts that the user is told of; the scene is mapped all the same."""
+    """Warnings for the user; the scene is mapped all the same."""
     bits: int = 0
     """Bits per sample that the file declares, such as 12 in ``uint16``; 0 where unknown."""
     sparse: bool = False

@@ -1,4 +1,4 @@
-"""Whether splits share ground or pictures: looked for before the first step.
+"""Detection of ground or pictures that splits share, before the first step.
 
 A score on what was trained on is no score. Ground is compared by where labels are used,
 pictures by a perceptual hash, confirmed by how alike they are as small pictures.

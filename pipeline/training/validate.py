@@ -43,7 +43,7 @@ class Trial:
 def predict_places(
     network: nn.Module, split: Sequence[Place] | Sequence[VolumePart], config: TrainingConfig
 ) -> Sequence[Scored]:
-    """Return what a network says of places at every pixel size, of images, or of volumes."""
+    """Predict places at every pixel size, images, or volumes."""
     if config.volumes is not None:
         parts = [one for one in split if isinstance(one, VolumePart)]
         return predict_volumes(network, parts, config)
@@ -66,7 +66,7 @@ def predict_places(
 def _of_images(
     network: nn.Module, places: Sequence[Place], config: TrainingConfig, *, at_once: int = 32
 ) -> list[PlacePrediction]:
-    """Return what a network says of images, each in the middle of a mirrored square."""
+    """Predict images, each in the middle of a mirrored square."""
     network.eval()
     stride = config.network.total_stride
     found: list[PlacePrediction] = []

@@ -1,1 +1,1 @@
-"""One module a format: each tells everything that is wrong with a file."""
+"""Validators of output files, one module a format."""

@@ -1,1 +1,1 @@
-"""Footprints of many scenes as one layer: what shows the same building, and who stands for it."""
+"""Conflation of footprints from many scenes into one layer."""

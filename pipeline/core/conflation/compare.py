@@ -1,4 +1,4 @@
-"""What became of the buildings of one layer in another."""
+"""Change detection between two layers of footprints."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class CommonFootprints:
 
     @property
     def partial(self) -> Bool[np.ndarray, " n"]:
-        """True where so little is known of a footprint that it cannot be said to differ."""
+        """True where too little of a footprint lies on common ground to call it different."""
         return np.asarray((self.share < COVERED - _SLACK) | self.cut)
 
 
@@ -77,7 +77,7 @@ def fates(
     tolerance: Tolerance,
     precedence: Int64[np.ndarray, " pairs"],
 ) -> Int64[np.ndarray, " n"]:
-    """Return what became of each footprint, as a `Fate`; the same whichever layer is earlier.
+    """Classify each footprint's change, as a `Fate`; symmetric in the order of the layers.
 
     Footprints that show one building are taken together, however many they are: one block
     drawn as three houses is the same ground. Where that differs by more than the tolerance,

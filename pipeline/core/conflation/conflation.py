@@ -32,7 +32,7 @@ class SceneViews:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlineRanking:
-    """What outlines say about themselves that decides who is drawn."""
+    """Attributes of outlines by which one of several is preferred."""
 
     scene: Int64[np.ndarray, " n"]
     """Scene of each."""
@@ -44,14 +44,14 @@ class OutlineRanking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflated:
-    """One outline a building, and what became of all others."""
+    """One outline for each building, and the assignment of all others."""
 
     owner: Int64[np.ndarray, " n"]
     """The outline that stands for each: itself where it is drawn."""
     drawn: Int64[np.ndarray, " drawn"]
     """Outlines of the layer, along a Z-shaped curve over the Earth."""
     seen: Observations
-    """Who saw each of ``drawn``."""
+    """Observations of each of ``drawn``."""
     gone: Bool[np.ndarray, " n"]
     """True where what stands for an outline is covered, and not shown, by a newer scene."""
 

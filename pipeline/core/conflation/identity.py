@@ -36,7 +36,7 @@ def track_ids(
     Args:
         pairs: Left an outline of the layer to be, right one of the earlier layer, counted on.
         known: Ids of the earlier layer, different from each other.
-        fresh: What `new_id` says of each outline.
+        fresh: The result of `new_id` for each outline.
     """
     new, old = list(fresh), list(known)
     precedence = _rank(old)[pairs.right - len(new)] * max(len(new), 1) + _rank(new)[pairs.left]

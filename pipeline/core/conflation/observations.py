@@ -46,7 +46,7 @@ def observations(
     scene: Int64[np.ndarray, " n"],
     dates: Int64[np.ndarray, " scenes"],
 ) -> Observations:
-    """Return who saw each drawn outline: every scene with an outline of the same building.
+    """Collect the observations of each drawn outline: scenes with an outline of the same building.
 
     Args:
         pairs: Outlines that show the same building.

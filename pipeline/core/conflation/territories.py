@@ -32,7 +32,7 @@ def _always(first: int, second: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Territories:
-    """What each piece answers for; areas in pixels of one grid."""
+    """The territory of each piece; areas in pixels of one grid."""
 
     area: Shaped[np.ndarray, " pieces"]
     """Disjoint areas, one a piece; together they are what the pieces cover."""
@@ -47,7 +47,7 @@ class Territories:
 def territories(
     areas: Shaped[np.ndarray, " pieces"], *, yields: Callable[[int, int], bool] = _always
 ) -> Territories:
-    """Return what each piece answers for, and the seams between them.
+    """Compute the territory of each piece, and the seams between them.
 
     Args:
         areas: What each covers, in pixels of one grid; earlier ones go first.

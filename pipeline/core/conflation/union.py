@@ -1,4 +1,4 @@
-"""Who stands for a building that several scenes show."""
+"""Choice of the outline that represents a building in several scenes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far figures may be trusted: resampling blocks of ground.
+"""Confidence intervals by the block bootstrap.
 
 Neighbouring pixels and buildings err together, so it is blocks of ground that
 are drawn again, with replacement, and not pixels or buildings.

@@ -1,4 +1,4 @@
-"""Whether confidence means what it says, and where to put the threshold."""
+"""Calibration of confidences, and choice of thresholds."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matching:
-    """Who was matched with whom, and who does not count."""
+    """A one-to-one matching of predictions and references, and the objects that are ignored."""
 
     truth_of: Int64[np.ndarray, " predictions"]
     """The truth that each prediction found; -1 where it found none."""
@@ -112,7 +112,7 @@ def match_objects(
     Args:
         predicted: Valid shapely polygons in a metric or pixel plane.
         truth: Valid shapely polygons in the same plane.
-        confidence: Who goes first: the highest; without it, the order given.
+        confidence: Order of matching, highest first; without it, the order given.
         iou: Threshold that a match must reach, in (0, 1].
     """
     return match_pairs(overlaps(predicted, truth), confidence=confidence, iou=iou)

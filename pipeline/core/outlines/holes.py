@@ -1,4 +1,4 @@
-"""Holes of traced polygons: how large, and gone."""
+"""Holes of traced polygons: area and removal."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Outline:
 
     @property
     def gap(self) -> float:
-        """How near two outlines may be to have a say in each other's shape."""
+        """Largest distance at which two outlines influence each other's shape."""
         if self.kind in ("pixels", "subpixel"):
             return 0.0 if self.kind == "pixels" else TOUCHING
         return self.rules.gap
@@ -59,7 +59,7 @@ class Outline:
         Args:
             outlines: Along pixel edges, in reading order of their anchors.
             fixed: Final outlines of others, which overlap none of ``outlines``.
-            clusters: A number for all that may have a say in each other's shape.
+            clusters: Number of the cluster of outlines that influence each other.
             unknown: Pixels without data.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Polygons held back until all that has a say in their shape is there."""
+"""Polygons that wait for neighbours that influence their shape."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ shift; the corner where its ring enters it."""
 
 
 class EdgeOffsetStrip:
-    """The shifts of a scene's pixel edges, as far as a sweep has come; 0 where none is said."""
+    """The shifts of a scene's pixel edges, as far as tiles have come in; 0 where none is known."""
 
     def __init__(self) -> None:
         """Shift nothing."""

@@ -1,4 +1,4 @@
-"""Clusters of polygons in a table: trees that know their open seams, rings that list them."""
+"""Clusters of polygons in a table: union-find with counts of open seam pixels, rings of members."""
 
 from __future__ import annotations
 

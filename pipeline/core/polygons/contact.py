@@ -1,4 +1,4 @@
-"""Where a core's instances touch each other, and how they go on beyond its border.
+"""Shared boundaries of a core's instances, and their continuation beyond the core.
 
 A *contact* is all pixel edges that two polygons of one label share within a core. Its
 *depth* is the sum of interior probabilities along it, of the lesser of both sides of each
@@ -25,7 +25,7 @@ from pipeline.core.window import Window
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SharedBoundaries:
-    """What a core's polygons need to be joined with those of other cores."""
+    """Shared boundaries of a core's polygons, as needed to join them with those of other cores."""
 
     top: Int64
     """(2, core cols): owner and interior of each pixel in the core's first row."""
@@ -53,12 +53,12 @@ class SharedBoundaries:
         return top, left, bottom, right
 
     def to_arrays(self) -> dict[str, Int64]:
-        """Return the arrays by name, as a tile's artefact stores them."""
+        """Return the arrays by name, as a cached tile stores them."""
         return {f"joints_{field.name}": getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> SharedBoundaries | None:
-        """Return what ``to_arrays`` took apart; None where nobody separated."""
+        """Restore what ``to_arrays`` stored; None where nothing was separated."""
         if "joints_contacts" not in arrays:
             return None
         # What a file lends is often read-only, which would be compiled for anew.
@@ -73,7 +73,7 @@ class SharedBoundaries:
 def shared_boundaries(
     instances: Int32, labels: UInt8, interior: UInt8, sides: Sides
 ) -> SharedBoundaries:
-    """Return the joints of a core.
+    """Measure the shared boundaries of a core.
 
     Args:
         instances: What ``separate`` returned.

@@ -115,7 +115,7 @@ class Fragments:
         return polygons
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays by name, as a tile's artefact stores them."""
+        """Return the arrays by name, as a cached tile stores them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod

@@ -1,17 +1,17 @@
-"""Instances united again where the border between them is doubtful.
+"""Merging of instances across weak boundaries.
 
-Two markers may lie in one building: beside a chimney, a shadow, a change of roof. What
-tells is the interior probability along the border that growing put between them, and
-their sizes: a small instance needs a clear border to stand alone, a large one does not.
-The border between two instances of ``a <= b`` pixels falls where
+Two markers may lie in one building: beside a chimney, a shadow, a change of roof. The
+criterion is the interior probability along the boundary between them, and
+their sizes: a small instance needs a clear boundary to stay separate, a large one does not.
+Two instances of ``a <= b`` pixels are merged where
 
 ::
 
     a < least * 2 ** (depth / doubling)        depth: mean interior along the border
 
-The worst border of a cluster, by how much ``a`` falls short, goes first; then what is
-left is looked at anew. Sizes and borders are those of whole instances of the scene, so
-that nothing depends on the tiling.
+The weakest boundary of a cluster, by how far ``a`` is below that, is merged first; then
+the remaining ones are computed anew. Sizes and boundaries are those of whole instances of the
+scene, so that nothing depends on the tiling.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def group_instances(*, first: Int64, pixels: Int64, links: Int64, doubt: MergeCr
         pixels: Of each part.
         links: (n, 4) as `Joints.contacts`, by part; a length of 0 is a bond: two parts of
             one instance.
-        doubt: Which borders fall.
+        doubt: Which boundaries are merged.
     """
     parent = np.arange(len(first))
     bonds = links[:, 2] == 0

@@ -20,7 +20,7 @@ from pipeline.core.polygons.fragments import Int32, Int64
 
 @compiled
 def link_edges(keys: Int32, owners: Int32, offsets: Int64, regions: int) -> tuple[Int32, int]:
-    """Return for each edge the one that follows it round its ring.
+    """Link each edge to the next one of its ring.
 
     Along a line between rows, sorted by x, a region's edges of both rows pair up:
     between the two of a pair the line is the region's border, or they stand one

@@ -10,7 +10,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 def markers_of(interior: npt.NDArray[np.uint8], *, threshold: int, opening: int = 1) -> Flags:
-    """Return where a building's inside is sure: ``threshold <= interior < 255``, opened.
+    """Compute markers: pixels of ``threshold <= interior < 255``, opened.
 
     Args:
         interior: Quantised probability of lying inside a building, off its walls.

@@ -25,7 +25,7 @@ class Merger:
     Args:
         height: Rows of the scene.
         width: Columns of the scene.
-        doubt: Which borders between instances fall; None: the polygons are no instances.
+        doubt: Which boundaries between instances are merged; None: polygons are no instances.
     """
 
     def __init__(self, *, height: int, width: int, doubt: MergeCriterion | None = None) -> None:

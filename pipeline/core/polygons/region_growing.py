@@ -1,4 +1,4 @@
-"""Markers grown step by step inside a mask."""
+"""Seeded region growing of markers inside a mask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Flags = npt.NDArray[np.bool_]
 
 @compiled
 def grow_regions(mask: UInt8, markers: Flags, reach: int) -> Int32:
-    """Return the place of each pixel's owner in reading order, -1 where it has none.
+    """Grow markers; return each pixel's marker by its place in reading order, -1 for none.
 
     All markers grow by one step at a time, so the owners of a pixel ``n`` steps away are
     those of its neighbours at ``n - 1`` steps, and the first of them is the first of all.

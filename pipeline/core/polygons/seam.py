@@ -1,4 +1,4 @@
-"""Which polygons touch which pixel of a core's border."""
+"""Polygons along the border of a core, pixel by pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Touching buildings taken apart, each pixel going to the marker it reaches first.
+"""Separation of touching buildings by seeded region growing.
 
 A *marker* is a 4-connected region of pixels that are surely one building's inside. A
 mask pixel's *owner* is the marker pixel that the fewest steps inside the mask reach,
@@ -38,7 +38,7 @@ from pipeline.core.window import Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeCriterion:
-    """From which size an instance stands alone beside another."""
+    """Size from which an instance stays separate beside another."""
 
     least: float
     """Pixels that it needs where the border is sure: interior 0 along it. 0: none falls."""
@@ -90,7 +90,7 @@ class Sides:
 
     @classmethod
     def empty(cls, core: Window) -> Sides:
-        """Return the sides of a core that nobody owns a pixel of."""
+        """Return sides of a core without owners."""
         rows, cols = np.full(core.height, -1, np.int64), np.full(core.width, -1, np.int64)
         return cls(top=cols, left=rows, bottom=cols, right=rows)
 

@@ -1,4 +1,4 @@
-"""Where the probability surface crosses a mask's limit, between the pixels on both sides.
+"""Sub-pixel offsets of mask edges, where the probability surface crosses the threshold.
 
 A traced outline runs along pixel edges; the surface that was thresholded crosses its level
 somewhere between the centres of the two pixels at each. How far that is from the edge is
@@ -49,12 +49,12 @@ class EdgeOffsets:
     """As many."""
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays by name, as a tile's artefact stores them."""
+        """Return the arrays by name, as a cached tile stores them."""
         return {"rim_edges": self.edges, "rim_shifts": self.shifts}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> EdgeOffsets | None:
-        """Return what ``to_arrays`` took apart; None where nobody asked for it."""
+        """Restore what ``to_arrays`` stored; None where it was not wanted."""
         if "rim_edges" not in arrays:
             return None
         return cls(edges=arrays["rim_edges"], shifts=arrays["rim_shifts"])

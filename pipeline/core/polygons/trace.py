@@ -34,7 +34,7 @@ def trace(
     with 4 neighbours returns the same ones.
 
     Args:
-        labels: (rows, cols), uint8 or int32; 0 is traced by nobody.
+        labels: (rows, cols), uint8 or int32; 0 is background.
         weights: (rows, cols), uint8, summed over each region.
         row: The scene's row of ``labels[0, 0]``.
         col: The scene's column of ``labels[0, 0]``.

@@ -1,4 +1,4 @@
-"""Probabilities that follow the edges of the image: the guided filter, in whole numbers.
+"""Guided filter of probabilities, in integers.
 
 Source: He, Sun, Tang, "Guided Image Filtering", ECCV 2010 and TPAMI 35 (6), 2013. Around
 each pixel the probability ``p`` is a line over the guide ``I``, ``p = a I + b``::

@@ -33,7 +33,7 @@ def open_disk(mask: Flags, known: Flags, *, radius: int) -> Flags:
 
     Args:
         mask: ``(rows, cols)``.
-        known: Where there is data; what lies outside has no say.
+        known: Where there is data; pixels outside are ignored.
         radius: Pixels; 0 leaves the mask as it is. A pixel depends on those at most
             twice as far away.
     """

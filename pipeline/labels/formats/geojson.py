@@ -1,4 +1,4 @@
-"""GeoJSON as it comes: unclosed rings, null geometries, old ``crs`` members, lines of features.
+"""Tolerant GeoJSON: unclosed rings, null geometries, old ``crs`` members, lines of features.
 
 Features are decoded one at a time, so that memory holds geometries and not their JSON.
 """
@@ -82,7 +82,7 @@ class FeatureCollector:
             values.append(properties.get(name))
 
     def vectors(self, members: dict[str, Json]) -> Vectors:
-        """Return what was taken, with what the other members of the file say of it.
+        """Return the collected features, with the metadata of the file's other members.
 
         Raises:
             ConfigError: It is not GeoJSON, or has coordinates that no reference system of it

@@ -1,4 +1,4 @@
-"""GeoParquet, decoded in pieces: what it says of itself is checked before, what it holds while."""
+"""GeoParquet, decoded in pieces: metadata is checked before, content during decoding."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def read_geoparquet(file: VectorFile, *, wanted: tuple[str, ...], count: Count) 
 
 
 def _geometry(file: VectorFile, schema: pa.Schema) -> tuple[dict[str, Any], str]:
-    """Return what the metadata says of the geometry column, and its name."""
+    """Return the metadata of the geometry column, and its name."""
     meta = json.loads((schema.metadata or {})[b"geo"])
     primary = meta["primary_column"]
     about = meta["columns"][primary]

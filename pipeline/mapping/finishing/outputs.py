@@ -104,7 +104,7 @@ def view(plan: ScenePlan, joiner: Stitcher) -> View:
 
 
 def _polygons(plan: ScenePlan, joiner: Stitcher) -> Written:
-    """Write the polygons in each format; return what became of them where most was kept."""
+    """Write the polygons in each format; return the counts of the format that kept most."""
     writers = {file_name(name): writer(name) for name in plan.formats}
     if plan.info.georef is None:
         writers = {"polygons.coco.json": write_coco}

@@ -2,7 +2,7 @@
 
 ::
 
-    artefacts -> merger -> shaping -> footprints -> store, ordered by their first pixel
+    cached tiles -> merger -> shaping -> footprints -> store, ordered by their first pixel
 
 Polygons that touch a core's border wait to be merged, and those near them to be shaped;
 everything else goes to disk, so that memory holds the border of the open rows only.
@@ -68,7 +68,7 @@ class Polygons:
         self.store = FootprintStore(folder / "polygons.sqlite")
 
     def add(self, core: Window, arrays: dict[str, np.ndarray]) -> None:
-        """Take the artefact of the next tile.
+        """Add the cached tile of the next core.
 
         Raises:
             SceneError: One polygon takes more memory than is allowed.

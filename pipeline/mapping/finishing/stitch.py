@@ -2,7 +2,7 @@
 
 ::
 
-    artefacts -> mosaics (two temporary rasters)
+    cached tiles -> mosaics (two temporary rasters)
               -> polygons, see there
 """
 
@@ -48,7 +48,7 @@ class Stitcher:
         self.spread = np.zeros(256, np.int64)
 
     def add(self, core: Window, arrays: dict[str, np.ndarray]) -> None:
-        """Take the artefact of the next tile.
+        """Add the cached tile of the next core.
 
         Raises:
             ExportError: The disk is full.

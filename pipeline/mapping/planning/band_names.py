@@ -64,12 +64,12 @@ _SENSORS = (_SENTINEL_2, _LANDSAT_8, _LANDSAT_5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandColours:
-    """What the names of a scene's bands say."""
+    """Colours and sensor of a scene's bands by their names."""
 
     colours: Mapping[int, str]
-    """Colour by band, of those whose names tell one."""
+    """Colour by band, for names that contain one."""
     sensor: str = ""
-    """Whose band numbers they are; empty where words say it."""
+    """Sensor whose band numbers they are; empty where words name colours."""
     doubt: str = ""
     """Which sensors number their bands in another way."""
     numbered: bool = False
@@ -77,7 +77,7 @@ class BandColours:
 
 
 def colour_word(name: str) -> str:
-    """Return the colour that a word of a name tells, empty where none or several do."""
+    """Return the colour that a name contains; empty for none or several."""
     words = set(re.findall(r"[a-z]+\d*", name.lower()))
     if words & {"edge"} and "red" in words:
         words = (words - {"red", "edge"}) | {"rededge"}

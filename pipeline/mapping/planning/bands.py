@@ -1,4 +1,4 @@
-"""Which bands of a scene a model is shown: by colour, by name, or as the user says."""
+"""Choice of bands for a model: by colour, by name, or by option."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> BandChoice:
     """Return the bands for a model's channels: as asked, else by colour, by name, by order.
 
     Raises:
-        SceneError: The scene does not tell which they are, or lacks one.
+        SceneError: The scene's bands are unknown, or one is missing.
     """
     wanted = card.inputs.bands
     have = ", ".join(f"{band.index} {band.name}" for band in info.bands) or "none"
@@ -108,7 +108,7 @@ def _by_name(
 def band_warnings(
     info: SceneInfo, bands: tuple[int, ...], card: ModelCard, task: Task
 ) -> tuple[str, ...]:
-    """Return what a user should know of the bands that were chosen."""
+    """Return warnings about the chosen bands."""
     known = {band.index: band for band in info.bands}
     alpha = Band(index=info.alpha, name="alpha", colour="alpha")
     chosen = [known.get(index, alpha) for index in bands]

@@ -29,7 +29,7 @@ from pipeline.scenes.scene import SceneInfo, SceneRef
 
 THUMB_EDGE = 1600
 _AFTER = {"min_area_m2", "shape", "clip", "formats"}
-"""Settings that matter once tiles are put together: artefacts do not depend on them."""
+"""Settings that apply after tiles are put together: cached tiles do not depend on them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ class ScenePlan:
         return _digest(self.settings)
 
     def key(self, core: Window, *, kind: str = "tile") -> str:
-        """Return the name of a tile's artefact: a digest of all that its bytes depend on."""
+        """Return the key of a cached tile: a digest of everything its bytes depend on."""
         return _digest(
             {
                 **{k: v for k, v in self.settings.items() if k not in _AFTER},
@@ -158,7 +158,7 @@ class ScenePlan:
 
     @property
     def provenance(self) -> Provenance:
-        """What every output says about where it comes from."""
+        """Provenance that every output states."""
         return Provenance(
             scene=self.name,
             fingerprint=self.info.fingerprint,
@@ -177,7 +177,7 @@ class ScenePlan:
 
     @property
     def tiles(self) -> Path:
-        """Folder of the tiles' artefacts."""
+        """Folder of the cached tiles."""
         return Path(self.work) / "tiles"
 
     @property
@@ -190,13 +190,13 @@ class ScenePlan:
 
 
 def polygon_margin(separation: Separation | None, outline: Outline) -> int:
-    """Return how many pixels around a core have a say in its polygons, once they have labels."""
+    """Return how many labelled pixels around a core its polygons depend on."""
     least = MARGIN if outline.kind == "subpixel" else 0
     return least if separation is None else max(separation.margin, least)
 
 
 def model_summary(card: ModelCard, sha256: str) -> dict[str, Any]:
-    """Return what a manifest says of a model."""
+    """Return the model's entry in a manifest."""
     return {
         "name": card.name,
         "sha256": sha256,

@@ -1,4 +1,4 @@
-"""Does a scene suit a model? Bands, values and pixel size, checked before anything runs."""
+"""Compatibility of a scene and a model: bands, values and pixel size."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Preflight:
     sampling: Sampling
     """The scene's grid and the network's."""
     warnings: tuple[str, ...]
-    """Doubts that the user is told of."""
+    """Warnings for the user."""
     notes: tuple[str, ...] = ()
     """What was chosen on the user's behalf, and is nothing to worry about."""
 
@@ -43,7 +43,7 @@ def check_compatibility(scene: Scene, card: ModelCard, task: Task) -> Preflight:
     """Return how a scene is shown to a model.
 
     Raises:
-        SceneError: It does not suit; says why, and which option would accept it.
+        SceneError: It does not suit; names the reason, and the option that would accept it.
     """
     info = scene.info
     choice = choose_bands(info, card, task)

@@ -1,4 +1,4 @@
-"""What a user asks `overtile map` for."""
+"""The request of a mapping run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class MapRequest:
     formats: tuple[str, ...] = ()
     """Formats of the polygons, instead of the task's."""
     separate: bool | None = None
-    """Whether touching objects are taken apart, instead of what the task says."""
+    """Whether touching objects are separated, instead of the task's setting."""
     as_one_scene: bool = False
     """Whether the scenes are adjoining files that are mapped as one."""
     overlap: Overlap | None = None
@@ -77,7 +77,7 @@ class MapRequest:
 
     @property
     def chosen_task(self) -> Task:
-        """The task with what the command line says instead.
+        """The task, overridden by the options of the command.
 
         Raises:
             ConfigError: There is no such task, or a value is out of range.

@@ -166,7 +166,7 @@ def _misses(scene: Scene, bands: tuple[int, ...], given: tuple[float, float]) ->
 
 
 def _too_wide(high: float, dtype: str) -> list[str]:
-    """Return the doubt about a white that no value of this type reaches, if it is one."""
+    """Return a warning about a white value that this type cannot reach, if it is one."""
     kind = np.dtype(dtype)
     if kind.kind not in "iu" or high <= np.iinfo(kind).max:
         return []

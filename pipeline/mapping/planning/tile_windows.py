@@ -1,4 +1,4 @@
-"""The windows of a tile, from the core that it answers for out to what the network sees."""
+"""The windows of a tile, from its core to the network's input."""
 
 from __future__ import annotations
 

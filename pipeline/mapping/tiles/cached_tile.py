@@ -1,4 +1,4 @@
-"""A tile's artefact: what one task leaves on disk, under the key of all it depends on."""
+"""Cached tiles: the result of one task on disk, under a key of everything it depends on."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write_cached_tile(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def read_cached_tile(path: Path) -> dict[str, np.ndarray] | None:
-    """Return the arrays of a whole artefact; None where there is none, or a damaged one."""
+    """Read the arrays of a cached tile; None where it is missing or damaged."""
     try:
         stored = path.read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the network says of a core and its surroundings, on the scene's own pixels."""
+"""Prediction of a core and its surroundings, on the scene's own pixels."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def core_probabilities(plan: ScenePlan, core: Window) -> Float32[np.ndarray, "cl
 def predicted(
     plan: ScenePlan, core: Window, clock: StageTimer, *, wanted: Window
 ) -> TilePrediction:
-    """Return what the network says of ``wanted``, which the tile of ``core`` holds.
+    """Predict ``wanted``, which lies in the tile of ``core``.
 
     Args:
         plan: The scene's.
@@ -132,7 +132,7 @@ def predict_quantised(
 
 
 def overlapping_cores(plan: ScenePlan, core: Window, cores: list[Window]) -> tuple[Window, ...]:
-    """Return the cores whose tiles reach into what ``core`` looks at, in the order of the grid."""
+    """Return the cores whose tiles overlap the context of ``core``, in the order of the grid."""
     box = plan.windows(core).box
 
     def meets(other: Window) -> bool:
@@ -218,7 +218,7 @@ def subsampled_rgb(
 def _forward(
     plan: ScenePlan, tile: Window, clock: StageTimer
 ) -> tuple[np.ndarray, Float32[np.ndarray, "channels rows cols"], Bool[np.ndarray, "rows cols"]]:
-    """Return a tile's pixels, what the network says of them, and where they are valid."""
+    """Return a tile's pixels, their predictions, and where they are valid."""
     outputs = plan.card.outputs
     pixels, valid = read_tile(plan, tile)
     clock.lap("read")

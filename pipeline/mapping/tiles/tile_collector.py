@@ -27,7 +27,7 @@ class TileCollector:
         self.failures: dict[int, str] = {}
         """Why tiles failed, by their place in the order of the grid."""
         self.log: list[dict[str, Any]] = []
-        """What became of each tile, with times: for ``log.jsonl``."""
+        """Result and times of each tile, for ``log.jsonl``."""
         self._plan = plan
         self._cores = list(plan.grid.cores())
         self._area = None if plan.aoi is None else shapely.from_wkb(plan.aoi)
@@ -53,7 +53,7 @@ class TileCollector:
         return float(sum(entry.get("seconds", {}).get("predict", 0.0) for entry in self.log))
 
     def account(self, job: TileJob, outcome: TileRecord | Exception) -> None:
-        """Note what became of a tile.
+        """Note the result of a tile.
 
         Raises:
             ModelError: The model is at fault, not the tile.
@@ -71,7 +71,7 @@ class TileCollector:
         self.log.append({"tile": job.index, "failed": reason})
 
     def take(self, job: TileJob, outcome: TileRecord | Exception) -> None:
-        """Note what became of a tile, and join all whose turn has come.
+        """Note the result of a tile, and stitch all tiles that are next in order.
 
         Raises:
             ModelError: The model is at fault, not the tile.

@@ -49,7 +49,7 @@ class TileJob:
     index: int
     """Place in the order of the grid."""
     core: Window
-    """Pixels that it answers for."""
+    """Core of the tile, in pixels of the scene."""
     aoi: bytes | None = None
     """Area of interest around the tile, as WKB in pixels of the scene."""
     overlapping: tuple[Window, ...] = ()
@@ -58,25 +58,25 @@ class TileJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileRecord:
-    """What became of one tile; all that travels back."""
+    """The result of one tile, as it is sent back by the worker."""
 
     index: int
     """Place in the order of the grid."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage."""
     reused: bool = False
-    """True where the artefact was there already."""
+    """True where the cached tile was there already."""
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     """Host and process that did it."""
 
 
 def map_tile_task(job: TileJob) -> TileRecord:
-    """Write the artefact of a tile, unless it is there.
+    """Compute a tile and write it to the cache, unless it is there.
 
     Raises:
         SceneError: The pixels cannot be read.
         ModelError: The model cannot be loaded, or gives values that are not finite.
-        ExportError: The artefact cannot be written.
+        ExportError: The cached tile cannot be written.
     """
     install_guard()
     plan = job.plan

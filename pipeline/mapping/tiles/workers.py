@@ -1,4 +1,4 @@
-"""Who does the work of a run: an executor whose workers are checked before their first tile."""
+"""The executor of a run, whose workers are checked before their first tile."""
 
 from __future__ import annotations
 

@@ -24,19 +24,19 @@ class BlockJob:
     index: int
     """Place in the order of the grid."""
     core: Block
-    """Voxels that it answers for."""
+    """Core of the block, in voxels of the volume."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRecord:
-    """What became of one block; all that travels back."""
+    """The result of one block, as it is sent back by the worker."""
 
     index: int
     """Place in the order of the grid."""
     seconds: dict[str, float]
     """Time by stage."""
     reused: bool
-    """True where the artefact was there already."""
+    """True where the cached block was there already."""
 
 
 def map_block(job: BlockJob) -> BlockRecord:
@@ -45,7 +45,7 @@ def map_block(job: BlockJob) -> BlockRecord:
     Raises:
         SceneError: The amplitudes cannot be read.
         ModelError: The model cannot be loaded, or gives values that are not finite.
-        ExportError: The artefact cannot be written.
+        ExportError: The cached block cannot be written.
     """
     plan, core, clock = job.plan, job.core, StageTimer()
     path = plan.artefact(core)

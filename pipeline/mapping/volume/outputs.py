@@ -81,7 +81,7 @@ def _slice(shape: Three, axis: int, start: int, stop: int) -> Block:
 
 
 def _probabilities(plan: VolumePlan, part: Block) -> UInt8[np.ndarray, "classes a b c"]:
-    """Return what finished blocks say of a part of the volume; no data where one failed."""
+    """Read the probabilities of a part of the volume; nodata where a block failed."""
     out = np.full((len(plan.card.outputs.classes), *part.shape), NODATA, np.uint8)
     for core in plan.grid.cores():
         shared = core.meeting(part)

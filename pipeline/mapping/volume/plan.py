@@ -90,7 +90,7 @@ class VolumePlan:
 
     @property
     def blocks(self) -> Path:
-        """Folder of the blocks' artefacts."""
+        """Folder of the cached blocks."""
         return Path(self.work) / "blocks"
 
     @property
@@ -176,7 +176,7 @@ def make_block_grid(
 
 
 def _stretch(volume: SegyVolume, task: Task) -> Stretch:
-    """Return which amplitudes become 0 and 1: told, or percentiles of the volume."""
+    """Return the amplitudes that become 0 and 1: as given, or percentiles of the volume."""
     low, high = task.values.range or volume.span(task.values.percentiles)
     return Stretch(low=low, high=high)
 

@@ -1,4 +1,4 @@
-"""From a network's logits to probabilities, as its card says."""
+"""Activation of logits to probabilities, by the card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def activate(logits: Tensor, card: ModelCard) -> Tensor:
 
     Args:
         logits: (1, channels, ...), of pictures or volumes.
-        card: Says what the channels are.
+        card: The model card.
 
     Returns:
         (classes and separating channels, ...), 0..1; softmax's background is left out.

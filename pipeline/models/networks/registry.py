@@ -1,4 +1,4 @@
-"""Which networks there are, and how their arguments become layers."""
+"""Registry of networks, and construction from their arguments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Entry:
     make: Callable[..., nn.Module]
     """Builds it from its arguments."""
     depth: str = "depth"
-    """Argument that says how often the size is halved."""
+    """Argument that gives the depth: how often the size is halved."""
     halved: int = 4
     """How often, where the argument is not given."""
     dims: int = 2

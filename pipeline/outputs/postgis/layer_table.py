@@ -30,7 +30,7 @@ AT_ONCE = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upserted:
-    """What became of a table's rows."""
+    """Counts of a table's rows by change."""
 
     inserted: int
     """Footprints that were not there."""

@@ -1,4 +1,4 @@
-"""The area that a mask tells of: all of it but its no data."""
+"""Coverage of a mask: its area without nodata."""
 
 from __future__ import annotations
 

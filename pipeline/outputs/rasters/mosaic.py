@@ -63,7 +63,7 @@ class MosaicWriter:
             self._dataset = _create(path, raster)
 
     def write(self, window: Window, pixels: UInt8[np.ndarray, "bands rows cols"]) -> None:
-        """Write what a tile answers for; windows may be repeated, but not overlap.
+        """Write the core of a tile; windows may be repeated, but not overlap.
 
         Raises:
             ExportError: The disk is full, or the file cannot be written.

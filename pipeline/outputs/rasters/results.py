@@ -20,7 +20,7 @@ from pipeline.outputs.rasters.mosaic import ignore_not_georeferenced
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskHeader:
-    """What a mask says of its scene."""
+    """Header of a mask: grid, classes, model and fingerprint of its scene."""
 
     height: int
     """Rows."""
@@ -37,7 +37,7 @@ class MaskHeader:
 
 
 def read_mask_header(mask: Path) -> MaskHeader:
-    """Return what a mask says of its scene.
+    """Read the header of a mask.
 
     Raises:
         SceneError: It cannot be read.

@@ -1,4 +1,4 @@
-"""What a polygon says about itself, in columns ready to be written."""
+"""Attributes of polygons, in columns ready to be written."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What became of the polygons that a writer was given."""
+    """Counts of polygons written and dropped."""
 
     features: int
     """Polygons written."""
@@ -48,7 +48,7 @@ class Written:
 
 
 def polygon_columns(batch: Footprints, provenance: Provenance) -> Columns:
-    """Return what each polygon of ``batch`` says about itself.
+    """Compute the attributes of each polygon of ``batch``.
 
     Raises:
         ValueError: A polygon is of a class that ``provenance`` does not name.

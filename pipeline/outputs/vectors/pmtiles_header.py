@@ -12,7 +12,7 @@ GZIP, MVT = 2, 1
 
 
 class PMTilesHeader(NamedTuple):
-    """What a header tells: where the sections lie, and what is in them."""
+    """Fields of a header: places and types of the sections."""
 
     magic: bytes = MAGIC
     version: int = 3

@@ -33,7 +33,7 @@ ATTRIBUTES = pa.schema(
         *(pa.field(name, pa.bool_(), nullable=False) for name in FLAGS),
     ]
 )
-"""What each polygon says about itself: the measures and flags of `Footprints` among them."""
+"""Attributes of each polygon, the measures and flags of `Footprints` among them."""
 GEOMETRY = pa.field("geometry", pa.binary(), nullable=False)
 """The polygon as little-endian WKB."""
 ROWS_AT_ONCE = 5_000

@@ -48,7 +48,7 @@ class LayerScene:
     """One mapped scene as the layer takes it in."""
 
     key: str
-    """Name that tells it from all other scenes of the region, the same in every run."""
+    """Key of the scene in the region, the same in every run."""
     parquet: Path
     """``polygons.parquet`` as ``overtile map`` writes it, in the scene's reference system."""
     coverage: bytes
@@ -61,7 +61,7 @@ class LayerScene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSummary:
-    """What became of the footprints; ``given == footprints + united + gone + lost``."""
+    """Counts of footprints by outcome; ``given == footprints + united + gone + lost``."""
 
     scenes: int
     """Scenes taken in."""
@@ -172,7 +172,7 @@ def build_layer(
 
 
 def observations_of(layer: Path) -> Path:
-    """Return the file beside a layer that tells what became of every footprint."""
+    """Return the file beside a layer that holds the outcome of every footprint."""
     return layer.with_suffix(".observations.arrow")
 
 

@@ -1,4 +1,4 @@
-"""The file of a layer: its columns, what it says about itself, and how it is read."""
+"""The file of a layer: columns, metadata, reading."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class RegionLayer:
 
 
 def notes(about: dict[str, Any], coverage: BaseGeometry) -> dict[str, str]:
-    """Return what a layer says about itself, as metadata of its file."""
+    """Return the metadata of a layer's file."""
     wkb = shapely.to_wkb(coverage, byte_order=1)
     return {
         _NOTE: json.dumps(about, ensure_ascii=False, sort_keys=True, separators=(",", ":")),

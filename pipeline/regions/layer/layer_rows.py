@@ -55,7 +55,7 @@ def own_columns(
 
     Args:
         ids: Building ids.
-        seen: Who saw each building.
+        seen: Observations of each building.
         scene: Keys and dates of all scenes, and the scene that each outline comes from.
         heir: Row of the earlier layer that each building goes on from; -1 for a new one.
         earlier: The earlier layer.
@@ -111,7 +111,7 @@ def date_parts(
 def outcomes(
     conflated: Conflated, usable: Int64[np.ndarray, " m"], stands: Int64[np.ndarray, " n"]
 ) -> Int64[np.ndarray, " n"]:
-    """Return what became of each footprint, as a place in `OUTCOMES`.
+    """Compute the outcome of each footprint, as a place in `OUTCOMES`.
 
     Args:
         conflated: One outline a building.
@@ -165,7 +165,7 @@ def footprint_buildings(
     usable: Int64[np.ndarray, " m"],
     stands: Int64[np.ndarray, " n"],
 ) -> list[str | None]:
-    """Return the building that each footprint shows; None for what is gone or lost."""
+    """Return the building of each footprint; None for removed or lost ones."""
     place = np.full(len(usable), -1, np.int64)
     place[conflated.drawn] = np.arange(len(ids))
     found: list[str | None] = [None] * len(stands)

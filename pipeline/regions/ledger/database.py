@@ -33,7 +33,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 def database_error(error: SQLAlchemyError, engine: Engine) -> ConfigError | ExportError:
-    """Return what an error of the database means for who runs a region."""
+    """Convert an error of the database to one of Overtile."""
     shown = engine.url.database if engine.dialect.name == "sqlite" else "the ledger"
     words = first_line(error, engine)
     if engine.dialect.name == "sqlite" and not isinstance(error, OperationalError):

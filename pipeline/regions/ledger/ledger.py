@@ -68,7 +68,7 @@ class Ledger:
             self._upsert(connection, "scenes", ("region", "scene"), [_columns(row) for row in rows])
 
     def record(self, row: SceneRow, tiles: Mapping[int, str]) -> None:
-        """Write what became of a scene, and which of its tiles failed."""
+        """Record the result of a scene, and its failed tiles."""
         with transaction(self.engine) as connection:
             self._upsert(connection, "scenes", ("region", "scene"), [_columns(row)])
             here = {"region": self.region, "scene": row.scene}

@@ -34,7 +34,7 @@ Prove = Callable[[], None]
 
 
 def lock_holder(now: datetime) -> str:
-    """Return who this process is, and since when it holds what it holds."""
+    """Return the identity of this process and the time of its lock."""
     since = now.isoformat(timespec="seconds")
     return f"process {os.getpid()} on {socket.gethostname()} since {since}"
 

@@ -1,4 +1,4 @@
-"""What the ledger of a region says of scenes and runs."""
+"""Records of scenes and runs in the ledger of a region."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneRow:
-    """What is known of a scene: the last attempt, and the last result."""
+    """Record of a scene: the last attempt, and the last result."""
 
     scene: str
     """Its name in the region: a path below the region's folder, a URL, or an item."""
@@ -49,7 +49,7 @@ class SceneRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """What became of a run."""
+    """Record of a run."""
 
     run: int
     """Number, from 1."""

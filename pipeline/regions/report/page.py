@@ -85,7 +85,7 @@ def _history(runs: Sequence[RunRow]) -> list[ReportRun]:
 
 
 def _notes(summary: dict[str, Any]) -> tuple[str, ...]:
-    """Return what became of results that the layer does not use any more."""
+    """Return counts of results that the layer no longer uses."""
     results = summary.get("results") or {}
     told = {
         "set_aside": "Results of withdrawn scenes that were set aside, and go with the next run",

@@ -27,7 +27,7 @@ _MOST_FAULTS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportScene:
-    """A scene as the report tells of it."""
+    """A scene in the report."""
 
     key: str
     """Its name."""
@@ -47,7 +47,7 @@ class ReportScene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRun:
-    """A run as the report tells of it."""
+    """A run in the report."""
 
     run: str
     """Its name."""

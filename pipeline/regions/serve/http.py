@@ -1,4 +1,4 @@
-"""The status page on loopback: read only, for who is on this machine."""
+"""The status page on loopback, read only."""
 
 from __future__ import annotations
 

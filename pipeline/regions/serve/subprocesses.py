@@ -27,7 +27,7 @@ class Outcome:
     code: int | None = None
     """Exit code; None while it runs."""
     line: str = ""
-    """The last line that it told."""
+    """The last line of its output."""
 
 
 class RunProcesses:

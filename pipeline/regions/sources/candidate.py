@@ -1,4 +1,4 @@
-"""What a source says of a scene before anything of it is read."""
+"""Scenes as sources list them, before anything is read."""
 
 from __future__ import annotations
 

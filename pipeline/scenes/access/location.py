@@ -182,7 +182,7 @@ def prj_files(path: str) -> tuple[str, str]:
 
 
 def _of_place(path: str, pam: Pam) -> list[str]:
-    """Return digests of what files beside a picture say of its place, its world file aside."""
+    """Return digests of the georeference in sidecars of a picture, except its world file."""
     placed = pam.transform is not None or any(map(is_regular, world_files(path)))
     if not path.lower().endswith(PICTURES + JPEG_2000) or not placed:
         return []

@@ -1,4 +1,4 @@
-"""Where a URL leads in the end: a server may send a reader on to whom only this machine reaches.
+"""Redirects of URLs: a server may redirect to hosts that only this machine reaches.
 
 GDAL follows redirects by itself, to any host. So each hop is asked for once before, and one
 that leads to another, private host is refused.

@@ -1,4 +1,4 @@
-"""When a scene was taken, as far as its file tells."""
+"""Acquisition time of a scene, from its tags or name."""
 
 from __future__ import annotations
 

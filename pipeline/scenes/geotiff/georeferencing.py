@@ -1,4 +1,4 @@
-"""Where a raster says it lies, believed only when it can be so."""
+"""Georeference of a raster, checked for plausibility."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NO_GEOREF = "or map it in pixels (--crs none) with a task that needs no georefe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeorefTags:
-    """What a raster says about its place, as GDAL reports it."""
+    """Georeferencing tags of a raster, as GDAL reports them."""
 
     height: int
     """Rows."""
@@ -55,11 +55,11 @@ class GeorefTags:
 def georeference(
     scene: str, claims: GeorefTags, *, assumed_crs: str = ""
 ) -> tuple[Georef, tuple[str, ...]]:
-    """Return the grid of a raster on the Earth, and doubts about it.
+    """Georeference a raster; return its grid, and warnings.
 
     Args:
         scene: What messages call it.
-        claims: What the file says.
+        claims: The file's georeferencing tags.
         assumed_crs: Reference system where the file has none: ``EPSG:32645`` or WKT.
 
     Raises:

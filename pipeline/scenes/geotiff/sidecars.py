@@ -1,4 +1,4 @@
-"""What lies beside a scene and says where it is, and where valid: looked at before GDAL does.
+"""Sidecars of a scene (mask, world file), checked before GDAL opens them.
 
 GDAL opens whatever is called ``SCENE.msk`` or ``SCENE.tfw``, waits for ever if that is a pipe,
 and takes all of a scene as valid, without a word, if its mask was cut off.

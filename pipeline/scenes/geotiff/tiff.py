@@ -1,4 +1,4 @@
-"""What a TIFF says of itself, read before GDAL touches it.
+"""TIFF headers, parsed before GDAL opens the file.
 
 Only directories are read, never pixels: a 262-byte file that claims terabytes
 costs 262 bytes. What is checked here, libtiff finds out much later or never:

@@ -1,4 +1,4 @@
-"""What the boxes of a JP2 file say, read before GDAL or OpenJPEG touch them.
+"""Boxes of a JP2 file, parsed before GDAL or OpenJPEG open it.
 
 Source: ISO/IEC 15444-1, Annex I (JP2), and 15444-2, Annex M (JPX).
 """

@@ -1,4 +1,4 @@
-"""What a JPEG 2000 codestream says of itself, read before OpenJPEG touches it.
+"""Headers of a JPEG 2000 codestream, parsed before OpenJPEG opens it.
 
 Only marker segments are read, never pixels. What is checked here, OpenJPEG finds out late or
 never: that every tile is there, that all tile-parts end within the file, and how many code

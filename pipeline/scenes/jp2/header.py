@@ -50,7 +50,7 @@ _SMALLER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jp2Layout:
-    """What a JPEG 2000 file says of itself."""
+    """Header of a JPEG 2000 file."""
 
     container: Container
     """Its boxes."""

@@ -1,4 +1,4 @@
-"""What a finished training hands over: how it is scored, and what its card says."""
+"""Export of a finished training: scoring, and the model card."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ScoreConfig(CardSection):
 
 
 class ShipConfig(CardSection):
-    """What the card of the model says."""
+    """Fields of the model card."""
 
     name: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)
     """What the model is called."""

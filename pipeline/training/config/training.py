@@ -83,7 +83,7 @@ class TrainingConfig(CardSection):
     score: ScoreConfig = ScoreConfig()
     """How exports are scored."""
     ship: ShipConfig = ShipConfig()
-    """What the card of the model says."""
+    """Fields of the model card."""
     bfloat16: bool = True
     """Multiply in bfloat16 where the device is made for it: GPUs, and processors with AMX, which
     it makes twice as fast; sums stay float32."""

@@ -1,4 +1,4 @@
-"""A crop beside itself with what was found, made up and missed laid over it."""
+"""Overlays of a crop: true positives, false positives and false negatives."""
 
 from __future__ import annotations
 

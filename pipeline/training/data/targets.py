@@ -1,4 +1,4 @@
-"""What a crop's building instances ask of the network.
+"""Training targets of a crop's building instances.
 
 Instances are int arrays: 0 is ground, every other number one building.
 """

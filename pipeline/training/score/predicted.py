@@ -1,4 +1,4 @@
-"""What a network says of something, beside what is true of it: a picture or a volume."""
+"""Predictions beside their reference labels, of a picture or a volume."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def exclusive(probability: NDArray[Any], config: TrainingConfig) -> NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlacePrediction:
-    """What a network says of one level."""
+    """Prediction of one level of a place."""
 
     name: str
     """Place and pixel size."""

@@ -36,7 +36,7 @@ class OnDevice(nn.Module):
         self.device = device
 
     def forward(self, seen: Tensor) -> Tensor:
-        """Return what the network says, in float32 without TF32: as a processor would."""
+        """Predict in float32 without TF32, as a CPU would."""
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             said: Tensor = self.network(seen.to(self.device))
         return said.cpu()

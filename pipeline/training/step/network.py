@@ -77,7 +77,7 @@ def build_network(config: TrainingConfig, *, started: bool = True) -> nn.Module:
 
 @lru_cache(maxsize=2)
 def network_section(name: str, told: str) -> Network:
-    """Return what a card says of a network.
+    """Return the card's section about a network.
 
     Args:
         name: Its name.
@@ -87,7 +87,7 @@ def network_section(name: str, told: str) -> Network:
 
 
 def described_by(config: TrainingConfig) -> Network:
-    """Return what the card will say of the network that a training names.
+    """Return the card's section about the network of a training.
 
     Raises:
         ConfigError: It cannot be built so, or it sees volumes and looks everywhere: it could

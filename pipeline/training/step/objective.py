@@ -1,4 +1,4 @@
-"""What a step makes small: a loss by its name, of networks of any kind."""
+"""Losses by name, for networks of any kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network says of volumes, block by block as mapping does, and how good that is."""
+"""Predictions of volumes, block by block as in mapping, and their metrics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEMORY = 4e9
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VolumePrediction:
-    """What a network says of a part of a volume."""
+    """Prediction of a part of a volume."""
 
     name: str
     """The part's."""
@@ -51,7 +51,7 @@ class VolumePrediction:
 def predict_volumes(
     network: nn.Module, parts: Sequence[VolumePart], config: TrainingConfig
 ) -> list[VolumePrediction]:
-    """Return what a network says of parts, each mirrored past its own faces.
+    """Predict parts of volumes, each mirrored past its own faces.
 
     So nothing that another split holds is seen, not even as context.
     """

@@ -12,7 +12,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 def neighbours(outlines: Polygons, gap: float) -> tuple[Int64, Int64]:
-    """Return who is near whom, both ways, sorted; nobody where there is no gap."""
+    """Find pairs of neighbouring polygons, in both orders, sorted; none where the gap is 0."""
     if gap == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     one, two = shapely.STRtree(outlines).query(outlines, predicate="dwithin", distance=gap)
