@@ -29,6 +29,7 @@ def _tiles(folder: Path) -> list[Path]:
     return list(folder.glob(".work/*/tiles/*"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_call_goes_on_in_its_temporary_folder(write_scene: Write) -> None:
     scene = write_scene("large", size=(256, 256))
     folders: list[Path] = []

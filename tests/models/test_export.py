@@ -130,6 +130,7 @@ def test_trial_sizes_are_sizes_that_the_network_takes() -> None:
             assert module(torch.zeros(1, 2, rows, cols)).numel()
 
 
+@pytest.mark.slow
 def test_a_made_scene_of_odd_size_is_mapped_alike(tmp_path: Path) -> None:
     colours = np.stack([blobs(seed, height=75, width=131) for seed in range(3)])
     scene = write_scene(tmp_path / "s.tif", colours)
