@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.errors import SceneError
 from pipeline.mapping.publish import manifest_of
-from pipeline.outputs.atomic import write_faults
+from pipeline.outputs.atomic import write_atomically
 from pipeline.scenes.archive.find import is_there
 from pipeline.scenes.names import scene_place, short_hash, slug, source_of, stem
 from pipeline.scenes.open import fingerprint
@@ -86,8 +86,8 @@ def note_source(work: Path, source: str) -> None:
     Raises:
         ExportError: It cannot be written.
     """
-    with write_faults(work):
-        (work / _SOURCE).write_text(source, "utf-8")
+    with write_atomically(work / _SOURCE) as part:
+        part.write_text(source, "utf-8")
 
 
 class _OutFolder:
@@ -147,7 +147,7 @@ class _OutFolder:
         if isinstance(scene, Mapping) and isinstance(scene.get("source"), str):
             return scene["source"], str(scene.get("fingerprint"))
         with suppress(OSError, ValueError):
-            return (self._out / WORK / name / _SOURCE).read_text("utf-8"), None
+            return (self._out / WORK / name / _SOURCE).read_text("utf-8") or None, None
         return None, None
 
 

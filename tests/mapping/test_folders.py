@@ -130,6 +130,21 @@ def test_a_run_that_was_killed_goes_on_in_its_folder(tmp_path: Path) -> None:
     assert scene_folders(tmp_path, [b, a])[0] == other
 
 
+def test_a_record_that_a_power_cut_left_empty_is_none(tmp_path: Path) -> None:
+    (a,) = refs("/a/t.tif")
+    (tmp_path / WORK / "t").mkdir(parents=True)
+    (tmp_path / WORK / "t" / "source").touch()
+    assert scene_folders(tmp_path, [a]) == ["t"]
+
+
+def test_a_record_replaces_an_earlier_one_at_once(tmp_path: Path) -> None:
+    note_source(tmp_path, "/a/t.tif")
+    with (tmp_path / "source").open() as before:
+        note_source(tmp_path, "/b/t.tif")
+        assert before.read() == "/a/t.tif"
+    assert (tmp_path / "source").read_text() == "/b/t.tif"
+
+
 def test_a_renewed_signature_is_the_same_scene(tmp_path: Path) -> None:
     url = "https://host/{}/x.tif?sv=2022-11-02&sig={}"
     (one,) = finish(tmp_path, *refs(url.format("a", "first")))
