@@ -39,13 +39,13 @@ class Outlines:
     """Along the pixels' edges, in reading order of their first pixels."""
     truth: Polygons
     """As it should be."""
-    pixel_m: float
+    pixel_size_m: float
     """Edge of a pixel on the ground."""
 
 
-def made(*, seed: int, size: int, pixel_m: float) -> Outlines:
+def made(*, seed: int, size: int, pixel_size_m: float) -> Outlines:
     """Return outlines as a network might draw them, and the roofs."""
-    found = settlement(seed=seed, height=size, width=size, pixel_m=pixel_m)
+    found = settlement(seed=seed, height=size, width=size, pixel_size_m=pixel_size_m)
     rng = np.random.default_rng(seed)
     noise = ndimage.gaussian_filter(rng.normal(size=(size, size)), 1.5)
     soft = ndimage.gaussian_filter((found.instances > 0).astype(np.float64), 1.5)
@@ -55,11 +55,13 @@ def made(*, seed: int, size: int, pixel_m: float) -> Outlines:
     )
     core = Window(row=0, col=0, height=size, width=size)
     instances, _ = separate(
-        mask, inside & (found.instances > 0), core=core, scene=mask.shape, reach=REACH
+        mask, inside & (found.instances > 0), core=core, scene=mask.shape, max_steps=REACH
     )
     outlines = trace_instances(instances, mask, mask, core=core).to_shapely()
     outlines = outlines[shapely.area(outlines) >= 40]
-    return Outlines(outlines=outlines, truth=np.array(found.polygons, object), pixel_m=pixel_m)
+    return Outlines(
+        outlines=outlines, truth=np.array(found.polygons, object), pixel_size_m=pixel_size_m
+    )
 
 
 def mapped(scene: Path, *, crop: int, folder: Path, outline: str = "pixels") -> Outlines:
@@ -95,7 +97,7 @@ def mapped(scene: Path, *, crop: int, folder: Path, outline: str = "pixels") -> 
     return Outlines(
         outlines=onto(frame.geometry.to_numpy()),
         truth=shapes,
-        pixel_m=math.sqrt(math.prod(usual.pixel)),
+        pixel_size_m=math.sqrt(math.prod(usual.pixel)),
     )
 
 

@@ -32,7 +32,7 @@ PAPER, INK, FILL, WALL, TRUE = "#ffffff", "#222222", "#f4d3b5", "#b5480b", "#3d7
 def shaped(found: Outlines) -> dict[str, Polygons]:
     """Return the outlines in each way, by its name."""
     said = load_task("buildings").shape
-    tolerance = max(FINEST, (said.tolerance_m or 0.5) / found.pixel_m)
+    tolerance = max(FINEST, (said.tolerance_m or 0.5) / found.pixel_size_m)
     rules = {
         "simplified": Rules(simplify=tolerance, stray=2 * tolerance, least_iou=said.min_iou),
         "regularised": rules_of(tolerance, least_iou=said.min_iou),
@@ -83,7 +83,7 @@ def panel(shapes: Polygons, truth: Polygons, *, box: tuple[float, ...], title: s
 
 def drawing(found: Outlines, *, side_m: float) -> Image.Image:
     """Return the same ground in each way, side by side: where most polygons are."""
-    side = side_m / found.pixel_m
+    side = side_m / found.pixel_size_m
     middles = shapely.get_coordinates(shapely.centroid(found.outlines))
     near = np.abs(middles[:, None] - middles[None]).max(axis=2) < side / 2
     middle = middles[int(near.sum(axis=1).argmax())]

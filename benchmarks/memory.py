@@ -77,7 +77,7 @@ def make_town(path: Path, size: int) -> None:
     """Write a colour scene of terraced houses: four made towns of 1024 pixels, over and over."""
     edge = 1024
     towns = [
-        settlement(seed=seed, height=edge, width=edge, pixel_m=0.3, style="town").image
+        settlement(seed=seed, height=edge, width=edge, pixel_size_m=0.3, style="town").image
         for seed in range(4)
     ]
     profile = PROFILE | {"height": size, "width": size, "count": 3, "photometric": "RGB"}

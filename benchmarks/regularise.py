@@ -128,9 +128,9 @@ def by_buildingregulariser(outlines: Polygons, *, tolerance: float) -> Polygons:
 
 def compared(name: str, found: Outlines) -> list[dict[str, Any]]:
     """Return a row of figures for each way to shape the outlines."""
-    outlines, truth, pixel_m = found.outlines, found.truth, found.pixel_m
+    outlines, truth, pixel_size_m = found.outlines, found.truth, found.pixel_size_m
     metres = load_task("buildings").shape.tolerance_m or 0.5
-    tolerance = max(FINEST, metres / pixel_m)
+    tolerance = max(FINEST, metres / pixel_size_m)
     rules = rules_of(tolerance, least_iou=load_task("buildings").shape.min_iou)
     flags: list[float] = []
 
@@ -140,13 +140,13 @@ def compared(name: str, found: Outlines) -> list[dict[str, Any]]:
         return shapes
 
     def theirs(tolerance_m: float) -> Polygons:
-        ground = shapely.transform(outlines, lambda coords: coords * pixel_m)
+        ground = shapely.transform(outlines, lambda coords: coords * pixel_size_m)
         shaped = by_buildingregulariser(ground, tolerance=tolerance_m)
-        return shapely.transform(shaped, lambda coords: coords / pixel_m)
+        return shapely.transform(shaped, lambda coords: coords / pixel_size_m)
 
     ways: dict[str, Callable[[], Polygons]] = {
         "traced": lambda: outlines,
-        f"Douglas-Peucker {metres:g} m": lambda: shapely.simplify(outlines, metres / pixel_m),
+        f"Douglas-Peucker {metres:g} m": lambda: shapely.simplify(outlines, metres / pixel_size_m),
         "simplified": lambda: soundly_simplified(
             outlines, rules=Rules(simplify=tolerance, stray=2 * tolerance, least_iou=0.8)
         ),
@@ -185,7 +185,7 @@ def main() -> None:
         told = {"scene": scene.stem, "way": "subpixel", "n": len(between.outlines)}
         rows += [*compared(scene.stem, found), told | smooth(between.outlines, found.truth)]
     for seed in range(0 if chosen.scenes else chosen.seeds):
-        rows += compared(f"made {seed}", made(seed=seed, size=1024, pixel_m=0.3))
+        rows += compared(f"made {seed}", made(seed=seed, size=1024, pixel_size_m=0.3))
     ways = list(dict.fromkeys(row["way"] for row in rows))
     keys = ["cpu_s", "truth_iou", "own_iou", "vertices", "right_angles", "overlap_px", "invalid"]
     for way in ways if len(rows) > len(ways) else []:

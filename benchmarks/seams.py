@@ -28,7 +28,7 @@ from pipeline.mapping.tiles.predict import core_probabilities
 from pipeline.models.card import ModelCard, Network
 from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.networks import build
-from pipeline.models.receptive_field import reach
+from pipeline.models.receptive_field import rf_radius
 from pipeline.models.registry import ModelRef, card_of
 from pipeline.scenes.find import find_scenes
 from pipeline.scenes.memory import MemoryScene
@@ -44,7 +44,7 @@ def resnet(folder: Path) -> Path:
         architecture="smp_unet",
         arguments={"encoder_name": "resnet34", "in_channels": 3, "classes": 1},
         stride=32,
-        reach=0,
+        rf_radius=0,
     )
     module = build(network.architecture, network.arguments)
     for name, statistic in module.named_buffers():
@@ -52,11 +52,11 @@ def resnet(folder: Path) -> Path:
             statistic.normal_(0, 0.1)
         elif name.endswith("running_var"):
             statistic.uniform_(0.5, 1.5)
-    found = reach(module, in_channels=3, stride=32, limit=800)
+    found = rf_radius(module, in_channels=3, stride=32, limit=800)
     shipped = card_of("buildings")
     card = ModelCard(
         name="resnet34",
-        network=network.model_copy(update={"reach": found}),
+        network=network.model_copy(update={"rf_radius": found}),
         inputs=shipped.inputs,
         outputs=shipped.outputs.model_copy(update={"separating": ()}),
         terms=shipped.terms,
@@ -94,7 +94,7 @@ def rows_of(name: str, model: str, crop: MemoryScene, folder: Path) -> list[dict
         found.append(
             {
                 "model": name,
-                "reach": plan.card.network.reach,
+                "rf_radius": plan.card.network.rf_radius,
                 "core": core,
                 "halo": margin,
                 "max_dp": float(difference.max()),

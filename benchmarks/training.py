@@ -3,7 +3,7 @@
 ``python -m benchmarks.training buildings`` (two minutes on two cores; without a name all networks,
 some of which take many times as long). ``--device cuda`` measures a GPU instead, ``--workers 8``
 has crops cut by so many processes meanwhile.
-Data is one made scene; drawing crops from larger scenes costs the same. ``given_back_s`` is a
+Data is one synthetic scene; drawing crops from larger scenes costs the same. ``given_back_s`` is a
 step where the C library gives memory back after every layer, as it does by itself.
 """
 
@@ -56,7 +56,7 @@ def config_of(network: dict[str, Any], *, steps: int, **chosen: Any) -> Training
     """Return the buildings recipe around a network; ``chosen`` are keys of the config."""
     return TrainingConfig.model_validate(
         {
-            "places": [{"name": "made", "scenes": ["made"], "labels": "made"}],
+            "places": [{"name": "synthetic", "scenes": ["synthetic"], "labels": "synthetic"}],
             "network": network,
             "schedule": {"steps": steps, "warmup": 0, "decay": 0},
             "log_every": steps,
@@ -99,7 +99,7 @@ def plain(draws: CropDraws, config: TrainingConfig) -> tuple[float, float]:
 def driven(draws: CropDraws, config: TrainingConfig) -> float:
     """Return the seconds of a step that Lightning drives, the warm ones left out."""
     with tempfile.TemporaryDirectory() as folder:
-        data = Data(train=tuple(draws.places), made=(), validation=(), test=())
+        data = Data(train=tuple(draws.places), synthetic=(), validation=(), test=())
         live = Live(Path(folder), config)
         run = Run(config=config, data=data, folder=Path(folder), clock=TrainingTimer(), live=live)
         module = Segmenter(config, draws)
@@ -135,13 +135,14 @@ def main() -> None:
     if unknown:
         parser.error(f"no network is called {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
     chosen = {"device": asked.device, "workers": asked.workers}
-    scene = settlement(seed=7, height=768, width=768, pixel_m=0.2)
-    level = level_of(scene.image, scene.instances, pixel_m=0.2, sigma=4.0)
-    place = make_place("made", [level], share=1.0, sigma=4.0)
+    scene = settlement(seed=7, height=768, width=768, pixel_size_m=0.2)
+    level = level_of(scene.image, scene.instances, pixel_size_m=0.2, sigma=4.0)
+    place = make_place("synthetic", [level], share=1.0, sigma=4.0)
     rows = []
     configs = {name: config_of(NETWORKS[name], steps=WARM + STEPS, **chosen) for name in wanted}
     drawn = {
-        name: CropDraws(places=[place], made=[], config=config) for name, config in configs.items()
+        name: CropDraws(places=[place], synthetic=[], config=config)
+        for name, config in configs.items()
     }
     given_back = {name: plain(drawn[name], config)[0] for name, config in configs.items()}
     keep_freed_memory()

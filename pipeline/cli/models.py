@@ -26,9 +26,9 @@ def list_() -> None:
             {
                 "name": name,
                 "bands": list(card.inputs.bands),
-                "pixel_size_m": card.inputs.pixel_size_m,
+                "gsd_range_m": card.inputs.gsd_range_m,
                 "classes": [known.name for known in card.outputs.classes],
-                "reach_px": card.network.reach,
+                "rf_radius_px": card.network.rf_radius,
                 "license": card.terms.license,
             }
         )

@@ -40,9 +40,9 @@ class Separate(Section):
     """Interior probability from which an object's inside is sure: a marker."""
     opening: Annotated[int, Field(ge=1, le=16)] = 1
     """Markers are unions of squares of so many pixels of the network: 1 leaves them all."""
-    least_m2: Annotated[float, Field(ge=0)] | None = None
+    min_area_m2: Annotated[float, Field(ge=0)] | None = None
     """Smallest object beside another where the border between them is sure; 0: none falls."""
-    doubling: Annotated[float, Field(gt=0)] | None = None
+    doubling_probability: Annotated[float, Field(gt=0)] | None = None
     """By which interior probability along the border an object must be twice as large."""
 
 

@@ -172,7 +172,7 @@ def _report(
             "unit": frame.unit,
             "height_px": frame.grid.height,
             "width_px": frame.grid.width,
-            "pixel_m": rounded(frame.step_m),
+            "pixel_size_m": rounded(frame.step_m),
             "made_up": frame.grid.made_up,
         },
         "evaluated": {

@@ -162,7 +162,9 @@ def is_own(info: SceneInfo) -> bool:
     return own and info.nodata == UNLABELLED and info.dtype == "uint8"
 
 
-def meaning_of(scene: Scene, *, convention: bool = True, unknown: float | None = None) -> Meaning:
+def meaning_of(
+    scene: Scene, *, convention: bool = True, ignore_value: float | None = None
+) -> Meaning:
     """Return what the values of an open raster mean.
 
     Its blocks are read until the meaning is settled: one or a few where it has 0 and a class
@@ -186,7 +188,7 @@ def meaning_of(scene: Scene, *, convention: bool = True, unknown: float | None =
         survey_values(scene),
         nodata=usable_nodata(info.nodata, info.dtype),
         convention=convention,
-        unknown=unknown,
+        ignore_value=ignore_value,
     )
 
 
@@ -255,7 +257,7 @@ def decide_meaning(
     *,
     nodata: float | None,
     convention: bool = True,
-    unknown: float | None = None,
+    ignore_value: float | None = None,
 ) -> Meaning:
     """Return what values mean.
 
@@ -263,11 +265,11 @@ def decide_meaning(
         values: Those of the whole file, or of all files of one set.
         nodata: The declared value of the file, where pixels can hold it.
         convention: Whether 255 beside other classes is not labelled.
-        unknown: A value that the user says is not labelled.
+        ignore_value: A value that the user says is not labelled.
     """
     declared = nodata if values.declared else None
-    unlabelled = {one for one in (nodata, unknown) if one is not None and one != 0}
-    others = values.low <= values.high and not values.low == values.high == unknown
+    unlabelled = {one for one in (nodata, ignore_value) if one is not None and one != 0}
+    others = values.low <= values.high and not values.low == values.high == ignore_value
     classes = set(values.tops) - unlabelled
     background, only, reasons = {0.0}, None, []
     if nodata == 0:
@@ -278,14 +280,16 @@ def decide_meaning(
     elif not others and len(classes) == 1:
         only = classes.pop()
         reasons.append(f"{only:g} is the class, for there is no other")
-    elif not others and not classes and values.zero and declared != unknown and _drawn(declared):
+    elif (
+        not others and not classes and values.zero and declared != ignore_value and _drawn(declared)
+    ):
         only = declared
         unlabelled.discard(only)
         reasons.append(f"{only:g} is the class though declared as nodata, for there is no other")
     hidden_is_background = False
     one_class = only is not None or (others and values.low == values.high)
     if one_class and not values.zero:
-        if declared is not None and declared not in (unknown, only):
+        if declared is not None and declared not in (ignore_value, only):
             unlabelled.discard(declared)
             background.add(declared)
             reasons.append(f"nodata {declared:g} is background, for there is no other")

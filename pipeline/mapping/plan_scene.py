@@ -180,7 +180,11 @@ def dry_run(request: MapRequest) -> dict[str, Any]:
     else:
         rows.extend(_dry_rows(request, task, found.refs))
     return {
-        "model": {"name": card.name, "reach_px": card.network.reach, "context": card.context},
+        "model": {
+            "name": card.name,
+            "rf_radius_px": card.network.rf_radius,
+            "context": card.context,
+        },
         **({"not_mapped": list(found.notes)} if found.notes else {}),
         "scenes": rows,
         "failed": sum(row["state"] == "refused" for row in rows),

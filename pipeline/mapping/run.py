@@ -259,7 +259,7 @@ def _row(
         "tiles": manifest["grid"]["tiles"],
         "tiles_failed": len(manifest["tiles_failed"]),
         "tile_pixels_over_scene_pixels": manifest["grid"]["tile_pixels_over_scene_pixels"],
-        "reach_px": plan.card.network.reach,
+        "rf_radius_px": plan.card.network.rf_radius,
         **(
             {"seam_difference": manifest["seam_difference"]}
             if "seam_difference" in manifest

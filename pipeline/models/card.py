@@ -52,23 +52,27 @@ class Network(CardSection):
     """Total down-sampling: tile sizes are multiples of it."""
     size: int | None = Field(default=None, ge=1, le=LARGEST_SIZE)
     """Side of the only square tiles that it takes; None: any multiples of the stride."""
-    reach: int | None = Field(ge=0, le=LONGEST_RADIUS)
-    """How far in pixels the network looks, its receptive field's radius; None: everywhere."""
+    rf_radius: int | None = Field(ge=0, le=LONGEST_RADIUS)
+    """Radius of the receptive field in pixels; None: the whole tile (global context)."""
     dims: Literal[2, 3] = 2
     """2: it sees pictures; 3: volumes, inline, crossline and sample."""
 
 
 def check_preferred_gsd(
-    shown_m: tuple[float, float] | None, pixel_size_m: tuple[float, float] | None
+    preferred_gsd_m: tuple[float, float] | None, gsd_range_m: tuple[float, float] | None
 ) -> None:
-    """Prove that what a model is best shown is among what it takes.
+    """Check that the preferred ground sample distances lie within the accepted ones.
 
     Raises:
-        ValueError: It does not rise, lies elsewhere, or nothing is said of what it takes.
+        ValueError: They do not rise or lie outside, or there is no ``gsd_range_m``.
     """
-    limits = pixel_size_m
-    if shown_m and not (limits and limits[0] <= shown_m[0] <= shown_m[1] <= limits[1]):
-        raise ValueError("shown_m must rise and lie within pixel_size_m, which must be given")
+    limits = gsd_range_m
+    if preferred_gsd_m and not (
+        limits and limits[0] <= preferred_gsd_m[0] <= preferred_gsd_m[1] <= limits[1]
+    ):
+        raise ValueError(
+            "preferred_gsd_m must rise and lie within gsd_range_m, which must be given"
+        )
 
 
 class Inputs(CardSection):
@@ -76,10 +80,11 @@ class Inputs(CardSection):
 
     bands: tuple[Name, ...] = Field(min_length=1, max_length=LARGEST_CHANNELS)
     """Colours in the order of the network's channels; ``any`` takes what there is."""
-    pixel_size_m: tuple[Metres, Metres] | None = None
+    gsd_range_m: tuple[Metres, Metres] | None = None
     """Smallest and largest ground pixel size in metres; None: any, and none needed."""
-    shown_m: tuple[Metres, Metres] | None = None
-    """Ground pixels at which it does best: others, a fifth off, are resampled; None: any."""
+    preferred_gsd_m: tuple[Metres, Metres] | None = None
+    """Ground sample distances to which scenes are resampled that lie a fifth or more outside;
+    None: scenes are predicted at their own."""
     low: Value = 0.0
     """Value of an 8-bit band that becomes 0."""
     high: Value = 255.0
@@ -95,9 +100,9 @@ class Inputs(CardSection):
             raise ValueError("bands, mean and std must have the same length")
         if min(self.std) < LEAST_STD or self.high <= self.low:
             raise ValueError(f"std must be positive, at least {LEAST_STD:g}, and high above low")
-        if self.pixel_size_m is not None and self.pixel_size_m[0] > self.pixel_size_m[1]:
-            raise ValueError("pixel_size_m must rise")
-        check_preferred_gsd(self.shown_m, self.pixel_size_m)
+        if self.gsd_range_m is not None and self.gsd_range_m[0] > self.gsd_range_m[1]:
+            raise ValueError("gsd_range_m must rise")
+        check_preferred_gsd(self.preferred_gsd_m, self.gsd_range_m)
         return self
 
 
@@ -111,23 +116,23 @@ class Class(CardSection):
 
 
 class SeparationDefaults(CardSection):
-    """How objects that touch are told apart by the channel ``interior``.
+    """Separation of touching objects by the channel ``interior``.
 
-    Markers grow inside the mask; the border between two of them falls where the smaller
-    one covers less than ``least_m2 * 2 ** (p / doubling)``, p being the mean interior
-    probability along it. The defaults were chosen on the validation place, the training
-    places and made scenes.
+    Markers are grown inside the mask (seeded region growing); two neighbours are merged
+    where the smaller one covers less than ``min_area_m2 * 2 ** (p / doubling_probability)``,
+    p being the mean interior probability along their shared boundary. The defaults were
+    chosen on the validation place, the training places and synthetic scenes.
     """
 
     threshold: Probability = 0.7
-    """Interior probability from which an object's inside is sure: a marker."""
+    """Interior probability from which a pixel is part of a marker."""
     growth: int = Field(default=24, ge=1, le=1024)
-    """Most steps from a marker to what belongs to it, in pixels of the network."""
-    least_m2: float = Field(default=10.0, ge=0, le=1e12)
-    """Smallest object beside another where the border is sure; square pixels of the scene
-    where there is no place. 0: no border falls."""
-    doubling: float = Field(default=0.2, ge=1e-6, le=1e6)
-    """By which interior probability along the border an object must be twice as large."""
+    """Most steps that a marker is grown, in pixels of the network's grid."""
+    min_area_m2: float = Field(default=10.0, ge=0, le=1e12)
+    """Smallest object beside another where the interior probability along their boundary is 0;
+    square pixels where the scene is not georeferenced. 0: nothing is merged."""
+    doubling_probability: float = Field(default=0.2, ge=1e-6, le=1e6)
+    """Rise of the interior probability along the boundary that doubles the smallest area."""
 
 
 class Outputs(CardSection):
@@ -138,8 +143,8 @@ class Outputs(CardSection):
     separating: tuple[Literal["interior", "boundary", "distance"], ...] = Field(
         default=(), max_length=3
     )
-    """Channels after the classes that tell touching objects apart; ``interior`` is used:
-    the probability that a pixel lies inside an object, off its walls."""
+    """Channels after the classes, for the separation of touching objects; ``interior`` is used:
+    the probability that a pixel lies inside an object, away from its outline."""
     separation: SeparationDefaults = SeparationDefaults()
     """How the interior channel separates objects."""
     activation: Literal["sigmoid", "softmax", "none"] = "sigmoid"
@@ -193,7 +198,7 @@ class ModelCard(CardSection):
     outputs: Outputs
     """What its channels mean."""
     context: Literal["exact", "blend", "pad"] = "exact"
-    """How tiles see their surroundings: a halo of the network's reach; overlapping and
+    """Context of tiles: a halo of the receptive-field radius; overlapping tiles that are
     blended; or the image padded to ``pad_to`` as in training."""
     pad_to: int = Field(default=0, ge=0, le=LARGEST_SIZE)
     """Size that small images are padded to where ``context`` is ``pad``."""
@@ -218,8 +223,10 @@ class ModelCard(CardSection):
 
     @model_validator(mode="after")
     def _context_is_possible(self) -> ModelCard:
-        if self.context == "exact" and self.network.reach is None:
-            raise ValueError("a network that looks everywhere cannot be exact: context is blend")
+        if self.context == "exact" and self.network.rf_radius is None:
+            raise ValueError(
+                "a network of global context (rf_radius: null) cannot be exact: use context: blend"
+            )
         if (self.context == "pad") != (self.pad_to > 0):
             raise ValueError("pad_to goes with context 'pad'")
         if self.pad_to % self.network.stride:
@@ -227,5 +234,5 @@ class ModelCard(CardSection):
         if self.network.dims == 3 and (self.context != "exact" or self.flip):
             raise ValueError("networks of volumes are exact, and do not flip")
         if self.network.dims == 3 and self.outputs.separating:
-            raise ValueError("volumes have no separating channels: nothing is traced in them")
+            raise ValueError("models of volumes have no separating channels")
         return self

@@ -7,14 +7,14 @@ from typing import Any
 
 from pipeline.models.card import Network
 from pipeline.models.networks import NETWORKS, build, stride_of
-from pipeline.models.receptive_field import reach
+from pipeline.models.receptive_field import rf_radius
 
 NARROW = 2
-"""Filters of a network of volumes while its reach is looked for."""
+"""Filters of a network of volumes while its rf_radius is looked for."""
 
 
 def describe_network(name: str, arguments: Mapping[str, Any], *, limit: int = 640) -> Network:
-    """Return a card's section about a network: its stride, reach and fixed size.
+    """Return a card's section about a network: its stride, rf_radius and fixed size.
 
     Args:
         name: Its name in `NETWORKS`.
@@ -35,5 +35,5 @@ def describe_network(name: str, arguments: Mapping[str, Any], *, limit: int = 64
         stride=stride,
         dims=2 if entry.dims == 2 else 3,
         size=None if entry.size is None else arguments.get("size", entry.size),
-        reach=reach(build(name, probe), in_channels=channels, stride=stride, limit=limit),
+        rf_radius=rf_radius(build(name, probe), in_channels=channels, stride=stride, limit=limit),
     )

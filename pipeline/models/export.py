@@ -66,7 +66,7 @@ def export(name: str, *, kind: Format, out: Path) -> dict[str, Any]:
         "format": kind,
         "file": str(out),
         "stride": card.network.stride,
-        "reach_px": card.network.reach,
+        "rf_radius_px": card.network.rf_radius,
         "largest_difference": apart,
     }
 

@@ -50,7 +50,7 @@ class Predictor(Protocol):
             stretch: Which values become 0 and 1.
 
         Returns:
-            Probabilities in 0..1; those nearer than the network's reach to the tile's
+            Probabilities in 0..1; those nearer than the network's rf_radius to the tile's
             edge depend on what lies outside and are not to be used.
 
         Raises:

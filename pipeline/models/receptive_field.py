@@ -103,7 +103,7 @@ def _everywhere(network: nn.Module) -> bool:
     )
 
 
-def reach(network: nn.Module, *, in_channels: int, stride: int, limit: int = 640) -> int | None:
+def rf_radius(network: nn.Module, *, in_channels: int, stride: int, limit: int = 640) -> int | None:
     """Return the halo that makes tiles exact, or None where no halo does.
 
     The network's filters are replaced by mean filters and its max pooling by average
@@ -142,7 +142,7 @@ def reach(network: nn.Module, *, in_channels: int, stride: int, limit: int = 640
 
 
 def _along(probe: nn.Module, axis: int, pixels: Tensor, stride: int) -> int | None:
-    """Return the reach along an axis, or None where it touches the end of ``pixels``."""
+    """Return the rf_radius along an axis, or None where it touches the end of ``pixels``."""
     pixels = pixels.double().requires_grad_()
     size = pixels.shape[2 + axis]
     logits = probe(pixels).movedim(2 + axis, 0).flatten(1).sum(dim=1)

@@ -170,11 +170,11 @@ def _place(ref: SceneRef, source: DatasetReader) -> WorldGeoref:
             "says",
             "write it upright (orientation 1), or map it in pixels (--crs none)",
         )
-    doubt = (
+    warning = (
         f"viewers turn it as its EXIF orientation {turned} says; rows and columns here are those "
         "of the file"
     )
-    return WorldGeoref(georef=None, warnings=(*placed.warnings, doubt))
+    return WorldGeoref(georef=None, warnings=(*placed.warnings, warning))
 
 
 def _nodata(
@@ -188,13 +188,13 @@ def _nodata(
     dtype = source.dtypes[0]
     if nodata.is_ignored(ref):
         return nodata.given(ref, name=ref.href, dtype=dtype), (), ()
-    values, doubt = nodata.of_pam(read_pam(ref.href), count=source.count, dtype=dtype)
-    doubts = (f"{doubt}; it is not used (say which with --nodata)",) if doubt else ()
+    values, warning = nodata.of_pam(read_pam(ref.href), count=source.count, dtype=dtype)
+    warnings = (f"{warning}; it is not used (say which with --nodata)",) if warning else ()
     if not values or split_alpha(source)[1] or _has_transparent_colour(source):
-        return None, (), doubts
+        return None, (), warnings
     if all(same(value, values[0]) for value in values):
-        return values[0], (), doubts
-    return None, values, doubts
+        return values[0], (), warnings
+    return None, values, warnings
 
 
 def _has_transparent_colour(source: DatasetReader) -> bool:
@@ -211,7 +211,7 @@ def _validity(source: DatasetReader, *, declared: bool) -> Literal["", "alpha", 
 
 
 def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
-    value, by_band, doubts = _nodata(ref, source)
+    value, by_band, warnings = _nodata(ref, source)
     placed = _place(ref, source)
     return SceneInfo(
         name=slug(stem(ref)),
@@ -231,7 +231,7 @@ def _info(ref: SceneRef, source: DatasetReader) -> SceneInfo:
         band_nodata=by_band,
         alpha=split_alpha(source)[1] or 0,
         validity=_validity(source, declared=value is not None or bool(by_band)),
-        warnings=(*placed.warnings, *doubts),
+        warnings=(*placed.warnings, *warnings),
         bits=int(source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", "0")),
     )
 

@@ -5,6 +5,6 @@ layout -> houses -> ground, roofs, things, trees -> light -> picture; ``files`` 
 
 from pipeline.synthetic.character import Style
 from pipeline.synthetic.files import write_settlement
-from pipeline.synthetic.scene import MadeScene, settlement
+from pipeline.synthetic.scene import SyntheticScene, settlement
 
-__all__ = ["MadeScene", "Style", "settlement", "write_settlement"]
+__all__ = ["Style", "SyntheticScene", "settlement", "write_settlement"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from pipeline.synthetic.character import Style
-from pipeline.synthetic.scene import MadeScene, settlement
+from pipeline.synthetic.scene import SyntheticScene, settlement
 
 CRS = "EPSG:32645"
 CORNER = (354000.0, 3057500.0)  # easting, northing: near 27.63 N 85.52 E
@@ -26,7 +26,7 @@ def write_settlement(
     seed: int,
     height: int = 1536,
     width: int = 2048,
-    pixel_m: float = 0.3,
+    pixel_size_m: float = 0.3,
     style: Style | None = None,
 ) -> tuple[Path, Path]:
     """Write a made scene as GeoTIFF and its roofs as GeoJSON; return both paths.
@@ -34,11 +34,11 @@ def write_settlement(
     The scene is tiled, compressed and lies in UTM zone 45 north; the truth is RFC 7946,
     longitude and latitude.
     """
-    made = settlement(seed=seed, height=height, width=width, pixel_m=pixel_m, style=style)
+    made = settlement(seed=seed, height=height, width=width, pixel_size_m=pixel_size_m, style=style)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     scene, truth = folder / f"made_{seed}.tif", folder / f"made_{seed}.geojson"
-    away = Affine(pixel_m, 0, CORNER[0], 0, -pixel_m, CORNER[1])
+    away = Affine(pixel_size_m, 0, CORNER[0], 0, -pixel_size_m, CORNER[1])
     draft = scene.with_name(f".{scene.name}.{os.getpid()}")
     with rasterio.open(
         draft,
@@ -65,14 +65,14 @@ def write_settlement(
     return scene, truth
 
 
-def _collection(made: MadeScene) -> dict[str, object]:
+def _collection(made: SyntheticScene) -> dict[str, object]:
     """Return the roofs as an RFC 7946 feature collection, to 1e-8 degrees."""
     to_earth = Transformer.from_crs(CRS, "EPSG:4326", always_xy=True)
 
     def lonlat(points: NDArray[np.float64]) -> NDArray[np.float64]:
         east, north = (
-            CORNER[0] + points[:, 0] * made.pixel_m,
-            CORNER[1] - points[:, 1] * made.pixel_m,
+            CORNER[0] + points[:, 0] * made.pixel_size_m,
+            CORNER[1] - points[:, 1] * made.pixel_size_m,
         )
         return np.round(np.stack(to_earth.transform(east, north), axis=1), 8)
 
@@ -81,7 +81,7 @@ def _collection(made: MadeScene) -> dict[str, object]:
         earth = shapely.orient_polygons(shapely.transform(outline, lonlat))
         properties = {
             "class": "building",
-            "area_m2": round(outline.area * made.pixel_m**2, 2),
+            "area_m2": round(outline.area * made.pixel_size_m**2, 2),
         }
         features.append(
             {

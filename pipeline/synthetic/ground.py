@@ -92,7 +92,7 @@ def paint_ground(
     plan: tuple[list[Road], list[Lot], list[str]],
     roofed: Labels,
     *,
-    pixel_m: float,
+    pixel_size_m: float,
 ) -> tuple[Field, Field]:
     """Return albedo, float32 (rows, cols, 3) in 0 to 1, and plants, float32 (rows, cols) in metres.
 
@@ -104,23 +104,25 @@ def paint_ground(
     labels = burn(
         [(lot.polygon, k) for k, lot in enumerate(lots, start=1)],
         shape=shape,
-        pixel_m=pixel_m,
+        pixel_size_m=pixel_size_m,
     )
-    labels = _ragged(rng, labels, rng.uniform(0.3, 0.8) / pixel_m)
-    broad = fractal(rng, shape, 45 / pixel_m, octaves=4)
-    fine = fractal(rng, shape, 4.5 / pixel_m, octaves=5, gain=0.75)
-    speck = cloud(rng, shape, max(1.0, 0.45 / pixel_m))
-    y = np.arange(shape[0], dtype=np.float32)[:, None] * np.float32(pixel_m)
-    x = np.arange(shape[1], dtype=np.float32)[None, :] * np.float32(pixel_m)
+    labels = _ragged(rng, labels, rng.uniform(0.3, 0.8) / pixel_size_m)
+    broad = fractal(rng, shape, 45 / pixel_size_m, octaves=4)
+    fine = fractal(rng, shape, 4.5 / pixel_size_m, octaves=5, gain=0.75)
+    speck = cloud(rng, shape, max(1.0, 0.45 / pixel_size_m))
+    y = np.arange(shape[0], dtype=np.float32)[:, None] * np.float32(pixel_size_m)
+    x = np.arange(shape[1], dtype=np.float32)[None, :] * np.float32(pixel_size_m)
     look = [table[:, k][labels] for k in range(9)]
     across = y * look[7] - x * look[8] + np.float32(0.3) * broad
     wave = np.sin(across * (2 * np.pi / np.maximum(look[4], 0.3))) * (look[4] > 0)
-    wave *= np.clip(1.6 - pixel_m / np.maximum(0.5 * look[4], 0.05), 0, 1)
+    wave *= np.clip(1.6 - pixel_size_m / np.maximum(0.5 * look[4], 0.05), 0, 1)
     grown = look[3] + np.float32(0.22) * broad + np.float32(0.30) * fine + look[5] * wave
-    paved, dirt = _ways(roads, fine, shape=shape, pixel_m=pixel_m)
+    paved, dirt = _ways(roads, fine, shape=shape, pixel_size_m=pixel_size_m)
     grown -= np.float32(1.1) * dirt + np.float32(3) * paved
-    trodden = ndimage.uniform_filter((roofed > 0).astype(np.float32), max(3, round(8 / pixel_m)))
-    trodden = ndimage.uniform_filter(trodden, max(3, round(4 / pixel_m)))
+    trodden = ndimage.uniform_filter(
+        (roofed > 0).astype(np.float32), max(3, round(8 / pixel_size_m))
+    )
+    trodden = ndimage.uniform_filter(trodden, max(3, round(4 / pixel_size_m)))
     grown -= np.float32(rng.uniform(0.5, 1.2)) * smooth_step(trodden, 0.05, 0.5)
     plants = smooth_step(grown, 0.38, 0.62)
     rough = look[6]
@@ -161,19 +163,19 @@ def _ways(
     fine: Field,
     *,
     shape: tuple[int, int],
-    pixel_m: float,
+    pixel_size_m: float,
 ) -> tuple[Field, Field]:
     """Return how much of each pixel is paved, and how much is trodden earth."""
-    paved = carriageways(roads, shape=shape, pixel_m=pixel_m)
+    paved = carriageways(roads, shape=shape, pixel_size_m=pixel_size_m)
     shoulders = [(r.line.buffer(r.width_m * (0.75 if r.paved else 0.42)), 1) for r in roads]
-    dirt = burn(shoulders, shape=shape, pixel_m=pixel_m).astype(np.float32)
-    soft = ndimage.uniform_filter(dirt, max(1, round(1.4 / pixel_m)))
-    edge = ndimage.uniform_filter(paved, max(1, round(0.7 / pixel_m)))
+    dirt = burn(shoulders, shape=shape, pixel_size_m=pixel_size_m).astype(np.float32)
+    soft = ndimage.uniform_filter(dirt, max(1, round(1.4 / pixel_size_m)))
+    edge = ndimage.uniform_filter(paved, max(1, round(0.7 / pixel_size_m)))
     crumble = np.float32(0.16) * fine
     return smooth_step(edge + crumble * 0.7, 0.4, 0.6), smooth_step(soft + crumble, 0.3, 0.7)
 
 
-def carriageways(roads: list[Road], *, shape: tuple[int, int], pixel_m: float) -> Field:
+def carriageways(roads: list[Road], *, shape: tuple[int, int], pixel_size_m: float) -> Field:
     """Return 1 on paved roads, 0 elsewhere; float32 (rows, cols)."""
     lines = [(r.line.buffer(r.width_m / 2), 1) for r in roads if r.paved]
-    return burn(lines, shape=shape, pixel_m=pixel_m).astype(np.float32)
+    return burn(lines, shape=shape, pixel_size_m=pixel_size_m).astype(np.float32)

@@ -106,7 +106,7 @@ def walls(
     return (high * (labels[::step] == 0))[::step], whose[::step]
 
 
-def lit(albedo: Field, height: Field, facing: Field, *, sun: Sun, pixel_m: float) -> Field:
+def lit(albedo: Field, height: Field, facing: Field, *, sun: Sun, pixel_size_m: float) -> Field:
     """Return colours under sun and sky.
 
     Args:
@@ -114,18 +114,18 @@ def lit(albedo: Field, height: Field, facing: Field, *, sun: Sun, pixel_m: float
         height: float32 (rows, cols), metres over ground.
         facing: float32 (rows, cols): cosine between surface and sun over that of level ground.
         sun: The sun.
-        pixel_m: Metres a pixel.
+        pixel_size_m: Metres a pixel.
 
     Returns:
         ``albedo``, lit.
     """
     flat = float(np.hypot(sun.x, sun.y))
-    drop = sun.z / flat * pixel_m
+    drop = sun.z / flat * pixel_size_m
     roof = swept(height, dx=-sun.x, dy=-sun.y, drop=drop)
     bright = 1 - smooth_step(roof - height, 0.0, 0.25 + 1.2 * sun.veil)
     # A pixel holds a part of a shadow's edge: without this, edges are stairs.
     bright = ndimage.gaussian_filter(bright, 0.6, truncate=2)
-    near = ndimage.uniform_filter(height, max(3, round(4.0 / pixel_m)))
+    near = ndimage.uniform_filter(height, max(3, round(4.0 / pixel_size_m)))
     open_sky = 1 - np.float32(0.42) * smooth_step(near - height, 0.0, 5.0)
     direct = (1 - 0.55 * sun.veil) * 0.66
     beam = np.float32(direct) * bright * facing

@@ -68,7 +68,7 @@ def cover(
     rim: NDArray[np.bool_],
     *,
     papers: tuple[Field, Field],
-    pixel_m: float,
+    pixel_size_m: float,
 ) -> Field:
     """Return the colour of n roof pixels.
 
@@ -78,7 +78,7 @@ def cover(
         uv: float32 (n,) each: metres along and across the ridge.
         rim: bool (n,): true on a parapet.
         papers: As from ``wallpapers``.
-        pixel_m: Metres a pixel: ribs finer than that are left out.
+        pixel_size_m: Metres a pixel: ribs finer than that are left out.
 
     Returns:
         float32 (n, 3), about 0 to 1.
@@ -104,12 +104,12 @@ def cover(
     tone += np.select([flat, thatch, tile], [0.06 * wild, 0.12, 0.08], 0.045) * stain
     # Ribs and courses vanish once a pixel holds a whole one.
     rib = np.where(metal, 0.43, np.where(tile, 0.33, 9.0))
-    fade = np.clip(1.3 - pixel_m / rib, 0, 1) * np.where(metal | tile, 0.09, 0)
+    fade = np.clip(1.3 - pixel_size_m / rib, 0, 1) * np.where(metal | tile, 0.09, 0)
     tone += fade * np.sin(np.where(tile, v, u) * (2 * np.pi / rib))
     tone -= 0.06 * (
-        metal & (np.abs(v / long_v - np.round(v / long_v)) * long_v < 0.5 * max(pixel_m, 0.08))
+        metal & (np.abs(v / long_v - np.round(v / long_v)) * long_v < 0.5 * max(pixel_size_m, 0.08))
     )
-    ridge = (look[:, 8] >= 2) & (np.abs(v) < max(0.13, 0.5 * pixel_m))
+    ridge = (look[:, 8] >= 2) & (np.abs(v) < max(0.13, 0.5 * pixel_size_m))
     tone += 0.1 * ridge - 0.09 * (tile & ~ridge & (np.abs(u) > look[:, 4] - 0.3))
     colour = look[:, 10:13] * tone.astype(np.float32)[:, None]
     level = np.where(rusty, -0.1, 2.1) + 0.7 * mood

@@ -22,7 +22,7 @@ def burn(
     shapes: Sequence[tuple[shapely.Geometry, int]],
     *,
     shape: tuple[int, int],
-    pixel_m: float,
+    pixel_size_m: float,
 ) -> Labels:
     """Return int32 (rows, cols): the number of the last shape over each pixel's middle, 0 outside.
 
@@ -30,7 +30,7 @@ def burn(
     """
     if not shapes:
         return np.zeros(shape, np.int32)
-    away = (pixel_m, 0, 0, 0, pixel_m, 0)
+    away = (pixel_size_m, 0, 0, 0, pixel_size_m, 0)
     burnt: Labels = rasterize(shapes, out_shape=shape, transform=away, dtype="int32")
     return burnt
 
@@ -84,7 +84,7 @@ def paint_roofs(
     canvas: tuple[Field, Field, Field],
     *,
     sun: Sun,
-    pixel_m: float,
+    pixel_size_m: float,
 ) -> None:
     """Paint roofs onto albedo, height and facing, where ``labels`` gives each pixel's building.
 
@@ -103,22 +103,22 @@ def paint_roofs(
         which = burn(
             [(p, k) for k, p in enumerate(outlines, start=1)],
             shape=shape,
-            pixel_m=pixel_m,
+            pixel_size_m=pixel_size_m,
         )
-        thick = max(0.28, 0.7 * pixel_m)
+        thick = max(0.28, 0.7 * pixel_size_m)
         inner = shapely.buffer(outlines, -thick, join_style="mitre")
         inside = burn(
             [(p, k) for k, p in enumerate(inner, start=1) if not p.is_empty],
             shape=shape,
-            pixel_m=pixel_m,
+            pixel_size_m=pixel_size_m,
         )
         spots = np.flatnonzero((which > 0) & (owners[which] == labels))
         if not len(spots):
             continue
         number = which.ravel()[spots]
         look = table[number]
-        x = ((spots % shape[1]) + 0.5).astype(np.float32) * np.float32(pixel_m) - look[:, 0]
-        y = ((spots // shape[1]) + 0.5).astype(np.float32) * np.float32(pixel_m) - look[:, 1]
+        x = ((spots % shape[1]) + 0.5).astype(np.float32) * np.float32(pixel_size_m) - look[:, 0]
+        y = ((spots // shape[1]) + 0.5).astype(np.float32) * np.float32(pixel_size_m) - look[:, 1]
         u, v = x * look[:, 2] + y * look[:, 3], y * look[:, 2] - x * look[:, 3]
         top, along_u, along_v = _surface(look, u, v)
         rim = (inside.ravel()[spots] != number) & (look[:, 8] == 0)
@@ -141,5 +141,5 @@ def paint_roofs(
         cosine = (sun.z - dx * sun.x - dy * sun.y) / np.sqrt(1 + dx * dx + dy * dy)
         facing.reshape(-1)[spots] = np.clip(cosine / sun.z, 0.0, 1.55)
         albedo.reshape(-1, 3)[spots] = cover(
-            look, number, (u, v), rim, papers=papers, pixel_m=pixel_m
+            look, number, (u, v), rim, papers=papers, pixel_size_m=pixel_size_m
         )

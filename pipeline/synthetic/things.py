@@ -192,12 +192,12 @@ def yard(rng: np.random.Generator, lot: Lot, *, built: bool) -> list[Thing]:
     return found
 
 
-def stamp(things: list[Thing], *, shape: tuple[int, int], pixel_m: float) -> NDArray[np.int32]:
+def stamp(things: list[Thing], *, shape: tuple[int, int], pixel_size_m: float) -> NDArray[np.int32]:
     """Return int32 (rows, cols): 1 + the index of the last thing on a pixel, 0 where none is."""
     canvas = Image.new("I", (shape[1], shape[0]), 0)
     pen = ImageDraw.Draw(canvas)
     for index, thing in enumerate(things, start=1):
-        pixels = thing.corners / pixel_m - 0.5
+        pixels = thing.corners / pixel_size_m - 0.5
         # The pen fills the pixels it ends on, which adds half a pixel all round; take it back.
         middle = pixels.mean(axis=0)
         reach = np.abs(pixels - middle).max() + 1e-9

@@ -99,7 +99,7 @@ def plant(
     canvas: tuple[Field, Field],
     *,
     blocked: Field,
-    pixel_m: float,
+    pixel_size_m: float,
 ) -> NDArray[np.bool_]:
     """Paint crowns onto albedo and height; trees whose trunk ``blocked`` forbids are left out.
 
@@ -109,7 +109,7 @@ def plant(
         canvas: Albedo, float32 (rows, cols, 3), and height, float32 (rows, cols) in metres;
             both are changed in place.
         blocked: float32 (rows, cols): roof heights; a trunk cannot stand where it is over 0.
-        pixel_m: Metres a pixel.
+        pixel_size_m: Metres a pixel.
 
     Returns:
         bool (rows, cols), true under crowns.
@@ -121,7 +121,7 @@ def plant(
     stock = [crown(rng, palm=tropical and k >= 10) for k in range(14)]
     hue = np.array((0.31, 0.385, 0.21)) * rng.normal(1, 0.08, 3)
     for x, y, radius in trees[np.argsort(trees[:, 2], kind="stable")]:
-        col, row, reach = x / pixel_m, y / pixel_m, radius / pixel_m
+        col, row, reach = x / pixel_size_m, y / pixel_size_m, radius / pixel_size_m
         if (
             not (0 <= col < cols and 0 <= row < rows)
             or blocked[int(row), int(col)] > 0

@@ -19,7 +19,7 @@ def batch_at(draws: AnyDraws, step: int) -> Batch:
     """Return the batch of a step; with the seed the step decides everything."""
     if isinstance(draws, VolumeDraws):
         return volume_batch(draws, step)
-    return draw_batch(draws.places, draws.made, draws.config, step)
+    return draw_batch(draws.places, draws.synthetic, draws.config, step)
 
 
 def loader_of(

@@ -63,7 +63,7 @@ def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, 
     if config.volumes is not None:
         described_by(config)  # refuses, before hours of training, what could not be mapped with
     data = read_splits(config, cache=out_dir)
-    check_split_overlap(data, config.leaks, gap=config.volumes.gap if config.volumes else 0)
+    check_split_overlap(data, config.split_overlap, gap=config.volumes.gap if config.volumes else 0)
     module = Segmenter(config, data.draws(config))
     if state is None:
         module.begin()

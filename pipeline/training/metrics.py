@@ -22,13 +22,13 @@ def metric_rows(
 
     Images are drawn again for the intervals, of places and volumes blocks of 8 x 8 each.
     """
-    threshold, least = best.threshold, best.least_px
+    threshold, least = best.threshold, best.min_area_px
     if config.volumes is not None:
         volumes = [one for one in said if isinstance(one, VolumePrediction)]
         return reported_volumes(volumes, config, threshold=threshold)
     pictures = [one for one in said if isinstance(one, PlacePrediction)]
     if config.images is not None:
-        return {"all images": _of_all(pictures, config, threshold=threshold, least_px=least)}
+        return {"all images": _of_all(pictures, config, threshold=threshold, min_area_px=least)}
     out: dict[str, dict[str, float | list[float]]] = {}
     for one in pictures:
         counts = block_counts(one, config, threshold=threshold)
@@ -51,9 +51,9 @@ def metric_rows(
 
 
 def _of_all(
-    said: Sequence[PlacePrediction], config: TrainingConfig, *, threshold: float, least_px: int
+    said: Sequence[PlacePrediction], config: TrainingConfig, *, threshold: float, min_area_px: int
 ) -> dict[str, float | list[float]]:
-    counts = np.array([pixels_of(one, threshold, least_px, config) for one in said])
+    counts = np.array([pixels_of(one, threshold, min_area_px, config) for one in said])
     scores = scores_of(said, counts, config, threshold=threshold)
     again = totals(np.asarray(scores[:, None], np.float64), resample_blocks(len(said)))[:, 0] / len(
         said

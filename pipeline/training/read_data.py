@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.training.config import MadeConfig, PlaceConfig, TrainingConfig
+from pipeline.training.config import PlaceConfig, SyntheticConfig, TrainingConfig
 from pipeline.training.data.crop_sampling import CropDraws
 from pipeline.training.data.sources.images import read_images
 from pipeline.training.data.sources.opening import HELD, Budget, open_place, read_scored
 from pipeline.training.data.sources.places import Place
 from pipeline.training.data.sources.windowed import WindowedPlace
-from pipeline.training.data.synthetic import made_places
+from pipeline.training.data.synthetic import synthetic_places
 from pipeline.training.volumes.data import VolumeData, read_volumes
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Data:
 
     train: tuple[Place | WindowedPlace, ...]
     """What is learnt from."""
-    made: tuple[Place, ...]
+    synthetic: tuple[Place, ...]
     """Made scenes, learnt from too."""
     validation: tuple[Place, ...]
     """What the threshold is chosen on."""
@@ -40,7 +40,7 @@ class Data:
 
     def draws(self, config: TrainingConfig) -> CropDraws:
         """Return where crops are laid."""
-        return CropDraws(places=self.train, made=self.made, config=config)
+        return CropDraws(places=self.train, synthetic=self.synthetic, config=config)
 
 
 def read_splits(config: TrainingConfig, *, cache: Path) -> Data | VolumeData:
@@ -55,39 +55,43 @@ def read_data(config: TrainingConfig, *, cache: Path) -> Data:
 
     Args:
         config: Names them.
-        cache: Folder in which made scenes are kept.
+        cache: Folder in which synthetic scenes are kept.
 
     Raises:
         ConfigError: Labels cannot be read, do not fit, or lack a class.
         SceneError: A scene cannot be read or trained on.
     """
-    weighed = config.targets.contact_weight > 0
-    sigma = config.targets.contact_sigma if weighed else 0.0
+    weighed = config.targets.border_weight > 0
+    sigma = config.targets.border_sigma if weighed else 0.0
     budget = Budget(config.memory_gb * 1e9)
     if config.images is not None:
         parts = read_images(
-            config.images, config.classes, contact_sigma=sigma, most_bytes=budget.limit
+            config.images, config.classes, border_sigma=sigma, most_bytes=budget.limit
         )
         data = Data(
             train=tuple(parts["train"]),
-            made=(),
+            synthetic=(),
             validation=tuple(parts["validation"]),
             test=tuple(parts["test"]),
         )
     else:
-        made = () if config.made is None else _made(config.made, cache / "made", sigma, budget)
+        synthetic = (
+            ()
+            if config.synthetic is None
+            else _synthetic(config.synthetic, cache / "synthetic", sigma, budget)
+        )
         # What must be held comes first: what is trained on may be read by windows.
         validation = _scored(config.validation, config, budget)
         test = _scored(config.test, config, budget)
         train = tuple(
             open_place(place, config.classes, sigma=sigma, budget=budget) for place in config.places
         )
-        data = Data(train=train, made=made, validation=validation, test=test)
+        data = Data(train=train, synthetic=synthetic, validation=validation, test=test)
         _check_windows(train, config)
     _check_classes(data, config)
     log.info(
-        "data: %d to train on, %d made, %d to validate, %d to test",
-        *(len(part) for part in (data.train, data.made, data.validation, data.test)),
+        "data: %d to train on, %d synthetic, %d to validate, %d to test",
+        *(len(part) for part in (data.train, data.synthetic, data.validation, data.test)),
     )
     return data
 
@@ -101,29 +105,33 @@ def _scored(
     )
 
 
-def _made(config: MadeConfig, cache: Path, sigma: float, budget: Budget) -> tuple[Place, ...]:
+def _synthetic(
+    config: SyntheticConfig, cache: Path, sigma: float, budget: Budget
+) -> tuple[Place, ...]:
     pixels = config.count * config.size**2
     if not budget.holds(pixels, each=HELD, largest=config.size**2):
         raise ConfigError(
-            f"made: {config.count} scenes of {config.size} x {config.size} px take "
+            f"synthetic: {config.count} scenes of {config.size} x {config.size} px take "
             f"{HELD * pixels / 1e9:.1f} GB, and memory_gb is {budget.limit / 1e9:g}; give fewer or "
             "smaller ones, or a larger memory_gb"
         )
     budget.take(pixels, each=HELD)
-    return tuple(made_places(config, cache=cache, sigma=sigma))
+    return tuple(synthetic_places(config, cache=cache, sigma=sigma))
 
 
 def _check_windows(places: Sequence[Place | WindowedPlace], config: TrainingConfig) -> None:
     """Refuse ground sizes at which a crop would be cut from a window too large to read."""
-    if config.augment.pixel_m is None:
+    if config.augment.pixel_size_m is None:
         return
     for place in places:
-        scale = config.augment.pixel_m[1] / place.levels[-1].pixel_m
+        scale = config.augment.pixel_size_m[1] / place.levels[-1].pixel_size_m
         if config.edge * scale > LARGEST_WINDOW:
             raise ConfigError(
-                f"augment.pixel_m: a crop of {config.edge} px of {config.augment.pixel_m[1]:g} m "
+                f"augment.pixel_size_m: a crop of {config.edge} px of "
+                f"{config.augment.pixel_size_m[1]:g} m "
                 f"is cut from {config.edge * scale:.0f} px of {place.name}, whose pixels have "
-                f"{place.levels[-1].pixel_m:.3g} m; the limit is {LARGEST_WINDOW}: give smaller "
+                f"{place.levels[-1].pixel_size_m:.3g} m; the limit is {LARGEST_WINDOW}: "
+                "give smaller "
                 "ground sizes, or a coarser scene"
             )
 

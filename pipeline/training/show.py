@@ -17,7 +17,7 @@ def show(config_path: Path, out_dir: Path, picture: Path) -> dict[str, Any]:
 
     Args:
         config_path: YAML, see `TrainingConfig`.
-        out_dir: Where made scenes are kept, as in the training.
+        out_dir: Where synthetic scenes are kept, as in the training.
         picture: The PNG to be.
 
     Raises:

@@ -21,13 +21,13 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.core.window import Window
 from pipeline.errors import ConfigError
-from pipeline.training.config import LeakConfig
-from pipeline.training.data.found import Leak
+from pipeline.training.config import SplitOverlapConfig
+from pipeline.training.data.overlap import SplitOverlap
 from pipeline.training.data.sources.places import Level, Place
 from pipeline.training.data.sources.windowed import WindowedLevel, WindowedPlace
 from pipeline.training.read_data import Data
 from pipeline.training.volumes.data import VolumeData
-from pipeline.training.volumes.leaks import volume_overlaps
+from pipeline.training.volumes.split_overlap import volume_overlaps
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +38,16 @@ CHIP = 256
 MOST_CHIPS = 4096
 """Chips of a scene that is read by windows."""
 SMALL = 32
-"""Pixels along the small picture that a hash is made of."""
+"""Pixels along the small picture that is hashed."""
 PLAIN = 4.0
 """Standard deviation in grey levels below which a picture shows nothing to compare."""
 ALIKE = 0.97
 """Correlation of small pictures from which two of alike hash are one."""
 
 
-def check_split_overlap(data: Data | VolumeData, config: LeakConfig, *, gap: int = 0) -> None:
+def check_split_overlap(
+    data: Data | VolumeData, config: SplitOverlapConfig, *, gap: int = 0
+) -> None:
     """Refuse splits that share ground, pictures or traces, or tell of them.
 
     Args:
@@ -64,16 +66,17 @@ def check_split_overlap(data: Data | VolumeData, config: LeakConfig, *, gap: int
         way_out = "Split by place, or by blocks with `within`, `without` and `gap_m`"
     if not found:
         return
-    told = "; ".join(str(leak) for leak in found[:5])
+    told = "; ".join(str(overlap) for overlap in found[:5])
     more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-    if config.found == "refuse":
+    if config.action == "refuse":
         raise ConfigError(
-            f"splits leak: {told}{more}. {way_out}; or go on with `leaks: {{found: tell}}`"
+            f"splits overlap: {told}{more}. {way_out}; "
+            "or go on with `split_overlap: {action: warn}`"
         )
-    log.warning("splits leak, scores will be too good: %s%s", told, more)
+    log.warning("splits overlap, scores will be too good: %s%s", told, more)
 
 
-def split_overlaps(data: Data, *, distance: int) -> list[Leak]:
+def split_overlaps(data: Data, *, distance: int) -> list[SplitOverlap]:
     """Return what the training, validation and test splits share.
 
     Args:
@@ -85,7 +88,7 @@ def split_overlaps(data: Data, *, distance: int) -> list[Leak]:
         "validation": data.validation,
         "test": data.test,
     }
-    found: list[Leak] = []
+    found: list[SplitOverlap] = []
     pictures = {name: _Pictures.of(places) for name, places in splits.items()}
     grounds = {name: _grounds(places) for name, places in splits.items()}
     for pair in itertools.combinations(splits, 2):
@@ -94,9 +97,11 @@ def split_overlaps(data: Data, *, distance: int) -> list[Leak]:
             if ground.intersects(there) and ground.intersection(there).area > 0:
                 part = 100 * ground.intersection(there).area / there.area
                 why = f"share {part:.0f} % of the ground of the second"
-                found.append(Leak(splits=pair, first=name, second=second, why=why))
+                found.append(SplitOverlap(splits=pair, first=name, second=second, why=why))
         for name, second in pictures[one].shared(pictures[other], distance=distance):
-            found.append(Leak(splits=pair, first=name, second=second, why="show one picture"))
+            found.append(
+                SplitOverlap(splits=pair, first=name, second=second, why="show one picture")
+            )
     return found
 
 

@@ -28,7 +28,7 @@ class Trial:
 
     threshold: float
     """Probability from which a pixel belongs to a class."""
-    least_px: int
+    min_area_px: int
     """Pixels below which a whole mask is dropped; images alone."""
     score: float
     """What the config asks for, larger is better; a mean over places or images."""
@@ -57,7 +57,7 @@ def predict_places(
         for level in levels:
             logits = predict(network, level.image, stride=config.network.total_stride)
             said = probabilities(logits[None], config.loss, classes=len(config.classes))[0]
-            name = f"{place.name} {level.pixel_m:.2f} m"
+            name = f"{place.name} {level.pixel_size_m:.2f} m"
             found.append(PlacePrediction(name=name, level=level, probability=said.float().numpy()))
     return found
 
@@ -74,7 +74,7 @@ def _of_images(
     for place in places:
         by_size.setdefault(place.levels[0].instances.shape, []).append(place)
     for (rows, cols), alike in by_size.items():
-        least = config.ship.pad_to or stride
+        least = config.export.pad_to or stride
         size = max(least, -(-max(rows, cols) // stride) * stride)
         top, left = (size - rows) // 2, (size - cols) // 2
         around = ((0, 0), (top, size - rows - top), (left, size - cols - left))
@@ -101,9 +101,9 @@ def _said(network: nn.Module, pixels: torch.Tensor, config: TrainingConfig) -> t
 
 def trials(said: Sequence[Scored], config: TrainingConfig) -> list[Trial]:
     """Return what each threshold, and each least size of a mask, gives."""
-    sizes = config.score.least_px if config.images is not None else (0,)
+    sizes = config.score.min_area_px if config.images is not None else (0,)
     return [
-        _trial(said, config, threshold=threshold, least_px=least)
+        _trial(said, config, threshold=threshold, min_area_px=least)
         for threshold in config.score.thresholds
         for least in sizes
     ]
@@ -123,14 +123,14 @@ def best_trial(found: Sequence[Trial], score: ScoreConfig) -> Trial:
 
 
 def _trial(
-    said: Sequence[Scored], config: TrainingConfig, *, threshold: float, least_px: int
+    said: Sequence[Scored], config: TrainingConfig, *, threshold: float, min_area_px: int
 ) -> Trial:
-    counts = np.array([pixels_of(one, threshold, least_px, config) for one in said])
+    counts = np.array([pixels_of(one, threshold, min_area_px, config) for one in said])
     tp, fp, fn = counts.reshape(-1, 3).sum(axis=0)
     scores = scores_of(said, counts, config, threshold=threshold)
     return Trial(
         threshold=threshold,
-        least_px=least_px,
+        min_area_px=min_area_px,
         score=float(np.mean(scores)),
         precision=float(tp / max(tp + fp, 1)),
         recall=float(tp / max(tp + fn, 1)),
@@ -139,21 +139,21 @@ def _trial(
 
 
 def mask_of(
-    one: PlacePrediction, threshold: float, least_px: int, config: TrainingConfig
+    one: PlacePrediction, threshold: float, min_area_px: int, config: TrainingConfig
 ) -> NDArray[np.bool_]:
     """Return (rows, cols) of the first class."""
     mask = (exclusive(one.probability, config)[0] >= threshold) & one.level.known
-    return mask if mask.sum() >= max(least_px, 1) else np.zeros_like(mask)
+    return mask if mask.sum() >= max(min_area_px, 1) else np.zeros_like(mask)
 
 
-def pixels_of(one: Scored, threshold: float, least_px: int, config: TrainingConfig) -> list[int]:
+def pixels_of(one: Scored, threshold: float, min_area_px: int, config: TrainingConfig) -> list[int]:
     """Return true positives, false positives and false negatives over the classes."""
     kinds, known = one.kinds(), one.known
     out = np.zeros(3, np.int64)
     for number, probability in enumerate(exclusive(one.probability, config), start=1):
         true = (kinds == number) & known
         found = (probability >= threshold) & known
-        if found.sum() < least_px:
+        if found.sum() < min_area_px:
             found = np.zeros_like(found)
         both = int((found & true).sum())
         out += (both, int(found.sum()) - both, int(true.sum()) - both)

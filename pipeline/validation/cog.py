@@ -26,9 +26,9 @@ def check_cog(path: Path) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            _, errors, doubts = cog_validate(path, strict=True, quiet=True)
+            _, errors, notes = cog_validate(path, strict=True, quiet=True)
             with rasterio.open(path) as raster:
-                return [*errors, *doubts, *_check_raster(raster, path)]
+                return [*errors, *notes, *_check_raster(raster, path)]
         except (RasterioError, OSError) as error:
             return [f"not readable as GeoTIFF: {error}"]
 

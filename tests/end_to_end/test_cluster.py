@@ -100,7 +100,7 @@ def done_by(out: Path) -> Counter[str]:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     # At pixels that the model sees as they are: enlarged ones would be twice as many tiles.
-    path, _ = write_settlement(folder, seed=77, height=400, width=480, pixel_m=0.2)
+    path, _ = write_settlement(folder, seed=77, height=400, width=480, pixel_size_m=0.2)
     return path
 
 

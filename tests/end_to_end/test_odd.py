@@ -108,7 +108,7 @@ def buildings(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("odd")
     inputs = Inputs(
         bands=("red", "green", "blue"),
-        pixel_size_m=(0.1, 0.6),
+        gsd_range_m=(0.1, 0.6),
         mean=(0.5, 0.5, 0.5),
         std=(0.2, 0.2, 0.2),
     )

@@ -17,7 +17,7 @@ from pipeline.mapping.run import map_scenes
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
 from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.networks import build
-from pipeline.models.receptive_field import reach
+from pipeline.models.receptive_field import rf_radius
 from pipeline.validation.validate import CHECKS, check_file
 
 UTM = "EPSG:32645"
@@ -104,11 +104,11 @@ def pack(path: Path, *, architecture: str, stride: int, seed: int = 0, **card: A
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)  # type: ignore[arg-type]
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-    looks = reach(network, in_channels=3, stride=stride, limit=farthest)
+    looks = rf_radius(network, in_channels=3, stride=stride, limit=farthest)
     filled: dict[str, Any] = {
         "name": "small",
         "network": Network(
-            architecture=architecture, arguments=arguments, stride=stride, reach=looks
+            architecture=architecture, arguments=arguments, stride=stride, rf_radius=looks
         ),
         "inputs": Inputs(
             bands=("red", "green", "blue"), mean=(0.5, 0.4, 0.6), std=(0.25, 0.3, 0.2)

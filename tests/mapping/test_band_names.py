@@ -25,7 +25,7 @@ def card_of(*bands: str) -> ModelCard:
     inputs = Inputs(bands=bands, mean=(0.5,) * len(bands), std=(0.2,) * len(bands))
     return ModelCard(
         name="m",
-        network=Network(architecture="unet", stride=4, reach=8),
+        network=Network(architecture="unet", stride=4, rf_radius=8),
         inputs=inputs,
         outputs=Outputs(classes=(Class(name="building", colour="#e6550d"),)),
         terms=Terms(license="Apache-2.0"),
@@ -202,7 +202,7 @@ def test_the_case_of_sentinel_names(tmp_path: Path) -> None:
     small = tmp_path / "small.safetensors"
     inputs = Inputs(
         bands=("red", "green", "blue"),
-        pixel_size_m=(0.1, 0.6),
+        gsd_range_m=(0.1, 0.6),
         mean=(0.5, 0.5, 0.5),
         std=(0.2, 0.2, 0.2),
     )

@@ -18,7 +18,11 @@ from pipeline.scenes.find import find_scenes
 from tests.mapping.scenery import blobs, write_scene
 
 SEPARATION = Separation(
-    channel=1, threshold=1, opening=1, reach=1, doubt=MergeCriterion(least=1, doubling=1)
+    channel=1,
+    threshold=1,
+    opening=1,
+    max_steps=1,
+    criterion=MergeCriterion(min_area_px=1, doubling_probability=1),
 )
 
 
@@ -60,9 +64,9 @@ def test_separation_that_differs_in_anything_has_another_key(plan: ScenePlan) ->
         SEPARATION,
         replace(SEPARATION, threshold=2),
         replace(SEPARATION, opening=2),
-        replace(SEPARATION, reach=2),
+        replace(SEPARATION, max_steps=2),
         replace(SEPARATION, channel=2),
-        replace(SEPARATION, doubt=MergeCriterion(least=2, doubling=1)),
+        replace(SEPARATION, criterion=MergeCriterion(min_area_px=2, doubling_probability=1)),
     ]
     assert len({replace(plan, separation=way).key(core) for way in ways}) == len(ways)
 

@@ -28,10 +28,10 @@ from tests.mapping.scenery import band, blobs, classic, run, write_scene
 
 CARD = ModelCard(
     name="colours",
-    network=Network(architecture="unet", stride=4, reach=8),
+    network=Network(architecture="unet", stride=4, rf_radius=8),
     inputs=Inputs(
         bands=("red", "green", "blue"),
-        pixel_size_m=(0.1, 0.6),
+        gsd_range_m=(0.1, 0.6),
         mean=(0.5, 0.5, 0.5),
         std=(0.2, 0.2, 0.2),
     ),
@@ -40,7 +40,7 @@ CARD = ModelCard(
 )
 GRAY = ModelCard(
     name="gray",
-    network=Network(architecture="unet", stride=4, reach=8),
+    network=Network(architecture="unet", stride=4, rf_radius=8),
     inputs=Inputs(bands=("gray",), mean=(0.5,), std=(0.2,)),
     outputs=Outputs(classes=(Class(name="salt", colour="#3182bd"),)),
     terms=Terms(license="Apache-2.0"),
@@ -407,7 +407,7 @@ def resampling(tmp_path: Path) -> Path:
         tmp_path / "model",
         inputs=Inputs(
             bands=("red", "green", "blue"),
-            pixel_size_m=(0.1, 0.6),
+            gsd_range_m=(0.1, 0.6),
             mean=(0.5, 0.4, 0.6),
             std=(0.25, 0.3, 0.2),
         ),
@@ -420,7 +420,7 @@ def resampling(tmp_path: Path) -> Path:
     [(0.05, 0.15), (0.12, 0.15), (0.13, 0.13), (0.2, 0.2), (0.46, 0.46), (0.5, 0.4), (1.5, 0.5)],
 )
 def test_a_model_sees_the_pixel_sizes_at_which_it_does_best(size: float, shown: float) -> None:
-    inputs = CARD.inputs.model_copy(update={"shown_m": (0.15, 0.4)})
+    inputs = CARD.inputs.model_copy(update={"preferred_gsd_m": (0.15, 0.4)})
     card = CARD.model_copy(update={"inputs": inputs})
     found = of(place=georef(size), card=card).sampling
     # As near as whole network pixels come to it.
@@ -430,8 +430,8 @@ def test_a_model_sees_the_pixel_sizes_at_which_it_does_best(size: float, shown: 
 
 @pytest.mark.parametrize("shown", [(0.05, 0.3), (0.2, 0.7), (0.4, 0.2)])
 def test_what_a_model_is_shown_lies_within_what_it_takes(shown: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="shown_m must rise and lie within pixel_size_m"):
-        Inputs(bands=("red",), pixel_size_m=(0.1, 0.6), shown_m=shown, mean=(0,), std=(1,))
+    with pytest.raises(ValueError, match="preferred_gsd_m must rise and lie within gsd_range_m"):
+        Inputs(bands=("red",), gsd_range_m=(0.1, 0.6), preferred_gsd_m=shown, mean=(0,), std=(1,))
 
 
 @pytest.mark.parametrize("size", [1.2, 0.05, 0.77])

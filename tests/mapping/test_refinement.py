@@ -120,7 +120,7 @@ def test_resampled_and_blended_scenes_are_refined_alike_whatever_the_tile(
         bands=("red", "green", "blue"),
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
-        pixel_size_m=(0.35, 0.4),
+        gsd_range_m=(0.35, 0.4),
     )
     model = colours(tmp_path / "m.safetensors", context=context, inputs=inputs)
     height, width, tile = (330, 690, 512) if context == "blend" else (150, 130, 90)
@@ -211,7 +211,7 @@ def test_what_cannot_be_refined_with_is_refused(tmp_path: Path, refine: str, say
 def test_tiles_that_hold_less_than_refinement_looks_at_are_refused() -> None:
     card = ModelCard(
         name="m",
-        network=Network(architecture="unet", stride=8, size=64, reach=4),
+        network=Network(architecture="unet", stride=8, size=64, rf_radius=4),
         inputs=Inputs(bands=("red",), mean=(0.5,), std=(0.2,)),
         outputs=Outputs(classes=(Class(name="building", colour="#e6550d"),)),
         terms=Terms(license="Apache-2.0"),

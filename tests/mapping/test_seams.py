@@ -101,9 +101,9 @@ def test_tiles_are_one_forward_pass(
     data: st.DataObject,
 ) -> None:
     model, card = models[name]
-    assert card.network.reach is not None
+    assert card.network.rf_radius is not None
     stride = card.network.stride
-    halo = -(-card.network.reach // stride) * stride
+    halo = -(-card.network.rf_radius // stride) * stride
     height = data.draw(st.integers(1, 12 * stride), "height")
     width = data.draw(st.integers(1, 12 * stride), "width")
     core = data.draw(st.integers(3 if stride < 16 else 2, 9), "strides in a core") * stride
@@ -126,9 +126,9 @@ def test_rasters_are_one_forward_pass_whatever_the_tile(
     models: dict[str, tuple[Path, ModelCard]], tmp_path: Path, name: str
 ) -> None:
     model, card = models[name]
-    assert card.network.reach is not None
+    assert card.network.rf_radius is not None
     scene = write_scene(tmp_path / "s.tif", colours(5, height=150, width=203))
-    halo = -(-card.network.reach // 4) * 4
+    halo = -(-card.network.rf_radius // 4) * 4
     expected = whole(plan_of(scene, model, tile=2 * halo + 64))
     threshold = float(np.median(expected))
     steps = quantised(expected, np.ones(expected.shape[1:], bool))
@@ -152,8 +152,8 @@ def test_a_halo_too_small_would_be_seen(
 ) -> None:
     model, card = models["padded 2"]
     scene = write_scene(tmp_path / "s.tif", colours(5, height=64, width=96))
-    assert card.network.reach is not None
-    plan = plan_of(scene, model, tile=2 * card.network.reach + 64)
+    assert card.network.rf_radius is not None
+    plan = plan_of(scene, model, tile=2 * card.network.rf_radius + 64)
     expected = whole(plan)
     pixels, valid = cut_window(
         lambda window: open_scene(plan.scene).read(window, plan.bands),
@@ -185,7 +185,7 @@ def squeezing(path: Path) -> ModelCard:
 
 @pytest.mark.slow
 def test_networks_that_look_everywhere_are_blended_and_their_seams_told(tmp_path: Path) -> None:
-    assert squeezing(tmp_path / "m").network.reach is None
+    assert squeezing(tmp_path / "m").network.rf_radius is None
     scene = write_scene(tmp_path / "s.tif", colours(7, height=300, width=530))
     rows = {}
     for executor in ("serial", "local"):

@@ -68,7 +68,7 @@ def colours(path: Path, **card: Any) -> Path:
                 torch.nn.init.constant_(module.bias[channel], -4)  # type: ignore[index]
     stated: dict[str, Any] = {
         "name": "colours",
-        "network": Network(architecture="unet", arguments=arguments, stride=4, reach=2),
+        "network": Network(architecture="unet", arguments=arguments, stride=4, rf_radius=2),
         "inputs": Inputs(bands=("red", "green", "blue"), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
         "outputs": Outputs(
             classes=(Class(name="building", colour="#e6550d"),),
@@ -119,11 +119,13 @@ def at_once(plan: ScenePlan) -> dict[bytes, float]:
     how = plan.separation
     markers = markers_of(steps[how.channel], threshold=how.threshold, opening=how.opening)
     shape = labels.shape[0], labels.shape[1]
-    instances, sides = separate(labels, markers, core=everything, scene=shape, reach=how.reach)
+    instances, sides = separate(
+        labels, markers, core=everything, scene=shape, max_steps=how.max_steps
+    )
     joints = shared_boundaries(instances, labels, steps[how.channel], sides)
     traced = trace_instances(instances, labels, steps[0], core=everything)
     # One core that is the whole scene: nothing is joined, only doubtful borders fall.
-    merger = Merger(height=plan.info.height, width=plan.info.width, doubt=how.doubt)
+    merger = Merger(height=plan.info.height, width=plan.info.width, criterion=how.criterion)
     found = merger.add(everything, traced, joints)
     means = found.weight / found.pixels / 250
     return dict(zip(map(normal, found.to_shapely()), means.tolist(), strict=True))
@@ -279,7 +281,7 @@ def test_resampled_scenes_are_separated_alike_whatever_the_tile(
         bands=("red", "green", "blue"),
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
-        pixel_size_m=(low, high),
+        gsd_range_m=(low, high),
     )
     model = colours(tmp_path / "m.safetensors", inputs=inputs)
     found = []
@@ -309,7 +311,7 @@ def test_blended_and_resampled_scenes_are_separated_too(tmp_path: Path) -> None:
         bands=("red", "green", "blue"),
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
-        pixel_size_m=(0.35, 0.4),
+        gsd_range_m=(0.35, 0.4),
     )
     model = colours(tmp_path / "m.safetensors", context="blend", inputs=inputs)
     scene = write_scene(tmp_path / "s.tif", town(9, height=330, width=690))
@@ -346,7 +348,7 @@ def plan_info(sampling: Any) -> SceneInfo:
 def test_the_halo_holds_what_separation_looks_at(sampling: Any) -> None:
     card = ModelCard(
         name="m",
-        network=Network(architecture="unet", stride=1, reach=0),
+        network=Network(architecture="unet", stride=1, rf_radius=0),
         inputs=Inputs(bands=("red",), mean=(0.5,), std=(0.2,)),
         outputs=Outputs(
             classes=(Class(name="building", colour="#e6550d"),), separating=("interior",)
@@ -381,15 +383,15 @@ def test_what_a_task_says_of_separation_is_taken(model: Path, scene: Path) -> No
     plan = plan_of(scene, model)
     how = separation_of(
         plan.card,
-        Task(name="t", model="m", separate=Separate(threshold=0.2, opening=3, least_m2=9)),
+        Task(name="t", model="m", separate=Separate(threshold=0.2, opening=3, min_area_m2=9)),
         plan.info,
         plan.grid.sampling,
     )
     assert how is not None
-    assert (how.threshold, how.opening, how.reach, how.channel) == (50, 3, 6, 1)
+    assert (how.threshold, how.opening, how.max_steps, how.channel) == (50, 3, 6, 1)
     # 9 square metres at 0.3 m a pixel; what is not stated is the card's.
-    assert how.doubt.least == pytest.approx(100, rel=2e-3)
-    assert how.doubt.doubling == pytest.approx(0.2 * 250)
+    assert how.criterion.min_area_px == pytest.approx(100, rel=2e-3)
+    assert how.criterion.doubling_probability == pytest.approx(0.2 * 250)
     off = separation_of(
         plan.card, Task(name="t", model="m", separate=False), plan.info, plan.grid.sampling
     )

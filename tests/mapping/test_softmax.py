@@ -57,7 +57,7 @@ def constant(path: Path, shares: tuple[float, ...], *, threshold: float | None =
         last.bias.copy_(torch.tensor([math.log(share) for share in shares]))
     card = ModelCard(
         name="constant",
-        network=Network(architecture="unet", arguments=ARGUMENTS, stride=2, reach=12),
+        network=Network(architecture="unet", arguments=ARGUMENTS, stride=2, rf_radius=12),
         inputs=Inputs(bands=("red", "green", "blue"), mean=(0, 0, 0), std=(1, 1, 1)),
         outputs=Outputs(
             classes=tuple(Class(name=name, colour="#e6550d") for name in NAMES),

@@ -15,7 +15,7 @@ from pipeline.scenes.scene import Band, SceneInfo
 
 CARD = ModelCard(
     name="m",
-    network=Network(architecture="unet", stride=16, reach=165),
+    network=Network(architecture="unet", stride=16, rf_radius=165),
     inputs=Inputs(bands=("red",), mean=(0.5,), std=(0.2,)),
     outputs=Outputs(classes=(Class(name="building", colour="#e6550d"),)),
     terms=Terms(license="Apache-2.0"),
@@ -23,7 +23,7 @@ CARD = ModelCard(
 BLEND = CARD.model_copy(
     update={
         "context": "blend",
-        "network": Network(architecture="unet", stride=16, reach=None),
+        "network": Network(architecture="unet", stride=16, rf_radius=None),
     }
 )
 PAD = CARD.model_copy(update={"context": "pad", "pad_to": 128})
@@ -107,7 +107,7 @@ def test_the_halo_grows_by_what_separation_looks_at() -> None:
 
 def test_tiles_of_one_size_that_memory_does_not_hold_are_refused() -> None:
     sampling = Sampling(height=100, width=100, net_height=100, net_width=100)
-    network = CARD.network.model_copy(update={"reach": None, "size": 4096})
+    network = CARD.network.model_copy(update={"rf_radius": None, "size": 4096})
     padded = CARD.model_copy(update={"context": "pad", "pad_to": 4096})
     for card in (CARD.model_copy(update={"network": network, "context": "blend"}), padded):
         with pytest.raises(ConfigError, match=r"takes tiles of 4096 px, of its card: .* 8\.\d GB"):

@@ -18,7 +18,7 @@ PADDED = Network(
     architecture="unet",
     arguments={"in_channels": 2, "classes": 1, "width": 4, "depth": 4},
     stride=16,
-    reach=94,
+    rf_radius=94,
 )
 VALID = PADDED.model_copy(update={"arguments": {**PADDED.arguments, "padding": "valid"}})
 MOBILE = Network(
@@ -31,13 +31,13 @@ MOBILE = Network(
         "classes": 1,
     },
     stride=16,
-    reach=165,
+    rf_radius=165,
 )
 TINY = Network(
     architecture="unet",
     arguments={"in_channels": 2, "classes": 1, "width": 2, "depth": 1},
     stride=2,
-    reach=10,
+    rf_radius=10,
 )
 
 
@@ -58,7 +58,7 @@ def card_for(
             activation=activation,
             separating=separating,
         ),
-        context="blend" if network.reach is None else "exact",
+        context="blend" if network.rf_radius is None else "exact",
         terms=Terms(license="Apache-2.0"),
     )
 

@@ -46,8 +46,8 @@ def _all(pixels: Picture) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def _halo(network: Network) -> int:
-    assert network.reach is not None
-    return -(-network.reach // network.stride) * network.stride
+    assert network.rf_radius is not None
+    return -(-network.rf_radius // network.stride) * network.stride
 
 
 @pytest.mark.parametrize("network", NETWORKS_TRIED)
@@ -134,7 +134,7 @@ def test_out_of_memory_is_answered_with_smaller_pieces_and_the_same_result(
         "depth": 4,
         "padding": padding,
     }
-    network = Network(architecture="cramped", arguments=arguments, stride=16, reach=94)
+    network = Network(architecture="cramped", arguments=arguments, stride=16, rf_radius=94)
     predictor = _predictor(network)
     pixels = noise(480, 416)
     halo = 96
@@ -149,13 +149,13 @@ def test_out_of_memory_is_answered_with_smaller_pieces_and_the_same_result(
         np.testing.assert_allclose(found[0, halo:-halo, halo:-halo], whole, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("reach", [94, None])
+@pytest.mark.parametrize("rf_radius", [94, None])
 def test_a_tile_that_cannot_be_split_says_that_memory_is_out(
-    cramped: type[Cramped], reach: int | None
+    cramped: type[Cramped], rf_radius: int | None
 ) -> None:
     cramped.largest = 100
     arguments: dict[str, JsonValue] = {"in_channels": 2, "classes": 1, "width": 2, "depth": 4}
-    network = Network(architecture="cramped", arguments=arguments, stride=16, reach=reach)
+    network = Network(architecture="cramped", arguments=arguments, stride=16, rf_radius=rf_radius)
     pixels = noise(256, 256)
     predictor = _predictor(network)
     with pytest.raises(torch.OutOfMemoryError):

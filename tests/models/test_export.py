@@ -118,7 +118,7 @@ def test_openvino_predicts_what_torch_predicts(network: Network) -> None:
 def test_a_model_of_volumes_predicts_no_pictures() -> None:
     network = describe_network("unet_3d", {"in_channels": 2, **SHELF["unet_3d"]}, limit=48)
     card = card_for(network)
-    assert network.reach is not None
+    assert network.rf_radius is not None
     with pytest.raises(ModelError, match="sees volumes, not pictures"):
         TorchPredictor(card, weights_for(network))
 

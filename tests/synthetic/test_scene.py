@@ -12,7 +12,7 @@ import shapely
 from pyproj import Transformer
 from rasterio.features import rasterize
 
-from pipeline.synthetic import MadeScene, Style, settlement, write_settlement
+from pipeline.synthetic import Style, SyntheticScene, settlement, write_settlement
 from pipeline.synthetic.light import swept
 
 STYLES: tuple[Style, ...] = ("town", "suburb", "village")
@@ -28,13 +28,13 @@ STYLES: tuple[Style, ...] = ("town", "suburb", "village")
         ("suburb", 0.5),
     ],
 )
-def made(request: pytest.FixtureRequest) -> MadeScene:
-    style, pixel_m = request.param
-    return settlement(seed=11, height=384, width=448, pixel_m=pixel_m, style=style)
+def made(request: pytest.FixtureRequest) -> SyntheticScene:
+    style, pixel_size_m = request.param
+    return settlement(seed=11, height=384, width=448, pixel_size_m=pixel_size_m, style=style)
 
 
 def test_the_picture_and_the_instances_have_the_shape_asked_for(
-    made: MadeScene,
+    made: SyntheticScene,
 ) -> None:
     assert made.image.shape == (3, 384, 448)
     assert made.image.dtype == np.uint8
@@ -43,7 +43,7 @@ def test_the_picture_and_the_instances_have_the_shape_asked_for(
     assert made.instances.max() == len(made.polygons) > 0
 
 
-def test_each_outline_rasterizes_back_to_its_instance(made: MadeScene) -> None:
+def test_each_outline_rasterizes_back_to_its_instance(made: SyntheticScene) -> None:
     for number, outline in enumerate(made.polygons, start=1):
         again = rasterize([(outline, 1)], out_shape=made.instances.shape, dtype="uint8") > 0
         drawn = made.instances == number
@@ -51,7 +51,7 @@ def test_each_outline_rasterizes_back_to_its_instance(made: MadeScene) -> None:
 
 
 def test_outlines_are_valid_inside_the_picture_and_do_not_overlap(
-    made: MadeScene,
+    made: SyntheticScene,
 ) -> None:
     outlines = np.array(made.polygons, object)
     assert shapely.is_valid(outlines).all()
@@ -63,8 +63,8 @@ def test_outlines_are_valid_inside_the_picture_and_do_not_overlap(
     assert (shared < 1e-6).all()
 
 
-def test_roofs_measure_15_to_600_square_metres(made: MadeScene) -> None:
-    areas = shapely.area(np.array(made.polygons, object)) * made.pixel_m**2
+def test_roofs_measure_15_to_600_square_metres(made: SyntheticScene) -> None:
+    areas = shapely.area(np.array(made.polygons, object)) * made.pixel_size_m**2
     assert areas.min() >= 15 - 1e-6
     assert areas.max() <= 600 + 1e-6
 
@@ -83,8 +83,8 @@ def test_another_seed_gives_another_scene() -> None:
 
 
 def test_a_pixel_size_that_cannot_be_drawn_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"pixel_m is 3\.0"):
-        settlement(seed=1, height=64, width=64, pixel_m=3.0)
+    with pytest.raises(ValueError, match=r"pixel_size_m is 3\.0"):
+        settlement(seed=1, height=64, width=64, pixel_size_m=3.0)
 
 
 def test_the_written_truth_lands_on_the_roofs_of_the_written_scene(

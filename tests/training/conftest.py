@@ -52,7 +52,7 @@ def small(ground: Path) -> Path:
     config = {
         "places": [place],
         "validation": [place],
-        "leaks": {"found": "tell"},
+        "split_overlap": {"action": "warn"},
         "network": {"name": "unet", "width": 4, "depth": 2},
         "crop": 64,
         "batch": 2,

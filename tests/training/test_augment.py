@@ -23,7 +23,7 @@ OFF: dict[str, Any] = {
     "rotate": False,
     "turns": False,
     "flips": False,
-    "pixel_m": None,
+    "pixel_size_m": None,
     "tone": 0,
     "colour": 0,
     "hue": 0,
@@ -67,7 +67,7 @@ def test_each_part_keeps_shape_and_type_and_follows_the_seed(
     image = _noise(seed)
     kept = image.copy()
     one, again = (
-        augmented(image, config, np.random.default_rng(seed), pixel_m=0.15) for _ in range(2)
+        augmented(image, config, np.random.default_rng(seed), pixel_size_m=0.15) for _ in range(2)
     )
     assert one.shape == image.shape
     assert one.dtype == np.uint8
@@ -79,10 +79,12 @@ def test_each_part_keeps_shape_and_type_and_follows_the_seed(
 def test_each_part_changes_pictures_when_it_is_on_and_only_then(part: dict[str, float]) -> None:
     image = _noise(1, rows=96, cols=96)
     for seed in range(3):
-        off = augmented(image, AugmentConfig(**OFF), np.random.default_rng(seed), pixel_m=0.15)
+        off = augmented(image, AugmentConfig(**OFF), np.random.default_rng(seed), pixel_size_m=0.15)
         np.testing.assert_array_equal(off, image)
     on = [
-        augmented(image, AugmentConfig(**(OFF | part)), np.random.default_rng(seed), pixel_m=0.15)
+        augmented(
+            image, AugmentConfig(**(OFF | part)), np.random.default_rng(seed), pixel_size_m=0.15
+        )
         for seed in range(6)
     ]
     assert any((one != image).any() for one in on)
@@ -93,10 +95,10 @@ def test_what_is_off_leaves_the_chance_of_the_others_alone(part: str) -> None:
     image = _noise(2)
     without = {key: value for key, value in OFF.items() if key not in ("degrade", "sixteen_bit")}
     lively = without | {"noise": 1, "blur": 1}
-    one = augmented(image, AugmentConfig(**lively), np.random.default_rng(0), pixel_m=0.2)
+    one = augmented(image, AugmentConfig(**lively), np.random.default_rng(0), pixel_size_m=0.2)
     other = AugmentConfig(**(lively | {part: 0}))
     np.testing.assert_array_equal(
-        one, augmented(image, other, np.random.default_rng(0), pixel_m=0.2)
+        one, augmented(image, other, np.random.default_rng(0), pixel_size_m=0.2)
     )
 
 
@@ -107,7 +109,7 @@ def test_a_coarser_sensor_moves_nothing(seed: int, factor: float) -> None:
     rng = np.random.default_rng(seed)
     row, col = rng.integers(24, 40, 2)
     image[:, row - 4 : row + 4, col - 4 : col + 4] = 240
-    seen = degraded(image, pixel_m=0.1, coarse_m=0.1 * factor, rng=rng).astype(float)[0]
+    seen = degraded(image, pixel_size_m=0.1, coarse_m=0.1 * factor, rng=rng).astype(float)[0]
     middle = ndimage.center_of_mass(seen)
     # A coarse pixel hides where in it the light fell: a part of its edge.
     assert np.hypot(middle[0] - (row - 0.5), middle[1] - (col - 0.5)) < 0.2 * factor
@@ -118,7 +120,7 @@ def test_a_coarser_sensor_moves_nothing(seed: int, factor: float) -> None:
 def test_a_coarser_sensor_sees_less_detail_the_coarser_the_less() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, 128, 128), np.uint8)
     rough = [
-        degraded(image, pixel_m=0.1, coarse_m=coarse, rng=np.random.default_rng(1)).std()
+        degraded(image, pixel_size_m=0.1, coarse_m=coarse, rng=np.random.default_rng(1)).std()
         for coarse in (0.1, 0.15, 0.3, 0.6)
     ]
     assert rough[0] == image.std()
@@ -127,10 +129,10 @@ def test_a_coarser_sensor_sees_less_detail_the_coarser_the_less() -> None:
 
 def test_an_even_picture_stays_even_and_a_coarse_one_as_it_is() -> None:
     even = np.full((3, 33, 47), 90, np.uint8)
-    seen = degraded(even, pixel_m=0.1, coarse_m=0.37, rng=np.random.default_rng(0))
+    seen = degraded(even, pixel_size_m=0.1, coarse_m=0.37, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(seen, even)
     image = _noise(4)
-    same = degraded(image, pixel_m=0.5, coarse_m=0.4, rng=np.random.default_rng(0))
+    same = degraded(image, pixel_size_m=0.5, coarse_m=0.4, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(same, image)
 
 
@@ -154,7 +156,7 @@ def test_the_sixteen_bit_variant_makes_no_noise_out_of_nothing() -> None:
 def test_crops_stand_upright_and_keep_their_size_with_all_switched_off() -> None:
     config = AugmentConfig(**OFF)
     image = np.random.default_rng(0).integers(0, 256, (3, 64, 64), np.uint8)
-    level = level_of(image, np.ones((64, 64), np.int32), pixel_m=0.3, sigma=0)
+    level = level_of(image, np.ones((64, 64), np.int32), pixel_size_m=0.3, sigma=0)
     place = make_place("here", [level], share=1.0, sigma=0, halve=False)
     for seed in range(5):
         rng = np.random.default_rng(seed)
@@ -182,7 +184,7 @@ def test_flips_turn_the_crop_over_half_the_time_and_quarter_turns_evenly() -> No
     ("bad", "told"),
     [
         ({"degrade_m": (0.6, 0.3)}, "small to large"),
-        ({"pixel_m": (0.0, 0.3)}, "small to large"),
+        ({"pixel_size_m": (0.0, 0.3)}, "small to large"),
         ({"elastic": -1}, "greater than or equal"),
         ({"sixteen_bit": 1.5}, "less than or equal"),
     ],
@@ -193,5 +195,5 @@ def test_ranges_that_make_no_sense_are_refused(bad: dict[str, Any], told: str) -
 
 
 def test_no_ground_size_is_drawn_where_none_is_asked_for() -> None:
-    with pytest.raises(ValueError, match=r"augment\.pixel_m"):
-        draw_pixel_m(AugmentConfig(pixel_m=None), np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"augment\.pixel_size_m"):
+        draw_pixel_m(AugmentConfig(pixel_size_m=None), np.random.default_rng(0))

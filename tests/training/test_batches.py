@@ -7,9 +7,9 @@ import torch
 
 from pipeline.training.config import (
     AugmentConfig,
-    MadeConfig,
     PlaceConfig,
     ScheduleConfig,
+    SyntheticConfig,
     TargetConfig,
     TrainingConfig,
 )
@@ -25,7 +25,7 @@ def _config(**changes: object) -> TrainingConfig:
         "crop": 64,
         "batch": 4,
         "schedule": ScheduleConfig(steps=1, warmup=0, decay=0),
-        "targets": TargetConfig(contact_weight=6.0, contact_inside=0.5),
+        "targets": TargetConfig(border_weight=6.0, border_inside=0.5),
     }
     return TrainingConfig.model_validate(values | changes)
 
@@ -38,7 +38,7 @@ def _place(value: int, *, known: bool = True) -> Place:
         instances=instances,
         contact=np.full((80, 80), 250, np.uint8),
         known=np.full((80, 80), known),
-        pixel_m=0.3,
+        pixel_size_m=0.3,
     )
     return make_place("here", [level], share=1.0, sigma=4.0, halve=False)
 
@@ -69,8 +69,8 @@ def test_unknown_pixels_weigh_nothing() -> None:
 
 def test_made_scenes_come_as_often_as_asked() -> None:
     still = AugmentConfig(tone=0, colour=0, hue=0, blur=0, noise=0, jpeg=0, shadow=0)
-    made = MadeConfig(share=0.25, first_seed=1000, count=1, size=256)
-    config = _config(made=made, augment=still, crop=32, batch=8)
+    synthetic = SyntheticConfig(share=0.25, first_seed=1000, count=1, size=256)
+    config = _config(synthetic=synthetic, augment=still, crop=32, batch=8)
     values = torch.cat(
         [
             draw_batch([_place(50)], [_place(200)], config, step).image[:, 0, 0, 0]

@@ -53,7 +53,7 @@ def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path)
             {
                 "places": [],
                 "images": {"folder": "d"},
-                "made": {"share": 0.5, "first_seed": 1000, "count": 1, "size": 256},
+                "synthetic": {"share": 0.5, "first_seed": 1000, "count": 1, "size": 256},
             },
             "`images` are split by fold",
         ),
@@ -71,9 +71,9 @@ def test_the_digest_tells_what_changes_a_step_from_what_does_not(tmp_path: Path)
         ({"network": {"encoder_depth": 3, "decoder_channels": [8]}}, "decoder_channels has 1"),
         ({"network": {"name": "nonet"}}, "no network is called 'nonet'"),
         ({"network": {"name": "unet_3d"}}, "unet_3d sees volumes"),
-        ({"ship": {"pad_to": 128}}, "pad_to goes with context 'pad'"),
-        ({"ship": {"shown_m": [0.1, 0.2]}}, "within pixel_size_m, which must be given"),
-        ({"augment": {"pixel_m": [2, 1]}}, "small to large"),
+        ({"export": {"pad_to": 128}}, "pad_to goes with context 'pad'"),
+        ({"export": {"preferred_gsd_m": [0.1, 0.2]}}, "within gsd_range_m, which must be given"),
+        ({"augment": {"pixel_size_m": [2, 1]}}, "small to large"),
         (
             {"places": [WHOLE["places"][0] | {"within": [0.5, 0, 0.4, 1]}]},
             "block .* is empty",
@@ -109,13 +109,13 @@ def test_what_cannot_be_trained_is_refused_when_the_file_is_read(
         ({"network": {"encoder_weights": "x"}}, "unet_3d has no encoder that was trained before"),
         ({"crop": [64, 60, 64]}, r"crop \[64, 60, 64\] is no multiple of the network's stride 8"),
         ({"augment": {"tone": 0.1}}, "augment is for pictures: give `volumes.augment`"),
-        ({"targets": {"contact_weight": 6}}, "volumes have classes alone"),
-        ({"targets": {"interior": True}}, "interior, gap and contact_weight are for pictures"),
+        ({"targets": {"border_weight": 6}}, "volumes have classes alone"),
+        ({"targets": {"interior": True}}, "interior, gap and border_weight are for pictures"),
         ({"score": {"kind": "objects"}}, "objects is for pictures: .* kind pixels"),
-        ({"score": {"flip": True}}, "score.flip, score.least_px: they are for pictures"),
+        ({"score": {"flip": True}}, "score.flip, score.min_area_px: they are for pictures"),
         ({"loss": {"interior_weight": 2}}, "volumes have no interiors"),
-        ({"ship": {"bands": ["gray"] * 3}}, "volumes have amplitudes alone"),
-        ({"ship": {"context": "pad", "pad_to": 128}}, "pad is for pictures: models of volumes"),
+        ({"export": {"bands": ["gray"] * 3}}, "volumes have amplitudes alone"),
+        ({"export": {"context": "pad", "pad_to": 128}}, "pad is for pictures: models of volumes"),
         ({"volumes": {"train": []}}, "volumes.train"),
         ({"volumes": {"train": [VOLUME], "test": [VOLUME | {}]}}, "two volumes have one name: v"),
         ({"volumes": {"train": [VOLUME | {"inlines": [9, 3]}]}}, "first number, then the last"),
@@ -140,7 +140,7 @@ def test_what_volumes_do_not_have_is_refused_when_the_file_is_read(
 
 def test_parts_of_pictures_that_are_switched_off_may_stand_beside_volumes(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    off = {"targets": {"interior": False, "contact_weight": 0}, "score": {"thresholds": [0.5]}}
+    off = {"targets": {"interior": False, "border_weight": 0}, "score": {"thresholds": [0.5]}}
     path.write_text(
         yaml.safe_dump({"volumes": {"train": [VOLUME]}, "schedule": WHOLE["schedule"]} | off)
     )
@@ -149,7 +149,7 @@ def test_parts_of_pictures_that_are_switched_off_may_stand_beside_volumes(tmp_pa
 
 def test_every_number_text_and_list_of_a_training_has_a_limit() -> None:
     # These have theirs in what reads them.
-    read = {".crop", "AugmentConfig.pixel_m", "AugmentConfig.degrade_m"}
+    read = {".crop", "AugmentConfig.pixel_size_m", "AugmentConfig.degrade_m"}
     assert set(unbounded(TrainingConfig.model_json_schema())) == read
 
 
@@ -159,11 +159,11 @@ def test_every_number_text_and_list_of_a_training_has_a_limit() -> None:
         ({"crop": 10**9}, "1000000000 is no size: .* at most 4096"),
         ({"crop": -64}, "-64 is no size"),
         ({"crop": 4096, "batch": 1000}, "a batch of 1000 crops of .* give a smaller crop or batch"),
-        ({"augment": {"pixel_m": [0.1, 1e9]}}, "augment.pixel_m|at most 1e"),
+        ({"augment": {"pixel_size_m": [0.1, 1e9]}}, "augment.pixel_size_m|at most 1e"),
         ({"augment": {"degrade_m": [1e-9, 1e300]}}, "at most 1e"),
         ({"augment": {"elastic": 1e9}}, "augment.elastic"),
         ({"targets": {"interior_px": [1.5, 1e9]}}, "targets.interior_px"),
-        ({"targets": {"contact_sigma": 1e9}}, "targets.contact_sigma"),
+        ({"targets": {"border_sigma": 1e9}}, "targets.border_sigma"),
         ({"workers": 10**9}, "workers"),
         ({"batch": 10**9}, "batch"),
         ({"memory_gb": 1e300}, "memory_gb"),
@@ -175,8 +175,8 @@ def test_every_number_text_and_list_of_a_training_has_a_limit() -> None:
         ({"network": {"encoder_name": "tu-hf-hub:evil/repo"}}, "network: .*encoder_name is"),
         ({"network": {"encoder_name": "tu-local-dir:/etc"}}, "network: .*encoder_name is"),
         ({"network": {"name": "unet", "depth": float("nan")}}, "network"),
-        ({"ship": {"context": "pad", "pad_to": 10**9}}, "ship.pad_to"),
-        ({"ship": {"use": "x" * 10_001}}, "ship.use"),
+        ({"export": {"context": "pad", "pad_to": 10**9}}, "export.pad_to"),
+        ({"export": {"use": "x" * 10_001}}, "export.use"),
         ({"score": {"thresholds": [0.5] * 1001}}, "score.thresholds"),
         ({"score": {"thresholds": []}}, "score.thresholds"),
     ],

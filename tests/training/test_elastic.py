@@ -26,13 +26,13 @@ def _marked(*, known: bool = True) -> Level:
         row, col = rng.integers(0, 190, 2)
         instances[row : row + rng.integers(12, 30), col : col + rng.integers(12, 30)] = number
     image = np.repeat((instances > 0).astype(np.uint8)[None] * 200, 3, axis=0)
-    level = level_of(image, instances, pixel_m=0.2, sigma=4.0)
+    level = level_of(image, instances, pixel_size_m=0.2, sigma=4.0)
     return Level(
         image=image,
         instances=instances,
         contact=np.where(instances > 0, 250, 0).astype(np.uint8),
         known=(instances > 0) == known,
-        pixel_m=level.pixel_m,
+        pixel_size_m=level.pixel_size_m,
     )
 
 
@@ -123,7 +123,7 @@ def test_a_deformed_object_stays_in_one_piece() -> None:
     level = _marked()
     instances = np.zeros((200, 220), np.int32)
     instances[60:140, 70:150] = 1
-    whole = level_of(level.image, instances, pixel_m=0.2, sigma=0)
+    whole = level_of(level.image, instances, pixel_size_m=0.2, sigma=0)
     for seed in range(10):
         rng = np.random.default_rng(seed)
         # The paper's proportion: a deviation of 10 pixels on a tile of 572.

@@ -21,7 +21,7 @@ from pipeline.training.data.sources.places import Level
 from pipeline.training.read_data import read_data
 
 STILL = {
-    "pixel_m": None,
+    "pixel_size_m": None,
     "shape": 0,
     "rotate": False,
     "turns": False,
@@ -57,11 +57,11 @@ def _config(folder: Path, **changes: Any) -> TrainingConfig:
         "batch": 5,
         "foreground": 0,
         "network": {"name": "unet", "width": 4, "depth": 2},
-        "targets": {"interior": False, "gap": False, "contact_weight": 0},
+        "targets": {"interior": False, "gap": False, "border_weight": 0},
         "augment": STILL,
         "schedule": {"steps": 2, "warmup": 0, "decay": 0},
-        "score": {"kind": "salt", "least_px": [0, 9], "flip": True},
-        "ship": {"name": "salt", "context": "pad", "pad_to": 32},
+        "score": {"kind": "salt", "min_area_px": [0, 9], "flip": True},
+        "export": {"name": "salt", "context": "pad", "pad_to": 32},
     }
     return TrainingConfig.model_validate(values | changes)
 
@@ -182,7 +182,7 @@ def test_a_fold_without_images_is_refused(folder: Path) -> None:
         path.unlink()
     images = ImagesConfig(folder=folder, folds=4)
     with pytest.raises(ConfigError, match="no image falls into the"):
-        read_images(images, _config(folder).classes, contact_sigma=0)
+        read_images(images, _config(folder).classes, border_sigma=0)
 
 
 def test_a_fold_that_is_not_there_is_refused() -> None:

@@ -47,11 +47,11 @@ def _raster(path: Path, values: np.ndarray, *, crs: str | None = "EPSG:32645") -
 
 @pytest.mark.parametrize("name", ["labels.gpkg", "labels.shp", "labels.geojson"])
 def test_polygons_of_every_format_are_the_same_pixels(ground: Path, name: str) -> None:
-    expected = read_place(_place(ground), contact_sigma=0).levels[0]
+    expected = read_place(_place(ground), border_sigma=0).levels[0]
     labels = geopandas.read_file(ground / "labels.geojson").to_crs("EPSG:3857")
     if not name.endswith("geojson"):
         labels.to_file(ground / name)
-    found = read_place(_place(ground, labels=ground / name), contact_sigma=0).levels[0]
+    found = read_place(_place(ground, labels=ground / name), border_sigma=0).levels[0]
     np.testing.assert_array_equal(found.instances, expected.instances)
     assert found.known.all()
 
@@ -61,7 +61,7 @@ def test_a_field_tells_classes_and_other_values_are_ground(ground: Path) -> None
     labels["kind"] = ["yes", "tank", "fence"]
     labels.to_file(ground / "kinds.gpkg")
     config = _place(ground, labels=ground / "kinds.gpkg", field="kind")
-    level = read_place(config, contact_sigma=0, classes=(HOUSE, TANK)).levels[0]
+    level = read_place(config, border_sigma=0, classes=(HOUSE, TANK)).levels[0]
     kinds = level.classes(level.instances)
     image = level.image[0] > 120
     assert np.unique(kinds[15:25, 12:28]).tolist() == [1]
@@ -70,11 +70,11 @@ def test_a_field_tells_classes_and_other_values_are_ground(ground: Path) -> None
     with pytest.raises(ConfigError, match="has no field 'knd'; there are id, kind"):
         read_place(
             _place(ground, labels=ground / "kinds.gpkg", field="knd"),
-            contact_sigma=0,
+            border_sigma=0,
             classes=(HOUSE, TANK),
         )
     with pytest.raises(ConfigError, match="2 classes need a `field`"):
-        read_place(_place(ground), contact_sigma=0, classes=(HOUSE, TANK))
+        read_place(_place(ground), border_sigma=0, classes=(HOUSE, TANK))
 
 
 def test_a_package_of_two_layers_needs_a_name(ground: Path) -> None:
@@ -84,11 +84,11 @@ def test_a_package_of_two_layers_needs_a_name(ground: Path) -> None:
     config = _place(ground, labels=ground / "two.gpkg")
     several = r"has 2 layers, (roofs, roads|roads, roofs); say which: `layer: NAME`"
     with pytest.raises(ConfigError, match=several):
-        read_place(config, contact_sigma=0)
+        read_place(config, border_sigma=0)
     named = config.model_copy(update={"layer": "roofs"})
-    assert read_place(named, contact_sigma=0).levels[0].instances.max() == 3
+    assert read_place(named, border_sigma=0).levels[0].instances.max() == 3
     with pytest.raises(ConfigError, match="no layer 'rofs'"):
-        read_place(config.model_copy(update={"layer": "rofs"}), contact_sigma=0)
+        read_place(config.model_copy(update={"layer": "rofs"}), border_sigma=0)
 
 
 def test_an_area_of_two_layers_needs_a_name(ground: Path) -> None:
@@ -97,10 +97,10 @@ def test_an_area_of_two_layers_needs_a_name(ground: Path) -> None:
         rows.to_file(ground / "two.gpkg", layer=layer)
     config = _place(ground, area=ground / "two.gpkg")
     with pytest.raises(ConfigError, match="has 2 layers, all, first; say which: `area_layer: "):
-        read_place(config, contact_sigma=0)
+        read_place(config, border_sigma=0)
     known = {
         layer: int(
-            read_place(config.model_copy(update={"area_layer": layer}), contact_sigma=0)
+            read_place(config.model_copy(update={"area_layer": layer}), border_sigma=0)
             .levels[0]
             .known.sum()
         )
@@ -108,14 +108,14 @@ def test_an_area_of_two_layers_needs_a_name(ground: Path) -> None:
     }
     assert 0 < known["first"] < known["all"]
     with pytest.raises(ConfigError, match=r"no layer 'frist'; its layers are all, first"):
-        read_place(config.model_copy(update={"area_layer": "frist"}), contact_sigma=0)
+        read_place(config.model_copy(update={"area_layer": "frist"}), border_sigma=0)
 
 
 def test_labels_that_do_not_say_their_crs_are_refused(ground: Path) -> None:
     geopandas.read_file(ground / "labels.geojson").to_file(ground / "bare.shp")
     (ground / "bare.prj").unlink()
     with pytest.raises(ConfigError, match="does not say its CRS"):
-        read_place(_place(ground, labels=ground / "bare.shp"), contact_sigma=0)
+        read_place(_place(ground, labels=ground / "bare.shp"), border_sigma=0)
 
 
 @pytest.mark.parametrize("name", ["other.geojson", "other.fgb", "other.gpkg"])
@@ -134,7 +134,7 @@ def test_documents_that_refer_to_other_files_are_no_labels(
     for document in documents:
         (ground / name).write_text(document)
         with pytest.raises(ConfigError, match=f"{name}: "):
-            read_place(_place(ground, **{what: ground / name}), contact_sigma=0)
+            read_place(_place(ground, **{what: ground / name}), border_sigma=0)
 
 
 def test_a_field_of_geoparquet_tells_classes_as_well(ground: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_field_of_geoparquet_tells_classes_as_well(ground: Path) -> None:
     labels["kind"] = [1, 2, 3]
     labels.to_parquet(ground / "kinds.parquet")
     config = _place(ground, labels=ground / "kinds.parquet", field="kind")
-    level = read_place(config, contact_sigma=0, classes=(HOUSE, TANK)).levels[0]
+    level = read_place(config, border_sigma=0, classes=(HOUSE, TANK)).levels[0]
     assert np.unique(level.classes(level.instances)).tolist() == [0, 1, 2]
 
 
@@ -150,21 +150,21 @@ def test_outside_the_labelled_area_nothing_is_known(ground: Path) -> None:
     x, y = CORNER
     half = box(x, y - 96 * PIXEL_M, x + 64 * PIXEL_M, y)
     geopandas.GeoDataFrame(geometry=[half], crs="EPSG:32645").to_file(ground / "area.gpkg")
-    level = read_place(_place(ground, area=ground / "area.gpkg"), contact_sigma=0).levels[0]
+    level = read_place(_place(ground, area=ground / "area.gpkg"), border_sigma=0).levels[0]
     assert level.known[:, :64].all()
     assert not level.known[:, 64:].any()
     away = geopandas.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs="EPSG:32645")
     away.to_file(ground / "away.gpkg")
     with pytest.raises(ConfigError, match="no part of the labelled area"):
-        read_place(_place(ground, area=ground / "away.gpkg"), contact_sigma=0)
+        read_place(_place(ground, area=ground / "away.gpkg"), border_sigma=0)
 
 
 def test_a_raster_of_labels_is_taken_as_it_lies(ground: Path) -> None:
-    expected = read_place(_place(ground), contact_sigma=0).levels[0]
+    expected = read_place(_place(ground), border_sigma=0).levels[0]
     values = (expected.instances > 0).astype(np.uint8)
     values[90:] = 255
     path = _raster(ground / "mask.tif", values)
-    level = read_place(_place(ground, labels=path), contact_sigma=0).levels[0]
+    level = read_place(_place(ground, labels=path), border_sigma=0).levels[0]
     np.testing.assert_array_equal(level.instances > 0, values == 1)
     np.testing.assert_array_equal(level.known, values != 255)
 
@@ -173,17 +173,17 @@ def test_a_raster_of_labels_is_taken_as_it_lies(ground: Path) -> None:
 def test_a_mask_of_one_class_is_drawn_with_any_value(
     ground: Path, top: int, nodata: int | None
 ) -> None:
-    drawn = read_place(_place(ground), contact_sigma=0).levels[0].instances > 0
+    drawn = read_place(_place(ground), border_sigma=0).levels[0].instances > 0
     path = _raster(ground / "mask.tif", (drawn * top).astype(np.uint8))
     with rasterio.open(path, "r+") as file:
         file.nodata = nodata
-    level = read_place(_place(ground, labels=path), contact_sigma=0).levels[0]
+    level = read_place(_place(ground, labels=path), border_sigma=0).levels[0]
     np.testing.assert_array_equal(level.instances > 0, drawn)
     assert level.known.all()
 
 
 def test_nodata_of_a_label_raster_is_not_labelled_whatever_its_value(ground: Path) -> None:
-    drawn = read_place(_place(ground), contact_sigma=0).levels[0].instances > 0
+    drawn = read_place(_place(ground), border_sigma=0).levels[0].instances > 0
     values = drawn.astype(np.uint8)
     values[90:] = 7
     path = _raster(ground / "mask.tif", values)
@@ -191,7 +191,7 @@ def test_nodata_of_a_label_raster_is_not_labelled_whatever_its_value(ground: Pat
         file.nodata = 7
     named = ClassConfig(name="a", colour="#112233", values=(1,))
     for classes in ((), (named,)):
-        level = read_place(_place(ground, labels=path), contact_sigma=0, classes=classes).levels[0]
+        level = read_place(_place(ground, labels=path), border_sigma=0, classes=classes).levels[0]
         np.testing.assert_array_equal(level.known, values != 7)
         np.testing.assert_array_equal(level.instances > 0, values == 1)
 
@@ -201,7 +201,7 @@ def test_values_mean_what_they_mean_in_the_whole_raster(ground: Path) -> None:
     values[10:20, 10:20] = 255
     path = _raster(ground / "wide.tif", values)
     config = _place(ground, labels=path)
-    level = read_place(config, contact_sigma=0).levels[0]
+    level = read_place(config, border_sigma=0).levels[0]
     assert (level.instances > 0).sum() == 100
     # A class far outside the scene: 255 is not labelled anywhere.
     values[50:60, 250:260] = 1
@@ -218,14 +218,16 @@ def test_values_mean_what_they_mean_in_the_whole_raster(ground: Path) -> None:
 def test_labels_that_are_fractions_are_refused() -> None:
     values = np.array([[0, 0.25, 1, np.nan]], np.float32)
     with pytest.raises(ConfigError, match=r"fractions, such as 0\.25; cut them at a threshold"):
-        number_objects(values, (), unknown=255, objects=False, source=Path("m.tif"))
-    found = number_objects(np.rint(values), (), unknown=255, objects=False, source=Path("m.tif"))
+        number_objects(values, (), ignore_value=255, objects=False, source=Path("m.tif"))
+    found = number_objects(
+        np.rint(values), (), ignore_value=255, objects=False, source=Path("m.tif")
+    )
     assert found.instances.tolist() == [[0, 0, 1, 0]]
     assert found.known.tolist() == [[True, True, True, False]]
 
 
 def test_a_raster_of_labels_in_another_crs_is_laid_onto_the_scene(ground: Path) -> None:
-    expected = read_place(_place(ground), contact_sigma=0).levels[0]
+    expected = read_place(_place(ground), border_sigma=0).levels[0]
     values = expected.instances.astype(np.uint8)
     source = from_origin(CORNER[0] - 8 * PIXEL_M, CORNER[1] + 8 * PIXEL_M, PIXEL_M, PIXEL_M)
     shifted = np.pad(values, 8)[:60]
@@ -235,7 +237,7 @@ def test_a_raster_of_labels_in_another_crs_is_laid_onto_the_scene(ground: Path) 
         path, "w", driver="GTiff", dtype="uint8", crs="EPSG:32645", transform=source, **shape
     ) as file:
         file.write(shifted, 1)
-    level = read_place(_place(ground, labels=path, objects=True), contact_sigma=0).levels[0]
+    level = read_place(_place(ground, labels=path, objects=True), border_sigma=0).levels[0]
     np.testing.assert_array_equal(level.instances[:52] > 0, expected.instances[:52] > 0)
     # Past the end of the label raster nothing is known.
     assert level.known[:52].all()
@@ -245,23 +247,23 @@ def test_a_raster_of_labels_in_another_crs_is_laid_onto_the_scene(ground: Path) 
 def test_a_mask_of_another_size_without_a_place_is_refused(ground: Path) -> None:
     path = _raster(ground / "small.tif", np.ones((50, 60), np.uint8), crs=None)
     with pytest.raises(ConfigError, match=r"50 x 60 pixels.*96 x 128.*one size"):
-        read_place(_place(ground, labels=path), contact_sigma=0)
+        read_place(_place(ground, labels=path), border_sigma=0)
 
 
 def test_a_value_of_no_class_is_refused() -> None:
     values = np.array([[0, 1], [2, 7]], np.uint8)
     with pytest.raises(ConfigError, match=r"m\.png: values 7 are of no class"):
-        number_objects(values, (HOUSE, TANK), unknown=255, objects=False, source=Path("m.png"))
+        number_objects(values, (HOUSE, TANK), ignore_value=255, objects=False, source=Path("m.png"))
 
 
 @settings(max_examples=examples(30))
-@given(seed=st.integers(0, 2**32 - 1), unknown=st.sampled_from([None, 255]))
-def test_numbering_keeps_every_pixel_of_every_class(seed: int, unknown: int | None) -> None:
+@given(seed=st.integers(0, 2**32 - 1), ignore_value=st.sampled_from([None, 255]))
+def test_numbering_keeps_every_pixel_of_every_class(seed: int, ignore_value: int | None) -> None:
     values = np.random.default_rng(seed).choice(np.array([0, 0, 1, 2, 255], np.uint8), (12, 9))
-    if unknown is None:
+    if ignore_value is None:
         values[values == 255] = 0
     found = number_objects(
-        values, (HOUSE, TANK), unknown=unknown, objects=False, source=Path("m.png")
+        values, (HOUSE, TANK), ignore_value=ignore_value, objects=False, source=Path("m.png")
     )
     expected = np.where(values == 255, 0, values)
     np.testing.assert_array_equal(found.class_of[found.instances], expected)
@@ -275,16 +277,16 @@ def test_numbering_keeps_every_pixel_of_every_class(seed: int, unknown: int | No
 def test_a_class_that_names_the_unknown_value_wins() -> None:
     cell = ClassConfig(name="cell", colour="#112233", values=(255,))
     values = np.array([[0, 255]], np.uint8)
-    found = number_objects(values, (cell,), unknown=255, objects=False, source=Path("m.png"))
+    found = number_objects(values, (cell,), ignore_value=255, objects=False, source=Path("m.png"))
     assert found.known.all()
     assert found.instances.tolist() == [[0, 1]]
 
 
 def test_blocks_are_left_out_with_their_gap(ground: Path) -> None:
-    whole = read_place(_place(ground), contact_sigma=0).levels[0]
+    whole = read_place(_place(ground), border_sigma=0).levels[0]
     right = (0.5, 0.0, 1.0, 1.0)
-    held = read_place(_place(ground, within=right), contact_sigma=0).levels[0]
-    rest = read_place(_place(ground, without=[right], gap_m=2.0), contact_sigma=0).levels[0]
+    held = read_place(_place(ground, within=right), border_sigma=0).levels[0]
+    rest = read_place(_place(ground, without=[right], gap_m=2.0), border_sigma=0).levels[0]
     assert held.known[:, 64:].all()
     assert not held.known[:, :64].any()
     assert not held.image[:, :, :64].any()
@@ -310,7 +312,7 @@ def test_a_scene_of_16_bits_is_stretched_and_one_band_repeated(ground: Path) -> 
     with rasterio.open(path, "r+") as file:
         file.nodata = 0
     level = read_place(
-        _place(ground, scenes=(path,), bands=(1,)), contact_sigma=0, classes=(BUILDING,)
+        _place(ground, scenes=(path,), bands=(1,)), border_sigma=0, classes=(BUILDING,)
     ).levels[0]
     assert level.image.shape == (3, 96, 128)
     assert not level.known[:, 100:].any()

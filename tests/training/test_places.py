@@ -25,10 +25,10 @@ def _config(ground: Path, **changes: object) -> PlaceConfig:
 
 
 def test_labels_in_another_crs_lie_on_their_pixels(ground: Path) -> None:
-    level = read_place(_config(ground), contact_sigma=4.0).levels[0]
+    level = read_place(_config(ground), border_sigma=4.0).levels[0]
     np.testing.assert_array_equal(level.instances > 0, level.image[0] > 120)
     assert len(np.unique(level.instances)) == 4
-    assert level.pixel_m == pytest.approx(0.25, rel=1e-3)
+    assert level.pixel_size_m == pytest.approx(0.25, rel=1e-3)
 
 
 def test_empty_pixels_are_not_known(ground: Path) -> None:
@@ -36,7 +36,7 @@ def test_empty_pixels_are_not_known(ground: Path) -> None:
         pixels = file.read()
         pixels[:, 90:, :] = 255
         file.write(pixels)
-    level = read_place(_config(ground, empty=255), contact_sigma=4.0).levels[0]
+    level = read_place(_config(ground, image_nodata=255), border_sigma=4.0).levels[0]
     assert level.known.mean() == pytest.approx(90 / 96)
 
 
@@ -56,12 +56,12 @@ def test_labels_elsewhere_are_refused(ground: Path) -> None:
     text = (ground / "labels.geojson").read_text().replace("27.6", "12.6")
     (ground / "labels.geojson").write_text(text)
     with pytest.raises(ConfigError, match="no polygon lies inside"):
-        read_place(_config(ground), contact_sigma=4.0)
+        read_place(_config(ground), border_sigma=4.0)
 
 
 def test_a_missing_label_file_is_refused(ground: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.geojson"):
-        read_place(_config(ground, labels=ground / "gone.geojson"), contact_sigma=4.0)
+        read_place(_config(ground, labels=ground / "gone.geojson"), border_sigma=4.0)
 
 
 def test_a_scene_of_one_band_is_refused(ground: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_scene_of_one_band_is_refused(ground: Path) -> None:
     ) as file:
         file.write(np.zeros((1, 8, 8), np.uint8))
     with pytest.raises(SceneError, match="1 bands of uint8"):
-        read_place(_config(ground, scenes=(ground / "grey.tif",)), contact_sigma=4.0)
+        read_place(_config(ground, scenes=(ground / "grey.tif",)), border_sigma=4.0)
 
 
 def test_an_unknown_key_is_refused(small: Path) -> None:

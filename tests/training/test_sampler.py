@@ -30,7 +30,7 @@ def _level(seed: int, *, rows: int = 20, cols: int = 30) -> Level:
         instances=rng.integers(0, 4, (rows, cols)).astype(np.int32),
         contact=rng.integers(0, 251, (rows, cols), np.uint8),
         known=rng.random((rows, cols)) < 0.8,
-        pixel_m=0.3,
+        pixel_size_m=0.3,
         transform=from_origin(354000.123, 3057500.77, 0.3, 0.3),
         crs=rasterio.CRS.from_epsg(32645),
     )
@@ -87,7 +87,7 @@ def test_batches_through_torchgeo_are_the_ones_that_are_drawn(small: Path, tmp_p
     steps = range(3, 6)
     loaded = list(loader(CropSampler(data.draws(config), steps=steps)))
     for step, batch in zip(steps, loaded, strict=True):
-        drawn = draw_batch(data.train, data.made, config, step)
+        drawn = draw_batch(data.train, data.synthetic, config, step)
         assert torch.equal(batch.image, drawn.image)
         assert torch.equal(batch.target, drawn.target)
         assert torch.equal(batch.weight, drawn.weight)
@@ -97,7 +97,7 @@ def test_crops_without_labels_are_drawn_again_and_counted(small: Path, tmp_path:
     # Only a corner of the ground is used: most random crops miss it.
     values = yaml.safe_load(small.read_text()) | {"foreground": 0, "crop": 16, "batch": 16}
     values["places"][0]["within"] = [0.05, 0.05, 0.3, 0.4]
-    values["augment"] = {"pixel_m": [0.25, 0.25], "usual_pixel_m": 0.25}
+    values["augment"] = {"pixel_size_m": [0.25, 0.25], "typical_pixel_size_m": 0.25}
     small.write_text(json.dumps(values))  # which is YAML without aliases
     config = read_config(small)
     draws = read_data(config, cache=tmp_path).draws(config)

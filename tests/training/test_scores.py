@@ -13,7 +13,7 @@ from pipeline.training.score.scores import marked_objects, objects, pixels, plai
 def _level() -> tuple[np.ndarray, object]:
     truth = np.zeros((20, 40), np.int32)
     truth[5:15, 5:15], truth[5:15, 15:25], truth[5:15, 30:38] = 1, 2, 3
-    level = level_of(np.zeros((3, 20, 40), np.uint8), truth, pixel_m=1.0, sigma=2.0)
+    level = level_of(np.zeros((3, 20, 40), np.uint8), truth, pixel_size_m=1.0, sigma=2.0)
     return truth, level
 
 
@@ -44,7 +44,7 @@ def test_specks_are_not_buildings() -> None:
 
 
 class _Blur(nn.Module):
-    """A network of reach 1: the mean of 3 x 3 pixels, twice."""
+    """A network of rf_radius 1: the mean of 3 x 3 pixels, twice."""
 
     def forward(self, image: Tensor) -> Tensor:
         mean = nn.functional.avg_pool2d(image.mean(1, keepdim=True), 3, 1, 1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
 from pipeline.errors import ConfigError
-from pipeline.training.config import LeakConfig, read_config
+from pipeline.training.config import SplitOverlapConfig, read_config
 from pipeline.training.read_data import Data, read_data
 from pipeline.training.split_overlap import check_split_overlap, picture_hash, split_overlaps
 from tests.strategies import examples
@@ -34,8 +34,8 @@ def _data(small: Path, *, train: dict[str, Any], validation: dict[str, Any]) -> 
 def test_the_same_place_in_two_splits_is_refused(small: Path) -> None:
     data = _data(small, train={}, validation={"name": "there"})
     with pytest.raises(ConfigError, match=r"here \(train\) and there \(validation\) share 100 %"):
-        check_split_overlap(data, LeakConfig())
-    check_split_overlap(data, LeakConfig(found="tell"))
+        check_split_overlap(data, SplitOverlapConfig())
+    check_split_overlap(data, SplitOverlapConfig(action="warn"))
 
 
 def test_blocks_of_one_place_share_nothing(small: Path) -> None:
@@ -47,7 +47,7 @@ def test_blocks_of_one_place_share_nothing(small: Path) -> None:
 
 def test_blocks_that_overlap_are_found(small: Path) -> None:
     data = _data(small, train={"within": LEFT}, validation={"within": (0.4, 0.0, 1.0, 1.0)})
-    assert any("ground" in leak.why for leak in split_overlaps(data, distance=4))
+    assert any("ground" in overlap.why for overlap in split_overlaps(data, distance=4))
 
 
 def test_a_copy_that_says_it_lies_elsewhere_is_known_by_its_picture(
@@ -70,7 +70,7 @@ def test_a_copy_that_says_it_lies_elsewhere_is_known_by_its_picture(
         file.write(mask, 1)
     other = {"scenes": [str(ground / "copy.tif")], "labels": str(ground / "mask.tif")}
     data = _data(small, train={}, validation=other | {"name": "copy"})
-    assert [leak.why for leak in split_overlaps(data, distance=4)] == ["show one picture"]
+    assert [overlap.why for overlap in split_overlaps(data, distance=4)] == ["show one picture"]
 
 
 @settings(max_examples=examples(50))

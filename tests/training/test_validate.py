@@ -37,10 +37,10 @@ def _config(**changes: Any) -> TrainingConfig:
         "images": {"folder": "x"},
         "crop": 32,
         "network": {"name": "unet", "width": 4, "depth": 2},
-        "targets": {"interior": False, "gap": False, "contact_weight": 0},
+        "targets": {"interior": False, "gap": False, "border_weight": 0},
         "schedule": {"steps": 1, "warmup": 0, "decay": 0},
-        "score": {"kind": "salt", "least_px": [0, 5], "flip": True, "thresholds": [0.3, 0.5]},
-        "ship": {"name": "salt", "context": "pad", "pad_to": 32, "bands": ["gray"] * 3},
+        "score": {"kind": "salt", "min_area_px": [0, 5], "flip": True, "thresholds": [0.3, 0.5]},
+        "export": {"name": "salt", "context": "pad", "pad_to": 32, "bands": ["gray"] * 3},
     }
     return TrainingConfig.model_validate(values | changes)
 
@@ -53,14 +53,14 @@ def _image(seed: int, *, rows: int = 21, cols: int = 21) -> Place:
         instances=mask.astype(np.int32),
         contact=np.zeros((rows, cols), np.uint8),
         known=np.ones((rows, cols), np.bool_),
-        pixel_m=1.0,
+        pixel_size_m=1.0,
     )
     return make_place(f"image {seed}", [level], share=1.0, sigma=0.0, halve=False)
 
 
 def _trial(threshold: float, *, score: float, precision: float) -> Trial:
     return Trial(
-        threshold=threshold, least_px=0, score=score, precision=precision, recall=0.5, iou=0.5
+        threshold=threshold, min_area_px=0, score=score, precision=precision, recall=0.5, iou=0.5
     )
 
 
@@ -122,7 +122,7 @@ def test_small_masks_are_dropped_and_empty_images_count() -> None:
             probability[0] = level.instances * 0.9
         probability[0, 0, :3] = 0.4  # a speck of three pixels
         said.append(PlacePrediction(name=f"{seed}", level=level, probability=probability))
-    found = {(trial.threshold, trial.least_px): trial.score for trial in trials(said, config)}
+    found = {(trial.threshold, trial.min_area_px): trial.score for trial in trials(said, config)}
     assert found[0.5, 0] == found[0.5, 5] == 1.0
     assert found[0.3, 5] > found[0.3, 0]
     best = best_trial(trials(said, config), config.score)
@@ -166,7 +166,7 @@ def test_places_of_several_classes_are_scored_class_by_class(small: Path, tmp_pa
     of_pixels = level.classes(level.instances)
     sure = interiors(level.instances, radius=1.5)
     right = np.stack([of_pixels == 1, of_pixels == 2, sure]).astype(np.float32)
-    best = Trial(threshold=0.5, least_px=0, score=1.0, precision=1.0, recall=1.0, iou=1.0)
+    best = Trial(threshold=0.5, min_area_px=0, score=1.0, precision=1.0, recall=1.0, iou=1.0)
     (row,) = metric_rows(
         [PlacePrediction(name="here", level=level, probability=right)], config, best
     ).values()
@@ -195,7 +195,7 @@ def test_what_is_scored_is_the_class_that_mapping_gives(
             for value in range(1, classes + 1)
         ],
         loss={"softmax": softmax},
-        score={"kind": "pixels", "least_px": [0], "thresholds": [0.3]},
+        score={"kind": "pixels", "min_area_px": [0], "thresholds": [0.3]},
     )
     more = np.ones((1, 9, 11), np.float32)
     probability = np.concatenate([steps / np.float32(STEPS), more])

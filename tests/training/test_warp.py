@@ -28,7 +28,7 @@ def _marked() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", range(8))
 def test_labels_move_with_the_image(seed: int) -> None:
     image, instances = _marked()
-    level = level_of(image, instances, pixel_m=0.2, sigma=4.0)
+    level = level_of(image, instances, pixel_size_m=0.2, sigma=4.0)
     rng = np.random.default_rng(seed)
     config = AugmentConfig()
     matrix = draw_matrix(config, rng.uniform(0.6, 1.4), rng)
@@ -43,16 +43,16 @@ def test_the_middle_of_a_still_crop_is_the_scene_itself() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (3, 64, 64), np.uint8)
     instances = rng.integers(0, 5, (64, 64)).astype(np.int32)
-    level = level_of(image, instances, pixel_m=0.3, sigma=2.0)
+    level = level_of(image, instances, pixel_size_m=0.3, sigma=2.0)
     crop = cut_crop(level, matrix=np.eye(2), centre=(32.0, 32.0), crop=32)
     np.testing.assert_array_equal(crop.image, image[:, 16:48, 16:48])
     np.testing.assert_array_equal(crop.instances, instances[16:48, 16:48])
-    assert crop.pixel_m == pytest.approx(0.3)
+    assert crop.pixel_size_m == pytest.approx(0.3)
 
 
 def test_past_the_edge_the_scene_is_mirrored() -> None:
     image = np.random.default_rng(1).integers(0, 256, (3, 40, 40), np.uint8)
-    level = level_of(image, np.zeros((40, 40), np.int32), pixel_m=0.3, sigma=2.0)
+    level = level_of(image, np.zeros((40, 40), np.int32), pixel_size_m=0.3, sigma=2.0)
     crop = cut_crop(level, matrix=np.eye(2), centre=(0.0, 0.0), crop=32)
     whole = np.pad(image, ((0, 0), (16, 0), (16, 0)), mode="symmetric")
     np.testing.assert_array_equal(crop.image, whole[:, :32, :32])
@@ -60,7 +60,7 @@ def test_past_the_edge_the_scene_is_mirrored() -> None:
 
 def test_quarter_turns_and_flips_lose_nothing() -> None:
     image, instances = _marked()
-    level = level_of(image[:, :80, :80], instances[:80, :80], pixel_m=0.2, sigma=4.0)
+    level = level_of(image[:, :80, :80], instances[:80, :80], pixel_size_m=0.2, sigma=4.0)
     for seed in range(12):
         matrix = draw_matrix(STILL, 1.0, np.random.default_rng(seed))
         crop = cut_crop(level, matrix=matrix, centre=(40.0, 40.0), crop=80)
@@ -72,23 +72,23 @@ def test_quarter_turns_and_flips_lose_nothing() -> None:
 
 def test_pixel_sizes_stay_in_their_range_and_find_a_fine_enough_level() -> None:
     image, instances = _marked()
-    level = level_of(image, instances, pixel_m=0.1, sigma=4.0)
+    level = level_of(image, instances, pixel_size_m=0.1, sigma=4.0)
     place = make_place("here", [level], share=1.0, sigma=4.0)
-    assert [round(level.pixel_m, 3) for level in place.levels] == [0.1, 0.2, 0.4]
+    assert [round(level.pixel_size_m, 3) for level in place.levels] == [0.1, 0.2, 0.4]
     rng = np.random.default_rng(5)
     config = AugmentConfig()
-    assert config.pixel_m is not None
+    assert config.pixel_size_m is not None
     drawn = [draw_pixel_m(config, rng) for _ in range(300)]
-    assert min(drawn) >= config.pixel_m[0]
-    assert max(drawn) <= config.pixel_m[1]
+    assert min(drawn) >= config.pixel_size_m[0]
+    assert max(drawn) <= config.pixel_size_m[1]
     for wanted in drawn:
-        assert source_level(place, wanted).pixel_m <= max(1.2 * wanted, 0.1)
+        assert source_level(place, wanted).pixel_size_m <= max(1.2 * wanted, 0.1)
 
 
 def test_an_augmentation_without_strength_changes_nothing() -> None:
     image = np.random.default_rng(2).integers(0, 256, (3, 32, 32), np.uint8)
     np.testing.assert_array_equal(
-        augmented(image, STILL, np.random.default_rng(0), pixel_m=0.2), image
+        augmented(image, STILL, np.random.default_rng(0), pixel_size_m=0.2), image
     )
 
 
@@ -96,7 +96,8 @@ def test_the_same_seed_gives_the_same_picture_and_another_one_another() -> None:
     image = np.random.default_rng(2).integers(0, 256, (3, 48, 48), np.uint8)
     config = AugmentConfig(blur=1, noise=1, jpeg=1, shadow=1)
     pictures = [
-        augmented(image, config, np.random.default_rng(seed), pixel_m=0.2) for seed in (4, 4, 5)
+        augmented(image, config, np.random.default_rng(seed), pixel_size_m=0.2)
+        for seed in (4, 4, 5)
     ]
     np.testing.assert_array_equal(pictures[0], pictures[1])
     assert (pictures[0] != pictures[2]).any()

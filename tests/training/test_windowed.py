@@ -111,10 +111,14 @@ def _roofs(path: Path, *, size: int = HUGE, many: int = 40) -> Path:
 def test_a_window_is_that_of_the_scene_read_whole(
     ground: Path, row: int, col: int, height: int, width: int, level: int
 ) -> None:
-    config = _place(ground, without=[(0.0, 0.0, 0.2, 0.3)], gap_m=2.0, empty=255)
-    whole = read_place(config, contact_sigma=4.0).levels[level]
+    config = _place(ground, without=[(0.0, 0.0, 0.2, 0.3)], gap_m=2.0, image_nodata=255)
+    whole = read_place(config, border_sigma=4.0).levels[level]
     found = _windowed(config).levels[level]
-    assert (found.shape, found.pixel_m, found.crs) == (whole.shape, whole.pixel_m, whole.crs)
+    assert (found.shape, found.pixel_size_m, found.crs) == (
+        whole.shape,
+        whole.pixel_size_m,
+        whole.crs,
+    )
     window = Window(row=row, col=col, height=height, width=width)
     _same(found.part(window), whole.part(window))
 
@@ -132,7 +136,7 @@ def test_a_survey_finds_objects_and_classes_as_reading_does(ground: Path, area: 
         field="kind",
         area=ground / "area.gpkg" if area else None,
     )
-    whole = read_place(config, contact_sigma=0, classes=(HOUSE, TANK))
+    whole = read_place(config, border_sigma=0, classes=(HOUSE, TANK))
     found = _windowed(config, (HOUSE, TANK), sigma=0)
     np.testing.assert_allclose(found.centres, whole.centres)
     level = whole.levels[0]
@@ -155,7 +159,7 @@ def test_windows_of_a_label_raster_hold_its_classes(
         file.write(values, 1)
     classes = (BUILDING,) if objects else (HOUSE, TANK)
     config = _place(ground, labels=ground / "labels.tif", objects=objects)
-    whole = read_place(config, contact_sigma=4.0, classes=classes)
+    whole = read_place(config, border_sigma=4.0, classes=classes)
     found = _windowed(config, classes)
     assert sorted(map(tuple, found.centres.round(6).tolist())) == sorted(
         map(tuple, whole.centres.round(6).tolist())
@@ -174,7 +178,7 @@ def test_values_of_sixteen_bits_are_stretched_alike_in_every_window(ground: Path
     with rasterio.open(ground / "deep.tif", "w", **(profile | {"dtype": "uint16"})) as file:
         file.write(pixels)
     config = _place(ground, scenes=(ground / "deep.tif",))
-    whole = read_place(config, contact_sigma=0).levels[0]
+    whole = read_place(config, border_sigma=0).levels[0]
     found = _windowed(config, sigma=0).levels[0]
     window = Window(row=-5, col=20, height=60, width=70)
     _same(found.part(window), whole.part(window))
@@ -182,29 +186,33 @@ def test_values_of_sixteen_bits_are_stretched_alike_in_every_window(ground: Path
 
 def test_batches_of_windows_are_those_of_the_whole_scene(small: Path) -> None:
     config = read_config(small)
-    whole = [read_place(config.places[0], contact_sigma=4.0)]
+    whole = [read_place(config.places[0], border_sigma=4.0)]
     found = [_windowed(config.places[0])]
     for step in range(3):
         one, other = (draw_batch(places, [], config, step) for places in (whole, found))
         for name in ("image", "target", "weight"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    data = Data(train=tuple(found), made=(), validation=(), test=())
+    data = Data(train=tuple(found), synthetic=(), validation=(), test=())
     sampler = CropSampler(data.draws(config), steps=range(1))
     (batch,) = loader(sampler)
     np.testing.assert_array_equal(batch.image, draw_batch(whole, [], config, 0).image)
 
 
-def test_splits_that_leak_are_found_in_windows_too(ground: Path) -> None:
+def test_splits_that_overlap_are_found_in_windows_too(ground: Path) -> None:
     left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
-    whole = read_place(_place(ground), contact_sigma=0)
+    whole = read_place(_place(ground), border_sigma=0)
     for config, shared in ((_place(ground), True), (_place(ground, without=[right]), False)):
         train = (_windowed(config, sigma=0),)
-        held = read_place(_place(ground, within=right), contact_sigma=0)
-        found = split_overlaps(Data(train=train, made=(), validation=(held,), test=()), distance=4)
-        assert any("ground" in leak.why for leak in found) is shared
+        held = read_place(_place(ground, within=right), border_sigma=0)
+        found = split_overlaps(
+            Data(train=train, synthetic=(), validation=(held,), test=()), distance=4
+        )
+        assert any("ground" in overlap.why for overlap in found) is shared
     same = _windowed(_place(ground, within=left), sigma=0)
     assert same.levels[0].shape == (96, 64)
-    assert split_overlaps(Data(train=(same,), made=(), validation=(whole,), test=()), distance=4)
+    assert split_overlaps(
+        Data(train=(same,), synthetic=(), validation=(whole,), test=()), distance=4
+    )
 
 
 def test_of_a_scene_nothing_is_read_outside_its_block(ground: Path) -> None:
@@ -220,15 +228,15 @@ def test_of_a_scene_nothing_is_read_outside_its_block(ground: Path) -> None:
     content[at : at + 64] = b"\xff" * 64
     (ground / "tiles.tif").write_bytes(content)
     left = (0.0, 0.0, 0.5, 1.0)
-    whole = read_place(_place(ground, within=left), contact_sigma=0).levels[0]
+    whole = read_place(_place(ground, within=left), border_sigma=0).levels[0]
     found = read_place(
-        _place(ground, within=left, scenes=(ground / "tiles.tif",)), contact_sigma=0
+        _place(ground, within=left, scenes=(ground / "tiles.tif",)), border_sigma=0
     ).levels[0]
     _same(found, whole)
     with pytest.raises(SceneError, match=r"tiles\.tif: cannot be read"):
-        read_place(_place(ground, scenes=(ground / "tiles.tif",)), contact_sigma=0)
+        read_place(_place(ground, scenes=(ground / "tiles.tif",)), border_sigma=0)
     nothing = _place(ground, within=(0.5, 0.5, 0.501, 0.501))
-    for read in (lambda: read_place(nothing, contact_sigma=0), lambda: _windowed(nothing)):
+    for read in (lambda: read_place(nothing, border_sigma=0), lambda: _windowed(nothing)):
         with pytest.raises(ConfigError, match=r"no polygon lies inside|holds no pixel"):
             read()
 
@@ -280,7 +288,7 @@ def test_a_huge_label_raster_is_read_where_it_is_needed(
         file.write(np.full((1, 30, 20), 7, np.uint8), window=RasterWindow(40, 30, 20, 30))
     config = _place(ground, labels=path, objects=objects)
     with _at_most(50):
-        level = read_place(config, contact_sigma=0).levels[0]
+        level = read_place(config, border_sigma=0).levels[0]
     assert np.flatnonzero(level.instances.any(axis=1))[[0, -1]].tolist() == [30, 59]
     assert np.flatnonzero(level.instances.any(axis=0))[[0, -1]].tolist() == [40, 59]
     scene = _sparse(tmp_path / "scene.tif", size=size)
@@ -338,11 +346,13 @@ def test_a_scene_of_huge_blocks_is_refused(
 
 
 def test_made_scenes_and_crops_have_their_share_of_memory(ground: Path, tmp_path: Path) -> None:
-    made = {"share": 0.5, "first_seed": 1000, "count": 5000, "size": 2048}
-    with pytest.raises(ConfigError, match=r"made: 5000 scenes .* 251\.7 GB, and memory_gb is 4"):
-        read_data(_config(_place(ground), made=made), cache=tmp_path)
-    wide = {"pixel_m": [0.1, 1000.0]}
-    with pytest.raises(ConfigError, match=r"augment\.pixel_m: .* the limit is 8192"):
+    synthetic = {"share": 0.5, "first_seed": 1000, "count": 5000, "size": 2048}
+    with pytest.raises(
+        ConfigError, match=r"synthetic: 5000 scenes .* 251\.7 GB, and memory_gb is 4"
+    ):
+        read_data(_config(_place(ground), synthetic=synthetic), cache=tmp_path)
+    wide = {"pixel_size_m": [0.1, 1000.0]}
+    with pytest.raises(ConfigError, match=r"augment\.pixel_size_m: .* the limit is 8192"):
         read_data(_config(_place(ground), augment=wide), cache=tmp_path)
 
 
@@ -372,7 +382,7 @@ def test_a_training_on_a_huge_scene_ends_with_a_model(
     place = json.loads(_huge(huge).model_dump_json())
     held = json.loads(_place(ground).model_dump_json())
     config = {
-        "places": [place], "validation": [held], "leaks": {"found": "tell"}, "crop": 64,
+        "places": [place], "validation": [held], "split_overlap": {"action": "warn"}, "crop": 64,
         "batch": 2, "threads": 1, "bfloat16": False, "log_every": 1,
         "network": {"name": "unet", "width": 4, "depth": 2},
         "schedule": {"steps": 2, "warmup": 0, "decay": 0},

@@ -24,7 +24,7 @@ def match(predicted: Any, reference: Any, iou: float = 0.5) -> pd.DataFrame:
     Args:
         predicted: A GeoDataFrame or GeoSeries of polygons.
         reference: Another one; reprojected to the CRS of ``predicted`` where it has another.
-        iou: IoU that a match must reach, above 0 and at most 1.
+        iou: IoU that a match must rf_radius, above 0 and at most 1.
 
     Returns:
         A row for each pair, in the order of the predictions: ``predicted`` and ``reference``

@@ -148,7 +148,7 @@ class Model:
         return total if weights is None else total / np.where(weights > 0, weights, 1).astype("f4")
 
     def _warn_of_pixel_size(self, given: Pixels) -> None:
-        limits, size = self.card.inputs.pixel_size_m, given.pixel_size_m()
+        limits, size = self.card.inputs.gsd_range_m, given.gsd_range_m()
         if limits is None or size is None or limits[0] * 0.99 <= size <= limits[1] * 1.01:
             return
         warnings.warn(
@@ -212,9 +212,9 @@ def models() -> pd.DataFrame:
     rows = [
         {
             "bands": card.inputs.bands,
-            "pixel_size_m": card.inputs.pixel_size_m,
+            "gsd_range_m": card.inputs.gsd_range_m,
             "classes": tuple(one.name for one in card.outputs.classes),
-            "rf_radius_px": card.network.reach,
+            "rf_radius_px": card.network.rf_radius,
             "license": card.terms.license,
         }
         for card in cards.values()

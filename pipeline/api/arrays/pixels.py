@@ -49,7 +49,7 @@ class Pixels:
             name="probability",
         )
 
-    def pixel_size_m(self) -> float | None:
+    def gsd_range_m(self) -> float | None:
         """Return the edge of a pixel on the ground; None where the place is not known."""
         if self.source is None or not hasattr(self.source, "rio"):
             return None

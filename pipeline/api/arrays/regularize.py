@@ -105,8 +105,8 @@ def _regularised(
     parts, owners = shapely.get_parts(shapes, return_index=True)
     left, _, _, top = shapely.total_bounds(shapes)
     across, down = _unit_m(crs, shapes)
-    pixel_m = tolerance_m / TOLERANCE
-    scale = np.array([across, -down]) / pixel_m
+    pixel_size_m = tolerance_m / TOLERANCE
+    scale = np.array([across, -down]) / pixel_size_m
     pixels = shapely.transform(parts, lambda points: (points - [left, top]) * scale)
     # In reading order: where two claim a place, the first has it.
     bounds = shapely.bounds(pixels)

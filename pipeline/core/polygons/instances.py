@@ -7,7 +7,7 @@ Two instances of ``a <= b`` pixels are merged where
 
 ::
 
-    a < least * 2 ** (depth / doubling)        depth: mean interior along the border
+    a < min_area_px * 2 ** (depth / doubling_probability)    depth: mean interior along it
 
 The weakest boundary of a cluster, by how far ``a`` is below that, is merged first; then
 the remaining ones are computed anew. Sizes and boundaries are those of whole instances of the
@@ -27,7 +27,9 @@ from pipeline.core.polygons.separate import MergeCriterion
 from pipeline.core.union_find import find_root, unite
 
 
-def group_instances(*, first: Int64, pixels: Int64, links: Int64, doubt: MergeCriterion) -> Int64:
+def group_instances(
+    *, first: Int64, pixels: Int64, links: Int64, criterion: MergeCriterion
+) -> Int64:
     """Return the object that each part of an instance belongs to, numbered from 0.
 
     Args:
@@ -35,7 +37,7 @@ def group_instances(*, first: Int64, pixels: Int64, links: Int64, doubt: MergeCr
         pixels: Of each part.
         links: (n, 4) as `Joints.contacts`, by part; a length of 0 is a bond: two parts of
             one instance.
-        doubt: Which boundaries are merged.
+        criterion: Which boundaries are merged.
     """
     parent = np.arange(len(first))
     bonds = links[:, 2] == 0
@@ -50,7 +52,7 @@ def group_instances(*, first: Int64, pixels: Int64, links: Int64, doubt: MergeCr
     contacts = links[~bonds].copy()
     contacts[:, :2] = part[contacts[:, :2]]
     contacts = sum_boundaries(contacts[contacts[:, 0] != contacts[:, 1]])
-    united = _united(sizes.tolist(), contacts, doubt.sizes())
+    united = _united(sizes.tolist(), contacts, criterion.sizes())
     objects: Int64 = np.unique(united[part], return_inverse=True)[1]
     return objects
 

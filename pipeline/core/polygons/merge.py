@@ -17,7 +17,7 @@ class Merger:
 
     All that ``add``, ``skip`` and ``finish`` return, taken together, is what
     tracing the whole mosaic at once returns, skipped windows being background; or,
-    given ``doubt``, what separating it at once and uniting doubtful instances again
+    given ``criterion``, what separating it at once and uniting doubtful instances again
     returns. Then what touches is complete at the same time. What is kept meanwhile
     is polygons that touch a seam whose other side is yet to come, or hang together
     with such a polygon.
@@ -25,15 +25,15 @@ class Merger:
     Args:
         height: Rows of the scene.
         width: Columns of the scene.
-        doubt: Which boundaries between instances are merged; None: polygons are no instances.
+        criterion: Which boundaries between instances are merged; None: polygons are no instances.
     """
 
-    def __init__(self, *, height: int, width: int, doubt: MergeCriterion | None = None) -> None:
+    def __init__(self, *, height: int, width: int, criterion: MergeCriterion | None = None) -> None:
         """Await the first window, at the scene's top left corner."""
         self.height = height
         self.width = width
-        self._separate = doubt is not None
-        self._pool = PendingPolygons(doubt)
+        self._separate = criterion is not None
+        self._pool = PendingPolygons(criterion)
         # The open seams, a pixel each: polygon, owner and interior north and west of it.
         self._north = np.full((3, width), -1, np.int64)
         self._west = np.empty((3, 0), np.int64)
@@ -171,7 +171,7 @@ class Merger:
         if joints.lengths != (window.width, window.height) * 2:
             raise ValueError(f"sides are {joints.lengths} pixels long, {window} has others")
         if len(joints.contacts) and not self._separate:
-            raise ValueError("instances cannot be merged without `doubt`")
+            raise ValueError("instances cannot be merged without `criterion`")
         if not len(fragments):
             return
         left, top, right, bottom = bounds_of_corners(fragments.coords)

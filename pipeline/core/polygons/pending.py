@@ -37,13 +37,13 @@ class PendingPolygons:
     A cluster is a tree by ``PARENT``, whose root counts the cluster's pixels at
     open seams, and a ring by ``NEXT``, along which it is collected once: united
     when it closes, so that a region over thousands of cores costs no more than
-    the sum of its parts. It becomes one polygon; or, given ``doubt``, as many as
+    the sum of its parts. It becomes one polygon; or, given ``criterion``, as many as
     there are instances in it, which links between its polygons report.
     """
 
-    def __init__(self, doubt: MergeCriterion | None = None) -> None:
+    def __init__(self, criterion: MergeCriterion | None = None) -> None:
         """Start without polygons."""
-        self._doubt = doubt
+        self._criterion = criterion
         self._links = np.empty((0, 4), np.int64)
         self._lines = np.empty((256, 10), np.int64)
         self._edges = np.empty((4096, 3), np.int32)
@@ -112,8 +112,8 @@ class PendingPolygons:
         if not len(members):
             return Fragments.empty()
         lines = self._lines[members]
-        if self._doubt is not None:
-            clusters = self._objects(members, lines, self._doubt)
+        if self._criterion is not None:
+            clusters = self._objects(members, lines, self._criterion)
         self.waiting -= len(members)
         self._waiting_edges -= int((lines[:, END] - lines[:, BEGIN]).sum())
         # Clusters in reading order of their anchors, as trace orders its regions.
@@ -167,7 +167,7 @@ class PendingPolygons:
         self._used = self._waiting_edges
         return np.append(numbers, -1)
 
-    def _objects(self, members: Int64, lines: Int64, doubt: MergeCriterion) -> Int64:
+    def _objects(self, members: Int64, lines: Int64, criterion: MergeCriterion) -> Int64:
         """Return which object each closed polygon belongs to, and forget what linked them."""
         local = np.full(self._count, -1, np.int64)
         local[members] = np.arange(len(members))
@@ -176,7 +176,9 @@ class PendingPolygons:
         links[:, :2] = local[links[:, :2]]
         self._links = self._links[~over]
         first = lines[:, ROW] << np.int64(32) | lines[:, COL]
-        return group_instances(first=first, pixels=lines[:, PIXELS], links=links, doubt=doubt)
+        return group_instances(
+            first=first, pixels=lines[:, PIXELS], links=links, criterion=criterion
+        )
 
 
 def _roomy(table: Table, used: int, more: int) -> Table:

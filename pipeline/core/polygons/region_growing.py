@@ -13,7 +13,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @compiled
-def grow_regions(mask: UInt8, markers: Flags, reach: int) -> Int32:
+def grow_regions(mask: UInt8, markers: Flags, max_steps: int) -> Int32:
     """Grow markers; return each pixel's marker by its place in reading order, -1 for none.
 
     All markers grow by one step at a time, so the owners of a pixel ``n`` steps away are
@@ -22,13 +22,13 @@ def grow_regions(mask: UInt8, markers: Flags, reach: int) -> Int32:
     Args:
         mask: Framed by zeros; steps lead only to an equal label.
         markers: Of the same shape.
-        reach: Most steps.
+        max_steps: Most steps.
     """
     cols = mask.shape[1]
     label = mask.ravel()
     owner, front = _sources(label, markers.ravel(), cols)
     arrived = np.zeros(len(label), np.int32)
-    for steps in range(1, reach + 1):
+    for steps in range(1, max_steps + 1):
         # A marker's edge may lie beside four pixels that are farther, others beside three.
         ahead = np.empty(4 * len(front), np.int32)
         reached = 0

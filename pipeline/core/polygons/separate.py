@@ -1,7 +1,7 @@
 """Separation of touching buildings by seeded region growing.
 
 A *marker* is a 4-connected region of pixels that are surely one building's inside. A
-mask pixel's *owner* is the marker pixel that the fewest steps inside the mask reach,
+mask pixel's *owner* is the marker pixel that the fewest steps inside the mask max_steps,
 the first in reading order of those equally near. Two pixels side by side are *bonded*
 where both have one owner, where both are markers, or where neither has an owner.
 Instances are what bonds connect::
@@ -11,11 +11,11 @@ Instances are what bonds connect::
     . . . . . . .
 
 Every pixel on a shortest way to an owner has that same owner, so an instance is one
-marker with all that it owns, and is 4-connected. What no marker reaches in ``reach``
+marker with all that it owns, and is 4-connected. What no marker reaches in ``max_steps``
 steps is instances of its own: a building that was given no marker stays as it was.
 
-An owner depends on pixels at most ``reach`` steps away, a bond on two owners: a core
-with ``reach`` pixels around it holds all that decides its own bonds, and the owners
+An owner depends on pixels at most ``max_steps`` steps away, a bond on two owners: a core
+with ``max_steps`` pixels around it holds all that decides its own bonds, and the owners
 along its border all that decides those over its seams. Nothing depends on the tiling.
 Parts of a marker that hang together farther off only are parts of one instance each,
 until the cores on the way between them are merged.
@@ -40,14 +40,16 @@ from pipeline.core.window import Window
 class MergeCriterion:
     """Size from which an instance stays separate beside another."""
 
-    least: float
+    min_area_px: float
     """Pixels that it needs where the border is sure: interior 0 along it. 0: none falls."""
-    doubling: float
+    doubling_probability: float
     """Quantised steps of mean interior along the border by which it needs twice as many."""
 
     def sizes(self) -> list[float]:
         """Return the least pixels by the quantised mean interior along the border."""
-        return [self.least * 2 ** (step / self.doubling) for step in range(STEPS + 1)]
+        return [
+            self.min_area_px * 2 ** (step / self.doubling_probability) for step in range(STEPS + 1)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +62,15 @@ class Separation:
     """Least quantised value of a marker."""
     opening: int
     """Markers are unions of squares of so many pixels of the scene."""
-    reach: int
+    max_steps: int
     """Most steps from a marker to what it owns, in pixels of the scene."""
-    doubt: MergeCriterion
+    criterion: MergeCriterion
     """Which borders between instances fall."""
 
     @property
     def margin(self) -> int:
         """Pixels around a core on which its instances depend."""
-        return self.reach + self.opening - 1
+        return self.max_steps + self.opening - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,13 +97,13 @@ class Sides:
         return cls(top=cols, left=rows, bottom=cols, right=rows)
 
 
-def context(core: Window, *, scene: tuple[int, int], reach: int) -> Window:
-    """Return the window that ``separate`` must see for a core: ``reach`` more, in the scene."""
-    return core.grown(reach).clipped(height=scene[0], width=scene[1])
+def context(core: Window, *, scene: tuple[int, int], max_steps: int) -> Window:
+    """Return the window that ``separate`` must see for a core: ``max_steps`` more, in the scene."""
+    return core.grown(max_steps).clipped(height=scene[0], width=scene[1])
 
 
 def separate(
-    labels: UInt8, markers: Flags, *, core: Window, scene: tuple[int, int], reach: int
+    labels: UInt8, markers: Flags, *, core: Window, scene: tuple[int, int], max_steps: int
 ) -> tuple[Int32, Sides]:
     """Return the core's instances, and the owners along its border.
 
@@ -111,27 +113,27 @@ def separate(
         markers: True where a marker is; what lies outside the mask does not count.
         core: The window to answer for.
         scene: Height and width of the scene.
-        reach: Most steps from a marker to what it owns, at least 1.
+        max_steps: Most steps from a marker to what it owns, at least 1.
 
     Returns:
         (core rows, core cols), int32: 0 outside the mask, otherwise a number: regions of
         equal number are instances, or parts of one that meet over the seams; the sides.
 
     Raises:
-        ValueError: The arrays are not of the window that is needed, or ``reach`` is
+        ValueError: The arrays are not of the window that is needed, or ``max_steps`` is
             less than 1.
     """
-    if reach < 1:
-        raise ValueError(f"reach is {reach}; a marker must be grown by at least 1 pixel")
-    seen = context(core, scene=scene, reach=reach)
+    if max_steps < 1:
+        raise ValueError(f"max_steps is {max_steps}; a marker must be grown by at least 1 pixel")
+    seen = context(core, scene=scene, max_steps=max_steps)
     if not labels.shape == markers.shape == (seen.height, seen.width):
         raise ValueError(
-            f"labels are {labels.shape} and markers {markers.shape}; {core} with {reach} pixels "
+            f"labels are {labels.shape} and markers {markers.shape}; {core} with {max_steps} px "
             f"around it in a scene of {scene} is {seen.height} x {seen.width}"
         )
     # A frame of background, so that no neighbour has to be looked for outside.
     mask = np.pad(np.where(labels == NODATA, np.uint8(0), labels), 1)
-    grown = grow_regions(mask, np.pad(markers, 1), reach)
+    grown = grow_regions(mask, np.pad(markers, 1), max_steps)
     rows, cols = core.within(seen)
     inner = slice(rows.start + 1, rows.stop + 1), slice(cols.start + 1, cols.stop + 1)
     instances = _instances(mask, grown, (inner[0].start, inner[1].start), (core.height, core.width))

@@ -53,8 +53,8 @@ class Polygons:
             ExportError: It cannot be made.
         """
         self._plan = plan
-        doubt = None if plan.separation is None else plan.separation.doubt
-        self._merger = Merger(height=plan.info.height, width=plan.info.width, doubt=doubt)
+        criterion = None if plan.separation is None else plan.separation.criterion
+        self._merger = Merger(height=plan.info.height, width=plan.info.width, criterion=criterion)
         self._shaping = OutlineStage(
             info=plan.info,
             outline=plan.outline,

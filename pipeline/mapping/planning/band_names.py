@@ -70,7 +70,7 @@ class BandColours:
     """Colour by band, for names that contain one."""
     sensor: str = ""
     """Sensor whose band numbers they are; empty where words name colours."""
-    doubt: str = ""
+    ambiguity: str = ""
     """Which sensors number their bands in another way."""
     numbered: bool = False
     """Whether the names are numbers of a sensor that are not the bands' order in the file."""
@@ -124,7 +124,7 @@ def named_colours(info: SceneInfo, wanted: Sequence[str]) -> BandColours:
     return BandColours(
         colours={index: colour for index, colour in fit[0][1].items() if colour},
         sensor=" and ".join(names),
-        doubt=" and ".join(others),
+        ambiguity=" and ".join(others),
         numbered=True,
     )
 

@@ -99,10 +99,12 @@ def _by_name(
         f"its bands {', '.join(names[index] for index in bands)} are taken as "
         f"{', '.join(wanted)}, as {named.sensor} number them"
     )
-    if not named.doubt:
+    if not named.ambiguity:
         return BandChoice(bands=bands, notes=(text,))
-    doubt = f"{text}; {named.doubt} number theirs otherwise: if it is of those, say which with"
-    return BandChoice(bands=bands, warnings=(f"{doubt} --bands",))
+    warning = (
+        f"{text}; {named.ambiguity} number theirs otherwise: if it is of those, say which with"
+    )
+    return BandChoice(bands=bands, warnings=(f"{warning} --bands",))
 
 
 def band_warnings(
@@ -112,7 +114,7 @@ def band_warnings(
     known = {band.index: band for band in info.bands}
     alpha = Band(index=info.alpha, name="alpha", colour="alpha")
     chosen = [known.get(index, alpha) for index in bands]
-    doubts = []
+    warnings = []
     wanted = tuple(colour_word(name) or name for name in card.inputs.bands)
     named = named_colours(info, wanted).colours
     others = [
@@ -121,17 +123,17 @@ def band_warnings(
         if colour in COLOURS and named.get(band.index, colour) != colour
     ]
     if others and task.bands is None:
-        doubts.append(
+        warnings.append(
             f"taken as {', '.join(card.inputs.bands)} by their colours, its bands have other "
             f"names ({', '.join(others)}); say which with --bands"
         )
     meant = {f"{band.scale:g} * value + {band.offset:g}" for band in chosen}
     if len(meant) > 1 or any(band.scale < 0 for band in chosen):
-        doubts.append(
+        warnings.append(
             f"its bands mean {', '.join(sorted(meant))}, which is not applied; "
             "if that matters, write what they mean first (gdal_translate -unscale)"
         )
-    return tuple(doubts)
+    return tuple(warnings)
 
 
 def _named(info: SceneInfo, wanted: str | int, have: str) -> int:

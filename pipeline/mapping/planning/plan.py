@@ -201,7 +201,7 @@ def model_summary(card: ModelCard, sha256: str) -> dict[str, Any]:
         "name": card.name,
         "sha256": sha256,
         "network": card.network.architecture,
-        "reach_px": card.network.reach,
+        "rf_radius_px": card.network.rf_radius,
         "stride": card.network.stride,
         "context": card.context,
         "license": card.terms.license,

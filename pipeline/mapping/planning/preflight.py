@@ -55,7 +55,7 @@ def check_compatibility(scene: Scene, card: ModelCard, task: Task) -> Preflight:
             f"convert it to one of {', '.join(sorted(DTYPES))}",
         )
     sampling, resampled = _sampling(info, card)
-    stretch, doubts, told = choose_stretch(scene, bands, card, task)
+    stretch, warnings, told = choose_stretch(scene, bands, card, task)
     return Preflight(
         bands=bands,
         stretch=stretch,
@@ -65,7 +65,7 @@ def check_compatibility(scene: Scene, card: ModelCard, task: Task) -> Preflight:
             *choice.warnings,
             *band_warnings(info, bands, card, task),
             *hidden_warnings(scene, bands),
-            *doubts,
+            *warnings,
         ),
         notes=(*choice.notes, *resampled, *told),
     )
@@ -75,7 +75,7 @@ def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:
     same = Sampling(
         height=info.height, width=info.width, net_height=info.height, net_width=info.width
     )
-    limits = card.inputs.pixel_size_m
+    limits = card.inputs.gsd_range_m
     if limits is None:
         return same, []
     low, high = limits
@@ -100,8 +100,8 @@ def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:
             "use imagery of that size, or a model made for this one (--model)",
         )
     target = min(max(size, low), high)
-    if card.inputs.shown_m is not None:
-        low, high = card.inputs.shown_m
+    if card.inputs.preferred_gsd_m is not None:
+        low, high = card.inputs.preferred_gsd_m
         best = max(min(max(size, low), high), size / FARTHEST)
         target = best if max(best / size, size / best) >= WORTH else target
     if target == size and max(across, down) < 1.25 * min(across, down):

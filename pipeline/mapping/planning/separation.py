@@ -46,10 +46,13 @@ def separation_of(
         channel=len(outputs.classes) + outputs.separating.index(CHANNEL),
         threshold=quantised_threshold(_either(options.threshold, card_says.threshold)),
         opening=max(1, round(options.opening * scale)),
-        reach=math.ceil(card_says.growth * scale),
-        doubt=MergeCriterion(
-            least=_either(options.least_m2, card_says.least_m2) / pixel_m2(info),
-            doubling=_either(options.doubling, card_says.doubling) * STEPS,
+        max_steps=math.ceil(card_says.growth * scale),
+        criterion=MergeCriterion(
+            min_area_px=_either(options.min_area_m2, card_says.min_area_m2) / pixel_m2(info),
+            doubling_probability=_either(
+                options.doubling_probability, card_says.doubling_probability
+            )
+            * STEPS,
         ),
     )
 

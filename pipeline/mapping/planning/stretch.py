@@ -44,8 +44,8 @@ def choose_stretch(
     info = scene.info
     if task.values.range is not None:
         low, high = task.values.range
-        doubts = [*_too_wide(high, info.dtype), *_misses(scene, bands, (low, high))]
-        return Stretch(low=low, high=high), doubts, []
+        warnings = [*_too_wide(high, info.dtype), *_misses(scene, bands, (low, high))]
+        return Stretch(low=low, high=high), warnings, []
     if info.dtype == "uint8":
         # One, two or four bits come as 0 to 1, 3 or 15.
         high = 2.0**info.bits - 1 if 0 < info.bits < 8 else card.inputs.high
@@ -61,8 +61,10 @@ def choose_stretch(
         nothing = Stretch(low=0.0, high=1.0)
         if whole:
             return nothing, [], ["it has no data anywhere"]
-        doubt = f"none of {LOOKED_AT} blocks of it has data; say with --values what is black, white"
-        return nothing, [doubt], []
+        warning = (
+            f"none of {LOOKED_AT} blocks of it has data; say with --values what is black, white"
+        )
+        return nothing, [warning], []
     low, high = (float(value) for value in np.percentile(sample, task.values.percentiles))
     if high <= low:
         high = low + 1.0
@@ -94,7 +96,7 @@ def _of_volume(
 
 def _fills(sample: Float64[np.ndarray, "bands n"]) -> list[str]:
     """Return warnings of a value far from all others that may stand for missing pixels."""
-    doubts = []
+    warnings = []
     sample = sample.ravel()
     for value, gaps in ((sample.min(), 1.0), (sample.max(), FAR)):
         others = sample[sample != value]
@@ -104,27 +106,27 @@ def _fills(sample: Float64[np.ndarray, "bands n"]) -> list[str]:
         with np.errstate(over="ignore"):
             span, gap = np.ptp(others), np.abs(others - value).min()
         if gap > gaps * span > 0:
-            doubts.append(
+            warnings.append(
                 f"{share:.0%} of its values are {value:g}, far from all others ({others.min():g} "
                 f"to {others.max():g}), and no nodata says so: {_mark(value)}"
             )
-    return doubts
+    return warnings
 
 
 def _near_fills(sample: Float64[np.ndarray, "bands n"]) -> list[str]:
     """Return warnings of many pixels that are 0, or as bright as their type goes, in all bands."""
-    doubts = []
+    warnings = []
     low, high = sample.min(), sample.max()
     for value in {0.0, *(float(np.iinfo(kind).max) for kind in ("int16", "uint16"))}:
         if value not in (low, high) or low == high:
             continue
         share = float((sample == value).all(axis=0).mean())
         if share >= LARGE_FILL:
-            doubts.append(
+            warnings.append(
                 f"{share:.0%} of its pixels are {value:g} in all bands that are mapped, and no "
                 f"nodata says so: {_mark(value)}"
             )
-    return doubts
+    return warnings
 
 
 def _mark(value: float) -> str:

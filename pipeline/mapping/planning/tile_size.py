@@ -59,7 +59,7 @@ def make_grid(
     """Return the tile grid: the largest cores that memory allows, or of the size asked for.
 
     Args:
-        card: The model's, for reach and stride.
+        card: The model's, for rf_radius and stride.
         sampling: The scene's grid and the network's.
         tile: Edge of a tile with its halo, in network pixels; None chooses.
         per_pixel: Bytes that a pixel of a tile takes, see `pixel_bytes`.
@@ -69,19 +69,19 @@ def make_grid(
     Raises:
         ConfigError: The tile is too small for the halo, or memory for any tile.
     """
-    stride, reach = card.network.stride, card.network.reach
+    stride, rf_radius = card.network.stride, card.network.rf_radius
     _check_fixed(card, per_pixel=per_pixel, max_memory=max_memory)
     if card.context == "pad" and max(sampling.net_height, sampling.net_width) <= card.pad_to:
         edge = _up(max(sampling.height, sampling.width), stride)
         return TileGrid(sampling=sampling, core=edge, halo=0, stride=stride, pad_to=card.pad_to)
-    halo = _up(BLEND_HALO if reach is None else reach + extra, stride)
+    halo = _up(BLEND_HALO if rf_radius is None else rf_radius + extra, stride)
     if card.network.size is not None:
         halo, tile = _fixed(card.network.size, tile, stride=stride, whole=sampling.identity)
     scale = math.sqrt(sampling.height * sampling.width / (sampling.net_height * sampling.net_width))
     if tile is not None:
         inner = (tile - 2 * halo) // stride * stride
-        if inner < max(stride, 2 * halo if reach is None else 1):
-            least = 2 * halo + max(stride, 2 * halo if reach is None else 1)
+        if inner < max(stride, 2 * halo if rf_radius is None else 1):
+            least = 2 * halo + max(stride, 2 * halo if rf_radius is None else 1)
             raise ConfigError(
                 f"--tile {tile} leaves no room for a halo of {halo} px on every side, which model "
                 f"{card.name!r} needs; give at least {least}"

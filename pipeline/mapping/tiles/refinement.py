@@ -52,7 +52,7 @@ def refuse_narrow(card: ModelCard, grid: TileGrid, *, extra: int) -> None:
     Raises:
         ConfigError: The network takes no tiles with such a halo.
     """
-    needed = (card.network.reach or 0) + extra
+    needed = (card.network.rf_radius or 0) + extra
     if card.context != "blend" and len(grid) > 1 and grid.halo < needed:
         raise ConfigError(
             f"refinement needs a halo of {needed} px, and model {card.name!r} has one of "

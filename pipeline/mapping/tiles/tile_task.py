@@ -183,9 +183,9 @@ def _traced(
         return trace(traced, weights, row=core.row, col=core.col), {}
     scene = plan.info.height, plan.info.width
     markers = markers_of(probability[how.channel], threshold=how.threshold, opening=how.opening)
-    needed = context(core, scene=scene, reach=how.reach).within(windows.labelled)
+    needed = context(core, scene=scene, max_steps=how.max_steps).within(windows.labelled)
     instances, sides = separate(
-        labels[needed], markers[needed], core=core, scene=scene, reach=how.reach
+        labels[needed], markers[needed], core=core, scene=scene, max_steps=how.max_steps
     )
     interior = probability[how.channel, rows, cols]
     joints = shared_boundaries(instances, own, interior, sides)

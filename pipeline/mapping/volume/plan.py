@@ -151,8 +151,8 @@ def make_block_grid(
     Raises:
         ConfigError: The edge leaves no room for the halo, or memory for any block.
     """
-    stride, reach = card.network.stride, card.network.reach or 0
-    halo = -(-reach // stride) * stride
+    stride, rf_radius = card.network.stride, card.network.rf_radius or 0
+    halo = -(-rf_radius // stride) * stride
     if tile is not None:
         core = (tile - 2 * halo) // stride * stride
         if core < stride:

@@ -98,7 +98,7 @@ def map_volume(
         "tiles": manifest["grid"]["tiles"],
         "tiles_failed": failed,
         "tile_pixels_over_scene_pixels": manifest["grid"]["tile_pixels_over_scene_pixels"],
-        "reach_px": plan.card.network.reach,
+        "rf_radius_px": plan.card.network.rf_radius,
         "voxels": manifest["voxels"],
         "warnings": [],
     }

@@ -127,10 +127,10 @@ class TorchPredictor:
     def _cut(self, values: torch.Tensor) -> tuple[int, int, int] | None:
         """Return axis, middle and halo where two halves are smaller than the whole."""
         network = self._card.network
-        if network.reach is None:
+        if network.rf_radius is None:
             return None
         axis = 2 if values.shape[2] >= values.shape[3] else 3
-        halo = -(-network.reach // network.stride) * network.stride
+        halo = -(-network.rf_radius // network.stride) * network.stride
         middle = values.shape[axis] // 2 // network.stride * network.stride
         return None if middle <= halo else (axis, middle, halo)
 

@@ -14,7 +14,7 @@ from pipeline.models.predictor import Predictor, Stretch
 
 CARD = ModelCard(
     name="threshold",
-    network=Network(architecture="threshold", stride=1, reach=0),
+    network=Network(architecture="threshold", stride=1, rf_radius=0),
     inputs=Inputs(bands=("any",), mean=(0.0,), std=(1.0,)),
     outputs=Outputs(classes=(Class(name="bright", colour="#e6550d"),), activation="none"),
     bytes_per_pixel=24.0,

@@ -66,7 +66,7 @@ class SceneResult:
         known = self.settings["separation"]
         if known is None:
             return None
-        return Separation(**{**known, "doubt": MergeCriterion(**known["doubt"])})
+        return Separation(**{**known, "criterion": MergeCriterion(**known["criterion"])})
 
     @property
     def outline(self) -> Outline:

@@ -82,7 +82,9 @@ def trace_blocks(
         SceneError: A scene's rasters cannot be read.
     """
     info, how = manner.info, manner.separation
-    merger = Merger(height=info.height, width=info.width, doubt=None if how is None else how.doubt)
+    merger = Merger(
+        height=info.height, width=info.width, criterion=None if how is None else how.criterion
+    )
     shaping = OutlineStage(
         info=info,
         outline=manner.outline,
@@ -130,9 +132,9 @@ def _added(
         return merger.add(core, trace(labels, weights, row=core.row, col=core.col))
     markers = markers_of(pixels.interior, threshold=how.threshold, opening=how.opening)
     scene = info.height, info.width
-    needed = context(core, scene=scene, reach=how.reach).within(around)
+    needed = context(core, scene=scene, max_steps=how.max_steps).within(around)
     instances, sides = separate(
-        pixels.labels[needed], markers[needed], core=core, scene=scene, reach=how.reach
+        pixels.labels[needed], markers[needed], core=core, scene=scene, max_steps=how.max_steps
     )
     joints = shared_boundaries(instances, own, pixels.interior[rows, cols], sides)
     return merger.add(core, trace_instances(instances, own, weights, core=core), joints)

@@ -87,9 +87,9 @@ def examine(
         claims = _claims(source, rpcs=page.rpcs, aside=pam.georeference)
         georef, warnings[:] = georeference(name, claims, assumed_crs=chosen.get("crs", ""))
     alpha = split_alpha(source)[1]
-    value, band_nodata, doubts = _nodata(ref, source, page, pam)
-    warnings.extend(_pixel_doubts(ref, source, layout, alpha))
-    warnings.extend(doubts)
+    value, band_nodata, warnings = _nodata(ref, source, page, pam)
+    warnings.extend(_pixel_warnings(ref, source, layout, alpha))
+    warnings.extend(warnings)
     warnings.extend(_ignored_sidecars(ref.href, source, pam))
     return SceneInfo(
         name=slug(stem(ref)),
@@ -126,29 +126,29 @@ def _nodata(
     dtype = source.dtypes[0]
     if nodata.is_ignored(ref):
         return nodata.given(ref, name=redacted(ref.href), dtype=dtype), (), []
-    doubts: list[str] = []
+    warnings: list[str] = []
     # GDAL reads what is no number as 0.
     if page.nodata and not is_number(page.nodata):
-        doubts.append(f"its nodata {page.nodata!r} is no number; it is not used")
+        warnings.append(f"its nodata {page.nodata!r} is no number; it is not used")
         own = None
     else:
         own = None if source.nodata is None else float(source.nodata)
         if page.nodata and (own is None or not fits(own, dtype)):
-            doubts.append(f"its nodata {page.nodata} does not fit {dtype}; it is not used")
+            warnings.append(f"its nodata {page.nodata} does not fit {dtype}; it is not used")
     usable = own is not None and fits(own, dtype)
-    aside, doubt = nodata.of_pam(pam, count=source.count, dtype=dtype)
-    if doubt:
-        doubts.append(f"{doubt}; it is not used (say which with --nodata)")
+    aside, warning = nodata.of_pam(pam, count=source.count, dtype=dtype)
+    if warning:
+        warnings.append(f"{warning}; it is not used (say which with --nodata)")
     elif usable and any(not same(value, own) for value in aside):
-        doubts.append(
+        warnings.append(
             f"the .aux.xml file beside it declares another nodata than the {own:g} inside it; "
             "it is not used"
         )
     if usable or not aside:
-        return own, (), doubts
+        return own, (), warnings
     if all(same(value, aside[0]) for value in aside):
-        return aside[0], (), doubts
-    return None, aside, doubts
+        return aside[0], (), warnings
+    return None, aside, warnings
 
 
 def _validity(
@@ -165,16 +165,16 @@ def _validity(
     return "nodata" if by_band or (value is not None and fits(value, dtype)) else ""
 
 
-def _pixel_doubts(
+def _pixel_warnings(
     ref: SceneRef, source: DatasetReader, layout: tiff.TiffLayout, alpha: int | None
 ) -> list[str]:
-    doubts: list[str] = []
+    warnings: list[str] = []
     page = layout.scene
     if layout.other_scenes:
-        doubts.append(f"it holds {layout.other_scenes + 1} images; only the first is mapped")
-    doubts.extend(_validity_doubts(source, layout, alpha, chosen=nodata.is_ignored(ref)))
+        warnings.append(f"it holds {layout.other_scenes + 1} images; only the first is mapped")
+    warnings.extend(_validity_warnings(source, layout, alpha, chosen=nodata.is_ignored(ref)))
     if page.photometric == 0:
-        doubts.append("its gray is stored inverted: 0 is white")
+        warnings.append("its gray is stored inverted: 0 is white")
     if not is_remote(ref.href):
         zeros = source.nodata == 0 or dict(ref.options).get(nodata.OPTION) == "0"
         covered = alpha or has_mask(source) or zeros
@@ -183,35 +183,35 @@ def _pixel_doubts(
             fault = f"the last {tail} of its {page.blocks} blocks hold only zero bytes"
             raise SceneError(redacted(ref.href), fault, _AGAIN)
         if tail:
-            doubts.append(
+            warnings.append(
                 f"the last {tail} of its {page.blocks} blocks hold only zero bytes: "
                 "was it written or copied to its end?"
             )
-    return doubts
+    return warnings
 
 
-def _validity_doubts(
+def _validity_warnings(
     source: DatasetReader, layout: tiff.TiffLayout, alpha: int | None, *, chosen: bool
 ) -> list[str]:
-    doubts: list[str] = []
+    warnings: list[str] = []
     value = None if chosen else source.nodata
     if alpha and value is not None:
-        doubts.append(f"it has alpha and nodata {value:g}; alpha decides where it is valid")
+        warnings.append(f"it has alpha and nodata {value:g}; alpha decides where it is valid")
     elif has_mask(source) and value is not None:
-        doubts.append(f"it has a mask and nodata {value:g}; the mask decides where it is valid")
+        warnings.append(f"it has a mask and nodata {value:g}; the mask decides where it is valid")
     elif not alpha and not has_mask(source) and any(p.kind & 7 == 4 for p in layout.pages[1:]):
-        doubts.append("the mask inside it is not of its size, and is ignored")
-    return doubts
+        warnings.append("the mask inside it is not of its size, and is ignored")
+    return warnings
 
 
 def _ignored_sidecars(path: str, source: DatasetReader, pam: Pam) -> list[str]:
     if is_remote(path):
         return []
-    doubts = []
+    warnings = []
     if mode_of(Path(path + ".msk")) and not has_mask(source):
-        doubts.append("the .msk file beside it is not a mask of it, and is ignored")
+        warnings.append("the .msk file beside it is not a mask of it, and is ignored")
     if pam.georeference:
-        doubts.append("the .aux.xml file beside it would place it elsewhere; it is ignored")
+        warnings.append("the .aux.xml file beside it would place it elsewhere; it is ignored")
     if pam.fault:
-        doubts.append(f"the .aux.xml file beside it is not used: {pam.fault}")
-    return doubts
+        warnings.append(f"the .aux.xml file beside it is not used: {pam.fault}")
+    return warnings

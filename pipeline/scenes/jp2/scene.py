@@ -138,11 +138,11 @@ def _examine(ref: SceneRef, source: DatasetReader, layout: Jp2Layout, digest: st
     if owed and digest != f"sha256:{owed}":
         reason = f"its content is not what its item states (sha256 {owed})"
         raise SceneError(ref.href, reason, _AGAIN)
-    value, by_band, doubts = _nodata(ref, source)
+    value, by_band, warnings = _nodata(ref, source)
     placed = _place(ref, source)
-    doubts.extend(layout.warnings)
+    warnings.extend(layout.warnings)
     if is_regular(ref.href + ".msk") and not has_mask(source):
-        doubts.append("the .msk file beside it is not a mask of it, and is ignored")
+        warnings.append("the .msk file beside it is not a mask of it, and is ignored")
     alpha = split_alpha(source)[1]
     return SceneInfo(
         name=slug(stem(ref)),
@@ -162,7 +162,7 @@ def _examine(ref: SceneRef, source: DatasetReader, layout: Jp2Layout, digest: st
         band_nodata=by_band,
         alpha=alpha or 0,
         validity=_validity(source, declared=value is not None or bool(by_band)),
-        warnings=(*placed.warnings, *doubts),
+        warnings=(*placed.warnings, *warnings),
         bits=image.components[0].bits,
     )
 
@@ -190,11 +190,11 @@ def _nodata(
     dtype = source.dtypes[0]
     if nodata.is_ignored(ref):
         return nodata.given(ref, name=ref.href, dtype=dtype), (), []
-    values, doubt = nodata.of_pam(read_pam(ref.href), count=source.count, dtype=dtype)
-    doubts = [f"{doubt}; it is not used (say which with --nodata)"] if doubt else []
+    values, warning = nodata.of_pam(read_pam(ref.href), count=source.count, dtype=dtype)
+    warnings = [f"{warning}; it is not used (say which with --nodata)"] if warning else []
     if not values or all(same(value, values[0]) for value in values):
-        return (values[0] if values else None), (), doubts
-    return None, values, doubts
+        return (values[0] if values else None), (), warnings
+    return None, values, warnings
 
 
 def _place(ref: SceneRef, source: DatasetReader) -> WorldGeoref:
@@ -224,8 +224,8 @@ def _place(ref: SceneRef, source: DatasetReader) -> WorldGeoref:
     pam = read_pam(ref.href)
     georef, warnings = georeference(ref.href, claims, assumed_crs=assumed)
     if pam.georeference:
-        doubt = "the .aux.xml file beside it would place it elsewhere; it is ignored"
-        warnings = (*warnings, doubt)
+        warning = "the .aux.xml file beside it would place it elsewhere; it is ignored"
+        warnings = (*warnings, warning)
     return WorldGeoref(georef=georef, warnings=warnings)
 
 

@@ -17,7 +17,7 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def augmented(
-    image: NDArray[np.uint8], config: AugmentConfig, rng: Generator, *, pixel_m: float
+    image: NDArray[np.uint8], config: AugmentConfig, rng: Generator, *, pixel_size_m: float
 ) -> NDArray[np.uint8]:
     """Return the crop under other light and from another sensor.
 
@@ -28,13 +28,13 @@ def augmented(
         image: (3, rows, cols).
         config: How often and how far.
         rng: Where chance comes from.
-        pixel_m: Edge of a pixel on the ground.
+        pixel_size_m: Edge of a pixel on the ground.
     """
     seen = image
     if config.degrade > 0 and rng.random() < config.degrade:
         low, high = config.degrade_m
         coarse_m = float(low * (high / low) ** rng.random())
-        seen = degraded(seen, pixel_m=pixel_m, coarse_m=coarse_m, rng=rng)
+        seen = degraded(seen, pixel_size_m=pixel_size_m, coarse_m=coarse_m, rng=rng)
     if config.sixteen_bit > 0 and rng.random() < config.sixteen_bit:
         seen = rescaled(seen, rng)
     seen = _toned(seen, _colour_matrix(config, rng), config, rng)

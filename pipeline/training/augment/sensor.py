@@ -16,7 +16,7 @@ LEAST_SPAN = 0.25
 
 
 def degraded(
-    image: NDArray[np.uint8], *, pixel_m: float, coarse_m: float, rng: Generator
+    image: NDArray[np.uint8], *, pixel_size_m: float, coarse_m: float, rng: Generator
 ) -> NDArray[np.uint8]:
     """Return the crop as a sensor with larger pixels sees it, enlarged to the same size.
 
@@ -25,11 +25,11 @@ def degraded(
 
     Args:
         image: (bands, rows, cols).
-        pixel_m: Edge of its pixels on the ground.
+        pixel_size_m: Edge of its pixels on the ground.
         coarse_m: Edge of the sensor's.
         rng: Where the coarse grid begins.
     """
-    factor = coarse_m / pixel_m
+    factor = coarse_m / pixel_size_m
     if factor <= 1:
         return image
     bands, rows, cols = image.shape

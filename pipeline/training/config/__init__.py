@@ -4,14 +4,14 @@ from pipeline.training.config.augment import AugmentConfig
 from pipeline.training.config.data import (
     ClassConfig,
     ImagesConfig,
-    LeakConfig,
-    MadeConfig,
     PlaceConfig,
+    SplitOverlapConfig,
+    SyntheticConfig,
 )
+from pipeline.training.config.export import ExportConfig, ScoreConfig
 from pipeline.training.config.loss import LossConfig
 from pipeline.training.config.network import NetworkConfig
 from pipeline.training.config.schedule import ScheduleConfig
-from pipeline.training.config.ship import ScoreConfig, ShipConfig
 from pipeline.training.config.target import TargetConfig
 from pipeline.training.config.training import TrainingConfig, read_config
 from pipeline.training.config.volumes import (
@@ -23,15 +23,15 @@ from pipeline.training.config.volumes import (
 __all__ = [
     "AugmentConfig",
     "ClassConfig",
+    "ExportConfig",
     "ImagesConfig",
-    "LeakConfig",
     "LossConfig",
-    "MadeConfig",
     "NetworkConfig",
     "PlaceConfig",
     "ScheduleConfig",
     "ScoreConfig",
-    "ShipConfig",
+    "SplitOverlapConfig",
+    "SyntheticConfig",
     "TargetConfig",
     "TrainingConfig",
     "VolumeAugmentConfig",

@@ -12,9 +12,9 @@ FARTHEST_M = 1e6
 class AugmentConfig(CardSection):
     """How far crops are driven from what the camera saw; 0 switches a part off."""
 
-    pixel_m: tuple[float, float] | None = (0.09, 0.6)
+    pixel_size_m: tuple[float, float] | None = (0.09, 0.6)
     """Ground sizes of a pixel that are drawn; without, crops keep their scene's own."""
-    usual_pixel_m: Metres = 0.16
+    typical_pixel_size_m: Metres = 0.16
     """The likeliest of them; the draw is triangular in the logarithm."""
     shape: float = Field(default=0.12, ge=0, lt=0.5)
     """Largest relative change of aspect, and shear."""
@@ -53,7 +53,7 @@ class AugmentConfig(CardSection):
 
     @model_validator(mode="after")
     def _ranges_rise(self) -> AugmentConfig:
-        for name in ("pixel_m", "degrade_m"):
+        for name in ("pixel_size_m", "degrade_m"):
             span = getattr(self, name)
             if span is not None and not 0 < span[0] <= span[1] <= FARTHEST_M:
                 raise ValueError(

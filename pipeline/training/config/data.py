@@ -1,4 +1,4 @@
-"""Where crops come from: places on the Earth, folders of images, scenes made here."""
+"""Where crops come from: places on the Earth, folders of images, synthetic scenes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PlaceConfig(CardSection):
     """Attribute of the polygons that says their class; needed for more than one class."""
     objects: bool = False
     """A label raster numbers objects, instead of holding a value for each class."""
-    unknown: Number | None = 255
+    ignore_value: Number | None = 255
     """Value of a label raster that says: not labelled; a class that names it wins.
 
     255 is the class itself where it is the only one."""
@@ -48,7 +48,7 @@ class PlaceConfig(CardSection):
     """Layer of the area's file; its only one with polygons without."""
     share: float = Field(default=1.0, ge=1e-9, le=1e9)
     """How often crops come from here, relative to the other places."""
-    empty: Number | None = None
+    image_nodata: Number | None = None
     """Pixels with this value in every band lie outside the survey: not labelled."""
     bands: tuple[Band, ...] = Field(default=(1, 2, 3), min_length=1, max_length=3)
     """Bands that the network sees; one alone is repeated."""
@@ -85,11 +85,11 @@ class ImagesConfig(CardSection):
     """Which of them is held out for validation."""
     test_fold: int | None = Field(default=None, ge=0, le=10_000)
     """Which of them is held out for the test; none without."""
-    unknown: Number | None = 255
+    ignore_value: Number | None = 255
     """Value of a mask that says: not labelled; a class that names it wins.
 
     255 is the class itself where it is the only one in all masks."""
-    pixel_m: Metres = 1.0
+    pixel_size_m: Metres = 1.0
     """Nominal size of a pixel; sizes in metres are relative to it."""
 
     @model_validator(mode="after")
@@ -102,25 +102,25 @@ class ImagesConfig(CardSection):
         return self
 
 
-class MadeConfig(CardSection):
+class SyntheticConfig(CardSection):
     """Scenes that the project makes itself, as extra variety."""
 
     share: float = Field(gt=0, lt=1)
-    """Part of all crops that comes from made scenes."""
+    """Part of all crops that comes from synthetic scenes."""
     first_seed: int = Field(ge=1000, le=2**31)
     """Seed of the first scene; seeds below 1000 are kept for demos and tests."""
     count: int = Field(ge=1, le=100_000)
     """How many scenes, one a seed."""
     size: int = Field(ge=256, le=8192)
     """Edge of a scene in pixels."""
-    pixel_m: tuple[Metres, Metres] = (0.12, 0.5)
+    pixel_size_m: tuple[Metres, Metres] = (0.12, 0.5)
     """Smallest and largest ground size of a pixel."""
 
 
-class LeakConfig(CardSection):
+class SplitOverlapConfig(CardSection):
     """What is done about ground or images that two splits share."""
 
-    found: Literal["refuse", "tell"] = "refuse"
+    action: Literal["refuse", "warn"] = "refuse"
     """Stop before the first step, or say so and go on."""
     distance: int = Field(default=4, ge=0, le=20)
     """Bits of 64 in which the perceptual hashes of two images may differ and still be one."""

@@ -23,9 +23,9 @@ class TargetConfig(CardSection):
     """Ask for every object's interior too, as a channel after the classes."""
     gap: bool = True
     """Label pixels that touch another building as background: a 2 px line between them."""
-    contact_weight: float = Field(default=6.0, ge=0, le=1e6)
+    border_weight: float = Field(default=6.0, ge=0, le=1e6)
     """w0 of the U-Net paper's weight map: extra weight where two buildings meet."""
-    contact_inside: float = Field(default=0.3, ge=0, le=1)
+    border_inside: float = Field(default=0.3, ge=0, le=1)
     """Part of w0 on the buildings' own side; with 1 a doubtful wall is no likelier a gap."""
-    contact_sigma: float = Field(default=4.0, gt=0, le=64)
+    border_sigma: float = Field(default=4.0, gt=0, le=64)
     """Sigma of that map, in pixels of the source."""

@@ -18,14 +18,14 @@ from pipeline.training.config.crop import Crop
 from pipeline.training.config.data import (
     ClassConfig,
     ImagesConfig,
-    LeakConfig,
-    MadeConfig,
     PlaceConfig,
+    SplitOverlapConfig,
+    SyntheticConfig,
 )
+from pipeline.training.config.export import ExportConfig, ScoreConfig
 from pipeline.training.config.loss import LossConfig
 from pipeline.training.config.network import NetworkConfig
 from pipeline.training.config.schedule import MOST_STEPS, ScheduleConfig
-from pipeline.training.config.ship import ScoreConfig, ShipConfig
 from pipeline.training.config.target import TargetConfig
 from pipeline.training.config.volumes import VolumesConfig
 
@@ -33,7 +33,7 @@ LARGEST_BATCH = 2**28
 """Pixels or voxels of a batch: 64 crops of 2048 x 2048."""
 MOST_PLACES = 10_000
 DEFAULT_MEMORY_GB = 4.0
-OFF: dict[str, Any] = {"interior": False, "gap": False, "contact_weight": 0}
+OFF: dict[str, Any] = {"interior": False, "gap": False, "border_weight": 0}
 """Targets of volumes: their classes, and nothing else."""
 OF_VOLUMES: dict[str, Any] = {"crop": 64, "batch": 2}
 """What a training of volumes has where nothing else is said."""
@@ -60,9 +60,9 @@ class TrainingConfig(CardSection):
     """Images and masks without a place, in place of `places`."""
     volumes: VolumesConfig | None = None
     """Seismic volumes and their labels, in place of `places` and `images`."""
-    made: MadeConfig | None = None
+    synthetic: SyntheticConfig | None = None
     """Made scenes mixed in; none without."""
-    leaks: LeakConfig = LeakConfig()
+    split_overlap: SplitOverlapConfig = SplitOverlapConfig()
     """What is done about ground or images that two splits share."""
     crop: Crop = 256
     """Edge of a crop in pixels; of volumes in voxels, or inlines, crosslines and samples."""
@@ -82,7 +82,7 @@ class TrainingConfig(CardSection):
     """How long and how fast."""
     score: ScoreConfig = ScoreConfig()
     """How exports are scored."""
-    ship: ShipConfig = ShipConfig()
+    export: ExportConfig = ExportConfig()
     """Fields of the model card."""
     bfloat16: bool = True
     """Multiply in bfloat16 where the device is made for it: GPUs, and processors with AMX, which
@@ -127,13 +127,15 @@ class TrainingConfig(CardSection):
             raise ValueError(
                 "give `places`, `images` or `volumes`, one of them: where crops are cut"
             )
-        beside = self.validation or self.test or self.made
+        beside = self.validation or self.test or self.synthetic
         if self.images is not None and beside:
-            raise ValueError("`images` are split by fold: no validation, test or made beside them")
+            raise ValueError(
+                "`images` are split by fold: no validation, test or synthetic beside them"
+            )
         if self.volumes is not None and beside:
             raise ValueError(
-                "`volumes` hold their own validation and test: no validation, test or made beside "
-                "them"
+                "`volumes` hold their own validation and test: no validation, test or synthetic "
+                "beside them"
             )
         if self.volumes is None and self.network.dims == 3:
             raise ValueError(
@@ -198,8 +200,8 @@ class TrainingConfig(CardSection):
 
     def digest(self) -> str:
         """Return what a checkpoint must agree on to be continued: all that changes a step."""
-        told = {"score", "ship", "device", "devices", "workers", "log_every", "save_every"}
-        told |= {"score_every_minutes", "leaks", "validation", "test", "threads"}
+        told = {"score", "export", "device", "devices", "workers", "log_every", "save_every"}
+        told |= {"score_every_minutes", "split_overlap", "validation", "test", "threads"}
         if self.memory_gb == DEFAULT_MEMORY_GB:
             told.add("memory_gb")  # a larger one may hold whole what was read by windows
         left_out: dict[str, Any] = dict.fromkeys(told, True)
@@ -218,28 +220,29 @@ def refuse_pictures(config: TrainingConfig) -> None:
     Raises:
         ValueError: Says what, and what to do.
     """
-    network, ship = config.network, config.ship
+    network, export = config.network, config.export
     asked = {
         f"network.name: {network.name} sees pictures: name unet_3d": network.dims != 3,
         f"network.encoder_weights: {network.name} has no encoder that was trained before: leave "
         "it out": network.encoder_weights is not None,
         "augment is for pictures: give `volumes.augment`": "augment" in config.model_fields_set,
-        "targets: volumes have classes alone: interior, gap and contact_weight are for pictures": (
-            config.targets.interior or config.targets.gap or config.targets.contact_weight > 0
+        "targets: volumes have classes alone: interior, gap and border_weight are for pictures": (
+            config.targets.interior or config.targets.gap or config.targets.border_weight > 0
         ),
         f"score.kind: {config.score.kind} is for pictures: volumes are scored by their voxels, "
         "kind pixels": config.score.kind != "pixels",
-        "score.flip, score.least_px: they are for pictures: leave them out": (
-            config.score.flip or config.score.least_px != (0,)
+        "score.flip, score.min_area_px: they are for pictures: leave them out": (
+            config.score.flip or config.score.min_area_px != (0,)
         ),
         "loss.interior_weight: volumes have no interiors: leave it out": (
             config.loss.interior_weight != 1
         ),
-        "ship: bands, pixel_size_m, shown_m: volumes have amplitudes alone: leave them out": bool(
-            ship.model_fields_set & {"bands", "pixel_size_m", "shown_m"}
+        "export: bands, gsd_range_m, preferred_gsd_m: volumes have amplitudes alone: "
+        "leave them out": bool(
+            export.model_fields_set & {"bands", "gsd_range_m", "preferred_gsd_m"}
         ),
-        f"ship.context: {ship.context} is for pictures: models of volumes are exact": (
-            ship.context not in (None, "exact")
+        f"export.context: {export.context} is for pictures: models of volumes are exact": (
+            export.context not in (None, "exact")
         ),
     }
     found = [what for what, there in asked.items() if there]

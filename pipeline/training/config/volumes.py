@@ -24,7 +24,7 @@ class VolumeConfig(CardSection):
     """A value a voxel: 0 is background, others are those of the classes."""
     share: float = Field(default=1.0, ge=1e-9, le=1e9)
     """How often crops come from here, relative to the others; of no matter but in `train`."""
-    unknown: Number | None = -1
+    ignore_value: Number | None = -1
     """Label that says: not known; -1 is what Overtile's own `mask.sgy` has for no data. A class
     that names it wins. Samples that are not finite are unknown too."""
     inlines: Lines | None = None

@@ -90,7 +90,7 @@ def validation_loss(parts: Sequence[PlacePrediction], config: TrainingConfig) ->
             instances=level.instances,
             contact=level.contact,
             known=level.known,
-            pixel_m=level.pixel_m,
+            pixel_size_m=level.pixel_size_m,
         )
         target = targets_of(crop, level, config.targets, classes=len(config.classes))
         logits = logits_of(torch.from_numpy(one.probability), config.loss, len(config.classes))

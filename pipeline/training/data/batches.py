@@ -52,14 +52,14 @@ class Batch:
 
 def sample_of(crop: Crop, level: Level, config: TrainingConfig, rng: Generator) -> Sample:
     """Return image, target and weight of a crop that was cut from a level."""
-    image = augmented(crop.image, config.augment, rng, pixel_m=crop.pixel_m)
+    image = augmented(crop.image, config.augment, rng, pixel_size_m=crop.pixel_size_m)
     target = targets_of(crop, level, config.targets, classes=len(config.classes))
     asked = config.targets
     weight = crop.known.astype(np.float32)
-    if asked.contact_weight > 0:
-        extra = crop.contact * np.float32(asked.contact_weight / CONTACT_SCALE)
+    if asked.border_weight > 0:
+        extra = crop.contact * np.float32(asked.border_weight / CONTACT_SCALE)
         inside = target[: len(config.classes)].any(axis=0)
-        extra *= np.where(inside, np.float32(asked.contact_inside), np.float32(1.0))
+        extra *= np.where(inside, np.float32(asked.border_inside), np.float32(1.0))
         weight = np.where(crop.known, 1.0 + extra, 0.0).astype(np.float32)
     return Sample(image=image, target=target, weight=weight)
 
@@ -72,14 +72,14 @@ def targets_of(crop: Crop, level: Level, asked: TargetConfig, *, classes: int) -
         kinds = level.classes(crop.instances)
         channels = [inside * (kinds == number) for number in range(1, classes + 1)]
     if asked.interior:
-        radius = float(np.clip(asked.interior_m / crop.pixel_m, *asked.interior_px))
+        radius = float(np.clip(asked.interior_m / crop.pixel_size_m, *asked.interior_px))
         channels.append(interiors(crop.instances, radius=radius))
     return np.stack(channels).astype(np.uint8)
 
 
 def draw_batch(
     places: Sequence[Place | WindowedPlace],
-    made: Sequence[Place],
+    synthetic: Sequence[Place],
     config: TrainingConfig,
     step: int,
 ) -> Batch:
@@ -87,11 +87,11 @@ def draw_batch(
 
     Args:
         places: Real ones, drawn by their share.
-        made: Made ones, drawn evenly, as often as the config says.
+        synthetic: Made ones, drawn evenly, as often as the config says.
         config: Crop, batch, targets and augmentation.
         step: Which one; with the seed it decides everything.
     """
-    draws = CropDraws(places=places, made=made, config=config)
+    draws = CropDraws(places=places, synthetic=synthetic, config=config)
     return collated([draw_samples(draws, step, item) for item in range(config.batch)])
 
 

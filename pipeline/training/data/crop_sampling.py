@@ -45,7 +45,7 @@ class CropDraws:
 
     places: Sequence[Place | WindowedPlace]
     """Real ones, drawn by their share; images one after the other in a new order each epoch."""
-    made: Sequence[Place]
+    synthetic: Sequence[Place]
     """Made ones, drawn evenly, as often as the config says."""
     config: TrainingConfig
     """Crop, batch and augmentation."""
@@ -64,10 +64,10 @@ class CropDraws:
         rng = np.random.default_rng(seeds)
         if self.config.images is not None:
             return self._of_image(step, item, rng)
-        made = self.config.made
+        synthetic = self.config.synthetic
         place: Place | WindowedPlace
-        if self.made and made is not None and rng.random() < made.share:
-            place = self.made[int(rng.integers(len(self.made)))]
+        if self.synthetic and synthetic is not None and rng.random() < synthetic.share:
+            place = self.synthetic[int(rng.integers(len(self.synthetic)))]
         else:
             shares = np.array([place.share for place in self.places])
             place = self.places[int(rng.choice(len(self.places), p=shares / shares.sum()))]

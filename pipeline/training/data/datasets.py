@@ -27,7 +27,7 @@ NOWHERE = CRS.from_wkt(
     'ENGCRS["pixels of an image",EDATUM["its corner"],CS[Cartesian,2],'
     'AXIS["x",east,ORDER[1]],AXIS["y",north,ORDER[2]],LENGTHUNIT["metre",1]]'
 )
-"""The reference system of images and made scenes: metres from their lower left corner."""
+"""The reference system of images and synthetic scenes: metres from their lower left corner."""
 ALWAYS = slice(pd.Timestamp.min, pd.Timestamp.max, 1)
 SNAP = 1e-3
 """Parts of a pixel by which a query may miss the grid: rounding, no more."""
@@ -45,7 +45,7 @@ class LevelDataset(GeoDataset):
         self.level = level
         rows, cols = level.shape
         self.transform = level.transform or Affine(
-            level.pixel_m, 0.0, 0.0, 0.0, -level.pixel_m, rows * level.pixel_m
+            level.pixel_size_m, 0.0, 0.0, 0.0, -level.pixel_size_m, rows * level.pixel_size_m
         )
         self._res = (abs(self.transform.a), abs(self.transform.e))
         self._bounds = self.query((0, rows), (0, cols))

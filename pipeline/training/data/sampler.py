@@ -58,7 +58,7 @@ class CropSampler(GeoSampler):
         # Not torchgeo's own: it takes one index of one CRS and one resolution.
         self.draws = draws
         self.order = Items(batch=draws.config.batch, steps=steps, rank=rank, ranks=ranks)
-        levels = [level for place in (*draws.places, *draws.made) for level in place.levels]
+        levels = [level for place in (*draws.places, *draws.synthetic) for level in place.levels]
         self.datasets = [LevelDataset(level) for level in levels]
         self._number = {id(level): number for number, level in enumerate(levels)}
 

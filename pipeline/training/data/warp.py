@@ -28,7 +28,7 @@ class Crop:
     """(crop, crop)."""
     known: NDArray[np.bool_]
     """(crop, crop)."""
-    pixel_m: float
+    pixel_size_m: float
     """Edge of a pixel on the ground."""
 
 
@@ -38,19 +38,19 @@ def draw_pixel_m(config: AugmentConfig, rng: Generator) -> float:
     Raises:
         ValueError: The config asks for none to be drawn.
     """
-    if config.pixel_m is None:
-        raise ValueError("no ground size is drawn without augment.pixel_m")
-    low, high = config.pixel_m
+    if config.pixel_size_m is None:
+        raise ValueError("no ground size is drawn without augment.pixel_size_m")
+    low, high = config.pixel_size_m
     if low == high:
         return low
-    usual = min(max(config.usual_pixel_m, low), high)
+    usual = min(max(config.typical_pixel_size_m, low), high)
     return float(np.exp(rng.triangular(np.log(low), np.log(usual), np.log(high))))
 
 
-def source_level(place: Place | WindowedPlace, pixel_m: float) -> Level | WindowedLevel:
+def source_level(place: Place | WindowedPlace, pixel_size_m: float) -> Level | WindowedLevel:
     """Return the coarsest level that is at most 1.2 times coarser than asked for."""
     levels: Sequence[Level | WindowedLevel] = place.levels
-    fit = [level for level in levels if level.pixel_m <= 1.2 * pixel_m]
+    fit = [level for level in levels if level.pixel_size_m <= 1.2 * pixel_size_m]
     return fit[-1] if fit else levels[0]
 
 
@@ -68,12 +68,12 @@ def draw_level(
     place: Place | WindowedPlace, config: AugmentConfig, rng: Generator
 ) -> tuple[Level | WindowedLevel, float]:
     """Return the level to cut from, and how many of its pixels make one of the crop."""
-    if config.pixel_m is None:
+    if config.pixel_size_m is None:
         return place.levels[int(rng.integers(len(place.levels)))], 1.0
     # Half as fine again as the finest image is as far as enlarging makes sense.
-    wanted = max(draw_pixel_m(config, rng), place.levels[0].pixel_m / 1.5)
+    wanted = max(draw_pixel_m(config, rng), place.levels[0].pixel_size_m / 1.5)
     level = source_level(place, wanted)
-    return level, wanted / level.pixel_m
+    return level, wanted / level.pixel_size_m
 
 
 def draw_matrix(config: AugmentConfig, scale: float, rng: Generator) -> NDArray[np.float64]:
@@ -131,7 +131,7 @@ def cut_crop(
         instances=instances,
         contact=contact,
         known=known,
-        pixel_m=level.pixel_m * scale,
+        pixel_size_m=level.pixel_size_m * scale,
     )
 
 

@@ -29,7 +29,7 @@ def card_of_training(
     training: Mapping[str, Any],
     scores: Mapping[str, Any],
 ) -> ModelCard:
-    """Return the card of a trained network; its reach and speed are measured.
+    """Return the card of a trained network; its rf_radius and speed are measured.
 
     Args:
         network: With its averaged weights, on the CPU.
@@ -38,21 +38,21 @@ def card_of_training(
         training: Steps, hours and recipe.
         scores: Figures by split.
     """
-    ship = config.ship
+    export = config.export
     about = described_by(config)
-    context = ship.context or ("blend" if about.reach is None else "exact")
-    sizes = ship.pixel_size_m
+    context = export.context or ("blend" if about.rf_radius is None else "exact")
+    sizes = export.gsd_range_m
     if sizes is None and config.places:
-        sizes = config.augment.pixel_m
-    bands = ship.bands if about.dims == 2 else ("gray",)
+        sizes = config.augment.pixel_size_m
+    bands = export.bands if about.dims == 2 else ("gray",)
     looked_at = _measured(about, config)
     return ModelCard(
-        name=ship.name,
+        name=export.name,
         network=about,
         inputs=Inputs(
             bands=bands,
-            pixel_size_m=sizes,
-            shown_m=ship.shown_m,
+            gsd_range_m=sizes,
+            preferred_gsd_m=export.preferred_gsd_m,
             mean=(0.5,) * len(bands),
             std=(0.5,) * len(bands),
         ),
@@ -63,14 +63,14 @@ def card_of_training(
             threshold=threshold,
         ),
         context=context,
-        pad_to=ship.pad_to,
+        pad_to=export.pad_to,
         flip=config.score.flip,
         pixels_per_s=round(speed(network, looked_at), -3 if about.dims == 2 else 0),
         bytes_per_pixel=400 if about.dims == 2 else round(bytes_per_pixel(network, looked_at)),
-        terms=Terms(license=ship.license, use=ship.use, credits=ship.credits),
+        terms=Terms(license=export.license, use=export.use, credits=export.credits),
         training=dict(training),
         scores=dict(scores),
-        known_failures=ship.known_failures,
+        known_failures=export.known_failures,
     )
 
 

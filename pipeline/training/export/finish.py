@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 WEIGHTS = "averaged.safetensors"
 """The averaged weights of the last export, in full precision."""
 TOLD_ELSEWHERE: dict[str, Any] = {
-    **dict.fromkeys(("ship", "places", "validation", "test"), True),
+    **dict.fromkeys(("export", "places", "validation", "test"), True),
     "volumes": {"train", "validation", "test"},
 }
 """Parts of a config that are no part of the recipe in the card."""
-OF_PICTURES: dict[str, Any] = dict.fromkeys(("augment", "images", "made", "targets"), True)
+OF_PICTURES: dict[str, Any] = dict.fromkeys(("augment", "images", "synthetic", "targets"), True)
 """Parts that a training of volumes has nothing to do with."""
 MODEL = "model"
 """Folder of the model in a run's folder: what `overtile map --model` takes."""
@@ -105,7 +105,7 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
         "crop": config.crop if isinstance(config.crop, int) else list(config.crop),
         "data": [one.name for one in (config.volumes.train if config.volumes else config.places)],
         "recipe": json.loads(config.model_dump_json(exclude=left_out)),
-        "least_px": best.least_px,
+        "min_area_px": best.min_area_px,
         "redrawn_crops": module.redrawn,
         "skipped_crops": module.skipped,
     }
@@ -124,9 +124,9 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
         "hours": training["hours"],
         "s_per_step": round(run.clock.seconds / max(module.step, 1), 4),
         "drawing": round(run.clock.drawing / max(run.clock.seconds, 1e-9), 4),
-        "reach_px": card.network.reach,
+        "rf_radius_px": card.network.rf_radius,
         "threshold": best.threshold,
-        "least_px": best.least_px,
+        "min_area_px": best.min_area_px,
         "skipped_crops": module.skipped,
         "scores": scores,
     }
@@ -137,7 +137,12 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
 def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, Any]]:
     config, data = run.config, run.data
     best = Trial(
-        threshold=0.5, least_px=0, score=math.nan, precision=math.nan, recall=math.nan, iou=math.nan
+        threshold=0.5,
+        min_area_px=0,
+        score=math.nan,
+        precision=math.nan,
+        recall=math.nan,
+        iou=math.nan,
     )
     scores: dict[str, Any] = {}
     curve: list[Trial] = []
@@ -170,7 +175,7 @@ def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, A
 
 def _at(config: TrainingConfig, best: Trial) -> TrainingConfig:
     """Return a config that tries what was chosen, and nothing else."""
-    tried = {"thresholds": (best.threshold,), "least_px": (best.least_px,)}
+    tried = {"thresholds": (best.threshold,), "min_area_px": (best.min_area_px,)}
     return config.model_copy(update={"score": config.score.model_copy(update=tried)})
 
 

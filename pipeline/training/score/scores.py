@@ -102,7 +102,7 @@ def objects(labels: NDArray[np.int32], level: Level) -> Counts:
     sizes[0] = 0
     true_sizes = np.bincount(truth.ravel())
     true_sizes[0] = 0
-    kept = sizes * level.pixel_m**2 >= MIN_AREA_M2
+    kept = sizes * level.pixel_size_m**2 >= MIN_AREA_M2
     both = (labels > 0) & (truth > 0)
     pairs, shared = np.unique(np.stack([labels[both], truth[both]]), axis=1, return_counts=True)
     union = sizes[pairs[0]] + true_sizes[pairs[1]] - shared

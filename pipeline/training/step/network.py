@@ -97,7 +97,7 @@ def described_by(config: TrainingConfig) -> Network:
         found = network_section(config.network.name, json.dumps(arguments(config), sort_keys=True))
     except ModelError as error:
         raise ConfigError(f"network: {error}") from error
-    if found.dims == 3 and found.reach is None:
+    if found.dims == 3 and found.rf_radius is None:
         raise ConfigError(
             f"network: {config.network.name} looks further than {LONGEST_REACH} voxels with "
             f"{config.network.arguments}, and volumes are mapped in blocks with all that a voxel "

@@ -81,13 +81,13 @@ def _predicted(
 
 
 def grid_of(network: nn.Module, part: VolumePart, config: TrainingConfig) -> BlockGrid:
-    """Return the blocks in which a part is predicted: with the network's reach around each.
+    """Return the blocks in which a part is predicted: with the network's rf_radius around each.
 
     A core is at least as wide as its halo where the part is, even if that takes more than
     `MEMORY`: smaller ones would take hundreds of times the part's voxels.
     """
     about = described_by(config)
-    halo = -(-(about.reach or 0) // about.stride) * about.stride
+    halo = -(-(about.rf_radius or 0) // about.stride) * about.stride
     edges = [max(16, 2 * about.stride)] * 3
     each = bytes_per_pixel(network, torch.zeros(1, 1, *edges))
     room = max(MEMORY / each, (3 * halo) ** 3)

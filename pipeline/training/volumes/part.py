@@ -180,8 +180,8 @@ def _kinds(
 ) -> UInt8[np.ndarray, "lines samples"]:
     """Return the class of each voxel of a line of labels; all but 0 are 1 without ``class_at``."""
     unknown = ~np.isfinite(values)
-    if config.unknown is not None and config.unknown not in class_at:
-        unknown |= values == config.unknown
+    if config.ignore_value is not None and config.ignore_value not in class_at:
+        unknown |= values == config.ignore_value
     told = np.unique(values[~unknown])
     whole = {int(value) for value in told if value.is_integer()} - {0}
     named = class_at or dict.fromkeys(whole, 1)
@@ -190,7 +190,7 @@ def _kinds(
         some = ", ".join(f"{value:g}" for value in strange[:10])
         raise ConfigError(
             f"{config.labels}: labels {some} are of no class; name them in classes.values, or as "
-            "`unknown`"
+            "`ignore_value`"
         )
     out = np.zeros(values.shape, np.uint8)
     for value, number in named.items():

@@ -33,7 +33,7 @@ def _section(said: VolumePrediction, at: int, *, classes: int) -> PlacePredictio
         instances=np.where(known, kinds, 0).astype(np.int32),
         contact=np.zeros(kinds.shape, np.uint8),
         known=known,
-        pixel_m=1.0,
+        pixel_size_m=1.0,
         class_of=np.arange(classes + 1, dtype=np.uint8),
     )
     probability = np.ascontiguousarray(said.probability[:, at].swapaxes(1, 2))

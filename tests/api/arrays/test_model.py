@@ -49,7 +49,7 @@ def test_a_deep_network_of_several_classes(tmp_path: Path) -> None:
         update={
             "arguments": {**PADDED.arguments, "classes": 3, "depth": 2},
             "stride": 4,
-            "reach": 22,
+            "rf_radius": 22,
         }
     )
     assert build(network.architecture, network.arguments) is not None
@@ -68,7 +68,7 @@ def test_a_deep_network_of_several_classes(tmp_path: Path) -> None:
 
 
 def test_networks_that_see_everything_are_blended(tmp_path: Path) -> None:
-    network = TINY.model_copy(update={"reach": None})
+    network = TINY.model_copy(update={"rf_radius": None})
     save_checkpoint(tmp_path / "model.safetensors", weights_for(network), card_for(network))
     model = overtile.load_model(tmp_path)
     pixels = noise(300, 530)

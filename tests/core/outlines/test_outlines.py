@@ -51,7 +51,7 @@ def town(seed: int, *, size: int = 72, rough: float = 0.8) -> Polygons:
     core = Window(row=0, col=0, height=size, width=size)
     mask = (labels > 0).astype(np.uint8)
     markers = ndimage.minimum_filter(labels, 3) == ndimage.maximum_filter(labels, 3)
-    instances, _ = separate(mask, markers, core=core, scene=(size, size), reach=9)
+    instances, _ = separate(mask, markers, core=core, scene=(size, size), max_steps=9)
     return trace_instances(instances, mask, mask, core=core).to_shapely()
 
 

@@ -201,7 +201,7 @@ def test_what_touches_shares_its_wall_and_the_corner_where_it_ends() -> None:
     markers = np.zeros(labels.shape, bool)
     markers[10, [10, 20]] = True
     core = Window(row=0, col=0, height=20, width=30)
-    instances, _ = separate(labels, markers, core=core, scene=labels.shape, reach=30)
+    instances, _ = separate(labels, markers, core=core, scene=labels.shape, max_steps=30)
     outlines = trace_instances(instances, labels, labels, core=core).to_shapely()
     rims = EdgeOffsetStrip()
     rims.add(core, edge_offsets(probability, labels, core=core, seen=core, threshold=THRESHOLD))

@@ -30,7 +30,7 @@ from tests.strategies import examples
 
 Array = npt.NDArray[Any]
 STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))
-SURE = MergeCriterion(least=0, doubling=35)
+SURE = MergeCriterion(min_area_px=0, doubling_probability=35)
 
 
 @st.composite
@@ -48,10 +48,10 @@ def scenes(draw: st.DrawFn) -> tuple[Array, Array]:
     return labels, markers
 
 
-def owner_of(labels: Array, markers: Array, pixel: tuple[int, int], reach: int) -> int:
+def owner_of(labels: Array, markers: Array, pixel: tuple[int, int], max_steps: int) -> int:
     """The nearest marker pixel's place, the first of equals: every way is walked."""
     here, seen = {pixel}, {pixel}
-    for _ in range(reach + 1):
+    for _ in range(max_steps + 1):
         found = [row * labels.shape[1] + col for row, col in here if markers[row, col]]
         if found:
             return int(min(found))
@@ -67,7 +67,7 @@ def owner_of(labels: Array, markers: Array, pixel: tuple[int, int], reach: int) 
     return -1
 
 
-def separate_whole(labels: Array, markers: Array, *, reach: int) -> Array:
+def separate_whole(labels: Array, markers: Array, *, max_steps: int) -> Array:
     """Instances by definition: a marker with all that it owns; what is left, by itself."""
     instances = np.zeros(labels.shape, np.int32)
     components = np.zeros(labels.shape, np.int32)
@@ -75,7 +75,7 @@ def separate_whole(labels: Array, markers: Array, *, reach: int) -> Array:
         numbered, _ = ndimage.label((labels == label) & markers)
         components += np.where(numbered > 0, numbered + components.max(), 0)
     for row, col in np.argwhere((labels > 0) & (labels < 255)):
-        owner = owner_of(labels, markers, (row, col), reach)
+        owner = owner_of(labels, markers, (row, col), max_steps)
         if owner >= 0:
             instances[row, col] = components.flat[owner]
     for label in set(np.unique(labels)) - {0, 255}:
@@ -88,7 +88,7 @@ def in_mask(labels: Array) -> Array:
     return np.where(labels == 255, 0, labels).astype(np.uint8)
 
 
-def reunited(instances: Array, labels: Array, interior: Array, doubt: MergeCriterion) -> Array:
+def reunited(instances: Array, labels: Array, interior: Array, criterion: MergeCriterion) -> Array:
     """Unite by definition: the worst border of all falls, until none has to."""
     objects = instances.copy()
     while True:
@@ -109,7 +109,9 @@ def reunited(instances: Array, labels: Array, interior: Array, doubt: MergeCrite
         worst = []
         for pair, depths in borders.items():
             size = min(int((objects == number).sum()) for number in pair)
-            least = doubt.least * 2 ** (sum(depths) // len(depths) / doubt.doubling)
+            least = criterion.min_area_px * 2 ** (
+                sum(depths) // len(depths) / criterion.doubling_probability
+            )
             if size < least:
                 worst.append((size / least, sorted(first[number] for number in pair), pair))
         if not worst:
@@ -119,12 +121,12 @@ def reunited(instances: Array, labels: Array, interior: Array, doubt: MergeCrite
 
 
 def tile(
-    labels: Array, markers: Array, weights: Array, core: Window, reach: int
+    labels: Array, markers: Array, weights: Array, core: Window, max_steps: int
 ) -> tuple[Fragments, SharedBoundaries]:
-    seen = context(core, scene=labels.shape, reach=reach)
+    seen = context(core, scene=labels.shape, max_steps=max_steps)
     rows, cols = slice(seen.row, seen.bottom), slice(seen.col, seen.right)
     instances, sides = separate(
-        labels[rows, cols], markers[rows, cols], core=core, scene=labels.shape, reach=reach
+        labels[rows, cols], markers[rows, cols], core=core, scene=labels.shape, max_steps=max_steps
     )
     cut = slice(core.row, core.bottom), slice(core.col, core.right)
     fragments = trace_instances(instances, labels[cut], weights[cut], core=core)
@@ -158,18 +160,18 @@ def assert_same(got: Fragments, wanted: Fragments) -> None:
 
 
 def wanted_for(
-    labels: Array, markers: Array, weights: Array, reach: int, doubt: MergeCriterion = SURE
+    labels: Array, markers: Array, weights: Array, max_steps: int, criterion: MergeCriterion = SURE
 ) -> Fragments:
-    instances = separate_whole(labels, markers, reach=reach)
-    instances = reunited(instances, labels, weights, doubt)
+    instances = separate_whole(labels, markers, max_steps=max_steps)
+    instances = reunited(instances, labels, weights, criterion)
     whole = Window(row=0, col=0, height=labels.shape[0], width=labels.shape[1])
     return trace_instances(instances, labels, weights, core=whole)
 
 
 @settings(deadline=None, max_examples=examples(150))
-@given(scene=scenes(), reach=st.sampled_from([1, 2, 3, 7, 40]), data=st.data())
+@given(scene=scenes(), max_steps=st.sampled_from([1, 2, 3, 7, 40]), data=st.data())
 def test_tiles_united_are_the_instances_of_the_whole(
-    scene: tuple[Array, Array], reach: int, data: st.DataObject
+    scene: tuple[Array, Array], max_steps: int, data: st.DataObject
 ) -> None:
     labels, markers = scene
     weights = weights_for(labels)
@@ -178,38 +180,47 @@ def test_tiles_united_are_the_instances_of_the_whole(
     for number in skipped & set(range(len(cores))):
         core = cores[number]
         labels[core.row : core.bottom, core.col : core.right] = 255
-    merger = Merger(height=labels.shape[0], width=labels.shape[1], doubt=SURE)
+    merger = Merger(height=labels.shape[0], width=labels.shape[1], criterion=SURE)
     parts = [
         merger.skip(core)
         if number in skipped
-        else merger.add(core, *tile(labels, markers, weights, core, reach))
+        else merger.add(core, *tile(labels, markers, weights, core, max_steps))
         for number, core in enumerate(cores)
     ]
     parts.append(merger.finish())
     assert merger.waiting == 0
-    assert_same(Fragments.concatenate(parts), wanted_for(labels, markers, weights, reach))
+    assert_same(Fragments.concatenate(parts), wanted_for(labels, markers, weights, max_steps))
 
 
 @settings(deadline=None, max_examples=examples(80))
 @given(
     scene=scenes(),
-    reach=st.sampled_from([1, 3, 40]),
+    max_steps=st.sampled_from([1, 3, 40]),
     least=st.sampled_from([0.5, 3.0, 12.5]),
-    doubling=st.sampled_from([20.0, 60.0, 500.0]),
+    doubling_probability=st.sampled_from([20.0, 60.0, 500.0]),
     data=st.data(),
 )
 def test_tiles_united_are_the_whole_with_its_doubtful_borders_fallen(
-    scene: tuple[Array, Array], reach: int, least: float, doubling: float, data: st.DataObject
+    scene: tuple[Array, Array],
+    max_steps: int,
+    least: float,
+    doubling_probability: float,
+    data: st.DataObject,
 ) -> None:
     labels, markers = scene
-    weights, doubt = weights_for(labels), MergeCriterion(least=least, doubling=doubling)
-    merger = Merger(height=labels.shape[0], width=labels.shape[1], doubt=doubt)
+    weights, criterion = (
+        weights_for(labels),
+        MergeCriterion(min_area_px=least, doubling_probability=doubling_probability),
+    )
+    merger = Merger(height=labels.shape[0], width=labels.shape[1], criterion=criterion)
     parts = [
-        merger.add(core, *tile(labels, markers, weights, core, reach))
+        merger.add(core, *tile(labels, markers, weights, core, max_steps))
         for core in windows(data, labels.shape)
     ]
     assert merger.waiting == 0
-    assert_same(Fragments.concatenate(parts), wanted_for(labels, markers, weights, reach, doubt))
+    assert_same(
+        Fragments.concatenate(parts), wanted_for(labels, markers, weights, max_steps, criterion)
+    )
 
 
 def test_a_border_stands_where_it_is_sure_or_both_sides_are_large() -> None:
@@ -220,7 +231,9 @@ def test_a_border_stands_where_it_is_sure_or_both_sides_are_large() -> None:
     core = Window(row=0, col=0, height=4, width=20)
     for least, interior, objects in ((39, 0, 2), (41, 0, 1), (11, 50, 2), (11, 100, 1)):
         weights = np.full((4, 20), interior, np.uint8)
-        merger = Merger(height=4, width=20, doubt=MergeCriterion(least=least, doubling=50))
+        merger = Merger(
+            height=4, width=20, criterion=MergeCriterion(min_area_px=least, doubling_probability=50)
+        )
         assert len(merger.add(core, *tile(labels, markers, weights, core, 9))) == objects
 
 
@@ -229,7 +242,7 @@ def test_what_touches_is_complete_at_the_same_time() -> None:
     markers = np.zeros((4, 20), bool)
     markers[:, 2:7], markers[:, 13:18] = True, True
     weights = weights_for(labels)
-    merger = Merger(height=4, width=20, doubt=SURE)
+    merger = Merger(height=4, width=20, criterion=SURE)
     cores = [Window(row=0, col=0, height=4, width=16), Window(row=0, col=16, height=4, width=4)]
     counts = [len(merger.add(core, *tile(labels, markers, weights, core, 9))) for core in cores]
     assert counts == [0, 2]
@@ -243,7 +256,7 @@ def test_what_is_kept_of_instances_does_not_grow_with_what_was_finished() -> Non
     markers.reshape(200, 16, 16)[:, 4:12, 2:7] = True
     markers.reshape(200, 16, 16)[:, 4:12, 9:13] = True
     weights = weights_for(labels)
-    merger = Merger(height=labels.shape[0], width=16, doubt=SURE)
+    merger = Merger(height=labels.shape[0], width=16, criterion=SURE)
     found, kept = [], []
     for row in range(0, labels.shape[0], 8):
         for col in (0, 8):
@@ -258,17 +271,17 @@ def test_what_is_kept_of_instances_does_not_grow_with_what_was_finished() -> Non
 
 
 @settings(deadline=None)
-@given(scene=scenes(), reach=st.sampled_from([1, 4, 30]))
+@given(scene=scenes(), max_steps=st.sampled_from([1, 4, 30]))
 def test_instances_fill_the_mask_and_none_holds_two_markers(
-    scene: tuple[Array, Array], reach: int
+    scene: tuple[Array, Array], max_steps: int
 ) -> None:
     labels, markers = scene
     core = Window(row=0, col=0, height=labels.shape[0], width=labels.shape[1])
-    fragments, _ = tile(labels, markers, weights_for(labels), core, reach)
+    fragments, _ = tile(labels, markers, weights_for(labels), core, max_steps)
     assert fragments.pixels.sum() == np.count_nonzero(in_mask(labels))
     at = labels[fragments.row, fragments.col]
     np.testing.assert_array_equal(fragments.label, at)
-    instances, _ = separate(labels, markers, core=core, scene=labels.shape, reach=reach)
+    instances, _ = separate(labels, markers, core=core, scene=labels.shape, max_steps=max_steps)
     marked = np.where(markers, in_mask(labels), 0).astype(np.uint8)
     per_marker = trace(marked, marked)
     holders = instances[per_marker.row, per_marker.col]
@@ -293,7 +306,7 @@ def test_two_parts_of_a_core_are_one_by_a_way_round_through_others() -> None:
     markers[0], markers[3], markers[:, 29] = True, True, True
     weights = weights_for(labels)
     cores = [Window(row=0, col=col, height=4, width=10) for col in (0, 10, 20)]
-    merger = Merger(height=4, width=30, doubt=SURE)
+    merger = Merger(height=4, width=30, criterion=SURE)
     parts = []
     for number, core in enumerate(cores):
         fragments, joints = tile(labels, markers, weights, core, 2)
@@ -321,9 +334,9 @@ def test_separation_refuses_arrays_of_another_window() -> None:
     core = Window(row=0, col=0, height=4, width=4)
     labels, markers = np.ones((4, 4), np.uint8), np.ones((4, 4), bool)
     with pytest.raises(ValueError, match="is 6 x 6"):
-        separate(labels, markers, core=core, scene=(9, 9), reach=2)
+        separate(labels, markers, core=core, scene=(9, 9), max_steps=2)
     with pytest.raises(ValueError, match="at least 1 pixel"):
-        separate(labels, markers, core=core, scene=(4, 4), reach=0)
+        separate(labels, markers, core=core, scene=(4, 4), max_steps=0)
 
 
 def test_instances_out_of_turn_are_refused() -> None:
@@ -344,7 +357,7 @@ def test_instances_out_of_turn_are_refused() -> None:
     two = np.repeat(np.array([[1, 2, 2, 2]], np.uint8), 8, axis=0)
     marked = np.ones((8, 4), np.uint8)
     joints = shared_boundaries(two.astype(np.int32), marked, marked, Sides.empty(first))
-    with pytest.raises(ValueError, match="without `doubt`"):
+    with pytest.raises(ValueError, match="without `criterion`"):
         merger.add(first, trace(two, two), joints)
     with pytest.raises(ValueError, match="add or skip the windows"):
         merger.finish()
@@ -360,7 +373,7 @@ def test_opening_and_closing_of_a_tile_are_those_of_the_scene(
     whole = markers_of(interior, threshold=threshold, opening=size)
     filled = close_squares(interior >= threshold, size=size)
     for core in windows(data, (20, 20)):
-        seen = context(core, scene=(20, 20), reach=size - 1)
+        seen = context(core, scene=(20, 20), max_steps=size - 1)
         cut = slice(seen.row, seen.bottom), slice(seen.col, seen.right)
         part = markers_of(interior[cut], threshold=threshold, opening=size)
         own = core.within(Window(row=0, col=0, height=20, width=20))

@@ -1,4 +1,4 @@
-"""The guided filter: its formula, its reach, and what has no part in it."""
+"""The guided filter: its formula, its radius, and what has no part in it."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(model: Path) -> NDArray[np.float32]:
     """What one forward pass says of the volume, mirrored far past its faces."""
     card, tensors = load_checkpoint(model)
-    assert card.network.reach is not None
-    halo = 2 * card.network.reach
+    assert card.network.rf_radius is not None
+    halo = 2 * card.network.rf_radius
     scaled = ((CUBE + 3) / 6).clip(0, 1)
     values = np.where(np.isfinite(CUBE), (scaled - 0.5) / 0.25, 0).astype(np.float32)
     padded = np.pad(values, halo, mode="symmetric")

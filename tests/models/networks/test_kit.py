@@ -1,4 +1,4 @@
-"""Layers by name: each kind keeps the size, learns, and looks no farther than its reach."""
+"""Layers by name: each kind keeps the size, learns, and looks no farther than its rf_radius."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ModelError
 from pipeline.models.networks import build
 from pipeline.models.networks.kit import ACTIVATIONS, NORMALISATIONS, POOLINGS, MedianPool2d
-from pipeline.models.receptive_field import reach
+from pipeline.models.receptive_field import rf_radius
 
 CHOOSING = ["unet", "dropout_unet", "residual_unet", "attention_unet", "multires_unet"]
 SMALL = {"width": 12, "depth": 2}
@@ -105,7 +105,7 @@ def test_what_cannot_be_built_is_refused(
 @pytest.mark.parametrize("kind", ["instance", "group"])
 def test_norms_over_the_tile_have_no_reach(kind: str) -> None:
     network = build("unet", {"width": 4, "depth": 1, "normalisation": kind})
-    assert reach(network, in_channels=3, stride=2, limit=40) is None
+    assert rf_radius(network, in_channels=3, stride=2, limit=40) is None
 
 
 def test_resizing_with_aligned_corners_has_no_reach() -> None:
@@ -114,4 +114,4 @@ def test_resizing_with_aligned_corners_has_no_reach() -> None:
             torch.nn.AvgPool2d(2),
             torch.nn.Upsample(scale_factor=2, mode="bilinear", align_corners=aligned),
         )
-        assert reach(network, in_channels=1, stride=2, limit=20) == wanted
+        assert rf_radius(network, in_channels=1, stride=2, limit=20) == wanted

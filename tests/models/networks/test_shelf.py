@@ -120,7 +120,7 @@ def test_it_overfits_two_pictures(name: str) -> None:
 def test_it_maps(tmp_path: Path, name: str) -> None:
     arguments = _arguments(name)
     network = describe_network(name, arguments, limit=208)
-    context: dict[str, Any] = {} if network.reach is not None else {"context": "blend"}
+    context: dict[str, Any] = {} if network.rf_radius is not None else {"context": "blend"}
     pack(
         tmp_path / "model",
         architecture=name,
@@ -141,11 +141,11 @@ def test_it_maps(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", PICTURES)
 def test_its_reach_is_honest(name: str) -> None:
     network = describe_network(name, _arguments(name), limit=208)
-    if network.reach is None:
+    if network.rf_radius is None:
         pytest.skip("it looks everywhere")
     torch.manual_seed(0)
     module = build(name, _arguments(name)).eval()
-    halo = -(-network.reach // network.stride) * network.stride
+    halo = -(-network.rf_radius // network.stride) * network.stride
     core = 2 * network.stride
     pixels = torch.randn(1, 3, core, 2 * core + 2 * halo)
     with torch.inference_mode():

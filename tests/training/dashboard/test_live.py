@@ -31,7 +31,7 @@ from tests.outputs.browser import CHROMIUM, Page
 
 NASTY = "<img src=x onerror=alert(1)></script><script>document.title='hacked'</script> & \u2028"
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to look with")
-FOUND = Trial(threshold=0.45, least_px=0, score=0.7, precision=0.85, recall=0.8, iou=0.7)
+FOUND = Trial(threshold=0.45, min_area_px=0, score=0.7, precision=0.85, recall=0.8, iou=0.7)
 
 
 def config(**changes: object) -> TrainingConfig:
@@ -58,7 +58,7 @@ def said(seed: int = 0, *, name: str = NASTY, size: int = 300) -> PlacePredictio
             probability[row + 1 : row + high + 2, col + 2 : col + wide] = rng.uniform(0.6, 1)
     ground = ndimage.gaussian_filter(rng.uniform(60, 160, (3, size, size)), (0, 3, 3))
     image = np.where(instances > 0, ground + 50, ground).astype(np.uint8)
-    level = level_of(image, instances, pixel_m=0.2, sigma=0)
+    level = level_of(image, instances, pixel_size_m=0.2, sigma=0)
     known = level.known.copy()
     known[:, :30] = False
     level = Level(
@@ -66,7 +66,7 @@ def said(seed: int = 0, *, name: str = NASTY, size: int = 300) -> PlacePredictio
         instances=level.instances,
         contact=level.contact,
         known=known,
-        pixel_m=0.2,
+        pixel_size_m=0.2,
     )
     return PlacePrediction(
         name=name, level=level, probability=np.stack([probability, probability * 0.9])
@@ -204,7 +204,7 @@ def test_pages_stay_small_whatever_the_training(tmp_path: Path) -> None:
         instances=rough.level.instances,
         contact=rough.level.contact,
         known=rough.level.known,
-        pixel_m=0.2,
+        pixel_size_m=0.2,
     )
     crops = crops_of(
         [PlacePrediction(name="noise", level=level, probability=rough.probability)] * 6,
@@ -219,9 +219,13 @@ def test_pages_stay_small_whatever_the_training(tmp_path: Path) -> None:
 
 def test_a_page_without_a_single_object_is_written(tmp_path: Path) -> None:
     bare = said(0)
-    level = level_of(bare.level.image, np.zeros_like(bare.level.instances), pixel_m=0.2, sigma=0)
+    level = level_of(
+        bare.level.image, np.zeros_like(bare.level.instances), pixel_size_m=0.2, sigma=0
+    )
     empty = PlacePrediction(name="bare", level=level, probability=np.zeros_like(bare.probability))
-    none = Trial(threshold=0.5, least_px=0, score=math.nan, precision=0.0, recall=0.0, iou=math.nan)
+    none = Trial(
+        threshold=0.5, min_area_px=0, score=math.nan, precision=0.0, recall=0.0, iou=math.nan
+    )
     Live(tmp_path, config()).validated([empty], none, step=3)
     assert (tmp_path / "live.html").exists()
 

@@ -40,7 +40,7 @@ def _answer(
         instances=true.astype(np.int32),
         contact=np.zeros(true.shape, np.uint8),
         known=np.ones(true.shape, bool) if known is None else known,
-        pixel_m=0.2,
+        pixel_size_m=0.2,
     )
     said = np.where(found, 0.9, 0.1)[None].astype(np.float32)
     return PlacePrediction(name="here", level=level, probability=said)

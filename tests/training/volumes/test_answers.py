@@ -20,7 +20,7 @@ from pipeline.training.volumes.answers import VolumePrediction, grid_of
 from pipeline.training.volumes.cut import network_amplitudes
 from pipeline.training.volumes.part import UNKNOWN, VolumePart, seeds_of
 from pipeline.training.volumes.sections import sections_of
-from tests.training.volumes.made import made_volume
+from tests.training.volumes.synthetic import made_volume
 
 TWO = [
     {"name": "salt", "colour": "#3182bd", "values": [1]},
@@ -56,13 +56,13 @@ def test_blocks_are_one_forward_pass_over_the_mirrored_part(
     config = _config(loss={"softmax": softmax}, classes=TWO)
     torch.manual_seed(0)
     network, part = build_network(config).eval(), _part(2)
-    reach = described_by(config).reach
-    assert reach is not None
+    rf_radius = described_by(config).rf_radius
+    assert rf_radius is not None
     # Room for small blocks alone.
     monkeypatch.setattr(of_volumes, "MEMORY", 4e6)
     assert len(grid_of(network, part, config)) > 4
     (said,) = predict_places(network, [part], config)
-    halo = 2 * reach
+    halo = 2 * rf_radius
     padded = np.pad(part.amplitude, halo, mode="symmetric")
     padded = np.pad(padded, [(0, side % 2) for side in padded.shape], mode="edge")
     with torch.inference_mode():

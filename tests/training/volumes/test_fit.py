@@ -25,7 +25,7 @@ from pipeline.training.show import show
 from pipeline.training.step import state as states
 from tests.mapping.scenery import run
 from tests.training.test_fit import load_state
-from tests.training.volumes.made import made_volume, survey, write_config, write_segy
+from tests.training.volumes.synthetic import made_volume, survey, write_config, write_segy
 
 
 @pytest.mark.slow
@@ -69,8 +69,8 @@ def test_a_salt_body_is_learnt_shipped_and_mapped_as_one_forward_pass_says(tmp_p
     iou = (mask & (labels > 0)).sum() / (mask | (labels > 0)).sum()
     assert iou >= 0.9
     # One forward pass over the volume, mirrored far past its faces.
-    assert card.network.reach is not None
-    halo = 2 * card.network.reach
+    assert card.network.rf_radius is not None
+    halo = 2 * card.network.rf_radius
     scaled = (((amplitude - low) / (high - low)).clip(0, 1) - 0.5) / 0.5
     padded = torch.from_numpy(np.pad(scaled, halo, mode="symmetric").astype(np.float32))
     with torch.inference_mode():
@@ -187,7 +187,7 @@ def test_the_command_trains_volumes_and_tells_what_it_refuses(tmp_path: Path) ->
     done = CliRunner().invoke(app, ["train", str(config), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0
     assert json.loads(done.stdout)["steps"] == 2
-    write_config(tmp_path / "c.yaml", {"train": [one]}, targets={"contact_weight": 6})
+    write_config(tmp_path / "c.yaml", {"train": [one]}, targets={"border_weight": 6})
     done = CliRunner().invoke(app, ["train", str(config), "--out", str(tmp_path / "other")])
     assert done.exit_code == 2
-    assert "contact_weight are for pictures" in done.stderr
+    assert "border_weight are for pictures" in done.stderr

@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, SceneError
 from pipeline.training.config import ClassConfig, VolumeConfig, read_config
 from pipeline.training.read_data import read_splits
 from pipeline.training.volumes.part import UNKNOWN, VolumePart, read_part
-from tests.training.volumes.made import SHAPE, made_volume, survey, write_config, write_segy
+from tests.training.volumes.synthetic import SHAPE, made_volume, survey, write_config, write_segy
 
 SALT = (ClassConfig(name="salt", colour="#3182bd", values=(1,)),)
 AMPLITUDE, LABELS = made_volume(1)
@@ -83,7 +83,7 @@ def test_labels_of_several_classes_unknown_ones_and_holes_are_told_apart(tmp_pat
     assert part.known.sum() == part.kinds.size - labels[1].size - 2
     # A class that names the value of what is unknown wins.
     labels[1] = 0
-    all_of_it = _part(tmp_path, labels, amplitude, two, unknown=7)
+    all_of_it = _part(tmp_path, labels, amplitude, two, ignore_value=7)
     assert (all_of_it.kinds[0] == 2).all()
 
 

@@ -64,7 +64,7 @@ function fillMap() {
   const scene = new SceneMap(byId("map"), mapData);
   scene.onPick = (side, row) => byId("picked").replaceChildren(...describe(scene, side, row));
   scene.onScale = (zoom) => {
-    const step = report.plane.pixel_m, unit = step ? "m" : "px", perPixel = step ? zoom / step : zoom;
+    const step = report.plane.pixel_size_m, unit = step ? "m" : "px", perPixel = step ? zoom / step : zoom;
     const nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000];
     const length = nice.filter((one) => one * perPixel <= 160).pop() || 1, line = make("i");
     line.style.width = length * perPixel + "px";

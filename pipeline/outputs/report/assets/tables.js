@@ -78,7 +78,7 @@ function fillMade(report) {
     add("", inputs[key].digest);
   }
   add("Pixels", `${whole(plane.height_px)} × ${whole(plane.width_px)}` +
-    (known(plane.pixel_m) ? `, ${plane.pixel_m.toFixed(3)} m on the ground` : "") + (plane.made_up ? ", chosen for this comparison" : ""));
+    (known(plane.pixel_size_m) ? `, ${plane.pixel_size_m.toFixed(3)} m on the ground` : "") + (plane.made_up ? ", chosen for this comparison" : ""));
   if (known(evaluated.area_km2)) add("Area that counts", `${evaluated.area_km2.toFixed(3)} km²`);
   const flat = (value, prefix, depth) => {
     for (const [name, one] of Object.entries(value)) {

@@ -47,7 +47,7 @@ def read_images(
     config: ImagesConfig,
     classes: Sequence[ClassConfig],
     *,
-    contact_sigma: float,
+    border_sigma: float,
     most_bytes: float = inf,
 ) -> dict[str, list[Place]]:
     """Return the images of each split, held in memory, a place each.
@@ -55,7 +55,7 @@ def read_images(
     Args:
         config: Names them.
         classes: What is looked for.
-        contact_sigma: See `contact_map`; 0 where no such map is used.
+        border_sigma: See `contact_map`; 0 where no such map is used.
         most_bytes: Memory that all of them may take.
 
     Raises:
@@ -84,14 +84,19 @@ def read_images(
     values = RasterValues()
     for _, one in masks.values():
         values |= block_values(one, np.ones(one.shape, np.bool_), None)
-    meaning = label_meaning(values, class_values(classes), unknown=config.unknown)
+    meaning = label_meaning(values, class_values(classes), ignore_value=config.ignore_value)
 
     def place(name: str) -> Place:
         mask, values = masks.pop(name)
         labels = number_objects(
-            values, classes, unknown=config.unknown, objects=False, source=mask, meaning=meaning
+            values,
+            classes,
+            ignore_value=config.ignore_value,
+            objects=False,
+            source=mask,
+            meaning=meaning,
         )
-        return _place(found[name], mask, labels, config.pixel_m, contact_sigma)
+        return _place(found[name], mask, labels, config.pixel_size_m, border_sigma)
 
     return {part: [place(name) for name in names] for part, names in parts.items()}
 
@@ -121,7 +126,7 @@ def _mask(path: Path, config: ImagesConfig) -> tuple[Path, NDArray[Any]]:
     return mask, np.where(bands[:, :, 3] > 0, colours[:, :, 0], 0).astype(np.uint8)
 
 
-def _place(path: Path, mask: Path, labels: Labels, pixel_m: float, sigma: float) -> Place:
+def _place(path: Path, mask: Path, labels: Labels, pixel_size_m: float, sigma: float) -> Place:
     image = _pixels(path)
     if image.ndim == 2:
         image = np.repeat(image[:, :, None], 3, axis=2)
@@ -136,7 +141,7 @@ def _place(path: Path, mask: Path, labels: Labels, pixel_m: float, sigma: float)
         instances=labels.instances,
         contact=contacts(labels.instances, sigma=sigma),
         known=labels.known,
-        pixel_m=pixel_m,
+        pixel_size_m=pixel_size_m,
         class_of=labels.class_of,
         source=str(path),
     )

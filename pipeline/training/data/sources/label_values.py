@@ -28,7 +28,7 @@ def label_meaning(
     values: RasterValues,
     named: Collection[int],
     *,
-    unknown: int | None,
+    ignore_value: int | None,
     objects: bool = False,
     nodata: float | None = None,
 ) -> Meaning:
@@ -37,21 +37,24 @@ def label_meaning(
     Args:
         values: Those of all of the labels.
         named: Values of classes.
-        unknown: Value that says: not labelled; 255 only where there are other classes.
+        ignore_value: Value that says: not labelled; 255 only where there are other classes.
         objects: Whether values number objects.
         nodata: The value that the file declares.
     """
     if named or objects:
-        missing = {float(one) for one in (unknown, nodata) if one is not None}
+        missing = {float(one) for one in (ignore_value, nodata) if one is not None}
         return Meaning(nodata=nodata, unlabelled=frozenset(missing - {0.0} - set(named)))
-    convention = unknown == UNLABELLED
+    convention = ignore_value == UNLABELLED
     return decide_meaning(
-        values, nodata=nodata, convention=convention, unknown=None if convention else unknown
+        values,
+        nodata=nodata,
+        convention=convention,
+        ignore_value=None if convention else ignore_value,
     )
 
 
 def meaning_of_file(
-    path: Path, named: tuple[int, ...], *, unknown: int | None, objects: bool
+    path: Path, named: tuple[int, ...], *, ignore_value: int | None, objects: bool
 ) -> Meaning:
     """Return what the values of a label raster mean, whichever part of it is used.
 
@@ -60,12 +63,14 @@ def meaning_of_file(
     Raises:
         ConfigError: It cannot be read.
     """
-    return _surveyed(path, path.stat().st_mtime_ns, named, unknown=unknown, objects=objects)
+    return _surveyed(
+        path, path.stat().st_mtime_ns, named, ignore_value=ignore_value, objects=objects
+    )
 
 
 @lru_cache(maxsize=256)
 def _surveyed(
-    path: Path, _stamp: int, named: tuple[int, ...], *, unknown: int | None, objects: bool
+    path: Path, _stamp: int, named: tuple[int, ...], *, ignore_value: int | None, objects: bool
 ) -> Meaning:
     try:
         scene = open_scene(label_ref(path, georef=False))
@@ -73,16 +78,18 @@ def _surveyed(
             nodata = usable_nodata(scene.info.nodata, scene.info.dtype)
             if named or objects:
                 return label_meaning(
-                    RasterValues(), named, unknown=unknown, objects=objects, nodata=nodata
+                    RasterValues(), named, ignore_value=ignore_value, objects=objects, nodata=nodata
                 )
-            if is_own(scene.info) and unknown == UNLABELLED:
+            if is_own(scene.info) and ignore_value == UNLABELLED:
                 return OWN
-            found = label_meaning(survey_values(scene), named, unknown=unknown, nodata=nodata)
+            found = label_meaning(
+                survey_values(scene), named, ignore_value=ignore_value, nodata=nodata
+            )
         finally:
             scene.close()
     except SceneError as error:
         if named or objects:
-            return label_meaning(RasterValues(), named, unknown=unknown, objects=objects)
+            return label_meaning(RasterValues(), named, ignore_value=ignore_value, objects=objects)
         raise ConfigError(f"{path}: {error.reason}; {error.way_out}") from error
     if found.reasons:
         log.info("%s: %s", path, ", ".join(found.reasons))

@@ -201,13 +201,13 @@ def from_raster(config: PlaceConfig, classes: Sequence[ClassConfig], grid: Scene
     found = number_objects(
         values,
         classes,
-        unknown=config.unknown,
+        ignore_value=config.ignore_value,
         objects=config.objects,
         source=config.labels,
         meaning=meaning_of_file(
             config.labels,
             tuple(class_values(classes)),
-            unknown=config.unknown,
+            ignore_value=config.ignore_value,
             objects=config.objects,
         ),
     )
@@ -239,7 +239,7 @@ def number_objects(
     values: NDArray[Any],
     classes: Sequence[ClassConfig],
     *,
-    unknown: int | None,
+    ignore_value: int | None,
     objects: bool,
     source: Path,
     meaning: Meaning | None = None,
@@ -249,7 +249,7 @@ def number_objects(
     Args:
         values: (rows, cols); a value a class, or a number an object.
         classes: Which values mean which class; without values all but 0 are the first.
-        unknown: Value that says: not labelled; 255 only where there are other classes.
+        ignore_value: Value that says: not labelled; 255 only where there are other classes.
         objects: Whether values number objects.
         source: The file, for messages.
         meaning: What values mean, where these are a part of all.
@@ -261,7 +261,7 @@ def number_objects(
     known = np.isfinite(values)
     if meaning is None:
         there = block_values(values, known, None)
-        meaning = label_meaning(there, class_at, unknown=unknown, objects=objects)
+        meaning = label_meaning(there, class_at, ignore_value=ignore_value, objects=objects)
     known &= ~np.isin(values, list(meaning.unlabelled))
     ground = ~known | np.isin(values, list(meaning.background - {0.0, *class_at}))
     values = np.where(ground, 0, values)
@@ -283,7 +283,7 @@ def number_objects(
     if stray:
         raise ConfigError(
             f"{source}: values {', '.join(map(str, stray[:10]))} are of no class; "
-            "name them in classes.values, or as `unknown`"
+            "name them in classes.values, or as `ignore_value`"
         )
     instances = np.zeros(values.shape, np.int32)
     kinds = [0]

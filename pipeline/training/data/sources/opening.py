@@ -71,16 +71,16 @@ def open_place(
     sizes = _sizes(config)
     if budget.holds(sum(sizes), each=HELD, largest=max(sizes)):
         budget.take(sum(sizes), each=HELD)
-        return read_place(config, contact_sigma=sigma, classes=classes)
+        return read_place(config, border_sigma=sigma, classes=classes)
     levels = [WindowedLevel(ground=ground) for ground in _grounds(config, classes, sigma)]
-    levels.sort(key=lambda level: level.pixel_m)
+    levels.sort(key=lambda level: level.pixel_size_m)
     sizes = [level.ground.window.pixels for level in levels]
     if budget.holds(sum(sizes), each=HELD, largest=max(sizes)):
         budget.take(sum(sizes), each=HELD)
         whole = [_whole(level) for level in levels]
         _check_any(config, found=bool(whole[0].instances.any()))
         return make_place(config.name, whole, share=config.share, sigma=sigma)
-    while levels[-1].pixel_m * 1.5 < COARSEST_M:
+    while levels[-1].pixel_size_m * 1.5 < COARSEST_M:
         last = levels[-1]
         levels.append(WindowedLevel(ground=last.ground, halvings=last.halvings + 1))
     centres, seen = survey_places(levels[0])
@@ -114,7 +114,7 @@ def read_scored(
     sizes = _sizes(config)
     if budget.holds(sum(sizes), each=each, largest=max(sizes)):
         budget.take(sum(sizes), each=each)
-        return read_place(config, contact_sigma=0.0, classes=classes, halve=False)
+        return read_place(config, border_sigma=0.0, classes=classes, halve=False)
     blocks = _blocks(config)
     sizes = [window.pixels for window in blocks]
     if not budget.holds(sum(sizes), each=each, largest=max(sizes)):
@@ -130,7 +130,7 @@ def read_scored(
         )
     budget.take(sum(sizes), each=each)
     levels = [_whole(WindowedLevel(ground=ground)) for ground in _grounds(config, classes, 0.0)]
-    levels.sort(key=lambda level: level.pixel_m)
+    levels.sort(key=lambda level: level.pixel_size_m)
     _check_any(config, found=bool(levels[0].instances.any()))
     return make_place(config.name, levels, share=config.share, sigma=0.0, halve=False)
 
@@ -194,7 +194,7 @@ def _whole(level: WindowedLevel) -> Level:
         instances=found.instances,
         contact=found.contact,
         known=found.known,
-        pixel_m=found.pixel_m,
+        pixel_size_m=found.pixel_size_m,
         class_of=found.class_of,
         transform=level.transform,
         crs=level.crs,
@@ -205,7 +205,7 @@ def _whole(level: WindowedLevel) -> Level:
 def _grounds(config: PlaceConfig, classes: Sequence[ClassConfig], sigma: float) -> list[Ground]:
     found = []
     for path, window in zip(config.scenes, _blocks(config), strict=True):
-        picture = open_picture(path, bands=config.bands, empty=config.empty)
+        picture = open_picture(path, bands=config.bands, image_nodata=config.image_nodata)
         labels = open_windowed_labels(config, classes, picture.grid)
         found.append(
             Ground(config=config, picture=picture, labels=labels, window=window, sigma=sigma)

@@ -41,7 +41,7 @@ class Level:
     """(rows, cols), see `contact_map`."""
     known: NDArray[np.bool_]
     """(rows, cols), False where the survey has no data or nothing is labelled."""
-    pixel_m: float
+    pixel_size_m: float
     """Edge of a pixel on the ground."""
     class_of: NDArray[np.uint8] | None = None
     """(objects + 1,): the class of each object, from 1; without, all are of class 1."""
@@ -89,7 +89,7 @@ class Level:
             instances=part(self.instances),
             contact=part(contact),
             known=part(self.known),
-            pixel_m=self.pixel_m,
+            pixel_size_m=self.pixel_size_m,
             class_of=self.class_of,
             source=self.source,
         )
@@ -118,7 +118,7 @@ class Place:
 def read_place(
     config: PlaceConfig,
     *,
-    contact_sigma: float,
+    border_sigma: float,
     classes: Sequence[ClassConfig] = (BUILDING,),
     halve: bool = True,
 ) -> Place:
@@ -126,7 +126,7 @@ def read_place(
 
     Args:
         config: Which files, which part of them.
-        contact_sigma: See `contact_map`; 0 where no such map is used.
+        border_sigma: See `contact_map`; 0 where no such map is used.
         classes: What is looked for.
         halve: Whether to add levels of half the size down to `COARSEST_M`.
 
@@ -135,14 +135,14 @@ def read_place(
         SceneError: A scene cannot be read, has no CRS, or lacks bands.
     """
     existing([*config.scenes, config.labels, *([config.area] if config.area else [])])
-    levels = [_read_level(path, config, classes, contact_sigma) for path in config.scenes]
-    levels.sort(key=lambda level: level.pixel_m)
+    levels = [_read_level(path, config, classes, border_sigma) for path in config.scenes]
+    levels.sort(key=lambda level: level.pixel_size_m)
     if not levels[0].instances.any():
         raise ConfigError(
             f"{config.labels}: no polygon lies inside {config.scenes[0]}"
             + (" and its block" if config.within or config.without else "")
         )
-    return make_place(config.name, levels, share=config.share, sigma=contact_sigma, halve=halve)
+    return make_place(config.name, levels, share=config.share, sigma=border_sigma, halve=halve)
 
 
 def make_place(
@@ -150,13 +150,13 @@ def make_place(
 ) -> Place:
     """Return a place of the given levels, halved further down to `COARSEST_M`."""
     chain = list(levels)
-    while halve and chain[-1].pixel_m * 1.5 < COARSEST_M:
+    while halve and chain[-1].pixel_size_m * 1.5 < COARSEST_M:
         chain.append(halved(chain[-1], sigma))
     return Place(name=name, levels=tuple(chain), share=share, centres=_centres(chain[0].instances))
 
 
 def level_of(
-    image: NDArray[np.uint8], instances: NDArray[np.int32], *, pixel_m: float, sigma: float
+    image: NDArray[np.uint8], instances: NDArray[np.int32], *, pixel_size_m: float, sigma: float
 ) -> Level:
     """Return a level whose every pixel is known."""
     return Level(
@@ -164,7 +164,7 @@ def level_of(
         instances=np.ascontiguousarray(instances, np.int32),
         contact=contacts(instances, sigma=sigma),
         known=np.ones(instances.shape, np.bool_),
-        pixel_m=pixel_m,
+        pixel_size_m=pixel_size_m,
     )
 
 
@@ -184,16 +184,18 @@ def _read_level(
     path: Path, config: PlaceConfig, classes: Sequence[ClassConfig], sigma: float
 ) -> Level:
     inside = None if config.within is None else partial(window_of, config.within)
-    picture = read_picture(path, bands=config.bands, empty=config.empty, within=inside)
+    picture = read_picture(
+        path, bands=config.bands, image_nodata=config.image_nodata, within=inside
+    )
     labels = read_place_labels(config, classes, picture.grid)
-    used, seen = _used(config, picture.grid.shape, picture.pixel_m)
+    used, seen = _used(config, picture.grid.shape, picture.pixel_size_m)
     instances = np.where(used, labels.instances, 0).astype(np.int32)
     return Level(
         image=np.where(seen, picture.image, 0).astype(np.uint8),
         instances=instances,
         contact=contacts(instances, sigma=sigma),
         known=picture.valid & labels.known & used,
-        pixel_m=picture.pixel_m,
+        pixel_size_m=picture.pixel_size_m,
         class_of=labels.class_of,
         transform=picture.grid.transform,
         crs=picture.grid.crs,
@@ -202,7 +204,7 @@ def _read_level(
 
 
 def _used(
-    config: PlaceConfig, shape: tuple[int, int], pixel_m: float
+    config: PlaceConfig, shape: tuple[int, int], pixel_size_m: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return where labels are used, and where the image may be seen at all.
 
@@ -214,7 +216,7 @@ def _used(
         used[block(config.within, shape)] = True
     seen = used.copy()
     for box in config.without:
-        used[block(box, shape, grown=int(np.ceil(config.gap_m / pixel_m)))] = False
+        used[block(box, shape, grown=int(np.ceil(config.gap_m / pixel_size_m)))] = False
         seen[block(box, shape)] = False
     return used, seen
 
@@ -247,7 +249,7 @@ def halved(level: Level, sigma: float) -> Level:
         instances=instances,
         contact=contacts(instances, sigma=sigma),
         known=np.ascontiguousarray(level.known[:rows:2, :cols:2]),
-        pixel_m=level.pixel_m * 2,
+        pixel_size_m=level.pixel_size_m * 2,
         class_of=level.class_of,
         transform=None if level.transform is None else level.transform @ Affine.scale(2.0),
         crs=level.crs,

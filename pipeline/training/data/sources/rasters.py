@@ -72,7 +72,7 @@ class Picture:
     """(3, rows, cols)."""
     valid: NDArray[np.bool_]
     """(rows, cols), False where the raster has no data."""
-    pixel_m: float
+    pixel_size_m: float
     """Edge of a pixel on the ground."""
 
 
@@ -84,11 +84,11 @@ class WindowedPicture:
     """The raster."""
     bands: tuple[int, ...]
     """Three that the network sees, or one, which is repeated."""
-    empty: int | None
+    image_nodata: int | None
     """Pixels with this value in every band have no data."""
     grid: SceneGrid
     """All of its pixels."""
-    pixel_m: float
+    pixel_size_m: float
     """Edge of a pixel on the ground."""
     span: tuple[Any, Any] | None
     """Values that become black and white; None where they are bytes, or there are none."""
@@ -102,7 +102,7 @@ class WindowedPicture:
         with _named(self.path):
             state = self.path.stat()
             scene = _reader(str(self.path), os.getpid(), state.st_mtime_ns, state.st_size)
-            values, valid = _values(scene, self.bands, self.empty, _as_rasterio(window))
+            values, valid = _values(scene, self.bands, self.image_nodata, _as_rasterio(window))
         return _shown(values, valid, self.span), valid
 
 
@@ -110,7 +110,7 @@ def read_picture(
     path: Path,
     *,
     bands: Sequence[int],
-    empty: int | None,
+    image_nodata: int | None,
     within: Callable[[tuple[int, int]], Window] | None = None,
 ) -> Picture:
     """Return a scene's pixels; other types than 8 bits are stretched over the whole scene.
@@ -118,7 +118,7 @@ def read_picture(
     Args:
         path: A raster with a place on the Earth.
         bands: Three that the network sees, or one, which is repeated.
-        empty: Pixels with this value in every band have no data.
+        image_nodata: Pixels with this value in every band have no data.
         within: The only window that is used of a scene of some rows and columns; of bytes no
             other is read, and there is no data elsewhere.
 
@@ -126,9 +126,9 @@ def read_picture(
         SceneError: It cannot be read, has no CRS, or not these bands.
     """
     with _named(path), open_raster(path) as scene:
-        grid, pixel_m = _checked(scene, path, bands)
+        grid, pixel_size_m = _checked(scene, path, bands)
         if within is None or scene.dtypes[bands[0] - 1] != "uint8":
-            values, valid = _values(scene, bands, empty, None)
+            values, valid = _values(scene, bands, image_nodata, None)
         else:
             window = within(grid.shape)
             values = np.zeros((len(bands), *grid.shape), np.uint8)
@@ -136,22 +136,33 @@ def read_picture(
             whole = Window(row=0, col=0, height=grid.shape[0], width=grid.shape[1])
             here = window.within(whole)
             if min(window.height, window.width) > 0:
-                values[:, *here], valid[here] = _values(scene, bands, empty, _as_rasterio(window))
+                values[:, *here], valid[here] = _values(
+                    scene, bands, image_nodata, _as_rasterio(window)
+                )
     span = None if values.dtype == np.uint8 else _span(values[:, valid])
-    return Picture(grid=grid, image=_shown(values, valid, span), valid=valid, pixel_m=pixel_m)
+    return Picture(
+        grid=grid, image=_shown(values, valid, span), valid=valid, pixel_size_m=pixel_size_m
+    )
 
 
-def open_picture(path: Path, *, bands: Sequence[int], empty: int | None) -> WindowedPicture:
+def open_picture(path: Path, *, bands: Sequence[int], image_nodata: int | None) -> WindowedPicture:
     """Return a scene to be read by windows; other types than 8 bits are stretched by a sample.
 
     Raises:
         SceneError: It cannot be read, has no CRS, or not these bands.
     """
     with _named(path), open_raster(path) as scene:
-        grid, pixel_m = _checked(scene, path, bands)
-        span = None if scene.dtypes[bands[0] - 1] == "uint8" else _sampled(scene, bands, empty)
+        grid, pixel_size_m = _checked(scene, path, bands)
+        span = (
+            None if scene.dtypes[bands[0] - 1] == "uint8" else _sampled(scene, bands, image_nodata)
+        )
     return WindowedPicture(
-        path=path, bands=tuple(bands), empty=empty, grid=grid, pixel_m=pixel_m, span=span
+        path=path,
+        bands=tuple(bands),
+        image_nodata=image_nodata,
+        grid=grid,
+        pixel_size_m=pixel_size_m,
+        span=span,
     )
 
 
@@ -233,13 +244,16 @@ def check_size(scene: DatasetReader) -> None:
 
 
 def _values(
-    scene: DatasetReader, bands: Sequence[int], empty: int | None, window: RasterWindow | None
+    scene: DatasetReader,
+    bands: Sequence[int],
+    image_nodata: int | None,
+    window: RasterWindow | None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return (bands, rows, cols) as they are stored, and where they are data."""
     values = scene.read(list(bands), window=window)
     valid = scene.dataset_mask(window=window) > 0
-    if empty is not None:
-        valid &= ~(values == empty).all(axis=0)
+    if image_nodata is not None:
+        valid &= ~(values == image_nodata).all(axis=0)
     if values.dtype.kind == "f":
         valid &= np.isfinite(values).all(axis=0)
     return values, valid
@@ -271,7 +285,7 @@ def _span(seen: NDArray[Any]) -> tuple[Any, Any] | None:
 
 
 def _sampled(
-    scene: DatasetReader, bands: Sequence[int], empty: int | None
+    scene: DatasetReader, bands: Sequence[int], image_nodata: int | None
 ) -> tuple[Any, Any] | None:
     """Return the span of blocks with data, the same ones for the same scene."""
     rows, cols = (-(-length // SAMPLE_EDGE) for length in scene.shape)
@@ -281,7 +295,7 @@ def _sampled(
         row, col = (at * SAMPLE_EDGE for at in divmod(block, cols))
         window = Window(row=row, col=col, height=SAMPLE_EDGE, width=SAMPLE_EDGE)
         inside = window.clipped(height=scene.height, width=scene.width)
-        values, valid = _values(scene, bands, empty, _as_rasterio(inside))
+        values, valid = _values(scene, bands, image_nodata, _as_rasterio(inside))
         if valid.any():
             found.append(values[:, valid])
         if len(found) == SAMPLE_BLOCKS:

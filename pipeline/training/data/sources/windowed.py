@@ -52,7 +52,7 @@ class Ground:
         if config.within is not None:
             used[_part(block(config.within, shape), scene)] = True
         seen = used.copy()
-        gap = int(np.ceil(config.gap_m / self.picture.pixel_m))
+        gap = int(np.ceil(config.gap_m / self.picture.pixel_size_m))
         for box in config.without:
             used[_part(block(box, shape, grown=gap), scene)] = False
             seen[_part(block(box, shape), scene)] = False
@@ -91,7 +91,7 @@ class Ground:
             instances=np.where(used, labels.instances, 0).astype(np.int32),
             contact=np.zeros(grid.shape, np.uint8),
             known=valid & labels.known & used,
-            pixel_m=self.picture.pixel_m,
+            pixel_size_m=self.picture.pixel_size_m,
             class_of=labels.class_of,
             transform=grid.transform,
             crs=grid.crs,
@@ -123,9 +123,9 @@ class WindowedLevel:
         return window.height >> self.halvings, window.width >> self.halvings
 
     @property
-    def pixel_m(self) -> float:
+    def pixel_size_m(self) -> float:
         """Edge of a pixel on the ground."""
-        return self.ground.picture.pixel_m * float(2**self.halvings)
+        return self.ground.picture.pixel_size_m * float(2**self.halvings)
 
     @property
     def transform(self) -> Affine:

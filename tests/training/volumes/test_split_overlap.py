@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.training.config import LeakConfig, read_config
+from pipeline.training.config import SplitOverlapConfig, read_config
 from pipeline.training.fit import fit
 from pipeline.training.read_data import read_splits
 from pipeline.training.split_overlap import check_split_overlap
 from pipeline.training.volumes.data import VolumeData
-from pipeline.training.volumes.leaks import volume_overlaps
-from tests.training.volumes.made import made_volume, survey, write_config, write_segy
+from pipeline.training.volumes.split_overlap import volume_overlaps
+from tests.training.volumes.synthetic import made_volume, survey, write_config, write_segy
 
 
 def _data(folder: Path, *, train: dict[str, Any], validation: dict[str, Any]) -> VolumeData:
@@ -26,23 +26,23 @@ def _data(folder: Path, *, train: dict[str, Any], validation: dict[str, Any]) ->
     return data
 
 
-def test_ranges_of_one_volume_that_share_lines_or_are_too_near_are_leaks(tmp_path: Path) -> None:
+def test_ranges_of_one_volume_that_share_lines_or_are_too_near_are_overlaps(tmp_path: Path) -> None:
     one = survey(tmp_path, 1, "west")
     data = _data(
         tmp_path,
         train=one | {"inlines": [100, 117]},
         validation=one | {"name": "east", "inlines": [117, 123]},
     )
-    (leak,) = volume_overlaps(data, gap=0)
-    assert str(leak) == "west (train) and east (validation) share traces of one volume"
+    (overlap,) = volume_overlaps(data, gap=0)
+    assert str(overlap) == "west (train) and east (validation) share traces of one volume"
     apart = _data(
         tmp_path,
         train=one | {"inlines": [100, 116]},
         validation=one | {"name": "east", "inlines": [120, 123]},
     )
     assert volume_overlaps(apart, gap=3) == []
-    (leak,) = volume_overlaps(apart, gap=4)
-    assert "are 3 lines of one volume apart, less than volumes.gap: 4" in str(leak)
+    (overlap,) = volume_overlaps(apart, gap=4)
+    assert "are 3 lines of one volume apart, less than volumes.gap: 4" in str(overlap)
     # Blocks that are apart in one direction are apart.
     blocks = _data(
         tmp_path,
@@ -70,8 +70,8 @@ def test_a_cut_of_a_volume_under_another_name_is_the_same_ground(tmp_path: Path)
         "labels": write_segy(tmp_path / "cut_labels.sgy", labels[20:], first=900),
     }
     names = {key: str(value) for key, value in cut.items()}
-    (leak,) = volume_overlaps(_data(tmp_path, train=one, validation=names), gap=0)
-    assert "hold the same 88 traces" in str(leak)
+    (overlap,) = volume_overlaps(_data(tmp_path, train=one, validation=names), gap=0)
+    assert "hold the same 88 traces" in str(overlap)
     fresh = {key: str(value) for key, value in other.items()}
     assert volume_overlaps(_data(tmp_path, train=one, validation=fresh), gap=0) == []
     amplitude[0] = 0
@@ -79,15 +79,15 @@ def test_a_cut_of_a_volume_under_another_name_is_the_same_ground(tmp_path: Path)
     assert volume_overlaps(_data(tmp_path, train=dead, validation=fresh), gap=0) == []
 
 
-def test_a_leak_stops_the_training_before_its_first_step_unless_told_otherwise(
+def test_an_overlap_stops_the_training_before_its_first_step_unless_told_otherwise(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = survey(tmp_path, 1, "west")
     volumes = {"train": [one], "validation": [one | {"name": "again"}]}
     config = write_config(tmp_path / "c.yaml", volumes)
-    with pytest.raises(ConfigError, match=r"splits leak: .* Split by volume, or by ranges of"):
+    with pytest.raises(ConfigError, match=r"splits overlap: .* Split by volume, or by ranges of"):
         fit(config, tmp_path / "out")
     assert not list((tmp_path / "out").glob("state-*"))
     data = read_splits(read_config(config), cache=tmp_path)
-    check_split_overlap(data, LeakConfig(found="tell"), gap=0)
+    check_split_overlap(data, SplitOverlapConfig(action="warn"), gap=0)
     assert "scores will be too good" in caplog.text

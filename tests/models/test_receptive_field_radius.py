@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.models.card import Network
 from pipeline.models.networks import build
-from pipeline.models.receptive_field import reach
+from pipeline.models.receptive_field import rf_radius
 from tests.models.small import MOBILE, PADDED, VALID, weights_for
 
 
@@ -39,14 +39,14 @@ def _smp(encoder: str, depth: int, **arguments: Any) -> nn.Module:
     ],
 )
 def test_the_reach_of_known_networks(network: Network, wanted: int) -> None:
-    found = reach(_built(network), in_channels=2, stride=network.stride, limit=wanted + 16)
-    assert found == wanted == network.reach
+    found = rf_radius(_built(network), in_channels=2, stride=network.stride, limit=wanted + 16)
+    assert found == wanted == network.rf_radius
 
 
 @pytest.mark.slow
 def test_a_fifth_level_nearly_doubles_the_reach() -> None:
     network = _smp("mobilenet_v2", 5)
-    assert reach(network, in_channels=3, stride=32, limit=320) == 309
+    assert rf_radius(network, in_channels=3, stride=32, limit=320) == 309
 
 
 @pytest.mark.parametrize(
@@ -60,23 +60,23 @@ def test_networks_that_look_everywhere_have_no_reach(
     encoder: str, depth: int, arguments: dict[str, Any]
 ) -> None:
     network = _smp(encoder, depth, **arguments)
-    assert reach(network, in_channels=3, stride=2**depth, limit=160) is None
+    assert rf_radius(network, in_channels=3, stride=2**depth, limit=160) is None
 
 
 def test_instance_norm_looks_everywhere() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.InstanceNorm2d(4))
-    assert reach(network, in_channels=3, stride=1, limit=40) is None
+    assert rf_radius(network, in_channels=3, stride=1, limit=40) is None
 
 
 def test_a_network_that_looks_farther_than_the_limit_has_no_reach() -> None:
-    assert reach(_built(PADDED), in_channels=2, stride=16, limit=60) is None
+    assert rf_radius(_built(PADDED), in_channels=2, stride=16, limit=60) is None
 
 
 def test_the_network_itself_is_left_as_it_was() -> None:
     network = _built(PADDED)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.train()
-    reach(network, in_channels=2, stride=16, limit=100)
+    rf_radius(network, in_channels=2, stride=16, limit=100)
     assert network.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
@@ -86,8 +86,8 @@ def test_the_network_itself_is_left_as_it_was() -> None:
     "network", [pytest.param(PADDED, id="classic"), pytest.param(MOBILE, id="mobilenet_v2")]
 )
 def test_only_pixels_within_the_reach_of_a_cell_change_it(network: Network, axis: int) -> None:
-    assert network.reach is not None
-    far, stride = network.reach, network.stride
+    assert network.rf_radius is not None
+    far, stride = network.rf_radius, network.stride
     module = _built(network).eval()
     module.load_state_dict(weights_for(network))
     # Averages instead of maxima, which may well leave a pixel out, and slopes for the same reason.
@@ -140,4 +140,4 @@ def test_what_works_on_single_pixels_adds_no_reach(between: nn.Module) -> None:
     network = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), between, nn.Conv2d(4, 1, 5, padding=2, bias=False)
     )
-    assert reach(network, in_channels=1, stride=1, limit=10) == 3
+    assert rf_radius(network, in_channels=1, stride=1, limit=10) == 3

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from pipeline.core.block import Block
-from pipeline.training.data.found import Leak
+from pipeline.training.data.overlap import SplitOverlap
 from pipeline.training.volumes.data import VolumeData
 from pipeline.training.volumes.part import VolumePart
 
 
-def volume_overlaps(data: VolumeData, *, gap: int) -> list[Leak]:
+def volume_overlaps(data: VolumeData, *, gap: int) -> list[SplitOverlap]:
     """Return what the training, validation and test splits share.
 
     Parts of one volume are compared by their lines, and must lie ``gap`` lines apart; those
@@ -27,7 +27,7 @@ def volume_overlaps(data: VolumeData, *, gap: int) -> list[Leak]:
         for one, other in itertools.product(*(splits[name] for name in pair)):
             why = _apart(one, other, gap) if one.digest == other.digest else _alike(one, other)
             if why:
-                found.append(Leak(splits=pair, first=one.name, second=other.name, why=why))
+                found.append(SplitOverlap(splits=pair, first=one.name, second=other.name, why=why))
     return found
 
 

@@ -31,7 +31,7 @@ class ScoreConfig(CardSection):
     """Probabilities that are tried on the validation places; the best one goes into the card."""
     precision: float | None = Field(default=None, gt=0, le=1)
     """Least pixel precision that the threshold must reach; without, the best score decides."""
-    least_px: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] = Field(
+    min_area_px: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] = Field(
         default=(0,), min_length=1, max_length=1000
     )
     """Sizes below which a whole mask is dropped, tried likewise; of images alone."""
@@ -39,16 +39,16 @@ class ScoreConfig(CardSection):
     """Predict twice, left and right flipped once, and take the mean; the card asks for it too."""
 
 
-class ShipConfig(CardSection):
+class ExportConfig(CardSection):
     """Fields of the model card."""
 
     name: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)
     """What the model is called."""
     bands: tuple[Name, Name, Name] = ("red", "green", "blue")
     """Colours that the network sees; three times ``gray`` for images of one band."""
-    pixel_size_m: tuple[Metres, Metres] | None = None
+    gsd_range_m: tuple[Metres, Metres] | None = None
     """Ground pixels it is made for; from the augmentation where there are places, else any."""
-    shown_m: tuple[Metres, Metres] | None = None
+    preferred_gsd_m: tuple[Metres, Metres] | None = None
     """Ground pixels at which it does best: others are resampled when it maps. Validation scores
     them as they are; `benchmarks.footprints` maps them."""
     context: Literal["exact", "blend", "pad"] | None = None
@@ -65,13 +65,13 @@ class ShipConfig(CardSection):
     """Where it is known to be wrong."""
 
     @model_validator(mode="after")
-    def _padding_goes_with_its_context(self) -> ShipConfig:
+    def _padding_goes_with_its_context(self) -> ExportConfig:
         if (self.context == "pad") != (self.pad_to > 0):
             raise ValueError("pad_to goes with context 'pad'")
         return self
 
     @model_validator(mode="after")
-    def _shown_is_within_what_it_is_made_for(self) -> ShipConfig:
+    def _shown_is_within_what_it_is_made_for(self) -> ExportConfig:
         # Before a training, not when its card is written.
-        check_preferred_gsd(self.shown_m, self.pixel_size_m)
+        check_preferred_gsd(self.preferred_gsd_m, self.gsd_range_m)
         return self

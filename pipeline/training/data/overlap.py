@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leak:
+class SplitOverlap:
     """Something that two splits share."""
 
     splits: tuple[str, str]
@@ -19,6 +19,6 @@ class Leak:
     """Ground or picture, and how much."""
 
     def __str__(self) -> str:
-        """Return the leak in words."""
+        """Return the overlap as a sentence."""
         one, other = self.splits
         return f"{self.first} ({one}) and {self.second} ({other}) {self.why}"
