@@ -126,7 +126,7 @@ class Task(Section):
     shape: Shape = Shape()
     """What polygons look like."""
     formats: tuple[Format, ...] = ("geojson", "parquet")
-    """Formats of the polygons; COCO alone where a scene has no place on the Earth."""
+    """Formats of the polygons; COCO alone where a scene is not georeferenced."""
     edge: Literal["mirror", "replicate", "constant"] | None = None
     """What lies past the scene's edges; the model card's if left out."""
 

@@ -29,11 +29,11 @@ def aggregate_metrics(evaluations: Sequence[Evaluation], *, wanted: float = 0.9)
     """
     rows, ranks = _rows(evaluations), _ranks(evaluations)
     drawn, values = bootstrap_rows(rows, ranks), point_estimates(rows, ranks)
-    reasons = dict.fromkeys(RANKED, "no truth, or no confidence")
+    reasons = dict.fromkeys(RANKED, "no reference objects, or no confidence")
     known = join_samples([threshold_sample(one.matched, one.counts) for one in evaluations])
     return {
         "scenes": len(evaluations),
-        "truths": int(rows[:, 0].sum()),
+        "references": int(rows[:, 0].sum()),
         "predictions": int(rows[:, 2].sum()),
         "blocks": drawn.blocks,
         "reason": drawn.reason,
@@ -79,7 +79,7 @@ def compare_systems(first: Sequence[Evaluation], second: Sequence[Evaluation]) -
 def _unlike(first: Evaluation, second: Evaluation) -> str | None:
     """Return what to say where pixels are those of a mask here, and of polygons there."""
     ones, others = (
-        "mask" if one.compared.predicted.mask and len(one.compared.classes) == 1 else "polygons"
+        "mask" if one.compared.prediction.mask and len(one.compared.classes) == 1 else "polygons"
         for one in (first, second)
     )
     if ones == others:

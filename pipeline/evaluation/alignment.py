@@ -23,11 +23,11 @@ SLIVER_M2 = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedObjects:
-    """Predictions or truths of a scene, in every form they are needed in."""
+    """Predictions or references of a scene, in every form they are needed in."""
 
     objects: Objects
     """Label, confidence and id of each."""
-    plane: Shaped[np.ndarray, " n"]
+    projected: Shaped[np.ndarray, " n"]
     """Polygons in the plane."""
     pixels: Shaped[np.ndarray, " n"]
     """Polygons in the scene's pixels."""
@@ -38,7 +38,7 @@ class ComparedObjects:
 
     def __len__(self) -> int:
         """Return the number of polygons."""
-        return len(self.plane)
+        return len(self.projected)
 
     @property
     def centres(self) -> Float64[np.ndarray, "n 2"]:
@@ -51,29 +51,29 @@ class ComparedObjects:
 class Compared:
     """One scene's prediction and truth, ready to be scored."""
 
-    predicted: Predicted
+    prediction: Predicted
     """Where the prediction comes from."""
     frame: CommonGrid
     """The plane and the pixels."""
-    mine: ComparedObjects
+    predicted: ComparedObjects
     """The predictions."""
-    truth: ComparedObjects
-    """The truths."""
+    reference: ComparedObjects
+    """The references."""
     aoi: Shaped[np.ndarray, " areas"] | None
     """The labelled area in pixels; None for all of the scene."""
     unknown: Shaped[np.ndarray, " areas"] | None
     """Unlabelled pixels of the reference."""
     classes: tuple[str, ...]
     """Names of the classes that both sides distinguish; one name where they do not."""
-    label_mine: Int64[np.ndarray, " predictions"]
+    label_predicted: Int64[np.ndarray, " predictions"]
     """Class of each prediction, from 1."""
-    label_truth: Int64[np.ndarray, " truths"]
+    label_reference: Int64[np.ndarray, " references"]
     """Class of each truth, from 1."""
     notes: tuple[str, ...]
     """Notes for the report."""
 
 
-def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compared:
+def compare(prediction: Predicted, reference: Objects, aoi: Objects | None) -> Compared:
     """Return prediction and truth on one plane.
 
     Truth outside the scene is left out, and what reaches over its edge is cut there:
@@ -84,36 +84,38 @@ def compare(predicted: Predicted, truth: Objects, aoi: Objects | None) -> Compar
         ConfigError: They cannot be brought together, the area is empty, or the truth
             covers a small part of the scene and nobody says which.
     """
-    frame = make_common_grid(predicted.objects, truth, predicted.grid)
-    notes = [f"prediction: {note}" for note in predicted.objects.notes]
-    clean = without_repeats(truth)
+    frame = make_common_grid(prediction.objects, reference, prediction.grid)
+    notes = [f"prediction: {note}" for note in prediction.objects.notes]
+    clean = without_repeats(reference)
     notes += [f"truth: {note}" for note in clean.notes]
-    failed = predicted.manifest.get("tiles_failed")
+    failed = prediction.manifest.get("tiles_failed")
     if failed:
         what = count_noun(len(failed), "tile")
         notes.append(f"{what} could not be predicted: what lies there does not count")
-    mine, other = _framed(predicted.objects, frame), _framed(clean, frame)
-    if mine.outside:
-        notes.append(f"{count_noun(mine.outside, 'prediction')} outside the scene left out")
-    notes += _about_slivers(mine.slivers, other.slivers, frame)
+    predicted, other = _framed(prediction.objects, frame), _framed(clean, frame)
+    if predicted.outside:
+        notes.append(f"{count_noun(predicted.outside, 'prediction')} outside the scene left out")
+    notes += _about_slivers(predicted.slivers, other.slivers, frame)
     notes += outside_notes(clean, other.outside, len(other.pixels), frame)
-    covered, about = labelled(truth, frame)
+    covered, about = labelled(reference, frame)
     notes += about
     area = covered if aoi is None else _area(aoi, frame, covered)
-    unknown = None if truth.unknown is None else frame.to_pixels(truth.unknown, truth.crs)
-    if aoi is None and truth.grid is None and not frame.grid.made_up:
-        check_coverage(mine.pixels, other.pixels, frame)
-    classes, label_mine, label_truth = _classes(mine.objects, other.objects)
+    unknown = (
+        None if reference.unknown is None else frame.to_pixels(reference.unknown, reference.crs)
+    )
+    if aoi is None and reference.grid is None and not frame.grid.derived:
+        check_coverage(predicted.pixels, other.pixels, frame)
+    classes, label_predicted, label_reference = _classes(predicted.objects, other.objects)
     return Compared(
-        predicted=predicted,
+        prediction=prediction,
         frame=frame,
-        mine=_side(mine, frame, area),
-        truth=_side(other, frame, area),
+        predicted=_side(predicted, frame, area),
+        reference=_side(other, frame, area),
         aoi=area,
         unknown=unknown,
         classes=classes,
-        label_mine=label_mine,
-        label_truth=label_truth,
+        label_predicted=label_predicted,
+        label_reference=label_reference,
         notes=tuple(notes),
     )
 
@@ -170,14 +172,14 @@ def sliver_px(frame: CommonGrid) -> float:
     return 1.0 if frame.step_m is None else min(1.0, SLIVER_M2 / frame.step_m**2)
 
 
-def _about_slivers(mine: int, truth: int, frame: CommonGrid) -> list[str]:
-    if not mine and not truth:
+def _about_slivers(predicted: int, reference: int, frame: CommonGrid) -> list[str]:
+    if not predicted and not reference:
         return []
     area = sliver_px(frame) * (frame.step_m or 1.0) ** 2
     unit = "m2" if frame.step_m else "px"
-    what = count_noun(mine, "prediction")
+    what = count_noun(predicted, "prediction")
     return [
-        f"{what} and {count_noun(truth, 'truth')} smaller than {area:.2g} {unit} "
+        f"{what} and {count_noun(reference, 'truth')} smaller than {area:.2g} {unit} "
         "left out as slivers"
     ]
 
@@ -210,7 +212,7 @@ def _side(
     pixels, inside = framed.pixels, framed.inside
     return ComparedObjects(
         objects=framed.objects,
-        plane=frame.to_plane(pixels),
+        projected=frame.project(pixels),
         pixels=pixels,
         runs=rasterize(pixels, height=frame.grid.height, width=frame.grid.width),
         inside=inside if aoi is None else inside & _mostly_inside(pixels, aoi),
@@ -230,19 +232,19 @@ def _mostly_inside(
 
 
 def _classes(
-    mine: Objects, truth: Objects
+    predicted: Objects, reference: Objects
 ) -> tuple[tuple[str, ...], Int64[np.ndarray, " p"], Int64[np.ndarray, " t"]]:
     """Return the classes that both sides name; one class where they share no name."""
-    ones = np.ones(len(mine), np.int64), np.ones(len(truth), np.int64)
-    known = set() if mine.label is None else set(mine.label.tolist())
-    told = set() if truth.label is None else set(truth.label.tolist())
-    if not known & told or mine.label is None or truth.label is None:
+    ones = np.ones(len(predicted), np.int64), np.ones(len(reference), np.int64)
+    known = set() if predicted.label is None else set(predicted.label.tolist())
+    told = set() if reference.label is None else set(reference.label.tolist())
+    if not known & told or predicted.label is None or reference.label is None:
         name = next(iter(known)) if len(known) == 1 else "objects"
         return (name,), *ones
     names = tuple(sorted(known | told))
     place = {name: row for row, name in enumerate(names, 1)}
     return (
         names,
-        np.array([place[one] for one in mine.label], np.int64),
-        np.array([place[one] for one in truth.label], np.int64),
+        np.array([place[one] for one in predicted.label], np.int64),
+        np.array([place[one] for one in reference.label], np.int64),
     )

@@ -34,7 +34,7 @@ class _Entry:
 
 
 def evaluate_many(
-    predicted: Sequence[Path], truth: Path, *, out: Path, options: Options
+    predicted: Sequence[Path], reference: Path, *, out: Path, options: Options
 ) -> Summary:
     """Score one or more predictions, and write a report of each and a summary of all.
 
@@ -50,7 +50,7 @@ def evaluate_many(
     fresh = not out.exists()
     _prepare(out)
     try:
-        return _evaluated(predicted, truth, out, options)
+        return _evaluated(predicted, reference, out, options)
     finally:
         # Of what failed from the start nothing is left behind.
         if fresh:
@@ -58,17 +58,17 @@ def evaluate_many(
                 out.rmdir()
 
 
-def _evaluated(predicted: Sequence[Path], truth: Path, out: Path, options: Options) -> Summary:
+def _evaluated(predicted: Sequence[Path], reference: Path, out: Path, options: Options) -> Summary:
     failed: list[str] = []
-    entries = _entries(predicted, truth, options, failed)
+    entries = _entries(predicted, reference, options, failed)
     if len(entries) == 1 and not failed:
-        return _single(evaluate_opened(entries[0].predicted, truth, out, options), out)
+        return _single(evaluate_opened(entries[0].predicted, reference, out, options), out)
     done: list[tuple[str, str, Evaluation]] = []
     for entry in entries:
         try:
             folder = out / entry.folder
             _prepare(folder)
-            found = evaluate_opened(entry.predicted, truth, folder, options)
+            found = evaluate_opened(entry.predicted, reference, folder, options)
             done.append((entry.system, entry.folder, found))
         except (ConfigError, SceneError) as error:
             failed.append(f"{entry.predicted.source}: {error}")
@@ -97,7 +97,7 @@ def _prepare(out: Path) -> None:
 
 
 def _entries(
-    predicted: Sequence[Path], truth: Path, options: Options, failed: list[str]
+    predicted: Sequence[Path], reference: Path, options: Options, failed: list[str]
 ) -> list[_Entry]:
     """Read every prediction; bare vector files of one scene are given common pixels.
 
@@ -113,8 +113,8 @@ def _entries(
             if len(paths) == 1:
                 raise
             failed.append(str(error))
-    if truth.is_file():
-        shared = _on_one_scene([one for _, one in opened], truth, options)
+    if reference.is_file():
+        shared = _on_one_scene([one for _, one in opened], reference, options)
         opened = [(system, one) for (system, _), one in zip(opened, shared, strict=True)]
     names = unique([slug(one.name) for _, one in opened], [str(one.source) for _, one in opened])
     return [
@@ -123,7 +123,9 @@ def _entries(
     ]
 
 
-def _on_one_scene(opened: Sequence[Predicted], truth: Path, options: Options) -> list[Predicted]:
+def _on_one_scene(
+    opened: Sequence[Predicted], reference: Path, options: Options
+) -> list[Predicted]:
     """Give predictions of one scene the same pixels, those of a run or of the imagery first."""
     runs = [one for one in opened if one.manifest and one.grid is not None]
     known = runs[0] if len({one.fingerprint for one in runs}) == 1 else None
@@ -132,7 +134,7 @@ def _on_one_scene(opened: Sequence[Predicted], truth: Path, options: Options) ->
     if grid is None and bare and options.scene is not None:
         grid = grid_at(options.scene)
     if grid is None and len(bare) > 1 and not runs:
-        true = read_objects(truth, choice=options.of_truth)
+        true = read_objects(reference, choice=options.of_reference)
         grid = made_up_grid([*(one.objects for one in bare), true])
     if grid is None or grid.georef is None:
         return list(opened)
@@ -183,7 +185,7 @@ def summarise(
     systems: dict[str, dict[str, Evaluation]] = {}
     for system, _, evaluation in done:
         known = systems.setdefault(system, {})
-        known.setdefault(_scene_key(evaluation.compared.predicted), evaluation)
+        known.setdefault(_scene_key(evaluation.compared.prediction), evaluation)
     if len(systems) > 1 and not _shared(systems):
         # Nothing to compare: the user listed the scenes of one batch.
         systems = {"all": {key: one for known in systems.values() for key, one in known.items()}}
@@ -192,7 +194,7 @@ def summarise(
             "system": system,
             "scene": evaluation.report["scene"],
             "report": f"{folder}/report.html",
-            "truths": int(evaluation.matched.matching.counts_truth.sum()),
+            "references": int(evaluation.matched.matching.counts_reference.sum()),
             "predictions": int(evaluation.matched.matching.counts_prediction.sum()),
             "headline": evaluation.report["headline"],
             "notes": evaluation.report["notes"],
@@ -200,7 +202,7 @@ def summarise(
         for system, folder, evaluation in done
     ]
     return {
-        "schema": "overtile/summary/1",
+        "schema": "overtile/summary/2",
         "scenes": rows,
         "systems": [
             {
@@ -227,22 +229,22 @@ def _shared(systems: dict[str, dict[str, Evaluation]]) -> bool:
 def _made(known: Mapping[str, Evaluation]) -> dict[str, Any]:
     """Return task and model where all scenes of a system were made by the same."""
     found = [
-        {name: one.report["made"].get(name) for name in ("task", "model")} for one in known.values()
+        {name: one.report["run"].get(name) for name in ("task", "model")} for one in known.values()
     ]
-    return {"made": found[0] if all(one == found[0] for one in found) else {}}
+    return {"run": found[0] if all(one == found[0] for one in found) else {}}
 
 
 def _comparisons(systems: dict[str, dict[str, Evaluation]]) -> list[dict[str, Any]]:
     """Return how every later system differs from the first, over the scenes they share."""
     if len(systems) < 2:
         return []
-    (first, mine), *others = systems.items()
+    (first, ours), *others = systems.items()
     found = []
     for second, theirs in others:
-        shared = [key for key in mine if key in theirs]
+        shared = [key for key in ours if key in theirs]
         table: dict[str, Any] = {"reason": "they have no scene in common", "figures": {}}
         if shared:
-            table = compare_systems([mine[key] for key in shared], [theirs[key] for key in shared])
+            table = compare_systems([ours[key] for key in shared], [theirs[key] for key in shared])
         found.append({"first": first, "second": second, "scenes": len(shared), **table})
     return found
 

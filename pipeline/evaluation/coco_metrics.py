@@ -29,15 +29,15 @@ def coco_table(compared: Compared, matched: MatchedObjects) -> Table:
     """
     if matched.confidence is None:
         return {"reason": "the predictions carry no confidence to rank them by"}
-    mine, truth = compared.mine, compared.truth
-    pixels = pixel_overlaps(mine.pixels, truth.pixels, (mine.runs, truth.runs))
-    same = compared.label_mine[pixels.predicted] == compared.label_truth[pixels.truth]
+    predicted, reference = compared.predicted, compared.reference
+    pixels = pixel_overlaps(predicted.pixels, reference.pixels, (predicted.runs, reference.runs))
+    same = compared.label_predicted[pixels.predicted] == compared.label_reference[pixels.reference]
     pixels = pixels.where(same)
     # Size classes are COCO's: in pixels, wherever the overlap is measured.
     exact = coco_scores(matched.pairs, matched.confidence, sizes={}, ignored=matched.ignored)
     drawn = coco_scores(pixels, matched.confidence, ignored=_drawable(pixels, matched.ignored))
     return {
-        "reason": None if len(truth) else "no truth",
+        "reason": None if len(reference) else "no reference objects",
         "polygons": _row(exact),
         "pixels": _row(drawn),
         "mapping_challenge": _challenge(compared, matched, pixels),
@@ -47,28 +47,31 @@ def coco_table(compared: Compared, matched: MatchedObjects) -> Table:
 def salt_table(counts: PixelCounts) -> Table:
     """Return the TGS score of the whole image: mean over IoU 0.50:0.05:0.95."""
     table = counts.counts.sum(axis=0)
-    shared, mine = float(table[1:, 1:].sum()), float(table[:, 1:].sum())
-    truth = float(table[1:].sum())
+    shared, predicted = float(table[1:, 1:].sum()), float(table[:, 1:].sum())
+    reference = float(table[1:].sum())
     if not counts.evaluated:
         return {"value": None, "reason": "no pixel counts"}
-    value = salt_scores(np.array([shared]), np.array([mine]), np.array([truth]))[0]
-    empty = "by the challenge's rule: no truth" if not truth else None
+    value = salt_scores(np.array([shared]), np.array([predicted]), np.array([reference]))[0]
+    empty = "by the challenge's rule: no reference objects" if not reference else None
     return {"value": rounded(float(value)), "reason": empty}
 
 
 def _challenge(compared: Compared, matched: MatchedObjects, pixels: Overlaps) -> Table:
     """Return AP and AR at IoU 0.5 over chips, objects cut at their borders."""
     width = compared.frame.grid.width
-    mine = cut_into_chips(compared.mine.runs, size=CHIP, width=width)
-    truth = cut_into_chips(compared.truth.runs, size=CHIP, width=width)
+    predicted = cut_into_chips(compared.predicted.runs, size=CHIP, width=width)
+    reference = cut_into_chips(compared.reference.runs, size=CHIP, width=width)
     # Of equally sure predictions those of the chip before come first, as in COCO's tools.
-    order = np.lexsort((mine.parent, mine.chip))
-    pairs, parent = chip_overlaps(pixels, mine, truth).reordered(order), mine.parent[order]
+    order = np.lexsort((predicted.parent, predicted.chip))
+    pairs, parent = (
+        chip_overlaps(pixels, predicted, reference).reordered(order),
+        predicted.parent[order],
+    )
     confidence = np.zeros(0) if matched.confidence is None else matched.confidence[parent]
-    keep = kept(mine.chip[order], confidence, most=MOST)
+    keep = kept(predicted.chip[order], confidence, most=MOST)
     late = Ignored(
         predicted=matched.ignored.predicted[parent] | ~keep,
-        truth=matched.ignored.truth[truth.parent],
+        reference=matched.ignored.reference[reference.parent],
     )
     # Predictions beyond the most that count on a chip must not take a truth either.
     scores = coco_scores(
@@ -79,7 +82,7 @@ def _challenge(compared: Compared, matched: MatchedObjects, pixels: Overlaps) ->
         "max_detections": MOST,
         "ap50": rounded(scores.ap50),
         "ar50": rounded(scores.ar50),
-        "reason": None if scores.ap50 is not None else "no truth",
+        "reason": None if scores.ap50 is not None else "no reference objects",
     }
 
 
@@ -87,7 +90,7 @@ def _drawable(pixels: Overlaps, ignored: Ignored) -> Ignored:
     """Return what does not count, objects without a pixel included."""
     return Ignored(
         predicted=ignored.predicted | (pixels.predicted_area == 0),
-        truth=ignored.truth | (pixels.truth_area == 0),
+        reference=ignored.reference | (pixels.reference_area == 0),
     )
 
 

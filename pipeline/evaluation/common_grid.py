@@ -51,7 +51,7 @@ class CommonGrid:
             return polygons
         return _moved(reproject_polygons(polygons, crs, georef.crs), georef.to_pixels)
 
-    def to_plane(self, polygons: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    def project(self, polygons: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
         """Return polygons given in the scene's pixels in the plane."""
         georef = self.grid.georef
         if self.crs is None or georef is None:
@@ -59,29 +59,29 @@ class CommonGrid:
         return reproject_polygons(_moved(polygons, georef.to_map), georef.crs, self.crs)
 
 
-def make_common_grid(predicted: Objects, truth: Objects, grid: PixelGrid | None) -> CommonGrid:
+def make_common_grid(predicted: Objects, reference: Objects, grid: PixelGrid | None) -> CommonGrid:
     """Return the frame in which a prediction and its truth meet.
 
     Args:
         predicted: Predicted objects.
-        truth: True objects.
+        reference: True objects.
         grid: The scene's pixels, where they are known.
 
     Raises:
         ConfigError: One is in pixels and the other on the Earth, with nothing to join them.
     """
-    grid = grid or truth.grid
-    if grid is None and predicted.crs is not None and truth.crs is not None:
-        grid = made_up_grid([predicted, truth])
+    grid = grid or reference.grid
+    if grid is None and predicted.crs is not None and reference.crs is not None:
+        grid = made_up_grid([predicted, reference])
     if grid is None or grid.georef is None:
-        _check_pixels(predicted, truth)
+        _check_pixels(predicted, reference)
     if grid is None:
         raise ConfigError(f"{predicted.source}: its pixels are not known; name the image, --scene")
     if grid.georef is None:
         return CommonGrid(crs=None, grid=grid, step_m=None)
-    if truth.crs is None and truth.grid and _size(truth.grid) != _size(grid):
+    if reference.crs is None and reference.grid and _size(reference.grid) != _size(grid):
         raise ConfigError(
-            f"{truth.source}: it has {_size(truth.grid)} pixels, the scene {_size(grid)}; "
+            f"{reference.source}: it has {_size(reference.grid)} pixels, the scene {_size(grid)}; "
             "give truth on the scene's own pixels, or with a CRS"
         )
     across, down = grid.georef.ground_size_m(col=grid.width / 2, row=grid.height / 2)
@@ -94,25 +94,25 @@ def make_common_grid(predicted: Objects, truth: Objects, grid: PixelGrid | None)
     )
 
 
-def _check_pixels(predicted: Objects, truth: Objects) -> None:
+def _check_pixels(predicted: Objects, reference: Objects) -> None:
     """Refuse georeferenced objects where their pixels are unknown.
 
     Raises:
         ConfigError: One of the two, or both, is not in pixels.
     """
-    if predicted.crs is not None and truth.crs is not None:
+    if predicted.crs is not None and reference.crs is not None:
         raise ConfigError(
-            f"{predicted.source} and {truth.source} have a place on the Earth, but the scene has "
-            "none; name georeferenced imagery with --scene"
+            f"{predicted.source} and {reference.source} are georeferenced, but the scene is not; "
+            "name georeferenced imagery with --scene"
         )
-    if truth.crs is not None:
+    if reference.crs is not None:
         raise ConfigError(
-            f"{truth.source}: it has a place on the Earth, but {predicted.source} has none; "
+            f"{reference.source}: it is georeferenced, but {predicted.source} is not; "
             "give truth in pixels (COCO JSON or a PNG mask)"
         )
     if predicted.crs is not None:
         raise ConfigError(
-            f"{truth.source}: it is in pixels, but {predicted.source} has a place on the Earth; "
+            f"{reference.source}: it is in pixels, but {predicted.source} is georeferenced; "
             "say with --scene which image's pixels they are"
         )
 
@@ -175,7 +175,7 @@ def made_up_grid(files: Sequence[Objects]) -> PixelGrid:
         height=int(np.ceil((top - bottom) / step)),
         width=int(np.ceil((right - left) / step)),
         georef=georef,
-        made_up=True,
+        derived=True,
     )
 
 

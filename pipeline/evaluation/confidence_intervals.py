@@ -52,18 +52,18 @@ class Ranks:
     """Where each prediction, or the truth that it found, lies."""
     state: Int8[np.ndarray, "thresholds predictions"]
     """At each of COCO's IoU thresholds: 1 right, 0 wrong, -1 does not count."""
-    truths: Float64[np.ndarray, " blocks"]
+    references: Float64[np.ndarray, " blocks"]
     """Truths that count in each block."""
 
     @classmethod
     def joined(cls, parts: Sequence[Ranks]) -> Ranks:
         """Return several scenes' blocks, one scene's after the other's."""
-        first = np.cumsum([0, *(len(one.truths) for one in parts)])
+        first = np.cumsum([0, *(len(one.references) for one in parts)])
         return cls(
             confidence=np.concatenate([one.confidence for one in parts]),
             block=np.concatenate([one.block + at for one, at in zip(parts, first, strict=False)]),
             state=np.concatenate([one.state for one in parts], axis=1),
-            truths=np.concatenate([one.truths for one in parts]),
+            references=np.concatenate([one.references for one in parts]),
         )
 
 
@@ -78,7 +78,7 @@ class BootstrapSamples:
     reason: str | None
     """Why there are none."""
     rows: Float64[np.ndarray, "blocks kinds"]
-    """What each block holds: truths, found, predictions, right, their IoU; pixel tp, fp, fn."""
+    """Of each block: references, detected, predictions, correct, their IoU; pixel tp, fp, fn."""
     ranks: Ranks | None
     """The order of the predictions; None where they carry no confidence."""
 
@@ -122,11 +122,11 @@ def point_estimates(
 
 
 def _ratios(sums: Float64[np.ndarray, "rounds kinds"]) -> dict[str, Float64[np.ndarray, " rounds"]]:
-    truths, found, predictions, right, iou, tp, fp, fn = sums.T
+    references, found, predictions, right, iou, tp, fp, fn = sums.T
     return {
         "precision": share(right, predictions),
-        "recall": share(found, truths),
-        "f1": share(2 * right, predictions + truths),
+        "recall": share(found, references),
+        "f1": share(2 * right, predictions + references),
         "mean_iou": share(iou, right),
         "pixel_precision": share(tp, tp + fp),
         "pixel_recall": share(tp, tp + fn),
@@ -138,15 +138,15 @@ def _ratios(sums: Float64[np.ndarray, "rounds kinds"]) -> dict[str, Float64[np.n
 def _block_rows(
     compared: Compared, matched: MatchedObjects, counts: PixelCounts
 ) -> Float64[np.ndarray, "blocks kinds"]:
-    """Return what each block holds: truths, found, predictions, right, their IoU; tp, fp, fn."""
+    """Count references, detected, predictions, correct, their IoU, tp, fp, fn of each block."""
     matching, many = matched.matching, len(counts.blocks)
-    mine, truth = _places(compared, matched, counts)
+    predicted, reference = _places(compared, matched, counts)
     objects = [
-        np.bincount(truth, matching.counts_truth, many),
-        np.bincount(truth, matching.found, many),
-        np.bincount(mine, matching.counts_prediction, many),
-        np.bincount(mine, matching.right, many),
-        np.bincount(mine, matching.iou * matching.right, many),
+        np.bincount(reference, matching.counts_reference, many),
+        np.bincount(reference, matching.found, many),
+        np.bincount(predicted, matching.counts_prediction, many),
+        np.bincount(predicted, matching.right, many),
+        np.bincount(predicted, matching.iou * matching.right, many),
     ]
     table = counts.counts.astype(np.float64)
     pixels = [
@@ -161,29 +161,31 @@ def _places(
     compared: Compared, matched: MatchedObjects, counts: PixelCounts
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the block of each prediction and truth; a matched prediction goes with its truth."""
-    mine = counts.blocks.of(compared.mine.centres)
-    truth = counts.blocks.of(compared.truth.centres)
-    hit = matched.matching.truth_of >= 0
-    mine[hit] = truth[matched.matching.truth_of[hit]]
-    return mine, truth
+    predicted = counts.blocks.of(compared.predicted.centres)
+    reference = counts.blocks.of(compared.reference.centres)
+    hit = matched.matching.reference_of >= 0
+    predicted[hit] = reference[matched.matching.reference_of[hit]]
+    return predicted, reference
 
 
 def _ranks(compared: Compared, matched: MatchedObjects, counts: PixelCounts) -> Ranks | None:
     if matched.confidence is None:
         return None
-    state = np.zeros((len(THRESHOLDS), len(compared.mine)), np.int8)
+    state = np.zeros((len(THRESHOLDS), len(compared.predicted)), np.int8)
     for row, threshold in enumerate(THRESHOLDS):
         found = match_pairs(
             matched.pairs, confidence=matched.confidence, iou=threshold, ignored=matched.ignored
         )
-        state[row] = np.where(found.counts_prediction, found.truth_of >= 0, -1)
-    mine, truth = _places(compared, matched, counts)
+        state[row] = np.where(found.counts_prediction, found.reference_of >= 0, -1)
+    predicted, reference = _places(compared, matched, counts)
     return Ranks(
         confidence=matched.confidence,
-        block=mine,
+        block=predicted,
         state=state,
         # Of no truth at all the counts would be whole numbers.
-        truths=np.bincount(truth, matched.matching.counts_truth, len(counts.blocks)).astype(float),
+        references=np.bincount(
+            reference, matched.matching.counts_reference, len(counts.blocks)
+        ).astype(float),
     )
 
 
@@ -192,11 +194,11 @@ def _drawn_ap(
 ) -> dict[str, Float64[np.ndarray, " rounds"]]:
     """Return AP at IoU 0.5, and its mean over all thresholds, round by round."""
     order = ranked(ranks.confidence, len(ranks.confidence))
-    block, truths = ranks.block[order], drawn @ ranks.truths
+    block, references = ranks.block[order], drawn @ ranks.references
     values = np.full((len(ranks.state), len(drawn)), np.nan)
     for row, state in enumerate(ranks.state[:, order]):
         right, where = state[state >= 0] > 0, block[state >= 0]
-        for turn in np.flatnonzero(truths > 0):
-            found = average_precision(right, float(truths[turn]), drawn[turn][where])
+        for turn in np.flatnonzero(references > 0):
+            found = average_precision(right, float(references[turn]), drawn[turn][where])
             values[row, turn] = np.nan if found is None else found
     return {"ap50": values[0], "ap": values.mean(axis=0)}

@@ -29,7 +29,7 @@ from pipeline.labels.read import read_objects
 from pipeline.outputs.vectors.shapefile import SUFFIX
 from pipeline.scenes.names import slug
 
-SCHEMA = "overtile/report/1"
+SCHEMA = "overtile/report/2"
 """Names the layout of `report.json`; `pipeline/outputs/report/schema.json` describes it."""
 
 
@@ -60,19 +60,19 @@ class Options:
         return LayerChoice(name=self.aoi_layer, option="--aoi-layer")
 
     @property
-    def of_truth(self) -> LayerChoice:
+    def of_reference(self) -> LayerChoice:
         """The truth's layer."""
         return LayerChoice(name=self.truth_layer, option="--truth-layer")
 
 
 def evaluate_scene(
-    predicted: Path, truth: Path, *, out: Path | None = None, options: Options | None = None
+    predicted: Path, reference: Path, *, out: Path | None = None, options: Options | None = None
 ) -> Evaluation:
     """Score one prediction against truth, and write its report.
 
     Args:
         predicted: A run's ``OUT/<scene>`` folder, or a vector file or mask of any tool.
-        truth: Polygons in any vector format and CRS, a label raster, COCO JSON; or a
+        reference: Polygons in any vector format and CRS, a label raster, COCO JSON; or a
             folder with one such file for each scene, named as the scene is.
         out: Folder for ``report.html``, ``report.json`` and CSV tables; None writes nothing.
         options: Options of the evaluation.
@@ -84,22 +84,22 @@ def evaluate_scene(
     """
     options = options or Options()
     opened = open_predicted(predicted, layer=options.predicted_layer)
-    return evaluate_opened(opened, truth, out, options)
+    return evaluate_opened(opened, reference, out, options)
 
 
 def evaluate_opened(
-    opened: Predicted, truth: Path, out: Path | None, options: Options
+    opened: Predicted, reference: Path, out: Path | None, options: Options
 ) -> Evaluation:
     """Score a prediction that has been read already; as `evaluate_scene`."""
     if opened.grid is None and options.scene is not None:
         opened = replace(opened, grid=grid_at(options.scene))
-    truth = truth_for(opened, truth)
-    true = read_objects(truth, choice=options.of_truth, image=opened.name)
+    reference = reference_for(opened, reference)
+    true = read_objects(reference, choice=options.of_reference, image=opened.name)
     aoi = None if options.aoi is None else read_objects(options.aoi, choice=options.of_aoi)
     evaluation = score(opened, true, aoi=aoi, options=options)
     evaluation.report["inputs"] = {
         "predicted": {**_input(opened.source), "values": opened.objects.described},
-        "truth": {**_input(truth), "values": true.described},
+        "reference": {**_input(reference), "values": true.described},
         "aoi": None if options.aoi is None else _input(options.aoi),
     }
     if out is not None:
@@ -107,31 +107,35 @@ def evaluate_opened(
     return evaluation
 
 
-def truth_for(predicted: Predicted, truth: Path) -> Path:
+def reference_for(predicted: Predicted, reference: Path) -> Path:
     """Return the truth of one scene: the file itself, or the one of its name in a folder.
 
     Raises:
         ConfigError: The folder has none, or several.
     """
-    if not truth.exists():
-        raise ConfigError(f"{truth} does not exist; name a file with the true polygons or labels")
-    if not truth.is_dir():
-        return truth
+    if not reference.exists():
+        raise ConfigError(
+            f"{reference} does not exist; name a file with the true polygons or labels"
+        )
+    if not reference.is_dir():
+        return reference
     known = {".geojson", ".json", ".parquet", ".gpkg", ".shp", ".zip", ".fgb", ".kml", ".gml"}
     known |= {".tif", ".tiff", ".png"}
     found = [
         one
-        for one in sorted(truth.iterdir())
+        for one in sorted(reference.iterdir())
         if one.suffix.lower() in known and slug(_stem(one)) == slug(predicted.name)
     ]
     # A scene's folder is called with_space where its file is called "with space".
     found = [one for one in found if _stem(one) == predicted.name] or found
     if len(found) == 1:
         return found[0]
-    if truth.suffix.lower() == ".gdb":
-        raise ConfigError(f"{truth}: it is a file geodatabase; export its layer as GeoPackage")
+    if reference.suffix.lower() == ".gdb":
+        raise ConfigError(f"{reference}: it is a file geodatabase; export its layer as GeoPackage")
     what = "no file" if not found else f"{len(found)} files"
-    raise ConfigError(f"{truth} holds {what} called {predicted.name}; name the truth file itself")
+    raise ConfigError(
+        f"{reference} holds {what} called {predicted.name}; name the truth file itself"
+    )
 
 
 def _stem(path: Path) -> str:
@@ -140,10 +144,10 @@ def _stem(path: Path) -> str:
 
 
 def score(
-    predicted: Predicted, truth: Objects, *, aoi: Objects | None, options: Options
+    predicted: Predicted, reference: Objects, *, aoi: Objects | None, options: Options
 ) -> Evaluation:
     """Evaluate predictions and references that were read already."""
-    compared = compare(predicted, truth, aoi)
+    compared = compare(predicted, reference, aoi)
     counts = count_pixels(compared)
     matched = match_scene_objects(compared, counts, iou=options.iou)
     drawn = bootstrap(compared, matched, counts) if options.intervals else None
@@ -165,15 +169,15 @@ def _report(
     every = pixel_row("all", foreground_scores(total))
     return {
         "schema": SCHEMA,
-        "scene": compared.predicted.name,
+        "scene": compared.prediction.name,
         "inputs": {},
         "notes": [*compared.notes, *_offset(compared, matched)],
-        "plane": {
+        "common_grid": {
             "unit": frame.unit,
             "height_px": frame.grid.height,
             "width_px": frame.grid.width,
             "pixel_size_m": rounded(frame.step_m),
-            "made_up": frame.grid.made_up,
+            "derived": frame.grid.derived,
         },
         "evaluated": {
             "pixels": counts.evaluated,
@@ -191,13 +195,13 @@ def _report(
         "coco": coco,
         "salt": salt_table(counts),
         "pixels": {"all": every, "by_class": pixels},
-        "made": compared.predicted.manifest,
+        "run": compared.prediction.manifest,
     }
 
 
 def _offset(compared: Compared, matched: MatchedObjects) -> list[str]:
-    mine, truth = compared.mine.plane, compared.truth.plane
-    return offset_notes(mine, truth, matched.pairs, compared.frame)
+    predicted, reference = compared.predicted.projected, compared.reference.projected
+    return offset_notes(predicted, reference, matched.pairs, compared.frame)
 
 
 def _headline(
@@ -207,7 +211,7 @@ def _headline(
     right = matching.right
     values = {
         # A precision of 0 where there is no truth would say nothing.
-        "precision": matching.precision if matching.counts_truth.any() else None,
+        "precision": matching.precision if matching.counts_reference.any() else None,
         "recall": matching.recall,
         "f1": matching.f1,
         "ap50": coco.get("polygons", {}).get("ap50"),
@@ -221,7 +225,7 @@ def _headline(
     lacking = [
         what
         for what, count in (
-            ("truth", matching.counts_truth.sum()),
+            ("reference", matching.counts_reference.sum()),
             ("predictions", matching.counts_prediction.sum()),
         )
         if not count

@@ -49,14 +49,14 @@ def match_scene_objects(compared: Compared, counts: PixelCounts, *, iou: float) 
 
     What lies mostly outside the labelled area, or where there is no data, does not count.
     """
-    pairs = overlaps(compared.mine.plane, compared.truth.plane)
-    same = compared.label_mine[pairs.predicted] == compared.label_truth[pairs.truth]
+    pairs = overlaps(compared.predicted.projected, compared.reference.projected)
+    same = compared.label_predicted[pairs.predicted] == compared.label_reference[pairs.reference]
     pairs = pairs.where(same)
     ignored = Ignored(
-        predicted=_aside(compared.mine, counts.valid_mine),
-        truth=_aside(compared.truth, counts.valid_truth),
+        predicted=_aside(compared.predicted, counts.valid_predicted),
+        reference=_aside(compared.reference, counts.valid_reference),
     )
-    confidence = compared.mine.objects.confidence
+    confidence = compared.predicted.objects.confidence
     matching = match_pairs(pairs, confidence=confidence, iou=iou, ignored=ignored)
     return MatchedObjects(
         pairs=pairs, matching=matching, ignored=ignored, confidence=confidence, iou=iou
@@ -75,7 +75,7 @@ def object_tables(compared: Compared, matched: MatchedObjects) -> Table:
     return {
         **matching_row(matching),
         "ignored_predictions": int((~matching.counts_prediction).sum()),
-        "ignored_truths": int((~matching.counts_truth).sum()),
+        "ignored_references": int((~matching.counts_reference).sum()),
         "sweep": sweep,
         "by_class": _by_class(compared, matching),
         "by_size": _by_size(compared, matched),
@@ -91,19 +91,19 @@ def outline_table(compared: Compared, matched: MatchedObjects) -> Table:
     right = np.flatnonzero(matched.matching.right)
     unit = compared.frame.unit
     width = 1.0 if unit == "m" else 3.0
-    mine = compared.mine.plane[right]
-    truth = compared.truth.plane[matched.matching.truth_of[right]]
-    size, moved = shapes.area_error(mine, truth), offsets(mine, truth)
+    predicted = compared.predicted.projected[right]
+    reference = compared.reference.projected[matched.matching.reference_of[right]]
+    size, moved = shapes.area_error(predicted, reference), offsets(predicted, reference)
     measures = {
         "iou": matched.matching.iou[right],
-        "boundary_iou": shapes.boundary_iou(mine, truth, width=width),
-        "polis": shapes.polis(mine, truth),
-        "rotation_deg": shapes.rotation_error(mine, truth),
+        "boundary_iou": shapes.boundary_iou(predicted, reference, width=width),
+        "polis": shapes.polis(predicted, reference),
+        "rotation_deg": shapes.rotation_error(predicted, reference),
         "offset_x": moved[:, 0],
         "offset_y": moved[:, 1],
         "area_error": size,
         "area_error_abs": np.abs(size),
-        "vertex_ratio": _vertices(mine) / np.maximum(_vertices(truth), 1),
+        "vertex_ratio": _vertices(predicted) / np.maximum(_vertices(reference), 1),
     }
     reason = None if len(right) else "no matched pairs"
     return {
@@ -130,7 +130,9 @@ def _by_class(compared: Compared, matching: Matching) -> list[Table]:
     return [
         group_row(
             name,
-            group_scores(matching, compared.label_mine == value, compared.label_truth == value),
+            group_scores(
+                matching, compared.label_predicted == value, compared.label_reference == value
+            ),
         )
         for value, name in enumerate(compared.classes, 1)
     ]
@@ -142,11 +144,11 @@ def _by_size(compared: Compared, matched: MatchedObjects) -> list[Table]:
     rows = []
     for low, high in pairwise(borders):
         name = f"{low:.0f} to {high:.0f}" if np.isfinite(high) else f"over {low:.0f}"
-        mine, truth = (
+        predicted, reference = (
             (areas >= low) & (areas < high)
-            for areas in (matched.pairs.predicted_area, matched.pairs.truth_area)
+            for areas in (matched.pairs.predicted_area, matched.pairs.reference_area)
         )
-        scores = group_scores(matched.matching, mine, truth)
+        scores = group_scores(matched.matching, predicted, reference)
         limits = {"from": low, "to": rounded(high), "unit": unit}
         rows.append({**group_row(name, scores), **limits})
     return rows
@@ -166,7 +168,7 @@ def _by_confidence(matched: MatchedObjects) -> list[Table]:
                 "from": rounded(low),
                 "to": rounded(low + 0.1),
                 "predictions": total,
-                "right": int(right.sum()),
+                "correct": int(right.sum()),
                 "precision": rounded(right.sum() / total) if total else None,
                 "mean_iou": rounded(matching.iou[right].mean()) if right.any() else None,
                 "reason": None if total else "no predictions",
@@ -176,14 +178,14 @@ def _by_confidence(matched: MatchedObjects) -> list[Table]:
 
 
 def _by_seams(compared: Compared, matching: Matching) -> Table:
-    cuts = compared.predicted.seams
+    cuts = compared.prediction.seams
     if cuts is None:
         return {"reason": "the prediction does not say how it was tiled", "rows": []}
     if len(cuts[0]) < 3 and len(cuts[1]) < 3:
         return {"reason": "the scene was one tile: it has no seams", "rows": []}
     near = [
         near_seams(side.pixels, row_cuts=cuts[0], col_cuts=cuts[1], margin=float(SEAM_MARGIN))
-        for side in (compared.mine, compared.truth)
+        for side in (compared.predicted, compared.reference)
     ]
     return {
         "reason": None,
@@ -196,23 +198,26 @@ def _by_seams(compared: Compared, matching: Matching) -> Table:
 
 
 def _merged_and_split(matched: MatchedObjects) -> Table:
-    on_truths = merged(matched.pairs)
+    on_references = merged(matched.pairs)
     on_predictions = merged(matched.pairs.exchanged())
-    lumps = (on_truths >= 2) & matched.matching.counts_prediction
-    splits = (on_predictions >= 2) & matched.matching.counts_truth
+    lumps = (on_references >= 2) & matched.matching.counts_prediction
+    splits = (on_predictions >= 2) & matched.matching.counts_reference
     return {
-        "merged": {"predictions": int(lumps.sum()), "truths": int(on_truths[lumps].sum())},
-        "split": {"truths": int(splits.sum()), "predictions": int(on_predictions[splits].sum())},
+        "merged": {"predictions": int(lumps.sum()), "references": int(on_references[lumps].sum())},
+        "split": {
+            "references": int(splits.sum()),
+            "predictions": int(on_predictions[splits].sum()),
+        },
     }
 
 
 def _near(matched: MatchedObjects) -> Table:
     """Return how many errors overlap something of the other side all the same."""
-    mine, truth = best_iou(matched.pairs), best_iou(matched.pairs.exchanged())
+    predicted, reference = best_iou(matched.pairs), best_iou(matched.pairs.exchanged())
     return {
         "iou": NEAR_IOU,
-        "false_positives": int((matched.matching.wrong & (mine >= NEAR_IOU)).sum()),
-        "misses": int((matched.matching.missed & (truth >= NEAR_IOU)).sum()),
+        "false_positives": int((matched.matching.wrong & (predicted >= NEAR_IOU)).sum()),
+        "misses": int((matched.matching.missed & (reference >= NEAR_IOU)).sum()),
     }
 
 

@@ -44,9 +44,9 @@ class PixelCounts:
     """Edge of the cells of ``holes``, in pixels."""
     holes: Bool[np.ndarray, "cell_rows cell_cols"]
     """Cells of the scene that lack a prediction in at least half of their pixels."""
-    valid_mine: Int64[np.ndarray, " predictions"]
+    valid_predicted: Int64[np.ndarray, " predictions"]
     """Pixels of each prediction that count."""
-    valid_truth: Int64[np.ndarray, " truths"]
+    valid_reference: Int64[np.ndarray, " references"]
     """Pixels of each truth that count."""
 
 
@@ -54,8 +54,8 @@ class PixelCounts:
 class _Layers:
     """What is painted or read in each window."""
 
-    mine: RunLengths
-    truth: RunLengths
+    predicted: RunLengths
+    reference: RunLengths
     aoi: RunLengths | None
     unknown: RunLengths | None
     mask: Scene | None
@@ -79,8 +79,8 @@ def count_pixels(compared: Compared) -> PixelCounts:
     side = len(compared.classes) + 1
     counts = np.zeros((len(blocks), side, side), np.int64)
     histogram = np.zeros((2, LEVELS), np.int64)
-    valid_mine = np.zeros(len(compared.mine), np.int64)
-    valid_truth = np.zeros(len(compared.truth), np.int64)
+    valid_predicted = np.zeros(len(compared.predicted), np.int64)
+    valid_reference = np.zeros(len(compared.reference), np.int64)
     evaluated = missing = 0
     cell = max(4, math.ceil(max(grid.height, grid.width) / _CELLS))
     lacking = np.zeros((math.ceil(grid.height / cell), math.ceil(grid.width / cell)), np.int64)
@@ -88,13 +88,15 @@ def count_pixels(compared: Compared) -> PixelCounts:
         layers = _layers(compared, stack)
         for block, window in _windows(blocks, grid):
             valid, wanted, probability = _valid(layers, window)
-            truth = rasterise_values(layers.truth, compared.label_truth.astype(np.uint8), window)
-            mine = _labels(layers, compared, window)
-            counts[block] += confusion(mine, truth, valid, classes=side - 1)
+            reference = rasterise_values(
+                layers.reference, compared.label_reference.astype(np.uint8), window
+            )
+            predicted = _labels(layers, compared, window)
+            counts[block] += confusion(predicted, reference, valid, classes=side - 1)
             if probability is not None:
-                histogram += levels(probability, truth > 0, valid)
-            valid_mine += count_inside(layers.mine, valid, window)
-            valid_truth += count_inside(layers.truth, valid, window)
+                histogram += levels(probability, reference > 0, valid)
+            valid_predicted += count_inside(layers.predicted, valid, window)
+            valid_reference += count_inside(layers.reference, valid, window)
             evaluated += int(valid.sum())
             rows, cols = np.nonzero(wanted & ~valid)
             missing += len(rows)
@@ -107,8 +109,8 @@ def count_pixels(compared: Compared) -> PixelCounts:
         missing=missing,
         cell=cell,
         holes=lacking * 2 >= cell * cell,
-        valid_mine=valid_mine,
-        valid_truth=valid_truth,
+        valid_predicted=valid_predicted,
+        valid_reference=valid_reference,
     )
 
 
@@ -141,7 +143,7 @@ def _layers(compared: Compared, stack: ExitStack) -> _Layers:
     grid = compared.frame.grid
 
     def opened(what: str) -> Scene | None:
-        path = getattr(compared.predicted, what)
+        path = getattr(compared.prediction, what)
         if path is None:
             return None
         scene = open_labels(path)
@@ -160,8 +162,8 @@ def _layers(compared: Compared, stack: ExitStack) -> _Layers:
 
     mask = opened("mask")
     return _Layers(
-        mine=compared.mine.runs.by_row(),
-        truth=compared.truth.runs.by_row(),
+        predicted=compared.predicted.runs.by_row(),
+        reference=compared.reference.runs.by_row(),
         aoi=drawn(compared.aoi),
         unknown=drawn(compared.unknown),
         mask=mask,
@@ -172,7 +174,7 @@ def _layers(compared: Compared, stack: ExitStack) -> _Layers:
 
 def _meaning(compared: Compared, mask: Scene | None) -> Meaning:
     """Return what the values of the mask mean: beside polygons it may be of any tool."""
-    predicted = compared.predicted
+    predicted = compared.prediction
     if predicted.objects.values is not None:
         return predicted.objects.values
     return OWN if mask is None or predicted.manifest else meaning_of(mask)
@@ -208,4 +210,4 @@ def _labels(layers: _Layers, compared: Compared, window: Window) -> UInt8[np.nda
     if layers.mask is not None and len(compared.classes) == 1:
         labels = read_classes(layers.mask, window, layers.meaning)
         return ((labels > 0) & (labels < UNLABELLED)).astype(np.uint8)
-    return rasterise_values(layers.mine, compared.label_mine.astype(np.uint8), window)
+    return rasterise_values(layers.predicted, compared.label_predicted.astype(np.uint8), window)

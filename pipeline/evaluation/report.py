@@ -62,7 +62,7 @@ def write_summary(summary: dict[str, Any], out: Path) -> None:
         {
             "system": row["system"],
             "scene": row["scene"],
-            "truths": row["truths"],
+            "references": row["references"],
             "predictions": row["predictions"],
             **{name: value["value"] for name, value in row["headline"].items()},
         }
@@ -77,8 +77,8 @@ def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str
     compared, matching = evaluation.compared, evaluation.matched.matching
     confidence, pairs = evaluation.matched.confidence, evaluation.matched.pairs
     grid = compared.frame.grid
-    mine = _status(matching.truth_of >= 0, matching.counts_prediction)
-    truth = _status(matching.prediction_of >= 0, matching.counts_truth)
+    predicted = _status(matching.reference_of >= 0, matching.counts_prediction)
+    reference = _status(matching.prediction_of >= 0, matching.counts_reference)
     return {
         "height": grid.height,
         "width": grid.width,
@@ -86,15 +86,15 @@ def map_data(evaluation: Evaluation, picture: dict[str, Any] | None) -> dict[str
         "places": _places(grid),
         "aoi": None if compared.aoi is None else encode_polygons(compared.aoi),
         "holes": encode_polygons(_holes(evaluation)),
-        "mine": {
-            **_shapes(compared.mine),
-            "status": bytes_text(mine),
-            "iou": bytes_text(_below(np.where(mine == _RIGHT, matching.iou, best_iou(pairs)))),
+        "predicted": {
+            **_shapes(compared.predicted),
+            "status": bytes_text(predicted),
+            "iou": bytes_text(_below(np.where(predicted == _RIGHT, matching.iou, best_iou(pairs)))),
             "confidence": None if confidence is None else bytes_text(_level(confidence)),
         },
-        "truth": {
-            **_shapes(compared.truth),
-            "status": bytes_text(truth),
+        "reference": {
+            **_shapes(compared.reference),
+            "status": bytes_text(reference),
             "iou": bytes_text(_below(best_iou(pairs.exchanged()))),
         },
     }
@@ -107,7 +107,7 @@ def gallery(evaluation: Evaluation) -> dict[str, list[int]]:
     size = pairs.predicted_area[wrong]
     sure = evaluation.matched.confidence
     order = np.lexsort((-size, -sure[wrong])) if sure is not None else np.argsort(-size)
-    largest = np.argsort(-pairs.truth_area[missed], kind="stable")
+    largest = np.argsort(-pairs.reference_area[missed], kind="stable")
     return {"fp": wrong[order][:_SHOTS].tolist(), "fn": missed[largest][:_SHOTS].tolist()}
 
 
@@ -115,9 +115,9 @@ def _picture(
     evaluation: Evaluation, scene: Path | None
 ) -> tuple[dict[str, Any] | None, str | None]:
     grid = evaluation.compared.frame.grid
-    named = evaluation.compared.predicted.image
+    named = evaluation.compared.prediction.image
     path = scene or (Path(named) if named and "://" not in named else None)
-    if path is None or grid.made_up:
+    if path is None or grid.derived:
         return None, None
     if not path.is_file():
         return None, f"the map has no imagery: {path} is not there; name it with --scene"
@@ -147,7 +147,10 @@ def _holes(evaluation: Evaluation) -> Shaped[np.ndarray, " areas"]:
 
 
 def _shapes(side: ComparedObjects) -> dict[str, Any]:
-    return {"shapes": encode_polygons(side.pixels), "area": floats_text(shapely.area(side.plane))}
+    return {
+        "shapes": encode_polygons(side.pixels),
+        "area": floats_text(shapely.area(side.projected)),
+    }
 
 
 def _status(

@@ -15,7 +15,7 @@ from pipeline.core.metrics.pixels import PixelScores
 
 Table = dict[str, Any]
 """An object of the report."""
-COUNTS = ("truths", "found", "predictions", "right")
+COUNTS = ("references", "detected", "predictions", "correct")
 """What is counted of a group of objects."""
 
 
@@ -39,7 +39,7 @@ def metric_row(
 
 def matching_row(matching: Matching) -> Table:
     """Return the counts and ratios of a matching; no ratio at all where there is no truth."""
-    known = bool(matching.counts_truth.any())
+    known = bool(matching.counts_reference.any())
     return {
         "tp": matching.tp,
         "fp": matching.fp,
@@ -54,7 +54,9 @@ def matching_row(matching: Matching) -> Table:
 def group_row(name: str, scores: GroupScores) -> Table:
     """Return the counts and ratios of a group."""
     row = _rounded(asdict(scores))
-    reasons = ["no truth"] * (not scores.truths) + ["no predictions"] * (not scores.predictions)
+    reasons = ["no reference objects"] * (not scores.references) + ["no predictions"] * (
+        not scores.predictions
+    )
     return {"name": name, **row, "reason": " and ".join(reasons) or None}
 
 

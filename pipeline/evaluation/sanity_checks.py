@@ -21,20 +21,20 @@ _GEOD = Geod(ellps="WGS84")
 
 
 def check_coverage(
-    mine: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"], frame: CommonGrid
+    predicted: Shaped[np.ndarray, " n"], reference: Shaped[np.ndarray, " m"], frame: CommonGrid
 ) -> None:
     """Refuse truth that seems to cover a part of the scene only.
 
     Raises:
         ConfigError: It covers under a third of the scene, and most predictions are elsewhere.
     """
-    if len(truth) < 5 or len(mine) < 20:
+    if len(reference) < 5 or len(predicted) < 20:
         return
     margin = min(100, 0.05 * min(frame.grid.width, frame.grid.height))
-    corners = shapely.multipoints(shapely.bounds(truth).reshape(-1, 2))
+    corners = shapely.multipoints(shapely.bounds(reference).reshape(-1, 2))
     hull = shapely.buffer(shapely.convex_hull(corners), margin)
     share = float(shapely.area(hull)) / (frame.grid.width * frame.grid.height)
-    away = 1 - shapely.intersects(hull, mine).mean()
+    away = 1 - shapely.intersects(hull, predicted).mean()
     if share < 1 / 3 and away > 0.5:
         raise ConfigError(
             f"truth lies in {share:.0%} of the scene, and {away:.0%} of the predictions are "
@@ -43,13 +43,13 @@ def check_coverage(
 
 
 def labelled(
-    truth: Objects, frame: CommonGrid
+    reference: Objects, frame: CommonGrid
 ) -> tuple[Shaped[np.ndarray, " areas"] | None, list[str]]:
     """Return the part of the scene that a label raster covers, in pixels, and what to say.
 
     None where it covers all of it, or none, or truth is no raster.
     """
-    grid = truth.grid
+    grid = reference.grid
     if grid is None or grid.georef is None or frame.grid.georef is None or grid == frame.grid:
         return None, []
     edge = shapely.box(0, 0, grid.width, grid.height)
@@ -57,7 +57,7 @@ def labelled(
     edge = shapely.segmentize(edge, max(grid.width, grid.height) / 64)
     placed = np.array([shapely.transform(edge, grid.georef.to_map)], object)
     scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
-    parts = shapely.get_parts(shapely.intersection(frame.to_pixels(placed, truth.crs), scene))
+    parts = shapely.get_parts(shapely.intersection(frame.to_pixels(placed, reference.crs), scene))
     parts = parts[shapely.get_type_id(parts) == 3]
     share = float(shapely.area(parts).sum() / shapely.area(scene))
     if not 0 < share < 0.999:
@@ -66,49 +66,49 @@ def labelled(
     return np.asarray(parts, object), [note]
 
 
-def outside_notes(truth: Objects, outside: int, inside: int, frame: CommonGrid) -> list[str]:
+def outside_notes(reference: Objects, outside: int, inside: int, frame: CommonGrid) -> list[str]:
     """Return notes on reference objects outside the scene.
 
     Args:
-        truth: All of it.
+        reference: All of it.
         outside: How many of its polygons do not touch the scene.
         inside: How many do.
         frame: The scene.
     """
-    if not len(truth):
+    if not len(reference):
         return ["truth: there is no polygon in it"]
     if not outside:
         return []
     if inside:
         return [f"truth: {count_noun(outside, 'polygon')} outside the scene left out"]
     note = f"no truth inside the scene: {count_noun(outside, 'true polygon')}, all elsewhere"
-    note += _where(truth, frame)
-    if truth.crs is not None and truth.crs.is_geographic:
+    note += _where(reference, frame)
+    if reference.crs is not None and reference.crs.is_geographic:
 
         def exchanged(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
             return points[:, ::-1]
 
-        turned = replace(truth, polygon=shapely.transform(truth.polygon, exchanged))
+        turned = replace(reference, polygon=shapely.transform(reference.polygon, exchanged))
         scene = shapely.box(0, 0, frame.grid.width, frame.grid.height)
-        if shapely.intersects(frame.to_pixels(turned.polygon, truth.crs), scene).any():
+        if shapely.intersects(frame.to_pixels(turned.polygon, reference.crs), scene).any():
             note += "; with longitude and latitude exchanged they would lie in it"
     return [note]
 
 
 def offset_notes(
-    mine: Shaped[np.ndarray, " n"],
-    truth: Shaped[np.ndarray, " m"],
+    predicted: Shaped[np.ndarray, " n"],
+    reference: Shaped[np.ndarray, " m"],
     pairs: Overlaps,
     frame: CommonGrid,
 ) -> list[str]:
     """Return notes where nothing overlaps, or where all overlaps are shifted to one side."""
-    if len(mine) and len(truth) and not len(pairs):
+    if len(predicted) and len(reference) and not len(pairs):
         return ["not one prediction touches a truth: are both of the same ground, and well placed?"]
-    best = pairs.where(_best(pairs.predicted, pairs.shared) & _best(pairs.truth, pairs.shared))
+    best = pairs.where(_best(pairs.predicted, pairs.shared) & _best(pairs.reference, pairs.shared))
     if len(best) < FEWEST_PAIRS:
         return []
-    east, north = np.median(offsets(mine[best.predicted], truth[best.truth]), axis=0)
-    width = float(np.median(np.sqrt(shapely.area(truth[best.truth]))))
+    east, north = np.median(offsets(predicted[best.predicted], reference[best.reference]), axis=0)
+    width = float(np.median(np.sqrt(shapely.area(reference[best.reference]))))
     if np.hypot(east, north) < 0.2 * width:
         return []
     ways = ("east", "west", "north", "south")
@@ -126,10 +126,10 @@ def offset_notes(
 
 
 def offsets(
-    mine: Shaped[np.ndarray, " pairs"], truth: Shaped[np.ndarray, " pairs"]
+    predicted: Shaped[np.ndarray, " pairs"], reference: Shaped[np.ndarray, " pairs"]
 ) -> Float64[np.ndarray, "pairs 2"]:
     """Return from where to where each pair's middle moves, from truth to prediction."""
-    one, other = shapely.centroid(mine), shapely.centroid(truth)
+    one, other = shapely.centroid(predicted), shapely.centroid(reference)
     return np.column_stack(
         [shapely.get_x(one) - shapely.get_x(other), shapely.get_y(one) - shapely.get_y(other)]
     )
@@ -142,12 +142,12 @@ def _best(owner: np.ndarray, shared: np.ndarray) -> np.ndarray:
     return np.asarray(shared == most[owner])
 
 
-def _where(truth: Objects, frame: CommonGrid) -> str:
+def _where(reference: Objects, frame: CommonGrid) -> str:
     georef = frame.grid.georef
-    if georef is None or truth.crs is None:
+    if georef is None or reference.crs is None:
         return ""
     placed = shapely.total_bounds(
-        reproject_polygons(truth.polygon, truth.crs, CRS.from_user_input("OGC:CRS84"))
+        reproject_polygons(reference.polygon, reference.crs, CRS.from_user_input("OGC:CRS84"))
     )
     there = (placed[:2] + placed[2:]) / 2
     here = georef.to_lonlat(np.array([[frame.grid.width / 2, frame.grid.height / 2]]))[0]

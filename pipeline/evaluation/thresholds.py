@@ -33,7 +33,7 @@ class ThresholdSample:
     """Confidence of each prediction that counts; None where it is not known."""
     right: Bool[np.ndarray, " predictions"]
     """Which of them are right."""
-    truths: int
+    references: int
     """Truths that count."""
     levels: Int64[np.ndarray, "2 levels"] | None
     """Pixels at each quantised probability, false ones and true ones."""
@@ -45,7 +45,7 @@ def threshold_sample(matched: MatchedObjects, counts: PixelCounts) -> ThresholdS
     return ThresholdSample(
         confidence=None if sure is None else sure[counted],
         right=matched.matching.right[counted],
-        truths=int(matched.matching.counts_truth.sum()),
+        references=int(matched.matching.counts_reference.sum()),
         levels=counts.levels,
     )
 
@@ -57,7 +57,7 @@ def join_samples(samples: Sequence[ThresholdSample]) -> ThresholdSample:
     return ThresholdSample(
         confidence=np.concatenate(sure) if len(sure) == len(samples) else None,
         right=np.concatenate([one.right for one in samples]),
-        truths=sum(one.truths for one in samples),
+        references=sum(one.references for one in samples),
         levels=np.sum(levels, axis=0) if len(levels) == len(samples) else None,
     )
 
@@ -74,7 +74,7 @@ def threshold_tables(sample: ThresholdSample, *, wanted: float) -> Table:
         calibration = _reliability_table(np.empty(0), np.empty(0, bool))
         calibration["reason"] = "the predictions carry no confidence"
     else:
-        objects = object_curve(sample.confidence, sample.right, sample.truths)
+        objects = object_curve(sample.confidence, sample.right, sample.references)
         calibration = _reliability_table(sample.confidence, sample.right)
     levels = sample.levels
     pixels = level_curve(levels) if levels is not None else None
@@ -122,7 +122,7 @@ def _choice(point: OperatingPoint | None, reason: str) -> Table:
 def _reliability_table(
     confidence: Float64[np.ndarray, " n"], right: Bool[np.ndarray, " n"]
 ) -> Table:
-    """Return claimed and actual shares of objects by confidence."""
+    """Return predicted and observed shares of objects by confidence."""
     found = reliability(confidence, right.astype(np.float64))
     return {
         "ece": rounded(found.error),
@@ -132,8 +132,8 @@ def _reliability_table(
                 "from": rounded(found.edges[row]),
                 "to": rounded(found.edges[row + 1]),
                 "count": int(found.count[row]),
-                "claimed": rounded(found.claimed[row]) if found.count[row] else None,
-                "actual": rounded(found.actual[row]) if found.count[row] else None,
+                "predicted": rounded(found.predicted[row]) if found.count[row] else None,
+                "observed": rounded(found.observed[row]) if found.count[row] else None,
             }
             for row in range(len(found.count))
         ],
@@ -141,7 +141,7 @@ def _reliability_table(
 
 
 def _pixel_reliability(levels: Int64[np.ndarray, "2 levels"]) -> Table:
-    """Return claimed and actual shares of pixels by probability."""
+    """Return predicted and observed shares of pixels by probability."""
     both = levels.sum(axis=0).astype(np.float64)
     share = np.divide(levels[1], both, out=np.zeros(LEVELS), where=both > 0)
     steps = np.arange(LEVELS) / (LEVELS - 1)
@@ -151,6 +151,6 @@ def _pixel_reliability(levels: Int64[np.ndarray, "2 levels"]) -> Table:
     for row, one in enumerate(table["bins"]):
         if found.count[row]:
             one["count"] = int(found.count[row])
-            one["claimed"] = rounded(found.claimed[row])
-            one["actual"] = rounded(found.actual[row])
+            one["predicted"] = rounded(found.predicted[row])
+            one["observed"] = rounded(found.observed[row])
     return table

@@ -64,7 +64,7 @@ def _read(report: Path) -> dict[str, Any]:
 
 def _fresh(report: dict[str, Any]) -> str:
     """Return a task file with the name and model of the run's task."""
-    made = report["made"]
+    made = report["run"]
     task, model = made.get("task"), made.get("model")
     name = task if isinstance(task, str) else "buildings"
     known = model.get("name") if isinstance(model, dict) else None

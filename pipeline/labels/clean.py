@@ -86,7 +86,7 @@ def clean_polygons(vectors: Vectors, *, grid: PixelGrid | None = None) -> Object
     return replace(found, notes=tuple(notes))
 
 
-def without_repeats(truth: Objects) -> Objects:
+def without_repeats(reference: Objects) -> Objects:
     """Remove repeated polygons: exact copies, near copies, and polygons inside others.
 
     A polygon repeats another where the other covers 95 % of it, or where both cover half of
@@ -94,29 +94,29 @@ def without_repeats(truth: Objects) -> Objects:
     polygon (Hausdorff distance). Of each group of repeats the first stays by a total order:
     larger area, then smaller coordinates; the order of rows in the file has no influence.
     """
-    if not len(truth):
-        return truth
-    notes = list(truth.notes)
-    keys = shapely.to_wkb(shapely.normalize(truth.polygon))
+    if not len(reference):
+        return reference
+    notes = list(reference.notes)
+    keys = shapely.to_wkb(shapely.normalize(reference.polygon))
     _, first = np.unique(keys.astype(bytes) if keys.dtype != object else keys, return_index=True)
-    kept = truth.take(np.sort(first))
-    copies = len(truth) - len(kept)
+    kept = reference.take(np.sort(first))
+    copies = len(reference) - len(kept)
     pairs = overlaps(kept.polygon, kept.polygon)
-    pairs = pairs.where(pairs.predicted != pairs.truth)
+    pairs = pairs.where(pairs.predicted != pairs.reference)
     near = _near_copies(kept, pairs)
     inside = pairs.shared >= INSIDE_SHARE * pairs.predicted_area[pairs.predicted]
     repeats = pairs.where(near | inside)
     drop = _repeated(kept, repeats)
     copied = np.zeros(len(kept), bool)
-    copied[pairs.predicted[near & ~drop[pairs.truth]]] = True
+    copied[pairs.predicted[near & ~drop[pairs.reference]]] = True
     copies += int((drop & copied).sum())
     nested = int((drop & ~copied).sum())
     if copies:
         notes.append(f"{count_noun(copies, 'duplicate polygon')} counted once")
     if nested:
         notes.append(f"{count_noun(nested, 'polygon')} inside another not counted again")
-    crossing = pairs.where(~drop[pairs.predicted] & ~drop[pairs.truth])
-    crossing = crossing.where((crossing.iou > 0.01) & (crossing.predicted < crossing.truth))
+    crossing = pairs.where(~drop[pairs.predicted] & ~drop[pairs.reference])
+    crossing = crossing.where((crossing.iou > 0.01) & (crossing.predicted < crossing.reference))
     if len(crossing):
         notes.append(f"{count_noun(len(crossing), 'pair')} of true polygons overlapping")
     return replace(kept.take(~drop), notes=tuple(notes))
@@ -125,10 +125,10 @@ def without_repeats(truth: Objects) -> Objects:
 def _near_copies(objects: Objects, pairs: Overlaps) -> Bool[np.ndarray, " pairs"]:
     """Test which pairs are copies of one polygon, moved or redrawn by less than `NEAR_M`."""
     area = pairs.predicted_area
-    larger = np.maximum(area[pairs.predicted], area[pairs.truth])
+    larger = np.maximum(area[pairs.predicted], area[pairs.reference])
     near = pairs.shared >= 0.5 * larger
     rows = np.flatnonzero(near)
-    one, other = objects.polygon[pairs.predicted[rows]], objects.polygon[pairs.truth[rows]]
+    one, other = objects.polygon[pairs.predicted[rows]], objects.polygon[pairs.reference[rows]]
     limit = 1.0
     if objects.crs is not None:
         scale = _metres_per_unit(objects.crs, shapely.bounds(one))
@@ -169,15 +169,15 @@ def _repeated(objects: Objects, repeats: Overlaps) -> Bool[np.ndarray, " n"]:
     drop = np.zeros(len(objects), bool)
     if not len(repeats):
         return drop
-    rows = np.unique(np.concatenate([repeats.predicted, repeats.truth]))
+    rows = np.unique(np.concatenate([repeats.predicted, repeats.reference]))
     keys = shapely.to_wkb(shapely.normalize(objects.polygon[rows]))
-    first = sorted(range(len(rows)), key=lambda at: (-repeats.truth_area[rows[at]], keys[at]))
+    first = sorted(range(len(rows)), key=lambda at: (-repeats.reference_area[rows[at]], keys[at]))
     rank = np.zeros(len(objects), np.int64)
     rank[rows[first]] = np.arange(len(rows))
-    below = repeats.where(rank[repeats.truth] < rank[repeats.predicted])
+    below = repeats.where(rank[repeats.reference] < rank[repeats.predicted])
     starts = below.starts()
     for row in rows[first]:
-        others = below.truth[starts[row] : starts[row + 1]]
+        others = below.reference[starts[row] : starts[row + 1]]
         drop[row] = bool((~drop[others]).any())
     return drop
 

@@ -21,8 +21,8 @@ class PixelGrid:
     width: int
     """Columns."""
     georef: Georef | None
-    """Where they lie; None for images that have no place on the Earth."""
-    made_up: bool = False
+    """Where they lie; None for images that are not georeferenced."""
+    derived: bool = False
     """True where no raster gave them."""
 
 

@@ -17,7 +17,7 @@ FAR_M = 10_000.0
 
 
 def areas_m2(shapes: Shaped[np.ndarray, " n"], info: SceneInfo) -> Float64[np.ndarray, " n"]:
-    """Return geodesic areas; pixels where the scene has no place on the Earth."""
+    """Return geodesic areas; pixels where the scene is not georeferenced."""
     areas: Float64[np.ndarray, " n"] = shapely.area(shapes)
     if info.georef is None or not len(shapes):
         return areas
@@ -28,7 +28,7 @@ def areas_m2(shapes: Shaped[np.ndarray, " n"], info: SceneInfo) -> Float64[np.nd
 
 
 def perimeters_m(shapes: Shaped[np.ndarray, " n"], info: SceneInfo) -> Float64[np.ndarray, " n"]:
-    """Return geodesic lengths of all rings; pixels where the scene has no place on the Earth."""
+    """Return geodesic lengths of all rings; pixels where the scene is not georeferenced."""
     if info.georef is None or not len(shapes):
         lengths: Float64[np.ndarray, " n"] = shapely.length(shapes)
         return lengths

@@ -37,7 +37,7 @@ def outline_of(shape: Shape, info: SceneInfo) -> Outline:
     """Return how a scene's polygons are shaped, in its pixels.
 
     Raises:
-        SceneError: A tolerance is in metres, and the scene has no place on the Earth.
+        SceneError: A tolerance is in metres, and the scene is not georeferenced.
     """
     pixel = (1.0, 1.0)
     if info.georef is not None:
@@ -49,7 +49,7 @@ def outline_of(shape: Shape, info: SceneInfo) -> Outline:
         if info.georef is None:
             raise SceneError(
                 info.source,
-                f"it has no place on the Earth, so shape.tolerance_m {shape.tolerance_m:g} is no "
+                f"it is not georeferenced, so shape.tolerance_m {shape.tolerance_m:g} is no "
                 "length in it",
                 "give shape.tolerance_px in the task, or the reference system with --crs EPSG:...",
             )

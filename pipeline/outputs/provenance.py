@@ -38,7 +38,7 @@ class Provenance:
     width: int
     """Columns of the scene."""
     georef: Georef | None
-    """Where the scene's pixels lie; None for images that have no place on the Earth."""
+    """Where the scene's pixels lie; None for images that are not georeferenced."""
 
     def class_name(self, value: int) -> str:
         """Return the name of the class that stands as ``value`` in the mask.

@@ -49,7 +49,7 @@ class SceneInfo:
     dtype: str
     """NumPy name of the pixels' type: ``uint8``, ``uint16``, ``float32``, ..."""
     georef: Georef | None
-    """Where the pixels lie, or None for images that have no place on the Earth."""
+    """Where the pixels lie, or None for images that are not georeferenced."""
     fingerprint: str
     """Digest of the content: sha256 of a local file, ETag and size of a remote one."""
     datetime: str | None = None

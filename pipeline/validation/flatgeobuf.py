@@ -39,7 +39,9 @@ def check_flatgeobuf(path: Path) -> list[str]:
         with path.open("rb") as file:
             header = _header(file)
             if not header.has_crs:
-                complaints.add("crs is missing: the place on the Earth is not said")
+                complaints.add(
+                    "crs is missing: the file does not state its coordinate reference system"
+                )
             leaves = _leaves(file, header, complaints)
             if leaves is not None:
                 _check_offsets(file, leaves, path.stat().st_size, complaints)

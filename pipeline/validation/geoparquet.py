@@ -75,7 +75,9 @@ def _check_metadata(file: pq.ParquetFile, complaints: Findings) -> dict[str, Any
 def _check_crs(column: dict[str, Any], complaints: Findings) -> None:
     crs = column.get("crs")
     if crs is None:
-        complaints.add("crs is missing or null: the place on the Earth is not said")
+        complaints.add(
+            "crs is missing or null: the file does not state its coordinate reference system"
+        )
         return
     try:
         CRS.from_json_dict(crs)

@@ -30,13 +30,13 @@ def made(seed: int) -> tuple[Any, Any, Any]:
     size[-3:] = 98
     at = np.concatenate([at, large])
     frame = shapely.box(0, 0, SIDE, SIDE)
-    truth = shapely.intersection(shapely.box(*at.T, *(at + size).T), frame)
+    reference = shapely.intersection(shapely.box(*at.T, *(at + size).T), frame)
     off = at + rng.normal(0, 2, at.shape)
-    mine: Any = shapely.intersection(shapely.box(*off.T, *(off + size).T), frame)
+    predicted: Any = shapely.intersection(shapely.box(*off.T, *(off + size).T), frame)
     kept = rng.random(len(at)) < 0.85
     extra = rng.uniform(0, SIDE - 20, (150, 2))
-    mine = np.concatenate([mine[kept], shapely.box(*extra.T, *(extra + 14).T)])
-    return truth, mine, rng.random(len(mine)).round(2)
+    predicted = np.concatenate([predicted[kept], shapely.box(*extra.T, *(extra + 14).T)])
+    return reference, predicted, rng.random(len(predicted)).round(2)
 
 
 def burnt(shapes: Any) -> list[Any]:
@@ -49,12 +49,12 @@ def images(masks: tuple[list[Any], list[Any]], sure: Any, size: int) -> list[Any
     for row in range(0, SIDE, size):
         for col in range(0, SIDE, size):
             window = slice(row, row + size), slice(col, col + size)
-            true, mine = ([mask[window] for mask in side] for side in masks)
-            drawn = [bool(mask.any()) for mask in mine]
+            true, predicted = ([mask[window] for mask in side] for side in masks)
+            drawn = [bool(mask.any()) for mask in predicted]
             found.append(
                 (
                     [mask for mask in true if mask.any()],
-                    [mask for mask in mine if mask.any()],
+                    [mask for mask in predicted if mask.any()],
                     sure[drawn],
                 )
             )
@@ -62,14 +62,14 @@ def images(masks: tuple[list[Any], list[Any]], sure: Any, size: int) -> list[Any
 
 
 def test_the_report_says_what_pycocotools_says() -> None:
-    truth, mine, sure = made(0)
-    masks = burnt(truth), burnt(mine)
+    reference, predicted, sure = made(0)
+    masks = burnt(reference), burnt(predicted)
     grid = PixelGrid(height=SIDE, width=SIDE, georef=None)
-    objects = Objects(source="made", polygon=mine, crs=None, grid=grid, confidence=sure)
+    objects = Objects(source="made", polygon=predicted, crs=None, grid=grid, confidence=sure)
     predicted = Predicted(name="made", source=Path("made"), objects=objects, grid=grid)
-    true = replace(objects, polygon=truth, confidence=None)
+    true = replace(objects, polygon=reference, confidence=None)
     report = score(predicted, true, aoi=None, options=Options(intervals=False)).report
-    assert report["objects"]["tp"] + report["objects"]["fn"] == len(truth)
+    assert report["objects"]["tp"] + report["objects"]["fn"] == len(reference)
     # The scene is one image, and all that is predicted counts.
     whole = pycoco(images(masks, sure, SIDE), 10_000)
     precision, recall = (whole[what][..., 2] for what in ("precision", "recall"))

@@ -43,10 +43,10 @@ def town(seed: int = 0, count: int = 100) -> Any:
     )
 
 
-def guessed(truth: Any, seed: int = 1) -> tuple[Any, Any]:
+def guessed(reference: Any, seed: int = 1) -> tuple[Any, Any]:
     """Predictions: most houses a little moved, some not at all, and some that are none."""
     rng = np.random.default_rng(seed)
-    near = [shapely.affinity.translate(one, *rng.normal(0, 0.8, 2)) for one in truth]
+    near = [shapely.affinity.translate(one, *rng.normal(0, 0.8, 2)) for one in reference]
     kept = [one for one in near if rng.random() < 0.85]
     x = rng.uniform(LEFT, LEFT + 190, 8)
     y = rng.uniform(TOP - 190, TOP - 10, 8)
@@ -107,14 +107,14 @@ def counts(evaluation: Any) -> tuple[int, int, int]:
 
 
 def test_a_perfect_map_scores_one_and_a_wrong_one_nothing(tmp_path: Path) -> None:
-    truth = geojson(tmp_path / "truth.geojson", town())
+    reference = geojson(tmp_path / "truth.geojson", town())
     same = geojson(tmp_path / "same.geojson", town(), confidence=[0.9] * 100)
-    headline = evaluate_scene(same, truth, options=QUICK).report["headline"]
+    headline = evaluate_scene(same, reference, options=QUICK).report["headline"]
     for name in ("f1", "precision", "recall", "ap50", "ap", "mean_iou", "pixel_iou"):
         assert headline[name]["value"] == pytest.approx(1, abs=1e-5), name
     away = shapely.transform(town(), lambda xy: xy + np.array([14, 14]))
     wrong = geojson(tmp_path / "wrong.geojson", away, confidence=[0.9] * 100)
-    assert evaluate_scene(wrong, truth, options=QUICK).report["headline"]["f1"]["value"] == 0
+    assert evaluate_scene(wrong, reference, options=QUICK).report["headline"]["f1"]["value"] == 0
 
 
 @settings(deadline=None, max_examples=examples(3))
@@ -124,12 +124,12 @@ def test_the_crs_of_either_file_does_not_matter(
 ) -> None:
     folder = tmp_path_factory.mktemp("crs")
     houses = town(seed)
-    mine, sure = guessed(houses, seed)
+    outlines, sure = guessed(houses, seed)
     found = []
     for crs in (UTM, CRS.from_epsg(3857), CRS.from_epsg(32634), CRS.from_epsg(3035)):
-        truth = geojson(folder / "truth.geojson", houses, crs=crs)
-        predicted = geojson(folder / "mine.geojson", mine, confidence=sure.tolist())
-        found.append(evaluate_scene(predicted, truth, options=QUICK))
+        reference = geojson(folder / "truth.geojson", houses, crs=crs)
+        predicted = geojson(folder / "mine.geojson", outlines, confidence=sure.tolist())
+        found.append(evaluate_scene(predicted, reference, options=QUICK))
     assert len({counts(one) for one in found}) == 1
     for name in ("f1", "mean_iou", "ap"):
         values = [one.report["headline"][name]["value"] for one in found]
@@ -140,11 +140,11 @@ def test_the_crs_of_either_file_does_not_matter(
 
 def test_masks_and_polygons_of_the_same_pixels_agree(tmp_path: Path) -> None:
     houses = town()
-    truth = raster(tmp_path / "truth.tif", drawn(houses))
-    mine, _ = guessed(houses)
-    mask = raster(tmp_path / "mask.tif", drawn(mine))
-    report = evaluate_scene(mask, truth, options=QUICK).report
-    both = drawn(mine).astype(bool), drawn(houses).astype(bool)
+    reference = raster(tmp_path / "truth.tif", drawn(houses))
+    predicted, _ = guessed(houses)
+    mask = raster(tmp_path / "mask.tif", drawn(predicted))
+    report = evaluate_scene(mask, reference, options=QUICK).report
+    both = drawn(predicted).astype(bool), drawn(houses).astype(bool)
     pixels = report["pixels"]["all"]
     assert pixels["tp"] == (both[0] & both[1]).sum()
     assert pixels["fp"] == (both[0] & ~both[1]).sum()
@@ -156,32 +156,32 @@ def test_masks_and_polygons_of_the_same_pixels_agree(tmp_path: Path) -> None:
 
 def test_nodata_and_what_lies_outside_the_area_do_not_count(tmp_path: Path) -> None:
     houses = town()
-    truth = geojson(tmp_path / "truth.geojson", houses)
+    reference = geojson(tmp_path / "truth.geojson", houses)
     pixels = drawn(houses)
     pixels[:200] = 255
-    hidden = evaluate_scene(raster(tmp_path / "mask.tif", pixels), truth, options=QUICK).report
+    hidden = evaluate_scene(raster(tmp_path / "mask.tif", pixels), reference, options=QUICK).report
     assert hidden["evaluated"]["missing_pixels"] == 200 * SIDE
     assert hidden["headline"]["recall"]["value"] == pytest.approx(1)
-    assert 40 <= hidden["objects"]["ignored_truths"] <= 60
+    assert 40 <= hidden["objects"]["ignored_references"] <= 60
     half = shapely.box(LEFT, TOP - STEP * SIDE, LEFT + 100, TOP)
     aoi = geojson(tmp_path / "aoi.geojson", [half])
     everything = geojson(tmp_path / "mine.geojson", houses, confidence=[0.5] * 100)
-    clean = evaluate_scene(everything, truth, options=replace(QUICK, aoi=aoi)).report
+    clean = evaluate_scene(everything, reference, options=replace(QUICK, aoi=aoi)).report
     assert clean["objects"]["tp"] == 50
-    assert clean["objects"]["ignored_truths"] == 50
+    assert clean["objects"]["ignored_references"] == 50
     assert clean["objects"]["fp"] == 0
 
 
-def run_folder(folder: Path, houses: Any, mine: Any, sure: Any) -> Path:
+def run_folder(folder: Path, houses: Any, predicted: Any, sure: Any) -> Path:
     """Write what a run writes: polygons, mask, probability and manifest."""
     folder.mkdir(parents=True)
     geojson(
         folder / "polygons.geojson",
-        mine,
+        predicted,
         confidence=sure.tolist(),
-        **{"class": ["building"] * len(mine)},
+        **{"class": ["building"] * len(predicted)},
     )
-    mask = drawn(mine)
+    mask = drawn(predicted)
     raster(folder / "mask.tif", mask)
     rng = np.random.default_rng(0)
     level = np.where(
@@ -198,14 +198,14 @@ def run_folder(folder: Path, houses: Any, mine: Any, sure: Any) -> Path:
 
 def test_a_run_folder_gives_curves_seams_and_thresholds(tmp_path: Path) -> None:
     houses = town()
-    mine, sure = guessed(houses)
-    truth = geojson(tmp_path / "truth.geojson", houses)
-    folder = run_folder(tmp_path / "scene_1", houses, mine, sure)
-    report = evaluate_scene(folder, truth, out=tmp_path / "out").report
+    predicted, sure = guessed(houses)
+    reference = geojson(tmp_path / "truth.geojson", houses)
+    folder = run_folder(tmp_path / "scene_1", houses, predicted, sure)
+    report = evaluate_scene(folder, reference, out=tmp_path / "out").report
     assert report["scene"] == "scene_1"
     near, elsewhere = report["objects"]["seams"]["rows"]
-    assert near["truths"] + elsewhere["truths"] == 100
-    assert near["truths"] > 0
+    assert near["references"] + elsewhere["references"] == 100
+    assert near["references"] > 0
     best = report["operating_point"]["pixels"]["best_f1"]
     assert 0.4 < best["threshold"] < 0.6
     assert report["calibration"]["pixels"]["ece"] > 0
@@ -220,40 +220,40 @@ def test_a_run_folder_gives_curves_seams_and_thresholds(tmp_path: Path) -> None:
 def test_the_same_evaluation_gives_the_same_bytes(tmp_path: Path) -> None:
     houses = town()
     folder = run_folder(tmp_path / "scene_1", houses, *guessed(houses))
-    truth = geojson(tmp_path / "truth.geojson", houses)
+    reference = geojson(tmp_path / "truth.geojson", houses)
     for out in ("a", "b"):
-        evaluate_scene(folder, truth, out=tmp_path / out)
+        evaluate_scene(folder, reference, out=tmp_path / out)
     for name in ("report.json", "report.csv", "report.html"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_two_maps_of_a_scene_are_compared_and_two_scenes_summed_up(tmp_path: Path) -> None:
     houses = town()
-    truth = geojson(tmp_path / "truth.geojson", houses)
-    mine, sure = guessed(houses)
+    reference = geojson(tmp_path / "truth.geojson", houses)
+    predicted, sure = guessed(houses)
     good = geojson(tmp_path / "good.geojson", houses, confidence=[0.9] * 100)
-    poor = geojson(tmp_path / "poor.geojson", mine, confidence=sure.tolist())
-    summary = evaluate_many([poor, good], truth, out=tmp_path / "out", options=Options())
+    poor = geojson(tmp_path / "poor.geojson", predicted, confidence=sure.tolist())
+    summary = evaluate_many([poor, good], reference, out=tmp_path / "out", options=Options())
     (compared,) = summary["comparisons"]
     assert compared["figures"]["recall"]["verdict"] == "second is better"
     assert compared["figures"]["recall"]["difference"]["low"] > 0
     assert compared["figures"]["ap"]["verdict"] == "second is better"
-    same = evaluate_many([good, good], truth, out=tmp_path / "same", options=Options())
+    same = evaluate_many([good, good], reference, out=tmp_path / "same", options=Options())
     assert same["comparisons"] == []
     runs = tmp_path / "runs"
     for name in ("a", "b"):
-        run_folder(runs / name, houses, mine, sure)
-    both = evaluate_many([runs], truth, out=tmp_path / "both", options=Options())
+        run_folder(runs / name, houses, predicted, sure)
+    both = evaluate_many([runs], reference, out=tmp_path / "both", options=Options())
     assert [row["scene"] for row in both["scenes"]] == ["a", "b"]
-    assert both["total"]["truths"] == 200
+    assert both["total"]["references"] == 200
     validated(both, "summary.schema.json")
     one = both["scenes"][0]["headline"]["f1"]["value"]
     assert both["total"]["figures"]["f1"]["value"] == pytest.approx(one, abs=1e-6)
     for name in ("ap", "ap50"):
         figure = both["total"]["figures"][name]
         assert figure["low"] < figure["value"] < figure["high"]
-    assert [row["truths"] for row in both["total"]["by_size"]] == [
-        2 * row["truths"] for row in both_sizes(tmp_path / "both" / "a")
+    assert [row["references"] for row in both["total"]["by_size"]] == [
+        2 * row["references"] for row in both_sizes(tmp_path / "both" / "a")
     ]
     from pipeline.evaluation.write_task import write_threshold
 
@@ -263,9 +263,11 @@ def test_two_maps_of_a_scene_are_compared_and_two_scenes_summed_up(tmp_path: Pat
     )
     # Twice the same pixels: the same threshold.
     assert written["threshold"] == alone["operating_point"]["pixels"]["best_f1"]["threshold"]
-    listed = evaluate_many([runs / "a", runs / "b"], truth, out=tmp_path / "two", options=Options())
+    listed = evaluate_many(
+        [runs / "a", runs / "b"], reference, out=tmp_path / "two", options=Options()
+    )
     assert listed["comparisons"] == []
-    assert [row["truths"] for row in listed["systems"]] == [200]
+    assert [row["references"] for row in listed["systems"]] == [200]
     with pytest.raises(ConfigError, match="2 were given"):
         write_threshold(tmp_path / "task.yaml", tmp_path / "out" / "summary.json", precision=None)
     assert (tmp_path / "both" / "a" / "report.html").is_file()
@@ -274,12 +276,12 @@ def test_two_maps_of_a_scene_are_compared_and_two_scenes_summed_up(tmp_path: Pat
 
 def test_a_run_is_compared_with_the_files_of_other_tools(tmp_path: Path) -> None:
     houses = town()
-    truth = geojson(tmp_path / "truth.geojson", houses)
+    reference = geojson(tmp_path / "truth.geojson", houses)
     run = run_folder(tmp_path / "scene_1", houses, *guessed(houses))
     vectors = geojson(tmp_path / "other.geojson", houses, confidence=[0.9] * 100)
     mask = raster(tmp_path / "third.tif", drawn(houses))
     given = [run, vectors, mask]
-    summary = evaluate_many(given, truth, out=tmp_path / "out", options=Options())
+    summary = evaluate_many(given, reference, out=tmp_path / "out", options=Options())
     assert [one["scenes"] for one in summary["comparisons"]] == [1, 1]
     for one in summary["comparisons"]:
         assert one["reason"] is None
@@ -304,27 +306,30 @@ def both_sizes(folder: Path) -> Any:
 
 
 def test_images_without_a_place_are_scored_in_pixels(tmp_path: Path) -> None:
-    masks, truths = tmp_path / "masks", tmp_path / "truth"
+    masks, references = tmp_path / "masks", tmp_path / "truth"
     masks.mkdir()
-    truths.mkdir()
+    references.mkdir()
     for name, side in (("one", 40), ("two", 0)):
         mask = np.zeros((101, 101), np.uint8)
         mask[:side, :side] = 255
         Image.fromarray(mask).save(masks / f"{name}.png")
         mask[:40, :50] = 255 if side else 0
-        Image.fromarray(mask).save(truths / f"{name}.png")
+        Image.fromarray(mask).save(references / f"{name}.png")
     summary = evaluate_many(
-        [masks / "one.png", masks / "two.png"], truths, out=tmp_path / "out", options=Options()
+        [masks / "one.png", masks / "two.png"], references, out=tmp_path / "out", options=Options()
     )
     # IoU 40 x 40 of 40 x 50 is 0.8, which exceeds six thresholds; the empty one scores 1.
     assert summary["total"]["salt"] == pytest.approx((0.6 + 1) / 2)
     assert summary["total"]["figures"]["pixel_iou"]["value"] == pytest.approx(0.8)
     one = json.loads((tmp_path / "out" / "one" / "report.json").read_text())
-    assert one["plane"]["unit"] == "px"
+    assert one["common_grid"]["unit"] == "px"
     # One without truth is told, the others stand, and no folder is left of it.
-    (truths / "one.png").unlink()
+    (references / "one.png").unlink()
     summary = evaluate_many(
-        [masks / "one.png", masks / "two.png"], truths, out=tmp_path / "again", options=Options()
+        [masks / "one.png", masks / "two.png"],
+        references,
+        out=tmp_path / "again",
+        options=Options(),
     )
     assert len(summary["failed"]) == 1
     assert not (tmp_path / "again" / "one").exists()
@@ -334,9 +339,9 @@ def test_images_without_a_place_are_scored_in_pixels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["truth", "prediction", "both"])
 def test_nothing_to_compare_gives_null_with_a_reason(tmp_path: Path, what: str) -> None:
     some, none = town(), np.empty(0, object)
-    truth = geojson(tmp_path / "truth.geojson", some if what == "prediction" else none)
-    mine = geojson(tmp_path / "mine.geojson", some if what == "truth" else none)
-    report = evaluate_scene(mine, truth, out=tmp_path / "out").report
+    reference = geojson(tmp_path / "truth.geojson", some if what == "prediction" else none)
+    predicted = geojson(tmp_path / "mine.geojson", some if what == "truth" else none)
+    report = evaluate_scene(predicted, reference, out=tmp_path / "out").report
     for name in ("f1", "precision", "mean_iou", "pixel_f1", "pixel_iou"):
         assert report["headline"][name]["value"] is None
         assert report["headline"][name]["reason"]
@@ -367,42 +372,42 @@ def test_truth_elsewhere_is_told_and_not_scored(tmp_path: Path) -> None:
 
 def test_truth_of_a_part_of_the_scene_wants_its_area(tmp_path: Path) -> None:
     houses = town()
-    truth = geojson(tmp_path / "truth.geojson", houses[:14])
+    reference = geojson(tmp_path / "truth.geojson", houses[:14])
     mask = raster(tmp_path / "mask.tif", drawn(houses))
     with pytest.raises(ConfigError, match="--aoi"):
-        evaluate_scene(mask, truth, options=QUICK)
+        evaluate_scene(mask, reference, options=QUICK)
     area = geojson(tmp_path / "aoi.geojson", [shapely.union_all(houses[:14]).envelope])
-    report = evaluate_scene(mask, truth, options=replace(QUICK, aoi=area)).report
+    report = evaluate_scene(mask, reference, options=replace(QUICK, aoi=area)).report
     assert (report["objects"]["tp"], report["objects"]["fp"]) == (14, 6)
 
 
 def test_what_does_not_fit_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    truth = geojson(tmp_path / "truth.geojson", town())
+    reference = geojson(tmp_path / "truth.geojson", town())
     Image.fromarray(np.zeros((50, 50), np.uint8)).save(tmp_path / "mask.png")
     with pytest.raises(ConfigError, match="COCO JSON or a PNG mask"):
-        evaluate_scene(tmp_path / "mask.png", truth)
+        evaluate_scene(tmp_path / "mask.png", reference)
     with pytest.raises(ConfigError, match="does not exist"):
-        evaluate_scene(tmp_path / "nowhere", truth)
+        evaluate_scene(tmp_path / "nowhere", reference)
     with pytest.raises(ConfigError, match="does not exist"):
-        evaluate_scene(truth, tmp_path / "nowhere")
+        evaluate_scene(reference, tmp_path / "nowhere")
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ConfigError, match="holds neither"):
-        evaluate_scene(empty, truth)
+        evaluate_scene(empty, reference)
     (tmp_path / "cut.tif").write_bytes(b"II*\0" + b"\0" * 40)
     with pytest.raises((ConfigError, SceneError), match=r"cut\.tif"):
-        evaluate_scene(tmp_path / "cut.tif", truth)
+        evaluate_scene(tmp_path / "cut.tif", reference)
     far = shapely.transform(town()[:1], lambda xy: xy + np.array([5000, 0]))
     aoi = geojson(tmp_path / "far.geojson", far)
     with pytest.raises(ConfigError, match="area of interest lies outside the scene; give"):
-        evaluate_scene(truth, truth, options=replace(QUICK, aoi=aoi))
+        evaluate_scene(reference, reference, options=replace(QUICK, aoi=aoi))
     with pytest.raises(ConfigError, match="no layers, and so no 'houses'"):
-        evaluate_scene(truth, truth, options=replace(QUICK, truth_layer="houses"))
+        evaluate_scene(reference, reference, options=replace(QUICK, truth_layer="houses"))
     with pytest.raises(ExportError, match="it is a file; choose a folder"):
-        evaluate_many([truth], truth, out=truth, options=QUICK)
+        evaluate_many([reference], reference, out=reference, options=QUICK)
     none = geojson(tmp_path / "none.geojson", np.empty(0, object))
     with pytest.raises(ConfigError, match="empty"):
-        evaluate_scene(truth, truth, options=replace(QUICK, aoi=none))
+        evaluate_scene(reference, reference, options=replace(QUICK, aoi=none))
 
 
 def test_classes_are_matched_within_themselves(tmp_path: Path) -> None:
@@ -410,13 +415,13 @@ def test_classes_are_matched_within_themselves(tmp_path: Path) -> None:
     kinds = ["house" if row % 2 else "shed" for row in range(100)]
     swapped = ["shed" if row == 0 else kinds[row] for row in range(100)]
     swapped[1] = "shed"
-    truth = geojson(tmp_path / "truth.geojson", houses, **{"class": kinds})
-    mine = geojson(tmp_path / "mine.geojson", houses, **{"class": swapped})
-    report = evaluate_scene(mine, truth, options=QUICK).report
+    reference = geojson(tmp_path / "truth.geojson", houses, **{"class": kinds})
+    predicted = geojson(tmp_path / "mine.geojson", houses, **{"class": swapped})
+    report = evaluate_scene(predicted, reference, options=QUICK).report
     by_class = {row["name"]: row for row in report["objects"]["by_class"]}
-    assert by_class["house"]["found"] == 49
-    assert by_class["shed"]["right"] == 50
-    assert counts(evaluate_scene(mine, truth, options=QUICK)) == (99, 1, 1)
+    assert by_class["house"]["detected"] == 49
+    assert by_class["shed"]["correct"] == 50
+    assert counts(evaluate_scene(predicted, reference, options=QUICK)) == (99, 1, 1)
     assert [row["name"] for row in report["pixels"]["by_class"]] == ["house", "shed"]
 
 
@@ -425,9 +430,9 @@ def test_the_threshold_goes_into_a_task_file_and_nothing_else_changes(tmp_path: 
     from pipeline.evaluation.write_task import write_threshold
 
     houses = town()
-    truth = geojson(tmp_path / "truth.geojson", houses)
+    reference = geojson(tmp_path / "truth.geojson", houses)
     folder = run_folder(tmp_path / "scene_1", houses, *guessed(houses))
-    report = evaluate_scene(folder, truth, out=tmp_path / "out").report
+    report = evaluate_scene(folder, reference, out=tmp_path / "out").report
     task = tmp_path / "task.yaml"
     task.write_text("# mine\nname: roofs\nmodel: buildings\nthreshold: 0.9 # old\nmin_area_m2: 7\n")
     written = tmp_path / "out" / "report.json"
@@ -450,15 +455,24 @@ def test_the_threshold_is_that_of_this_evaluation_not_of_an_earlier_one(tmp_path
     from pipeline.cli.__main__ import app
 
     houses = town()
-    truth = geojson(tmp_path / "truth.geojson", houses)
+    reference = geojson(tmp_path / "truth.geojson", houses)
     for name in ("a", "b"):
         run_folder(tmp_path / "runs" / name, houses, *guessed(houses))
     out, task = tmp_path / "report", tmp_path / "task.yaml"
-    evaluate_scene(tmp_path / "runs" / "a", truth, out=out)
+    evaluate_scene(tmp_path / "runs" / "a", reference, out=out)
     stale = json.loads((out / "report.json").read_text())
     stale["operating_point"]["pixels"]["best_f1"]["threshold"] = 0.123
     (out / "report.json").write_text(json.dumps(stale))
-    words = ["evaluate", tmp_path / "runs", "--truth", truth, "--out", out, "--write-task", task]
+    words = [
+        "evaluate",
+        tmp_path / "runs",
+        "--truth",
+        reference,
+        "--out",
+        out,
+        "--write-task",
+        task,
+    ]
     ended = CliRunner().invoke(app, [str(word) for word in words])
     assert ended.exit_code == 0
     # Curves stand in files, not on the terminal.
@@ -472,13 +486,13 @@ def test_the_threshold_is_that_of_this_evaluation_not_of_an_earlier_one(tmp_path
 @pytest.mark.parametrize("what", ["run", "vectors", "nothing"])
 def test_report_json_is_what_its_schema_says(tmp_path: Path, what: str) -> None:
     houses = town()
-    mine, sure = guessed(houses)
-    truth = geojson(tmp_path / "truth.geojson", houses if what != "nothing" else [])
+    predicted, sure = guessed(houses)
+    reference = geojson(tmp_path / "truth.geojson", houses if what != "nothing" else [])
     if what == "run":
-        predicted = run_folder(tmp_path / "scene_1", houses, mine, sure)
+        predicted = run_folder(tmp_path / "scene_1", houses, predicted, sure)
     else:
-        predicted = geojson(tmp_path / "mine.geojson", mine)
-    evaluate_scene(predicted, truth, out=tmp_path / "out")
+        predicted = geojson(tmp_path / "mine.geojson", predicted)
+    evaluate_scene(predicted, reference, out=tmp_path / "out")
     validated(json.loads((tmp_path / "out" / "report.json").read_text()), "schema.json")
 
 
@@ -493,8 +507,8 @@ def test_failed_tiles_are_told_and_drawn(tmp_path: Path) -> None:
     manifest = json.loads((folder / "run.json").read_text())
     manifest["tiles_failed"] = [{"tile": 4, "reason": "it cannot be read"}]
     (folder / "run.json").write_text(json.dumps(manifest))
-    truth = geojson(tmp_path / "truth.geojson", houses)
-    found = evaluate_scene(folder, truth, options=QUICK)
+    reference = geojson(tmp_path / "truth.geojson", houses)
+    found = evaluate_scene(folder, reference, options=QUICK)
     assert "1 tile could not be predicted" in found.report["notes"][0]
     assert found.counts.missing == 128 * 128
     assert found.counts.holes.sum() * found.counts.cell**2 == 128 * 128
@@ -503,10 +517,10 @@ def test_failed_tiles_are_told_and_drawn(tmp_path: Path) -> None:
 
 def test_a_mask_without_nodata_tag_may_still_have_255_for_it(tmp_path: Path) -> None:
     houses = town()
-    truth = geojson(tmp_path / "truth.geojson", houses)
+    reference = geojson(tmp_path / "truth.geojson", houses)
     pixels = drawn(houses)
     pixels[:200] = 255
     mask = raster(tmp_path / "mask.tif", pixels, nodata=None)
-    report = evaluate_scene(mask, truth, options=QUICK).report
+    report = evaluate_scene(mask, reference, options=QUICK).report
     assert report["evaluated"]["missing_pixels"] == 200 * SIDE
     assert report["pixels"]["all"]["precision"] > 0.9

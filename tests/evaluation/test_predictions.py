@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import pipeline.outputs.report
 from pipeline.cli.__main__ import app
 from pipeline.errors import ConfigError
-from pipeline.evaluation.evaluate import evaluate_scene, truth_for
+from pipeline.evaluation.evaluate import evaluate_scene, reference_for
 from pipeline.evaluation.predictions import open_predicted
 from pipeline.scenes.names import slug
 from tests.evaluation.test_evaluate import (
@@ -45,19 +45,19 @@ def invoke(*words: Any) -> Any:
 def test_truth_is_found_by_the_name_of_the_scenes_file(tmp_path: Path, name: str) -> None:
     houses = town()
     folder = run_folder(tmp_path / "runs" / slug(name), houses, *guessed(houses))
-    truths = tmp_path / "truths"
-    truths.mkdir()
-    truth = geojson(truths / f"{name}.geojson", houses)
-    geojson(truths / "another.geojson", houses[:3])
-    assert truth_for(open_predicted(folder), truths) == truth
-    shutil.copy(truth, truths / f"{slug(name)}.json")
+    references = tmp_path / "truths"
+    references.mkdir()
+    reference = geojson(references / f"{name}.geojson", houses)
+    geojson(references / "another.geojson", houses[:3])
+    assert reference_for(open_predicted(folder), references) == reference
+    shutil.copy(reference, references / f"{slug(name)}.json")
     if slug(name) != name:
         # The folder's own name goes first.
-        assert truth_for(open_predicted(folder), truths).name == f"{slug(name)}.json"
-    truth.unlink()
-    (truths / f"{slug(name)}.json").unlink()
+        assert reference_for(open_predicted(folder), references).name == f"{slug(name)}.json"
+    reference.unlink()
+    (references / f"{slug(name)}.json").unlink()
     with pytest.raises(ConfigError, match="holds no file called"):
-        truth_for(open_predicted(folder), truths)
+        reference_for(open_predicted(folder), references)
 
 
 def test_slivers_are_left_out_of_both_sides_and_counted(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_slivers_are_left_out_of_both_sides_and_counted(tmp_path: Path) -> None:
     side = np.array([0.45, 0.4, 0.3, 0.6])
     *thin, kept = shapely.box(x, y, x + side, y + side)
     mask = raster(tmp_path / "mask.tif", drawn(houses))
-    mine = geojson(tmp_path / "mine.geojson", [*houses, *thin[:1]])
-    truth = geojson(tmp_path / "truth.geojson", [*houses, *thin, kept])
-    report = evaluate_scene(mine, truth, options=replace(QUICK, scene=mask)).report
+    predicted = geojson(tmp_path / "mine.geojson", [*houses, *thin[:1]])
+    reference = geojson(tmp_path / "truth.geojson", [*houses, *thin, kept])
+    report = evaluate_scene(predicted, reference, options=replace(QUICK, scene=mask)).report
     (note,) = report["notes"]
     assert note == "1 prediction and 3 truths smaller than 0.25 m2 left out as slivers"
     objects = report["objects"]
@@ -91,10 +91,10 @@ def test_where_nothing_can_be_compared_the_command_fails(tmp_path: Path, what: s
     houses = town()
     pixels = drawn(houses)
     mask = raster(tmp_path / "mask.tif", np.zeros_like(pixels) if what == "both empty" else pixels)
-    truth = geojson(tmp_path / "truth.geojson", houses if what == "nodata alone" else [])
+    reference = geojson(tmp_path / "truth.geojson", houses if what == "nodata alone" else [])
     if what == "nodata alone":
         mask = raster(tmp_path / "mask.tif", np.full_like(pixels, 255))
-    ended = invoke(mask, "--truth", truth, "--out", tmp_path / "out")
+    ended = invoke(mask, "--truth", reference, "--out", tmp_path / "out")
     assert ended.exit_code == 1
     assert "nothing could be compared: no " in ended.stderr
     assert len(json.loads(ended.stdout)["failed"]) == 1
@@ -106,13 +106,13 @@ def test_a_batch_fails_where_no_scene_can_be_compared(tmp_path: Path) -> None:
         mask = np.zeros((30, 30), np.uint8)
         mask[:9, :9] = value
         Image.fromarray(mask).save(tmp_path / f"{name}.png")
-    truths = tmp_path / "truths"
-    truths.mkdir()
+    references = tmp_path / "truths"
+    references.mkdir()
     for name in ("one", "two", "three"):
-        shutil.copy(tmp_path / f"{name}.png", truths)
+        shutil.copy(tmp_path / f"{name}.png", references)
     empty = [tmp_path / "one.png", tmp_path / "two.png"]
-    assert invoke(*empty, "--truth", truths, "--out", tmp_path / "a").exit_code == 1
-    ended = invoke(*empty, tmp_path / "three.png", "--truth", truths, "--out", tmp_path / "b")
+    assert invoke(*empty, "--truth", references, "--out", tmp_path / "a").exit_code == 1
+    ended = invoke(*empty, tmp_path / "three.png", "--truth", references, "--out", tmp_path / "b")
     assert ended.exit_code == 0
     assert json.loads(ended.stdout)["total"]["figures"]["recall"]["value"] == 1
 

@@ -61,9 +61,11 @@ def test_pixels_without_a_place_are_not_laid_upon_degrees(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("east", "north"), [(3.0, 0.0), (-4.0, 2.5)])
 def test_an_offset_that_all_share_is_told(tmp_path: Path, east: float, north: float) -> None:
-    truth = geojson(tmp_path / "truth.geojson", town())
+    reference = geojson(tmp_path / "truth.geojson", town())
     away = shapely.transform(town(), lambda xy: xy + np.array([east, north]))
-    report = evaluate_scene(geojson(tmp_path / "mine.geojson", away), truth, options=QUICK).report
+    report = evaluate_scene(
+        geojson(tmp_path / "mine.geojson", away), reference, options=QUICK
+    ).report
     (note,) = report["notes"]
     assert f"{abs(east):.1f} m {'east' if east > 0 else 'west'}" in note
     assert ("2.5 m north" in note) == bool(north)
@@ -76,8 +78,8 @@ def test_an_offset_that_all_share_is_told(tmp_path: Path, east: float, north: fl
 def test_truth_in_another_place_is_told_with_the_way_there(tmp_path: Path) -> None:
     mask = raster(tmp_path / "mask.tif", drawn(town()))
     away = shapely.transform(town(), lambda xy: xy + np.array([25_000, 0]))
-    truth = geojson(tmp_path / "truth.geojson", away)
-    (note,) = evaluate_scene(mask, truth, options=QUICK).report["notes"]
+    reference = geojson(tmp_path / "truth.geojson", away)
+    (note,) = evaluate_scene(mask, reference, options=QUICK).report["notes"]
     assert "no truth inside the scene: 100 true polygons, all elsewhere, 25 km away" in note
     assert "around longitude 15.3" in note
     beside = shapely.transform(town(), lambda xy: xy + np.array([0.0, 0.0]))[:1]

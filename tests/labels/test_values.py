@@ -140,11 +140,11 @@ def test_what_is_read_into_a_mask_stands_in_the_first_note(tmp_path: Path) -> No
     first, second = report["notes"][:2]
     assert first.startswith("prediction: values: 0 background; 255 objects")
     assert second.startswith("truth: values: 0 background; 255 objects")
-    assert report["inputs"]["truth"]["values"] == "0 background; 255 objects"
+    assert report["inputs"]["reference"]["values"] == "0 background; 255 objects"
     plain = tif(tmp_path / "b.tif", np.minimum(pixels, 1), nodata=255)
     report = evaluate_scene(plain, plain, options=QUICK).report
     assert report["notes"] == []
-    assert report["inputs"]["truth"]["values"] == "0 background; 1 objects; 255 not labelled"
+    assert report["inputs"]["reference"]["values"] == "0 background; 1 objects; 255 not labelled"
 
 
 def test_transparent_pixels_around_what_is_drawn_are_background(tmp_path: Path) -> None:

@@ -104,4 +104,4 @@ def test_what_is_written_in_any_format_is_read_back(tmp_path: Path) -> None:
     (truths / "s.shp.zip").write_bytes((folder / "polygons.shp.zip").read_bytes())
     found = evaluate_scene(folder, truths, options=QUICK).report
     assert found["headline"]["f1"]["value"] == 1.0
-    assert found["inputs"]["truth"]["path"].endswith("s.shp.zip")
+    assert found["inputs"]["reference"]["path"].endswith("s.shp.zip")

@@ -86,7 +86,7 @@ def rgba(path: Path, alpha: np.ndarray) -> Path:
     return write_scene(path, pixels, photometric="RGB", alpha="YES")
 
 
-def test_alpha_of_many_values_or_that_hides_much_inside_the_data_is_doubted(
+def test_alpha_of_many_values_or_that_hides_much_inside_the_data_is_warned_of(
     tmp_path: Path,
 ) -> None:
     rng = np.random.default_rng(0)

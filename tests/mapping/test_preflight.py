@@ -135,7 +135,7 @@ def test_descriptions_that_say_nothing_leave_the_order(tmp_path: Path) -> None:
     assert warning.endswith("say which with --bands")
 
 
-def test_colours_that_contradict_descriptions_are_taken_with_a_doubt(tmp_path: Path) -> None:
+def test_colours_that_contradict_descriptions_are_taken_with_a_warning(tmp_path: Path) -> None:
     contract = described(tmp_path / "s.tif", "blue", "green", "red", photometric="RGB")
     assert contract.bands == (1, 2, 3)
     (doubt,) = contract.warnings
@@ -189,7 +189,7 @@ def test_alpha_is_no_band(tmp_path: Path) -> None:
         (lambda: of(place=georef(0.01)), "ground pixel is 0.01 m"),
         (
             lambda: check_compatibility(MemoryScene(np.zeros((3, 9, 9), np.uint8)), CARD, TASK),
-            "no place on the Earth.*--crs",
+            "not georeferenced.*--crs",
         ),
     ],
 )
@@ -244,7 +244,7 @@ def test_eight_bits_are_taken_as_the_card_says_and_others_stretched() -> None:
         ("float32", 1e9, False),
     ],
 )
-def test_a_white_that_no_value_reaches_is_doubted(dtype: str, high: float, doubted: bool) -> None:
+def test_a_white_that_no_value_reaches_is_warned_of(dtype: str, high: float, doubted: bool) -> None:
     chosen = Task.model_validate({"name": "t", "model": "m", "values": {"range": (0.0, high)}})
     warnings = of(dtype, task=chosen).warnings
     assert any("shown darker" in warning for warning in warnings) == doubted

@@ -39,7 +39,7 @@ GRIDS: dict[str, Georef | None] = {
     "over the antimeridian": _georef("EPSG:32660", 20, 0, 812_000, 0, -20, 2e6),
     "degrees beyond 180": _georef("EPSG:4326", 1e-4, 0, 179.99, 0, -1e-4, -16.0),
     "around the south pole": _georef("EPSG:3031", 400, 0, -50_000, 0, -400, 50_000),
-    "no place on the Earth": None,
+    "not georeferenced": None,
 }
 
 
@@ -111,7 +111,7 @@ def _disk_of(size: int) -> Iterator[None]:
 
 @pytest.fixture(params=[name for name, grid in GRIDS.items() if grid is not None])
 def georef(request: pytest.FixtureRequest) -> Georef:
-    """Each grid that has a place on the Earth."""
+    """Each grid that is georeferenced."""
     found = GRIDS[request.param]
     if found is None:
         raise LookupError(request.param)

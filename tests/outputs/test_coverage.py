@@ -65,7 +65,7 @@ def test_a_large_mask_is_looked_at_through_its_overviews(tmp_path: Path) -> None
 
 def test_a_mask_without_a_place_or_that_is_none_is_its_scenes_fault(tmp_path: Path) -> None:
     mask = write_scene(tmp_path / "m.tif", np.zeros((1, 40, 40), np.uint8), crs=None)
-    with pytest.raises(SceneError, match="it has no place on the Earth"):
+    with pytest.raises(SceneError, match="it is not georeferenced"):
         coverage(mask)
     mask.write_bytes(b"none")
     with pytest.raises(SceneError, match="cannot be read"):

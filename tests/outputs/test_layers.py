@@ -421,7 +421,7 @@ def test_a_flatgeobuf_without_an_index_or_a_place_is_told(tmp_path: Path) -> Non
         warnings.simplefilter("ignore")  # that there is no reference system
         pyogrio().write_dataframe(shape, tmp_path / "x.fgb", SPATIAL_INDEX="NO")
     assert check_file(tmp_path / "x.fgb") == [
-        "crs is missing: the place on the Earth is not said",
+        "crs is missing: the file does not state its coordinate reference system",
         "there is no spatial index",
     ]
 

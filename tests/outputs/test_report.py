@@ -110,7 +110,7 @@ def test_layers_can_be_switched_and_a_click_tells(page: Page, folder: Path) -> N
     page.open(folder / "report.html", width=1000)
     canvas = "document.getElementById('map').toDataURL()"
     seen = {page.run(canvas)}
-    for layer in ("tp", "fp", "fn", "scene", "truth", "mine"):
+    for layer in ("tp", "fp", "fn", "scene", "reference", "predicted"):
         page.run(f"document.querySelector('[data-layer={layer}]').click()")
         seen.add(page.run(f"new Promise(r => setTimeout(() => r({canvas}), 120))"))
     assert len(seen) == 7
@@ -134,9 +134,9 @@ def test_text_of_the_data_stays_text(page: Page, folder: Path) -> None:
 @needs_browser
 def test_a_report_of_nothing_is_drawn_as_well(page: Page, tmp_path: Path) -> None:
     full = made()
-    empty = full.compared.predicted
+    empty = full.compared.prediction
     few = replace(empty, objects=empty.objects.take(np.arange(0)))
-    truth = full.compared.truth.objects
+    truth = full.compared.reference.objects
     for mine, true in (
         (few, truth),
         (empty, truth.take(np.arange(0))),
@@ -203,7 +203,7 @@ def test_a_click_tells_where_on_the_earth(page: Page, folder: Path) -> None:
     lon, lat = map(float, re.findall(r"itude (-?[0-9.]+)", told))
     report = made()
     row = report.matched.matching.missed
-    left, top, right, bottom = shapely.bounds(report.compared.truth.pixels[row]).T
+    left, top, right, bottom = shapely.bounds(report.compared.reference.pixels[row]).T
     turn = Transformer.from_crs(32633, 4326, always_xy=True)
     there = turn.transform(500000 + 0.15 * (left + right), 5500000 - 0.15 * (top + bottom))
     assert np.hypot(there[0] - lon, there[1] - lat).min() < 2e-6

@@ -118,7 +118,7 @@ def test_a_name_as_long_as_a_file_may_have_leaves_no_room_for_a_mask(
 
 
 @pytest.mark.parametrize("what", ["folder", "text", "image without a mask"])
-def test_what_is_no_mask_is_ignored_with_a_doubt(
+def test_what_is_no_mask_is_ignored_with_a_warning(
     masked: Path, geotiff: Callable[..., Path], what: str
 ) -> None:
     beside(masked).unlink()

@@ -164,7 +164,7 @@ def _points(bend: float) -> list[GroundControlPoint]:
     ]
 
 
-def test_control_points_on_an_affine_grid_place_it_with_a_doubt(
+def test_control_points_on_an_affine_grid_place_it_with_a_warning(
     geotiff: Callable[..., Path],
 ) -> None:
     path = geotiff(RGB, crs=None, transform=Affine.identity())
@@ -191,7 +191,7 @@ def test_control_points_that_are_no_numbers_are_refused(geotiff: Callable[..., P
     assert "not all of which are numbers" in refused(path).reason
 
 
-def test_a_scene_far_from_its_zone_is_mapped_with_a_doubt(geotiff: Callable[..., Path]) -> None:
+def test_a_scene_far_from_its_zone_is_mapped_with_a_warning(geotiff: Callable[..., Path]) -> None:
     far = geotiff(RGB, transform=Affine(0.5, 0, 3_500_000, 0, -0.5, 5_500_000))
     (doubt,) = opened(far).info.warnings
     assert re.fullmatch(r"it lies \d+ degrees from the meridian of .*: is that its zone\?", doubt)
@@ -335,7 +335,7 @@ def test_nodata_that_does_not_fit_is_told_and_not_used(geotiff: Callable[..., Pa
     assert read_all(scene)[1].all()
 
 
-def test_only_the_first_of_several_images_is_mapped_with_a_doubt(
+def test_only_the_first_of_several_images_is_mapped_with_a_warning(
     geotiff: Callable[..., Path],
 ) -> None:
     path = geotiff(RGB)
@@ -382,7 +382,7 @@ def test_a_copy_or_mask_that_comes_first_is_not_taken_for_the_scene(
             assert f"its first image is {what} of one" in refused(path, **options).reason
 
 
-def test_a_mask_inside_of_another_size_is_ignored_with_a_doubt(
+def test_a_mask_inside_of_another_size_is_ignored_with_a_warning(
     geotiff: Callable[..., Path],
 ) -> None:
     path = geotiff(RGB)

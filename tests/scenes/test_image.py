@@ -77,7 +77,7 @@ def test_the_transparent_colour_of_a_png_is_no_data(tmp_path: Path, gray: bool) 
     np.testing.assert_array_equal(valid, ~missing)
 
 
-def test_an_image_that_viewers_turn_is_mapped_as_it_lies_with_a_doubt(tmp_path: Path) -> None:
+def test_an_image_that_viewers_turn_is_mapped_as_it_lies_with_a_warning(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.fromarray(GRAY[:50]).save(tmp_path / "a.jpg", exif=turned)

@@ -56,11 +56,11 @@ def match(predicted: Any, reference: Any, iou: float = 0.5) -> pd.DataFrame:
         reference = reference.to_crs(predicted.crs)
     ones, others = _polygons(predicted), _polygons(reference)
     found = match_objects(ones, others, confidence=_confidence(predicted), iou=float(iou))
-    rows = np.flatnonzero(found.truth_of >= 0)
+    rows = np.flatnonzero(found.reference_of >= 0)
     return pd.DataFrame(
         {
             "predicted": predicted.index[rows],
-            "reference": reference.index[found.truth_of[rows]],
+            "reference": reference.index[found.reference_of[rows]],
             "iou": found.iou[rows],
         }
     )

@@ -120,27 +120,27 @@ def matches(evaluation: Evaluation) -> gpd.GeoDataFrame:
     """
     compared, matched = evaluation.compared, evaluation.matched
     matching, pairs = matched.matching, matched.pairs
-    predicted, reference = compared.mine, compared.truth
+    predicted, reference = compared.predicted, compared.reference
     left = np.flatnonzero(matching.prediction_of < 0)
-    hit = matching.truth_of >= 0
+    hit = matching.reference_of >= 0
     reference_ids = _ids(reference)
     found = pd.Series([None] * len(predicted), dtype=object)
-    found[hit] = reference_ids[matching.truth_of[hit]]
+    found[hit] = reference_ids[matching.reference_of[hit]]
     names = np.array(["", *compared.classes], object)
     confidence = matched.confidence
     predictions = {
         "state": np.where(matching.counts_prediction, np.where(hit, "matched", "false"), "ignored"),
         "predicted": _ids(predicted),
         "reference": found.to_numpy(object),
-        "class": names[compared.label_mine],
+        "class": names[compared.label_predicted],
         "confidence": np.full(len(predicted), np.nan) if confidence is None else confidence,
         "iou": np.where(hit, matching.iou, best_iou(pairs)),
     }
     missed = {
-        "state": np.where(matching.counts_truth[left], "missed", "ignored"),
+        "state": np.where(matching.counts_reference[left], "missed", "ignored"),
         "predicted": np.full(len(left), None, object),
         "reference": reference_ids[left],
-        "class": names[compared.label_truth[left]],
+        "class": names[compared.label_reference[left]],
         "confidence": np.full(len(left), np.nan),
         "iou": best_iou(pairs.exchanged())[left],
     }

@@ -16,21 +16,21 @@ class Reliability:
     """Borders of the bins, from 0 to 1."""
     count: Int64[np.ndarray, " bins"]
     """Predictions in each bin."""
-    claimed: Float64[np.ndarray, " bins"]
+    predicted: Float64[np.ndarray, " bins"]
     """Mean confidence of each bin; 0 where it is empty."""
-    actual: Float64[np.ndarray, " bins"]
+    observed: Float64[np.ndarray, " bins"]
     """Share of each bin that is right; 0 where it is empty."""
 
     @property
     def error(self) -> float | None:
-        """Expected calibration error: mean of ``|claimed - actual|`` over all predictions.
+        """Expected calibration error: mean of ``|predicted - observed|`` over all predictions.
 
         Source: Guo et al., On Calibration of Modern Neural Networks, 2017.
         """
         total = int(self.count.sum())
         if not total:
             return None
-        return float((self.count * np.abs(self.claimed - self.actual)).sum() / total)
+        return float((self.count * np.abs(self.predicted - self.observed)).sum() / total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Curve:
     precision: Float64[np.ndarray, " points"]
     """Share of the kept predictions that are right."""
     recall: Float64[np.ndarray, " points"]
-    """Share of the truth that the kept predictions find."""
+    """Share of the reference that the kept predictions find."""
 
     @property
     def f1(self) -> Float64[np.ndarray, " points"]:
@@ -77,7 +77,7 @@ def reliability(
     weight: Float64[np.ndarray, " n"] | None = None,
     bins: int = 10,
 ) -> Reliability:
-    """Return claimed and actual shares over ``bins`` equal steps of confidence.
+    """Return predicted and observed shares over ``bins`` equal steps of confidence.
 
     Args:
         confidence: In 0..1; exactly 1 belongs to the last bin.
@@ -93,24 +93,24 @@ def reliability(
     return Reliability(
         edges=np.linspace(0.0, 1.0, bins + 1),
         count=count.astype(np.int64),
-        claimed=np.bincount(place, weight * confidence, bins) / at_least_one,
-        actual=np.bincount(place, weight * right, bins) / at_least_one,
+        predicted=np.bincount(place, weight * confidence, bins) / at_least_one,
+        observed=np.bincount(place, weight * right, bins) / at_least_one,
     )
 
 
 def object_curve(
-    confidence: Float64[np.ndarray, " n"], right: Bool[np.ndarray, " n"], n_truth: int
+    confidence: Float64[np.ndarray, " n"], right: Bool[np.ndarray, " n"], n_reference: int
 ) -> Curve:
     """Return the curve over the confidence of objects.
 
     Dropping the least sure changes no match of the surer ones, so one matching
-    gives every point. Empty without predictions or truth.
+    gives every point. Empty without predictions or reference.
     """
     order = np.argsort(-confidence, kind="stable")
     last = np.flatnonzero(np.diff(confidence[order], append=-np.inf))
     kept = np.asarray(last + 1, np.float64)
     tp = np.cumsum(right[order])[last].astype(np.float64)
-    return _curve(confidence[order][last].astype(np.float64), tp, kept, n_truth)
+    return _curve(confidence[order][last].astype(np.float64), tp, kept, n_reference)
 
 
 def level_curve(levels: Int64[np.ndarray, "2 levels"]) -> Curve:
@@ -143,12 +143,12 @@ def _curve(
     threshold: Float64[np.ndarray, " points"],
     tp: Float64[np.ndarray, " points"],
     kept: Float64[np.ndarray, " points"],
-    n_truth: int,
+    n_reference: int,
 ) -> Curve:
-    if not n_truth:
+    if not n_reference:
         nothing = np.empty(0)
         return Curve(threshold=nothing, precision=nothing, recall=nothing)
-    return Curve(threshold=threshold, precision=tp / kept, recall=tp / n_truth)
+    return Curve(threshold=threshold, precision=tp / kept, recall=tp / n_reference)
 
 
 def _point(curve: Curve, row: int) -> OperatingPoint:

@@ -55,36 +55,36 @@ def cut_into_chips(runs: RunLengths, *, size: int, width: int) -> ChipPieces:
     )
 
 
-def chip_overlaps(pairs: Overlaps, predicted: ChipPieces, truth: ChipPieces) -> Overlaps:
+def chip_overlaps(pairs: Overlaps, predicted: ChipPieces, reference: ChipPieces) -> Overlaps:
     """Return the pieces that share pixels, given which whole polygons may."""
     starts = np.searchsorted(predicted.parent, np.arange(len(pairs.predicted_area) + 1))
     times = starts[pairs.predicted + 1] - starts[pairs.predicted]
     of = np.repeat(np.arange(len(pairs)), times)
     left = starts[pairs.predicted[of]] + np.arange(len(of))
     left -= np.repeat(np.cumsum(times) - times, times)
-    known = truth.parent * np.int64(2**40) + truth.chip
-    wanted = pairs.truth[of] * np.int64(2**40) + predicted.chip[left]
+    known = reference.parent * np.int64(2**40) + reference.chip
+    wanted = pairs.reference[of] * np.int64(2**40) + predicted.chip[left]
     right = np.searchsorted(known, wanted)
     hit = np.flatnonzero(right < len(known))
     hit = hit[known[right[hit]] == wanted[hit]]
-    mine, other = left[hit].astype(np.int64), right[hit].astype(np.int64)
-    order = np.lexsort((other, mine))
-    return shared_pixels(mine[order], other[order], (predicted.runs, truth.runs))
+    piece, other = left[hit].astype(np.int64), right[hit].astype(np.int64)
+    order = np.lexsort((other, piece))
+    return shared_pixels(piece[order], other[order], (predicted.runs, reference.runs))
 
 
 def pixel_overlaps(
     predicted: Shaped[np.ndarray, " predictions"],
-    truth: Shaped[np.ndarray, " truths"],
+    reference: Shaped[np.ndarray, " references"],
     runs: tuple[RunLengths, RunLengths],
 ) -> Overlaps:
     """Return every pair that shares pixels, areas counted in pixels.
 
     Args:
         predicted: Polygons in pixel coordinates.
-        truth: Polygons in pixel coordinates.
+        reference: Polygons in pixel coordinates.
         runs: The pixels of both.
     """
-    left, right = candidates(predicted, truth)
+    left, right = candidates(predicted, reference)
     return shared_pixels(left, right, runs)
 
 
@@ -97,21 +97,21 @@ def shared_pixels(
 
     Args:
         left: Rows of predictions.
-        right: Rows of truths, one for each.
-        runs: The pixels of predictions and truths.
+        right: Rows of references, one for each.
+        runs: The pixels of predictions and references.
     """
-    mine, other = runs
+    piece, other = runs
     shared = _count_shared(
         np.column_stack([left, right]),
-        (mine.starts(), mine.row, mine.first, mine.stop),
+        (piece.starts(), piece.row, piece.first, piece.stop),
         (other.starts(), other.row, other.first, other.stop),
     )
     found = Overlaps(
         predicted=left,
-        truth=right,
+        reference=right,
         shared=shared.astype(np.float64),
-        predicted_area=mine.pixels.astype(np.float64),
-        truth_area=other.pixels.astype(np.float64),
+        predicted_area=piece.pixels.astype(np.float64),
+        reference_area=other.pixels.astype(np.float64),
     )
     return found.where(found.shared > 0)
 
@@ -119,7 +119,7 @@ def shared_pixels(
 @compiled
 def _count_shared(
     pairs: Int64[np.ndarray, "pairs 2"],
-    mine: tuple[
+    piece: tuple[
         Int64[np.ndarray, " m"],
         Int64[np.ndarray, " p"],
         Int64[np.ndarray, " p"],
@@ -133,7 +133,7 @@ def _count_shared(
     ],
 ) -> Int64[np.ndarray, " pairs"]:
     """Return how many pixels the polygons of each pair share, by merging their runs."""
-    starts_a, row_a, first_a, stop_a = mine
+    starts_a, row_a, first_a, stop_a = piece
     starts_b, row_b, first_b, stop_b = other
     shared = np.zeros(pairs.shape[0], np.int64)
     for pair in range(pairs.shape[0]):

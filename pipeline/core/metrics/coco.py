@@ -31,7 +31,7 @@ PIXEL_SIZES: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CocoScores:
-    """COCO's figures; None where there is no truth to find."""
+    """COCO's figures; None where there is no reference to find."""
 
     ap: float | None
     """Mean of average precision over IoU 0.50:0.05:0.95."""
@@ -60,7 +60,7 @@ def coco_scores(
     """Return COCO's figures.
 
     Args:
-        pairs: Overlaps of predictions and truths; areas decide the size class.
+        pairs: Overlaps of predictions and references; areas decide the size class.
         confidence: Confidence of each prediction.
         sizes: Name, least and greatest area of each size class, in the pairs' unit.
         thresholds: IoU thresholds; 0.5 comes first, and 0.75 is among them or AP75 is None.
@@ -98,22 +98,24 @@ def kept(
 
 
 def average_precision(
-    right: Bool[np.ndarray, " ranks"], n_truth: int | float, weight: Float64[np.ndarray, " ranks"]
+    right: Bool[np.ndarray, " ranks"],
+    n_reference: int | float,
+    weight: Float64[np.ndarray, " ranks"],
 ) -> float | None:
     """Return the area under the precision-recall curve, read at 101 recalls.
 
     Args:
         right: True positives and false positives by descending confidence.
-        n_truth: Number of truths, weighted as the predictions are.
+        n_reference: Number of references, weighted as the predictions are.
         weight: How often each prediction counts: 1, or the draws of a bootstrap.
     """
-    if n_truth <= 0:
+    if n_reference <= 0:
         return None
     tp = np.cumsum(np.where(right, weight, 0.0))
     fp = np.cumsum(np.where(right, 0.0, weight))
     precision = tp / np.maximum(tp + fp, np.spacing(1))
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    place = np.searchsorted(tp / n_truth, RECALLS, side="left")
+    place = np.searchsorted(tp / n_reference, RECALLS, side="left")
     return float(np.append(envelope, 0.0)[np.minimum(place, len(envelope))].mean())
 
 
@@ -129,27 +131,28 @@ def _curves(
     limits: tuple[float, float],
     rule: tuple[tuple[float, ...], Ignored | None],
 ) -> _Curves | None:
-    """Return average precision and greatest recall at each threshold; None without truth."""
+    """Return average precision and greatest recall at each threshold; None without reference."""
     thresholds, already = rule
     outside = Ignored(
         predicted=(pairs.predicted_area < limits[0]) | (pairs.predicted_area > limits[1]),
-        truth=(pairs.truth_area < limits[0]) | (pairs.truth_area > limits[1]),
+        reference=(pairs.reference_area < limits[0]) | (pairs.reference_area > limits[1]),
     )
     if already is not None:
         outside = Ignored(
-            predicted=outside.predicted | already.predicted, truth=outside.truth | already.truth
+            predicted=outside.predicted | already.predicted,
+            reference=outside.reference | already.reference,
         )
-    n_truth = int((~outside.truth).sum())
-    if not n_truth:
+    n_reference = int((~outside.reference).sum())
+    if not n_reference:
         return None
     order = ranked(confidence, len(confidence))
     precision, recall = [], []
     for threshold in thresholds:
         matching = match_pairs(pairs, confidence=confidence, iou=threshold, ignored=outside)
         counted = order[matching.counts_prediction[order]]
-        right = matching.truth_of[counted] >= 0
-        precision.append(average_precision(right, n_truth, np.ones(len(right))))
-        recall.append(right.sum() / n_truth)
+        right = matching.reference_of[counted] >= 0
+        precision.append(average_precision(right, n_reference, np.ones(len(right))))
+        recall.append(right.sum() / n_reference)
     return _Curves(np.array(precision, np.float64), np.array(recall, np.float64))
 
 

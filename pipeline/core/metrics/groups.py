@@ -17,18 +17,18 @@ from pipeline.core.metrics.overlaps import Overlaps
 class GroupScores:
     """Counts and ratios of one group of objects; a ratio is None where it does not exist."""
 
-    truths: int
-    """Truths of the group."""
-    found: int
-    """Those of them that were found."""
+    references: int
+    """Reference objects of the group."""
+    detected: int
+    """Those of them that were detected."""
     predictions: int
     """Predictions of the group."""
-    right: int
-    """Those of them that are right."""
+    correct: int
+    """Those of them that are correct."""
     precision: float | None
-    """``right / predictions``."""
+    """``correct / predictions``."""
     recall: float | None
-    """``found / truths``."""
+    """``detected / references``."""
     f1: float | None
     """Harmonic mean of both."""
 
@@ -36,35 +36,35 @@ class GroupScores:
 def group_scores(
     matching: Matching,
     predicted: Bool[np.ndarray, " predictions"],
-    truth: Bool[np.ndarray, " truths"],
+    reference: Bool[np.ndarray, " references"],
 ) -> GroupScores:
-    """Return the scores of the predictions and truths that belong to a group.
+    """Return the scores of the predictions and references that belong to a group.
 
     A match may join two groups: it then counts in the prediction's group for
-    precision and in the truth's group for recall.
+    precision and in the reference's group for recall.
     """
-    found, missed = matching.found & truth, matching.missed & truth
+    found, missed = matching.found & reference, matching.missed & reference
     right, wrong = matching.right & predicted, matching.wrong & predicted
     return group_of(
-        truths=int((found | missed).sum()),
-        found=int(found.sum()),
+        references=int((found | missed).sum()),
+        detected=int(found.sum()),
         predictions=int((right | wrong).sum()),
-        right=int(right.sum()),
+        correct=int(right.sum()),
     )
 
 
-def group_of(*, truths: int, found: int, predictions: int, right: int) -> GroupScores:
+def group_of(*, references: int, detected: int, predictions: int, correct: int) -> GroupScores:
     """Return the scores that follow from a group's counts."""
-    precision, recall = ratios.ratio(right, predictions), ratios.ratio(found, truths)
+    precision, recall = ratios.ratio(correct, predictions), ratios.ratio(detected, references)
     both = (precision or 0.0) + (recall or 0.0)
     f1 = None
     if precision is not None and recall is not None:
         f1 = 2 * precision * recall / both if both else 0.0
     return GroupScores(
-        truths=truths,
-        found=found,
+        references=references,
+        detected=detected,
         predictions=predictions,
-        right=right,
+        correct=correct,
         precision=precision,
         recall=recall,
         f1=f1,
@@ -72,19 +72,19 @@ def group_of(*, truths: int, found: int, predictions: int, right: int) -> GroupS
 
 
 def merged(pairs: Overlaps, *, covered: float = 0.5) -> Int64[np.ndarray, " predictions"]:
-    """Return how many truths each prediction covers, each by at least ``covered`` of its area.
+    """Return how many references each prediction covers, each by at least ``covered`` of its area.
 
     Two or more: the prediction merged them. Of `Overlaps.exchanged` it is how many
-    predictions lie on each truth: two or more, and the truth was split.
+    predictions lie on each reference: two or more, and the reference was split.
     """
-    mostly = pairs.shared >= covered * pairs.truth_area[pairs.truth]
+    mostly = pairs.shared >= covered * pairs.reference_area[pairs.reference]
     return np.bincount(pairs.predicted[mostly], minlength=len(pairs.predicted_area))
 
 
 def best_iou(pairs: Overlaps) -> Float64[np.ndarray, " predictions"]:
-    """Return the greatest IoU of each prediction with any truth, taken or not; 0 where none.
+    """Return the greatest IoU of each prediction with any reference, taken or not; 0 where none.
 
-    Of `Overlaps.exchanged` it is the greatest IoU of each truth with any prediction.
+    Of `Overlaps.exchanged` it is the greatest IoU of each reference with any prediction.
     """
     found = np.zeros(len(pairs.predicted_area))
     np.maximum.at(found, pairs.predicted, pairs.iou)

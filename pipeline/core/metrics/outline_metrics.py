@@ -12,7 +12,7 @@ Outlines = Shaped[np.ndarray, " pairs"]
 Values = Float64[np.ndarray, " pairs"]
 
 
-def polis(predicted: Outlines, truth: Outlines) -> Values:
+def polis(predicted: Outlines, reference: Outlines) -> Values:
     """Return the PoLiS distance of each pair, in units of the plane.
 
     ``(mean over p in P of dist(p, Q) + mean over q in Q of dist(q, P)) / 2``, with the
@@ -20,37 +20,37 @@ def polis(predicted: Outlines, truth: Outlines) -> Values:
     Source: Avbelj, Mueller and Bamler, A metric for polygon comparison and building
     extraction evaluation, IEEE GRSL 12(1), 2015, equation 6.
     """
-    return np.asarray(_vertices_to(predicted, truth) + _vertices_to(truth, predicted)) / 2
+    return np.asarray(_vertices_to(predicted, reference) + _vertices_to(reference, predicted)) / 2
 
 
-def boundary_iou(predicted: Outlines, truth: Outlines, *, width: float) -> Values:
+def boundary_iou(predicted: Outlines, reference: Outlines, *, width: float) -> Values:
     """Return the IoU of the bands of ``width`` inside the outlines of each pair.
 
     Source: Cheng et al., Boundary IoU, CVPR 2021, with polygons for pixels.
     """
 
     def measure(one: Outlines, other: Outlines) -> Values:
-        mine, its = _rim(one, width), _rim(other, width)
-        shared = shapely.area(shapely.intersection(mine, its))
-        whole = shapely.area(mine) + shapely.area(its) - shared
+        own, its = _rim(one, width), _rim(other, width)
+        shared = shapely.area(shapely.intersection(own, its))
+        whole = shapely.area(own) + shapely.area(its) - shared
         return np.asarray(np.divide(shared, whole, out=np.zeros_like(whole), where=whole > 0))
 
-    return in_threads(measure, predicted, truth)
+    return in_threads(measure, predicted, reference)
 
 
-def rotation_error(predicted: Outlines, truth: Outlines) -> Values:
+def rotation_error(predicted: Outlines, reference: Outlines) -> Values:
     """Return by how many degrees, 0 to 45, the tightest rectangles of each pair differ.
 
     Directions are taken modulo 90 degrees, since a square has no longer side.
     """
-    turned = in_threads(_direction, predicted) - in_threads(_direction, truth)
+    turned = in_threads(_direction, predicted) - in_threads(_direction, reference)
     apart = turned % 90.0
     return np.asarray(np.minimum(apart, 90.0 - apart))
 
 
-def area_error(predicted: Outlines, truth: Outlines) -> Values:
+def area_error(predicted: Outlines, reference: Outlines) -> Values:
     """Return ``(predicted area - true area) / true area`` of each pair."""
-    actual = shapely.area(truth)
+    actual = shapely.area(reference)
     return np.asarray((shapely.area(predicted) - actual) / actual)
 
 

@@ -1,4 +1,4 @@
-"""Which predictions and truths overlap, and by how much."""
+"""Which predictions and references overlap, and by how much."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _PIECE = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlaps:
-    """The pairs that share area, ordered by prediction, then truth; all others have IoU 0."""
+    """The pairs that share area, ordered by prediction, then reference; all others have IoU 0."""
 
     predicted: Int64[np.ndarray, " pairs"]
     """Row of the prediction."""
-    truth: Int64[np.ndarray, " pairs"]
-    """Row of the truth."""
+    reference: Int64[np.ndarray, " pairs"]
+    """Row of the reference."""
     shared: Float64[np.ndarray, " pairs"]
     """Area that both cover, in square units of the plane."""
     predicted_area: Float64[np.ndarray, " predictions"]
     """Area of every prediction."""
-    truth_area: Float64[np.ndarray, " truths"]
-    """Area of every truth."""
+    reference_area: Float64[np.ndarray, " references"]
+    """Area of every reference."""
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -36,28 +36,30 @@ class Overlaps:
     @property
     def iou(self) -> Float64[np.ndarray, " pairs"]:
         """Intersection over union of each pair, in (0, 1]."""
-        whole = self.predicted_area[self.predicted] + self.truth_area[self.truth] - self.shared
+        whole = (
+            self.predicted_area[self.predicted] + self.reference_area[self.reference] - self.shared
+        )
         return np.asarray(np.minimum(self.shared / whole, 1.0), np.float64)
 
     def where(self, keep: Bool[np.ndarray, " pairs"]) -> Overlaps:
         """Return the pairs for which ``keep`` is True; the areas stay as they are."""
         return Overlaps(
             predicted=self.predicted[keep],
-            truth=self.truth[keep],
+            reference=self.reference[keep],
             shared=self.shared[keep],
             predicted_area=self.predicted_area,
-            truth_area=self.truth_area,
+            reference_area=self.reference_area,
         )
 
     def exchanged(self) -> Overlaps:
-        """Return the same pairs with predictions and truths in each other's place."""
-        order = np.lexsort((self.predicted, self.truth))
+        """Return the same pairs with predictions and references in each other's place."""
+        order = np.lexsort((self.predicted, self.reference))
         return Overlaps(
-            predicted=self.truth[order],
-            truth=self.predicted[order],
+            predicted=self.reference[order],
+            reference=self.predicted[order],
             shared=self.shared[order],
-            predicted_area=self.truth_area,
-            truth_area=self.predicted_area,
+            predicted_area=self.reference_area,
+            reference_area=self.predicted_area,
         )
 
     def reordered(self, order: Int64[np.ndarray, " predictions"]) -> Overlaps:
@@ -65,13 +67,13 @@ class Overlaps:
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
         moved = place[self.predicted]
-        rows = np.lexsort((self.truth, moved))
+        rows = np.lexsort((self.reference, moved))
         return Overlaps(
             predicted=moved[rows],
-            truth=self.truth[rows],
+            reference=self.reference[rows],
             shared=self.shared[rows],
             predicted_area=self.predicted_area[order],
-            truth_area=self.truth_area,
+            reference_area=self.reference_area,
         )
 
     def starts(self) -> Int64[np.ndarray, " ends"]:
@@ -81,33 +83,33 @@ class Overlaps:
 
 
 def overlaps(
-    predicted: Shaped[np.ndarray, " predictions"], truth: Shaped[np.ndarray, " truths"]
+    predicted: Shaped[np.ndarray, " predictions"], reference: Shaped[np.ndarray, " references"]
 ) -> Overlaps:
-    """Return every pair of a prediction and a truth that share area.
+    """Return every pair of a prediction and a reference that share area.
 
     Args:
         predicted: Valid shapely polygons in any plane: IoU survives affine maps.
-        truth: Valid shapely polygons in the same plane.
+        reference: Valid shapely polygons in the same plane.
     """
-    left, right = candidates(predicted, truth)
-    shared = in_threads(_shared, predicted[left], truth[right])
+    left, right = candidates(predicted, reference)
+    shared = in_threads(_shared, predicted[left], reference[right])
     found = Overlaps(
         predicted=left,
-        truth=right,
+        reference=right,
         shared=shared,
         predicted_area=np.asarray(shapely.area(predicted), np.float64),
-        truth_area=np.asarray(shapely.area(truth), np.float64),
+        reference_area=np.asarray(shapely.area(reference), np.float64),
     )
     return found.where(found.shared > 0)
 
 
 def candidates(
-    predicted: Shaped[np.ndarray, " predictions"], truth: Shaped[np.ndarray, " truths"]
+    predicted: Shaped[np.ndarray, " predictions"], reference: Shaped[np.ndarray, " references"]
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
-    """Return pairs whose boxes meet, ordered by prediction, then truth."""
-    if not len(predicted) or not len(truth):
+    """Return pairs whose boxes meet, ordered by prediction, then reference."""
+    if not len(predicted) or not len(reference):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    left, right = shapely.STRtree(truth).query(predicted)
+    left, right = shapely.STRtree(reference).query(predicted)
     order = np.lexsort((right, left))
     return left[order].astype(np.int64), right[order].astype(np.int64)
 

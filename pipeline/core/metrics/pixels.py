@@ -38,26 +38,26 @@ class PixelScores:
 
 def confusion(
     predicted: UInt8[np.ndarray, "rows cols"],
-    truth: UInt8[np.ndarray, "rows cols"],
+    reference: UInt8[np.ndarray, "rows cols"],
     valid: Bool[np.ndarray, "rows cols"],
     *,
     classes: int,
-) -> Int64[np.ndarray, "truths predictions"]:
-    """Return how many valid pixels have each pair of classes, truth along rows.
+) -> Int64[np.ndarray, "references predictions"]:
+    """Return how many valid pixels have each pair of classes, reference along rows.
 
     Args:
         predicted: 0 background, then classes from 1.
-        truth: The same classes.
+        reference: The same classes.
         valid: False where a pixel does not count: no data, or outside the labelled area.
         classes: Number of classes without the background; greater values are counted as
             background.
     """
     counts = np.zeros((classes + 1, classes + 1), np.int64)
-    _confuse(predicted, truth, valid, counts)
+    _confuse(predicted, reference, valid, counts)
     return counts
 
 
-def class_scores(counts: Int64[np.ndarray, "truths predictions"], label: int) -> PixelScores:
+def class_scores(counts: Int64[np.ndarray, "references predictions"], label: int) -> PixelScores:
     """Return the scores of one class."""
     tp = int(counts[label, label])
     return pixel_scores(
@@ -65,7 +65,7 @@ def class_scores(counts: Int64[np.ndarray, "truths predictions"], label: int) ->
     )
 
 
-def foreground_scores(counts: Int64[np.ndarray, "truths predictions"]) -> PixelScores:
+def foreground_scores(counts: Int64[np.ndarray, "references predictions"]) -> PixelScores:
     """Return the scores of all classes taken as one, against the background."""
     return pixel_scores(
         tp=int(counts[1:, 1:].sum()), fp=int(counts[0, 1:].sum()), fn=int(counts[1:, 0].sum())
@@ -88,41 +88,41 @@ def pixel_scores(*, tp: int, fp: int, fn: int) -> PixelScores:
 
 def levels(
     probability: UInt8[np.ndarray, "rows cols"],
-    truth: Bool[np.ndarray, "rows cols"],
+    reference: Bool[np.ndarray, "rows cols"],
     valid: Bool[np.ndarray, "rows cols"],
 ) -> Int64[np.ndarray, "2 levels"]:
     """Return how many valid pixels have each quantised probability: false ones, then true ones.
 
     Args:
         probability: 0..250, 255 for no data.
-        truth: True on the class.
+        reference: True on the class.
         valid: False where a pixel does not count.
     """
     counts = np.zeros((2, LEVELS), np.int64)
-    _level(probability, truth, valid, counts)
+    _level(probability, reference, valid, counts)
     return counts
 
 
 @compiled
 def _confuse(
     predicted: UInt8[np.ndarray, "rows cols"],
-    truth: UInt8[np.ndarray, "rows cols"],
+    reference: UInt8[np.ndarray, "rows cols"],
     valid: Bool[np.ndarray, "rows cols"],
-    counts: Int64[np.ndarray, "truths predictions"],
+    counts: Int64[np.ndarray, "references predictions"],
 ) -> None:
     """Add the valid pixels of each pair of classes to ``counts``."""
     side = counts.shape[0]
     for row in range(valid.shape[0]):
         for col in range(valid.shape[1]):
             if valid[row, col]:
-                mine, other = predicted[row, col], truth[row, col]
-                counts[other if other < side else 0, mine if mine < side else 0] += 1
+                found, other = predicted[row, col], reference[row, col]
+                counts[other if other < side else 0, found if found < side else 0] += 1
 
 
 @compiled
 def _level(
     probability: UInt8[np.ndarray, "rows cols"],
-    truth: Bool[np.ndarray, "rows cols"],
+    reference: Bool[np.ndarray, "rows cols"],
     valid: Bool[np.ndarray, "rows cols"],
     counts: Int64[np.ndarray, "2 levels"],
 ) -> None:
@@ -130,4 +130,4 @@ def _level(
     for row in range(valid.shape[0]):
         for col in range(valid.shape[1]):
             if valid[row, col] and probability[row, col] < LEVELS:
-                counts[1 if truth[row, col] else 0, probability[row, col]] += 1
+                counts[1 if reference[row, col] else 0, probability[row, col]] += 1

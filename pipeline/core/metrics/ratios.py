@@ -14,7 +14,7 @@ def precision(*, tp: int | float, fp: int | float) -> float | None:
 
 
 def recall(*, tp: int | float, fn: int | float) -> float | None:
-    """Return ``tp / (tp + fn)``; None without truth."""
+    """Return ``tp / (tp + fn)``; None without reference."""
     return ratio(tp, tp + fn)
 
 
@@ -38,9 +38,9 @@ def iou(*, tp: int | float, fp: int | float, fn: int | float) -> float | None:
 def why_undefined(*, tp: int | float, fp: int | float, fn: int | float) -> str | None:
     """Return why some ratio of these counts does not exist, or None where all do."""
     if tp + fn <= 0 and tp + fp <= 0:
-        return "neither truth nor predictions"
+        return "neither reference objects nor predictions"
     if tp + fn <= 0:
-        return "no truth"
+        return "no reference objects"
     if tp + fp <= 0:
         return "no predictions"
     return None

@@ -12,7 +12,7 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 def salt_scores(
     shared: Float64[np.ndarray, " images"],
     predicted: Float64[np.ndarray, " images"],
-    truth: Float64[np.ndarray, " images"],
+    reference: Float64[np.ndarray, " images"],
 ) -> Float64[np.ndarray, " images"]:
     """Return the score of each image: the share of thresholds that its IoU exceeds.
 
@@ -22,9 +22,9 @@ def salt_scores(
     Args:
         shared: Pixels of salt in both masks.
         predicted: Pixels of salt predicted.
-        truth: Pixels of salt in truth.
+        reference: Pixels of salt in reference.
     """
-    whole = predicted + truth - shared
+    whole = predicted + reference - shared
     iou = np.divide(shared, whole, out=np.ones_like(whole), where=whole > 0)
     # A hair of slack: 0.55 of 0.5:0.05:0.95 is not exactly 11/20.
     return np.asarray((iou[:, None] > THRESHOLDS[None, :] + 1e-9).mean(axis=1))

@@ -20,9 +20,9 @@ class Footprints:
     confidence: Float64[np.ndarray, " n"]
     """Mean probability over the polygon's pixels, 0..1."""
     area_m2: Float64[np.ndarray, " n"]
-    """Geodesic area; the area in pixels where the scene has no place on the Earth."""
+    """Geodesic area; the area in pixels where the scene is not georeferenced."""
     perimeter_m: Float64[np.ndarray, " n"]
-    """Geodesic length of all its rings; in pixels where the scene has no place on the Earth."""
+    """Geodesic length of all its rings; in pixels where the scene is not georeferenced."""
     touches_scene_edge: Bool[np.ndarray, " n"]
     """True where the polygon touches the scene's frame and may go on outside it."""
     touches_aoi: Bool[np.ndarray, " n"]

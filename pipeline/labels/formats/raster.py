@@ -56,7 +56,7 @@ def label_ref(path: Path, *, georef: bool = True) -> SceneRef:
 
 
 def open_labels(path: Path) -> Scene:
-    """Return an open raster; one without a place on the Earth is opened as an image.
+    """Return an open raster; one without georeferencing is opened as an image.
 
     Raises:
         SceneError: It cannot be read.

@@ -44,7 +44,7 @@ def area_of_interest(
     if found.crs is not None and info.georef is None:
         raise SceneError(
             info.source,
-            f"it has no place on the Earth, so --aoi {path} does not apply to it",
+            f"it is not georeferenced, so --aoi {path} does not apply to it",
             "leave --aoi out, or give the scene's reference system with --crs",
         )
     if found.crs is not None and info.georef is not None:

@@ -77,7 +77,7 @@ class ScenePlan:
     clip: bool
     """Whether polygons are cut at the area of interest."""
     formats: tuple[FormatName, ...]
-    """Formats of the polygons, where the scene has a place on the Earth."""
+    """Formats of the polygons, where the scene is georeferenced."""
     work: str
     """Folder for tiles and unfinished outputs; not part of any digest."""
     memory: int = 4 * 10**9

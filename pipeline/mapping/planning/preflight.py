@@ -82,7 +82,7 @@ def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:
     if info.georef is None:
         raise SceneError(
             info.source,
-            f"it has no place on the Earth, so its pixel size is unknown; model {card.name!r} "
+            f"it is not georeferenced, so its pixel size is unknown; model {card.name!r} "
             f"takes {low:g}-{high:g} m",
             "georeference it, or give its reference system with --crs EPSG:...",
         )

@@ -27,7 +27,7 @@ def refinement_of(task: Task, info: SceneInfo) -> Refinement | None:
     """Return how a scene's probabilities and mask are refined, in its pixels; None: not at all.
 
     Raises:
-        SceneError: The radius is in metres, and the scene has no place on the Earth or
+        SceneError: The radius is in metres, and the scene is not georeferenced or
             pixels too small for it.
     """
     asked = task.refine
@@ -103,7 +103,7 @@ def _radius(asked: Guide, info: SceneInfo) -> int:
     if info.georef is None:
         raise SceneError(
             info.source,
-            f"it has no place on the Earth, so refine.guided.radius_m {asked.radius_m:g} is no "
+            f"it is not georeferenced, so refine.guided.radius_m {asked.radius_m:g} is no "
             "length in it",
             "give refine.guided.radius_px in the task, or the reference system with --crs EPSG:...",
         )

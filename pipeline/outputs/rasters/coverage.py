@@ -37,7 +37,7 @@ def coverage(mask: Path) -> Coverage:
     outline is right to about a thousandth of the scene.
 
     Raises:
-        SceneError: The mask cannot be read, or has no place on the Earth.
+        SceneError: The mask cannot be read, or is not georeferenced.
     """
     try:
         with rasterio.open(mask) as file:
@@ -45,9 +45,7 @@ def coverage(mask: Path) -> Coverage:
             shape = tuple(max(1, round(side / step)) for side in file.shape)
             pixels = file.read(1, out_shape=shape)
             if file.crs is None:
-                raise SceneError(
-                    str(mask), "it has no place on the Earth", "georeference the scene"
-                )
+                raise SceneError(str(mask), "it is not georeferenced", "georeference the scene")
             moved = file.transform
             georef = Georef(crs_wkt=file.crs.to_wkt(), transform=tuple(moved)[:6])
             scale = (file.width / shape[1], file.height / shape[0])

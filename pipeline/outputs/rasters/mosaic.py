@@ -165,7 +165,7 @@ def _theirs(window: Window) -> RasterioWindow:
 
 @contextmanager
 def ignore_not_georeferenced() -> Iterator[None]:
-    """Keep quiet about images that have no place on the Earth: they are allowed here."""
+    """Keep quiet about images that are not georeferenced: they are allowed here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield

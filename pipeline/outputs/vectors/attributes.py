@@ -44,7 +44,7 @@ class Written:
     features: int
     """Polygons written."""
     dropped: int = 0
-    """Polygons that have no place on the Earth or no area left after rounding."""
+    """Polygons that are not georeferenced or no area left after rounding."""
 
 
 def polygon_columns(batch: Footprints, provenance: Provenance) -> Columns:

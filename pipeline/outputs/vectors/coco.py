@@ -1,4 +1,4 @@
-"""Polygons in pixels as COCO, for scenes that have no place on the Earth."""
+"""Polygons in pixels as COCO, for scenes that are not georeferenced."""
 
 from __future__ import annotations
 

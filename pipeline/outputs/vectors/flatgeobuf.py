@@ -23,7 +23,7 @@ def write_flatgeobuf(path: Path, batches: Iterable[Footprints], provenance: Prov
     Memory: the boxes of all polygons, 100 MB a million, beside a batch of them.
 
     Raises:
-        ExportError: The file could not be written, or the scene has no place on the Earth.
+        ExportError: The file could not be written, or the scene is not georeferenced.
     """
     if provenance.georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")

@@ -27,7 +27,7 @@ def write_geojson(path: Path, batches: Iterable[Footprints], provenance: Provena
     """Write polygons as one FeatureCollection, a feature a line, in the order given.
 
     Raises:
-        ExportError: The file could not be written, or the scene has no place on the Earth.
+        ExportError: The file could not be written, or the scene is not georeferenced.
     """
     name = json.dumps(layer_name(provenance.scene))
     frame = f'{{"type":"FeatureCollection","name":{name},"features":[', "\n]}\n"
@@ -38,7 +38,7 @@ def write_geojsonl(path: Path, batches: Iterable[Footprints], provenance: Proven
     """Write polygons as newline-delimited GeoJSON: each line one Feature.
 
     Raises:
-        ExportError: The file could not be written, or the scene has no place on the Earth.
+        ExportError: The file could not be written, or the scene is not georeferenced.
     """
     return _write(path, batches, provenance, frame=None)
 

@@ -35,7 +35,7 @@ def write_geopackage(path: Path, batches: Iterable[Footprints], provenance: Prov
     """Write polygons in the scene's reference system, in the order given.
 
     Raises:
-        ExportError: The file could not be written, or the scene has no place on the Earth.
+        ExportError: The file could not be written, or the scene is not georeferenced.
     """
     if provenance.georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")

@@ -36,7 +36,7 @@ def write_geoparquet(path: Path, batches: Iterable[Footprints], provenance: Prov
     skip most of the file when they ask for a bounding box.
 
     Raises:
-        ExportError: The file could not be written, or the scene has no place on the Earth.
+        ExportError: The file could not be written, or the scene is not georeferenced.
     """
     georef = provenance.georef
     if georef is None:

@@ -41,7 +41,7 @@ def write_pmtiles(path: Path, batches: Iterable[Footprints], provenance: Provena
     Tiles wait in a file beside it, not in memory. (200,000 polygons: 145 s.)
 
     Raises:
-        ExportError: The file could not be written, or the scene has no place on the Earth.
+        ExportError: The file could not be written, or the scene is not georeferenced.
     """
     if provenance.georef is None:
         raise ExportError(f"{path}: the scene has no CRS; write its polygons as COCO instead")

@@ -75,7 +75,7 @@ class LayerSummary:
     """Footprints of buildings that a newer scene covers and does not show (policy newest), or
     that lie on the ground of an adjoining scene, which does not show them."""
     lost: int
-    """Footprints that have no place on the Earth, or no area after rounding."""
+    """Footprints that are not georeferenced, or no area after rounding."""
     joined: int
     """Footprints put together at the borders of adjoining scenes."""
     new: int

@@ -77,7 +77,7 @@ class SceneResult:
 def result_of(parquet: Path) -> SceneResult | None:
     """Return the result that a file of polygons belongs to; None where it cannot be joined.
 
-    That is where its rasters are not beside it, it has no place on the Earth, or an earlier
+    That is where its rasters are not beside it, it is not georeferenced, or an earlier
     version did not keep what tells touching objects apart.
     """
     folder = parquet.parent

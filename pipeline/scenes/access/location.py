@@ -28,7 +28,7 @@ _LOOKED_AT = 64 * 2**10
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PICTURES = (".png", ".jpg", ".jpeg")
 JPEG_2000 = (".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
-"""Suffixes of scenes that files beside them place on the Earth, with `PICTURES`."""
+"""Suffixes of scenes that sidecars georeference, with `PICTURES`."""
 
 FETCH = "check that it is there and may be read"
 

@@ -87,9 +87,9 @@ def examine(
         claims = _claims(source, rpcs=page.rpcs, aside=pam.georeference)
         georef, warnings[:] = georeference(name, claims, assumed_crs=chosen.get("crs", ""))
     alpha = split_alpha(source)[1]
-    value, band_nodata, warnings = _nodata(ref, source, page, pam)
+    value, band_nodata, about_nodata = _nodata(ref, source, page, pam)
     warnings.extend(_pixel_warnings(ref, source, layout, alpha))
-    warnings.extend(warnings)
+    warnings.extend(about_nodata)
     warnings.extend(_ignored_sidecars(ref.href, source, pam))
     return SceneInfo(
         name=slug(stem(ref)),

@@ -85,8 +85,8 @@ def georeference(
         nor = "but no" if crs_wkt else "nor a"
         raise SceneError(
             scene,
-            f"it {has} coordinate reference system (CRS) {nor} geotransform, so its pixels have "
-            f"no place on the Earth{_aside(claims)}",
+            f"it {has} coordinate reference system (CRS) {nor} geotransform, so it is not "
+            f"georeferenced{_aside(claims)}",
             f"{_WRITE_ASIDE if claims.aside else _GIVE}, {_NO_GEOREF}",
         )
     if crs_wkt and assumed_crs:
@@ -158,7 +158,7 @@ def non_terrestrial(crs: CRS) -> str:
     flat = crs.sub_crs_list[0] if crs.is_compound else crs
     if not (flat.is_geographic or flat.is_projected):
         kind = _PLACELESS.get(flat.type_name, "local")
-        return f"{called} {kind}: it has no place on the Earth"
+        return f"{called} {kind}: it is not tied to the Earth"
     radius = flat.ellipsoid.semi_major_metre if flat.ellipsoid else 0.0
     if abs(radius / EARTH_RADIUS_M - 1) > 0.01:
         return (

@@ -1,4 +1,4 @@
-"""Slices of a SEG-Y volume: seismic amplitudes, one float32 band, no place on the Earth."""
+"""Slices of a SEG-Y volume: seismic amplitudes, one float32 band, not georeferenced."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def _mosaic(base: Mosaic, bands: Sequence[_Band], options: tuple[tuple[str, str]
 
 
 def _base(path: str, dataset: VrtDataset, options: Mapping[str, str]) -> Mosaic:
-    """Return a mosaic without parts: its size and its place on the Earth.
+    """Return a mosaic without parts: its size and its georeferencing.
 
     Raises:
         SceneError: The place is unknown or impossible.

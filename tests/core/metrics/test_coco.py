@@ -33,17 +33,17 @@ def scene(seed: int, *, images: int, shapes: tuple[int, int] = (25, 90)) -> Any:
         at = rng.uniform(0, SIDE - 20, (count, 2))
         size = rng.uniform(3, rng.choice(shapes), (count, 2))
         turn = rng.uniform(0, 90, count)
-        truth = [
+        reference = [
             shapely.affinity.rotate(shapely.box(*low, *(low + by)), angle)
             for low, by, angle in zip(at, size, turn, strict=True)
         ]
-        near = [shapely.affinity.translate(one, *rng.normal(0, 2, 2)) for one in truth]
+        near = [shapely.affinity.translate(one, *rng.normal(0, 2, 2)) for one in reference]
         predicted = [one for one in near if rng.random() < 0.8]
         predicted += [one for one in near if rng.random() < 0.2]
         x, y = rng.uniform(0, SIDE - 20, (2, rng.integers(0, 5)))
         predicted += list(shapely.box(x, y, x + 15, y + 11))
         frame = shapely.box(0, 0, SIDE, SIDE)
-        pair = [np.array([one & frame for one in some], object) for some in (truth, predicted)]
+        pair = [np.array([one & frame for one in some], object) for some in (reference, predicted)]
         made.append((*pair, rng.random(len(predicted)).round(2)))
     return made
 
@@ -61,14 +61,14 @@ def pycoco(masks: Any, most: int) -> Any:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    truth: list[dict[str, Any]] = []
+    reference: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     for image, (true, predicted, confidence) in enumerate(masks, 1):
         for one in true:
             code = rle.encode(np.asfortranarray(one))
-            truth.append(
+            reference.append(
                 {
-                    "id": len(truth) + 1,
+                    "id": len(reference) + 1,
                     "image_id": image,
                     "category_id": 1,
                     "iscrowd": 0,
@@ -83,14 +83,14 @@ def pycoco(masks: Any, most: int) -> Any:
                 {"image_id": image, "category_id": 1, "segmentation": code, "score": float(sure)}
             )
     with contextlib.redirect_stdout(io.StringIO()):
-        reference = COCO()
-        reference.dataset = {
+        dataset = COCO()
+        dataset.dataset = {
             "images": [{"id": n, "height": SIDE, "width": SIDE} for n in range(1, len(masks) + 1)],
             "categories": [{"id": 1}],
-            "annotations": truth,
+            "annotations": reference,
         }
-        reference.createIndex()
-        evaluation = COCOeval(reference, reference.loadRes(found), "segm")
+        dataset.createIndex()
+        evaluation = COCOeval(dataset, dataset.loadRes(found), "segm")
         evaluation.params.maxDets = [1, 10, most]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -99,14 +99,14 @@ def pycoco(masks: Any, most: int) -> Any:
 
 def joined(parts: list[Overlaps]) -> Overlaps:
     """Put the objects of several images into one list."""
-    mine = np.cumsum([0, *(len(part.predicted_area) for part in parts)])
-    other = np.cumsum([0, *(len(part.truth_area) for part in parts)])
+    ours = np.cumsum([0, *(len(part.predicted_area) for part in parts)])
+    other = np.cumsum([0, *(len(part.reference_area) for part in parts)])
     return Overlaps(
-        predicted=np.concatenate([p.predicted + at for p, at in zip(parts, mine, strict=False)]),
-        truth=np.concatenate([p.truth + at for p, at in zip(parts, other, strict=False)]),
+        predicted=np.concatenate([p.predicted + at for p, at in zip(parts, ours, strict=False)]),
+        reference=np.concatenate([p.reference + at for p, at in zip(parts, other, strict=False)]),
         shared=np.concatenate([part.shared for part in parts]),
         predicted_area=np.concatenate([part.predicted_area for part in parts]),
-        truth_area=np.concatenate([part.truth_area for part in parts]),
+        reference_area=np.concatenate([part.reference_area for part in parts]),
     )
 
 
@@ -114,19 +114,19 @@ def joined(parts: list[Overlaps]) -> Overlaps:
 @pytest.mark.parametrize("seed", range(6))
 def test_every_figure_equals_pycocotools(seed: int, most: int) -> None:
     masks, parts, confidences, images = [], [], [], []
-    for image, (truth, predicted, confidence) in enumerate(scene(seed, images=8)):
+    for image, (reference, predicted, confidence) in enumerate(scene(seed, images=8)):
         runs = (
-            rasterize(truth, height=SIDE, width=SIDE),
+            rasterize(reference, height=SIDE, width=SIDE),
             rasterize(predicted, height=SIDE, width=SIDE),
         )
-        truth, predicted = truth[runs[0].pixels > 0], predicted[runs[1].pixels > 0]
+        reference, predicted = reference[runs[0].pixels > 0], predicted[runs[1].pixels > 0]
         confidence = confidence[runs[1].pixels > 0]
-        masks.append((masks_of(truth), masks_of(predicted), confidence))
+        masks.append((masks_of(reference), masks_of(predicted), confidence))
         runs = (
             rasterize(predicted, height=SIDE, width=SIDE),
-            rasterize(truth, height=SIDE, width=SIDE),
+            rasterize(reference, height=SIDE, width=SIDE),
         )
-        parts.append(pixel_overlaps(predicted, truth, runs))
+        parts.append(pixel_overlaps(predicted, reference, runs))
         confidences.append(confidence)
         images.append(np.full(len(predicted), image))
     reference = pycoco(masks, most)
@@ -136,10 +136,10 @@ def test_every_figure_equals_pycocotools(seed: int, most: int) -> None:
     new = np.cumsum(keep) - 1
     pairs = Overlaps(
         predicted=new[pairs.predicted[keep[pairs.predicted]]],
-        truth=pairs.truth[keep[pairs.predicted]],
+        reference=pairs.reference[keep[pairs.predicted]],
         shared=pairs.shared[keep[pairs.predicted]],
         predicted_area=pairs.predicted_area[keep],
-        truth_area=pairs.truth_area,
+        reference_area=pairs.reference_area,
     )
     ours = coco_scores(pairs, confidence[keep])
 
@@ -190,11 +190,11 @@ def test_runs_hold_the_pixels_that_gdal_burns(seed: int) -> None:
 
 
 def test_windows_of_runs_make_up_the_whole() -> None:
-    truth, _, _ = scene(3, images=1)[0]
-    runs = rasterize(truth, height=SIDE, width=SIDE).by_row()
-    values = np.arange(1, len(truth) + 1).astype(np.uint8)
+    reference, _, _ = scene(3, images=1)[0]
+    runs = rasterize(reference, height=SIDE, width=SIDE).by_row()
+    values = np.arange(1, len(reference) + 1).astype(np.uint8)
     whole = rasterise_values(runs, values, Window(row=0, col=0, height=SIDE, width=SIDE))
-    counted = np.zeros(len(truth), np.int64)
+    counted = np.zeros(len(reference), np.int64)
     for row in range(0, SIDE, 100):
         for col in range(0, SIDE, 100):
             window = Window(row=row, col=col, height=100, width=100)
@@ -208,10 +208,10 @@ def test_windows_of_runs_make_up_the_whole() -> None:
 
 
 def test_pixel_overlaps_equal_polygon_overlaps_on_whole_pixels() -> None:
-    truth, predicted, _ = scene(5, images=1)[0]
+    reference, predicted, _ = scene(5, images=1)[0]
     snapped = [
         np.asarray(shapely.box(*shapely.bounds(shapes).round().T), object).reshape(-1)
-        for shapes in (predicted, truth)
+        for shapes in (predicted, reference)
     ]
     runs = tuple(rasterize(shapes, height=SIDE, width=SIDE) for shapes in snapped)
     in_pixels = pixel_overlaps(snapped[0], snapped[1], (runs[0], runs[1]))
@@ -222,22 +222,22 @@ def test_pixel_overlaps_equal_polygon_overlaps_on_whole_pixels() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_cutting_at_chips_equals_drawing_each_chip(seed: int) -> None:
-    truth, predicted, _ = scene(seed, images=1)[0]
+    reference, predicted, _ = scene(seed, images=1)[0]
     size = 100
-    runs = [rasterize(shapes, height=SIDE, width=SIDE) for shapes in (predicted, truth)]
-    whole = pixel_overlaps(predicted, truth, (runs[0], runs[1]))
-    mine, other = (cut_into_chips(one, size=size, width=SIDE) for one in runs)
-    found = chip_overlaps(whole, mine, other)
+    runs = [rasterize(shapes, height=SIDE, width=SIDE) for shapes in (predicted, reference)]
+    whole = pixel_overlaps(predicted, reference, (runs[0], runs[1]))
+    pieces, other = (cut_into_chips(one, size=size, width=SIDE) for one in runs)
+    found = chip_overlaps(whole, pieces, other)
     listed = {
-        (mine.parent[p], other.parent[t], mine.chip[p]): shared
-        for p, t, shared in zip(found.predicted, found.truth, found.shared, strict=True)
+        (pieces.parent[p], other.parent[t], pieces.chip[p]): shared
+        for p, t, shared in zip(found.predicted, found.reference, found.shared, strict=True)
     }
     expected = {}
-    for p, t in zip(whole.predicted, whole.truth, strict=True):
-        both = (masks_of(predicted)[p] > 0) & (masks_of(truth)[t] > 0)
+    for p, t in zip(whole.predicted, whole.reference, strict=True):
+        both = (masks_of(predicted)[p] > 0) & (masks_of(reference)[t] > 0)
         for chip in range(9):
             row, col = chip // 3 * size, chip % 3 * size
             if shared := both[row : row + size, col : col + size].sum():
                 expected[p, t, chip] = shared
     assert listed == expected
-    assert mine.runs.pixels.sum() == runs[0].pixels.sum()
+    assert pieces.runs.pixels.sum() == runs[0].pixels.sum()

@@ -48,29 +48,34 @@ def boxes(*corners: tuple[float, float, float, float]) -> Any:
 @given(seed=st.integers(0, 2**32 - 1), classes=st.integers(1, 4))
 def test_pixel_scores_equal_scikit_learn(seed: int, classes: int) -> None:
     rng = np.random.default_rng(seed)
-    mine, truth = rng.integers(0, classes + 1, (2, 40, 30)).astype(np.uint8)
+    predicted, reference = rng.integers(0, classes + 1, (2, 40, 30)).astype(np.uint8)
     valid = rng.random((40, 30)) < 0.8
-    counts = confusion(mine, truth, valid, classes=classes)
+    counts = confusion(predicted, reference, valid, classes=classes)
     labels = list(range(classes + 1))
     np.testing.assert_array_equal(
-        counts, confusion_matrix(truth[valid], mine[valid], labels=labels)
+        counts, confusion_matrix(reference[valid], predicted[valid], labels=labels)
     )
     for label in range(1, classes + 1):
-        ours, told = class_scores(counts, label), (truth[valid] == label, mine[valid] == label)
+        ours, told = (
+            class_scores(counts, label),
+            (reference[valid] == label, predicted[valid] == label),
+        )
         assert ours.precision == pytest.approx(precision_score(*told, zero_division=np.nan))
         assert ours.recall == pytest.approx(recall_score(*told, zero_division=np.nan))
         assert ours.f1 == pytest.approx(f1_score(*told))
         assert ours.iou == pytest.approx(jaccard_score(*told))
-    assert foreground_scores(counts).tp == ((mine > 0) & (truth > 0) & valid).sum()
+    assert foreground_scores(counts).tp == ((predicted > 0) & (reference > 0) & valid).sum()
 
 
 def test_pixel_counts_of_windows_add_up() -> None:
     rng = np.random.default_rng(0)
-    mine, truth = rng.integers(0, 3, (2, 64, 64)).astype(np.uint8)
+    predicted, reference = rng.integers(0, 3, (2, 64, 64)).astype(np.uint8)
     valid = rng.random((64, 64)) < 0.5
-    whole = confusion(mine, truth, valid, classes=2)
+    whole = confusion(predicted, reference, valid, classes=2)
     parts = [
-        confusion(mine[row : row + 16], truth[row : row + 16], valid[row : row + 16], classes=2)
+        confusion(
+            predicted[row : row + 16], reference[row : row + 16], valid[row : row + 16], classes=2
+        )
         for row in range(0, 64, 16)
     ]
     np.testing.assert_array_equal(sum(parts), whole)
@@ -80,7 +85,7 @@ def test_no_pixels_give_none() -> None:
     nothing = np.zeros((4, 4), np.uint8)
     scores = foreground_scores(confusion(nothing, nothing, nothing == 0, classes=1))
     assert (scores.precision, scores.recall, scores.f1, scores.iou) == (None,) * 4
-    assert scores.reason == "neither truth nor predictions"
+    assert scores.reason == "neither reference objects nor predictions"
 
 
 @settings(deadline=None, max_examples=examples(30))
@@ -88,20 +93,22 @@ def test_no_pixels_give_none() -> None:
 def test_curves_equal_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     probability = rng.integers(0, 251, (20, 20)).astype(np.uint8)
-    truth = rng.random((20, 20)) < probability / 250
-    truth[0, 0] = True
-    curve = level_curve(levels(probability, truth, np.ones((20, 20), bool)))
-    precision, recall, threshold = precision_recall_curve(truth.ravel(), probability.ravel() / 250)
+    reference = rng.random((20, 20)) < probability / 250
+    reference[0, 0] = True
+    curve = level_curve(levels(probability, reference, np.ones((20, 20), bool)))
+    precision, recall, threshold = precision_recall_curve(
+        reference.ravel(), probability.ravel() / 250
+    )
     np.testing.assert_allclose(curve.threshold[::-1], threshold)
     np.testing.assert_allclose(curve.precision[::-1], precision[:-1])
     np.testing.assert_allclose(curve.recall[::-1], recall[:-1])
-    objects = object_curve(probability.ravel() / 250, truth.ravel(), int(truth.sum()))
+    objects = object_curve(probability.ravel() / 250, reference.ravel(), int(reference.sum()))
     np.testing.assert_allclose(objects.precision, curve.precision)
 
 
 def test_operating_points_by_hand() -> None:
     curve = object_curve(
-        np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True]), n_truth=4
+        np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True]), n_reference=4
     )
     assert curve.precision.tolist() == [1, 1, 2 / 3, 3 / 4]
     best = best_f1(curve)
@@ -152,20 +159,20 @@ def test_blocks_hold_every_point() -> None:
 
 
 def test_outlines_by_hand() -> None:
-    truth, moved = boxes((0, 0, 10, 10)), boxes((1, 0, 11, 10))
+    reference, moved = boxes((0, 0, 10, 10)), boxes((1, 0, 11, 10))
     # Each corner is 1 off or on the other's outline: all four are 1 away from a long side
     # or on it, in both directions.
-    assert polis(moved, truth)[0] == pytest.approx(0.5)
-    assert polis(truth, truth)[0] == 0
-    assert area_error(boxes((0, 0, 12, 10)), truth)[0] == pytest.approx(0.2)
-    turned = np.array([shapely.affinity.rotate(truth[0], 93)], object)
-    assert rotation_error(turned, truth)[0] == pytest.approx(3)
-    assert boundary_iou(truth, truth, width=1.0)[0] == pytest.approx(1)
+    assert polis(moved, reference)[0] == pytest.approx(0.5)
+    assert polis(reference, reference)[0] == 0
+    assert area_error(boxes((0, 0, 12, 10)), reference)[0] == pytest.approx(0.2)
+    turned = np.array([shapely.affinity.rotate(reference[0], 93)], object)
+    assert rotation_error(turned, reference)[0] == pytest.approx(3)
+    assert boundary_iou(reference, reference, width=1.0)[0] == pytest.approx(1)
     # Bands 1 wide: 36 each; moved by 1 they share 2 x 9 along the long sides and cross twice.
     shared = shapely.box(0, 0, 10, 10) - shapely.box(1, 1, 9, 9)
     other = shapely.affinity.translate(shared, 1, 0)
     expected = (shared & other).area / (shared | other).area
-    assert boundary_iou(moved, truth, width=1.0)[0] == pytest.approx(expected)
+    assert boundary_iou(moved, reference, width=1.0)[0] == pytest.approx(expected)
 
 
 def test_polis_equals_a_plain_loop() -> None:
@@ -187,20 +194,23 @@ def test_polis_equals_a_plain_loop() -> None:
 
 
 def test_merged_and_split_are_counted() -> None:
-    truth = boxes((0, 0, 10, 10), (10, 0, 20, 10), (40, 0, 60, 10))
+    reference = boxes((0, 0, 10, 10), (10, 0, 20, 10), (40, 0, 60, 10))
     predicted = boxes((0, 0, 20, 10), (40, 0, 49, 10), (51, 0, 60, 10))
-    pairs = overlaps(predicted, truth)
+    pairs = overlaps(predicted, reference)
     assert merged(pairs).tolist() == [2, 0, 0]
     assert merged(pairs.exchanged()).tolist() == [1, 1, 2]
 
 
 def test_groups_add_up_to_the_whole() -> None:
-    truth, predicted = boxes((0, 0, 10, 10), (20, 0, 22, 2)), boxes((0, 0, 10, 10), (50, 0, 52, 2))
-    matching = match_objects(predicted, truth)
+    reference, predicted = (
+        boxes((0, 0, 10, 10), (20, 0, 22, 2)),
+        boxes((0, 0, 10, 10), (50, 0, 52, 2)),
+    )
+    matching = match_objects(predicted, reference)
     big = group_scores(matching, np.array([True, False]), np.array([True, False]))
     small = group_scores(matching, np.array([False, True]), np.array([False, True]))
     assert (big.f1, small.f1) == (1.0, 0.0)
-    assert big.truths + small.truths == 2
+    assert big.references + small.references == 2
     nothing = group_scores(matching, np.zeros(2, bool), np.zeros(2, bool))
     assert (nothing.precision, nothing.recall, nothing.f1) == (None, None, None)
 
@@ -213,7 +223,7 @@ def test_objects_near_seams_are_told() -> None:
 
 def test_the_salt_metric_by_hand() -> None:
     # IoU 0.72 exceeds five of the ten thresholds; exactly 0.55 only the first.
-    shared, mine, truth = np.array(
+    shared, predicted, reference = np.array(
         [[72.0, 72.0, 100.0], [55, 55, 100], [0, 0, 0], [0, 5, 0], [0, 0, 5], [9, 9, 9]]
     ).T
-    assert salt_scores(shared, mine, truth).tolist() == [0.5, 0.1, 1.0, 0.0, 0.0, 1.0]
+    assert salt_scores(shared, predicted, reference).tolist() == [0.5, 0.1, 1.0, 0.0, 0.0, 1.0]

@@ -16,26 +16,26 @@ def _labels(seed: int, kinds: int = 5) -> np.ndarray:
 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_truth_has_no_error_whatever_its_numbers(seed: int) -> None:
-    truth = _labels(seed)
-    renamed = np.where(truth > 0, 10 - truth, 0)
-    assert rand_error(renamed, truth) == pytest.approx(0.0)
+    reference = _labels(seed)
+    renamed = np.where(reference > 0, 10 - reference, 0)
+    assert rand_error(renamed, reference) == pytest.approx(0.0)
 
 
 @given(seed=st.integers(0, 2**32 - 1), other=st.integers(0, 2**32 - 1))
 def test_it_counts_the_pairs_of_pixels(seed: int, other: int) -> None:
-    truth, found = _labels(seed), _labels(other)
-    inside = truth > 0
-    t, f = truth[inside], found[inside].copy()
+    reference, found = _labels(seed), _labels(other)
+    inside = reference > 0
+    t, f = reference[inside], found[inside].copy()
     # A pixel that was found to be membrane is an object of its own.
     f[f == 0] = 100 + np.arange((f == 0).sum())
     together_t, together_f = t[:, None] == t[None, :], f[:, None] == f[None, :]
     both = (together_t & together_f).sum()
     precision, recall = both / together_f.sum(), both / together_t.sum()
     expected = 1 - 2 * precision * recall / (precision + recall)
-    assert rand_error(found, truth) == pytest.approx(expected)
+    assert rand_error(found, reference) == pytest.approx(expected)
 
 
 def test_merging_two_cells_is_an_error_and_no_cell_is_none() -> None:
-    truth = np.array([[1, 1, 0, 2, 2]])
-    assert rand_error(np.array([[1, 1, 1, 1, 1]]), truth) == pytest.approx(1 - 2 * 0.5 / 1.5)
-    assert rand_error(truth, np.zeros_like(truth)) == 0.0
+    reference = np.array([[1, 1, 0, 2, 2]])
+    assert rand_error(np.array([[1, 1, 1, 1, 1]]), reference) == pytest.approx(1 - 2 * 0.5 / 1.5)
+    assert rand_error(reference, np.zeros_like(reference)) == 0.0

@@ -49,18 +49,18 @@ function curveChart(curves, points) {
 }
 
 function calibrationChart(calibration) {
-  const plot = frameOf("Calibration", "claimed confidence", "share that is right");
+  const plot = frameOf("Calibration", "predicted confidence", "observed share of correct ones");
   const most = Math.max(1, ...calibration.bins.map((bin) => bin.count));
-  const full = calibration.bins.filter((bin) => known(bin.actual));
+  const full = calibration.bins.filter((bin) => known(bin.observed));
   for (const bin of full) {
     const high = 0.2 * (bin.count / most), width = plot.x(bin.to) - plot.x(bin.from) - 3;
     plot.svg.append(draw("rect", { class: "bar", x: plot.x(bin.from) + 1.5, y: plot.y(high), width,
       height: plot.y(0) - plot.y(high) }));
   }
   plot.svg.append(draw("line", { class: "ideal", x1: plot.x(0), y1: plot.y(0), x2: plot.x(1), y2: plot.y(1) }),
-    draw("path", { class: "line s-objects", d: pathOf(full.map((bin) => [bin.claimed, bin.actual]), plot.x, plot.y) }));
+    draw("path", { class: "line s-objects", d: pathOf(full.map((bin) => [bin.predicted, bin.observed]), plot.x, plot.y) }));
   for (const bin of full) {
-    plot.svg.append(draw("circle", { class: bin.count < 10 ? "few" : "f-objects", r: 4, cx: plot.x(bin.claimed), cy: plot.y(bin.actual) }));
+    plot.svg.append(draw("circle", { class: bin.count < 10 ? "few" : "f-objects", r: 4, cx: plot.x(bin.predicted), cy: plot.y(bin.observed) }));
   }
   return plot.svg;
 }

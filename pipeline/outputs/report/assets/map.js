@@ -1,7 +1,7 @@
-// The scene with predictions and truth: tiles and outlines on one canvas.
+// The scene with predictions and reference: tiles and outlines on one canvas.
 const LAYERS = [
   ["scene", "Scene", true], ["tp", "Right", true], ["fp", "False positives", true],
-  ["fn", "Misses", true], ["mine", "All predictions", false], ["truth", "All truth", false],
+  ["fn", "Misses", true], ["predicted", "All predictions", false], ["reference", "All reference outlines", false],
 ];
 
 // With more outlines than these, drawing them takes longer than a frame.
@@ -13,8 +13,8 @@ class SceneMap {
     this.map = map;
     this.on = Object.fromEntries(LAYERS.map(([name, , shown]) => [name, shown]));
     if (!map.pyramid) this.on.scene = false;
-    this.mine = { ...polygonsOf(map.mine.shapes), status: bytesOf(map.mine.status) };
-    this.truth = { ...polygonsOf(map.truth.shapes), status: bytesOf(map.truth.status) };
+    this.predicted = { ...polygonsOf(map.predicted.shapes), status: bytesOf(map.predicted.status) };
+    this.reference = { ...polygonsOf(map.reference.shapes), status: bytesOf(map.reference.status) };
     this.aoi = map.aoi ? polygonsOf(map.aoi) : null;
     this.holes = polygonsOf(map.holes);
     this.images = new Map();
@@ -116,7 +116,7 @@ class SceneMap {
     const x = this.x + (px - this.canvas.clientWidth / 2) / this.zoom;
     const y = this.y + (py - this.canvas.clientHeight / 2) / this.zoom;
     this.chosen = null;
-    for (const side of ["mine", "truth"]) {
+    for (const side of ["predicted", "reference"]) {
       const shapes = this[side];
       for (let row = 0; row < shapes.n && !this.chosen; row++) {
         const b = 4 * row, boxes = shapes.boxes;
@@ -146,7 +146,7 @@ class SceneMap {
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const view = { x: this.x, y: this.y, zoom: this.zoom, width, height };
-    if (this.mine.n + this.truth.n <= MANY) this.drawView(context, view, this.on);
+    if (this.predicted.n + this.reference.n <= MANY) this.drawView(context, view, this.on);
     else {
       this.drawGround(context, view, this.on);
       this.drawLater(context, view, ratio);

@@ -4,16 +4,16 @@ const things = report.objects.by_class.length === 1 && report.objects.by_class[0
   ? report.objects.by_class[0].name : "object";
 
 function fillHead() {
-  const { objects, headline } = report, truths = objects.tp + objects.fn, mine = objects.tp + objects.fp;
+  const { objects, headline } = report, references = objects.tp + objects.fn, predicted = objects.tp + objects.fp;
   byId("title").textContent = report.scene;
   let lead = "";
-  if (!truths && !mine) lead = "There is neither truth nor a prediction in this scene, so nothing can be said.";
-  else if (!truths) lead = `There is no truth inside this scene, so nothing can be said of the ${counted(mine, "prediction")}.`;
-  else if (!mine) lead = `Nothing was predicted; ${counted(truths, "true outline was", "true outlines were")} missed.`;
+  if (!references && !predicted) lead = "There is neither a reference object nor a prediction in this scene, so nothing can be said.";
+  else if (!references) lead = `There is no reference object inside this scene, so nothing can be said of the ${counted(predicted, "prediction")}.`;
+  else if (!predicted) lead = `Nothing was predicted; ${counted(references, "true outline was", "true outlines were")} missed.`;
   else {
-    lead = `Of ${counted(truths, "true outline")}, ${counted(objects.tp, "was", "were")} found (${percent(headline.recall.value)}). ` +
-      `Of ${whole(mine)} predicted, ${counted(objects.tp, "is", "are")} right (${percent(headline.precision.value)}). ` +
-      `A prediction is right where it overlaps a truth with an IoU of at least ${objects.iou}.`;
+    lead = `Of ${counted(references, "true outline")}, ${counted(objects.tp, "was", "were")} found (${percent(headline.recall.value)}). ` +
+      `Of ${whole(predicted)} predicted, ${counted(objects.tp, "is", "are")} correct (${percent(headline.precision.value)}). ` +
+      `A prediction is correct where it overlaps a reference object with an IoU of at least ${objects.iou}.`;
   }
   byId("lead").textContent = lead;
   if (report.notes.length) {
@@ -29,11 +29,11 @@ function fillHead() {
 
 function describe(scene, side, row) {
   if (!side) return ["Nothing is selected."];
-  const own = mapData[side], area = floatsOf(own.area)[row], unit = report.plane.unit === "m" ? "m²" : "px";
+  const own = mapData[side], area = floatsOf(own.area)[row], unit = report.common_grid.unit === "m" ? "m²" : "px";
   const status = scene[side].status[row];
-  const kinds = side === "mine" ? ["False positive", "Right", "Does not count"] : ["Miss", "Found", "Does not count"];
-  const parts = [make("strong", {}, kinds[status]), `, ${side === "mine" ? "predicted" : "true"} outline of ${area.toFixed(area < 100 ? 1 : 0)} ${unit}`];
-  if (side === "mine" && own.confidence) parts.push(`, confidence ${(bytesOf(own.confidence)[row] / 250).toFixed(2)}`);
+  const kinds = side === "predicted" ? ["False positive", "Correct", "Does not count"] : ["Miss", "Found", "Does not count"];
+  const parts = [make("strong", {}, kinds[status]), `, ${side === "predicted" ? "predicted" : "true"} outline of ${area.toFixed(area < 100 ? 1 : 0)} ${unit}`];
+  if (side === "predicted" && own.confidence) parts.push(`, confidence ${(bytesOf(own.confidence)[row] / 250).toFixed(2)}`);
   parts.push(status === 1 ? `, IoU ${(bytesOf(own.iou)[row] / 250).toFixed(2)}` : `, ${nearest(side, row)}`);
   const place = placeOf(scene[side].boxes.subarray(4 * row, 4 * row + 4));
   if (place) parts.push(`. Longitude ${place[0].toFixed(6)}, latitude ${place[1].toFixed(6)}`);
@@ -44,7 +44,7 @@ function describe(scene, side, row) {
 function nearest(side, row) {
   const iou = bytesOf(mapData[side].iou)[row] / 250;
   // Not rounded up: 0.498 is no match, and must not read 0.50.
-  return iou ? `best IoU ${(Math.floor(100 * iou + 1e-9) / 100).toFixed(2)}` : `touches no ${side === "mine" ? "truth" : "prediction"}`;
+  return iou ? `best IoU ${(Math.floor(100 * iou + 1e-9) / 100).toFixed(2)}` : `touches no ${side === "predicted" ? "reference" : "prediction"}`;
 }
 
 // Longitude and latitude of a box's middle, between the points that the page knows.
@@ -64,13 +64,13 @@ function fillMap() {
   const scene = new SceneMap(byId("map"), mapData);
   scene.onPick = (side, row) => byId("picked").replaceChildren(...describe(scene, side, row));
   scene.onScale = (zoom) => {
-    const step = report.plane.pixel_size_m, unit = step ? "m" : "px", perPixel = step ? zoom / step : zoom;
+    const step = report.common_grid.pixel_size_m, unit = step ? "m" : "px", perPixel = step ? zoom / step : zoom;
     const nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000];
     const length = nice.filter((one) => one * perPixel <= 160).pop() || 1, line = make("i");
     line.style.width = length * perPixel + "px";
     byId("scale").replaceChildren(length >= 1000 && step ? `${length / 1000} km` : `${length} ${unit}`, line);
   };
-  const styles = { tp: "filled", fp: "filled", fn: "filled dashed", scene: "filled", mine: "", truth: "" };
+  const styles = { tp: "filled", fp: "filled", fn: "filled dashed", scene: "filled", predicted: "", reference: "" };
   for (const [name, label] of LAYERS) {
     if (name === "scene" && !mapData.pyramid) continue;
     const button = make("button", { class: `toggle c-${name}`, type: "button", "aria-pressed": String(scene.on[name]), "data-layer": name },
@@ -106,13 +106,13 @@ function fillGallery(scene) {
     scene.chosen = chosen;
   };
   for (const [kind, side, title, none] of [
-    ["fp", "mine", "False positives, the surest first", "There are no false positives."],
-    ["fn", "truth", "Misses, the largest first", "Nothing was missed."]]) {
+    ["fp", "predicted", "False positives, the surest first", "There are no false positives."],
+    ["fn", "reference", "Misses, the largest first", "Nothing was missed."]]) {
     byId(`${kind}-title`).textContent = gallery[kind].length ? title : none;
     for (const row of gallery[kind]) {
       const canvas = make("canvas", { "aria-hidden": "true" }), area = floatsOf(mapData[side].area)[row];
-      const text = `${area.toFixed(0)} ${report.plane.unit === "m" ? "m²" : "px"}` +
-        (side === "mine" && mapData.mine.confidence ? `, confidence ${(bytesOf(mapData.mine.confidence)[row] / 250).toFixed(2)}` : "") +
+      const text = `${area.toFixed(0)} ${report.common_grid.unit === "m" ? "m²" : "px"}` +
+        (side === "predicted" && mapData.predicted.confidence ? `, confidence ${(bytesOf(mapData.predicted.confidence)[row] / 250).toFixed(2)}` : "") +
         `, ${nearest(side, row)}`;
       const shot = make("button", { class: "shot", type: "button", title: "Show on the map" }, canvas, make("span", {}, text));
       shot.addEventListener("click", () => {
@@ -163,6 +163,6 @@ fillHead();
 fillPlots();
 fillGroups(report);
 fillMeasures(report);
-fillMade(report);
+fillRun(report);
 fillGallery(fillMap());
 document.documentElement.dataset.ready = "yes";

@@ -8,7 +8,7 @@ byId("title").textContent = several ? `${systems.length} predictions compared` :
 const shown = several ? systems[0] : total;
 byId("lead").textContent = several
   ? `All are drawn on the same blocks of ground, so that what is hard in a scene is hard for each and cancels. Where the interval of a difference holds zero, neither is known to be better.`
-  : shown ? `${counted(shown.truths, "true outline")} and ${counted(shown.predictions, "prediction")} in ${counted(shown.scenes, "scene")}.` : "No scene could be scored.";
+  : shown ? `${counted(shown.references, "true outline")} and ${counted(shown.predictions, "prediction")} in ${counted(shown.scenes, "scene")}.` : "No scene could be scored.";
 const told = [...failed, ...scenes.flatMap((row) => row.notes.map((note) => `${row.scene}: ${note}`))];
 if (told.length) {
   byId("notes").append(make("div", { class: "notes" }, make("ul", {}, ...told.slice(0, 30).map((one) => make("li", {}, one)),
@@ -33,9 +33,9 @@ for (const one of comparisons) {
     !rows.length ? "" : table("", ["", "first", "second", "difference", "95 % interval", "verdict"], rows));
 }
 
-byId("scenes").append(table("", [...(several ? ["prediction"] : []), "scene", "truths", "predictions", "F1", "precision", "recall", "AP 50", "pixel IoU"],
+byId("scenes").append(table("", [...(several ? ["prediction"] : []), "scene", "references", "predictions", "F1", "precision", "recall", "AP 50", "pixel IoU"],
   scenes.map((row) => [...(several ? [row.system] : []), make("a", { href: row.report.split("/").map(encodeURIComponent).join("/") }, row.scene),
-    whole(row.truths), whole(row.predictions), ...["f1", "precision", "recall", "ap50", "pixel_iou"].map((key) => fixed(row.headline[key].value))])));
+    whole(row.references), whole(row.predictions), ...["f1", "precision", "recall", "ap50", "pixel_iou"].map((key) => fixed(row.headline[key].value))])));
 
 byId("together-title").textContent = several ? "Thresholds of each" : "All scenes together";
 // What is chosen on all scenes together: of one prediction, or of each.
@@ -57,8 +57,8 @@ for (const one of shown ? (several ? systems : [total]) : []) {
   }
   place.append(plots);
   if (sizes.length) {
-    place.append(table("By size", [`size in ${sizes[0].unit.replace("m2", "m²")}`, "truths", "found", "recall", "predictions", "right", "precision", "F1"],
-      sizes.map((row) => [row.name, whole(row.truths), whole(row.found), fixed(row.recall), whole(row.predictions), whole(row.right), fixed(row.precision), fixed(row.f1)])));
+    place.append(table("By size", [`size in ${sizes[0].unit.replace("m2", "m²")}`, "references", "detected", "recall", "predictions", "correct", "precision", "F1"],
+      sizes.map((row) => [row.name, whole(row.references), whole(row.detected), fixed(row.recall), whole(row.predictions), whole(row.correct), fixed(row.precision), fixed(row.f1)])));
   }
 }
 document.documentElement.dataset.ready = "yes";

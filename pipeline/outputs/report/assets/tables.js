@@ -1,20 +1,20 @@
 // Tables of the report.
-const GROUP_HEADS = ["", "truths", "found", "recall", "predictions", "right", "precision", "F1"];
+const GROUP_HEADS = ["", "references", "detected", "recall", "predictions", "correct", "precision", "F1"];
 
 function groupRows(rows, label = (row) => row.name) {
-  return rows.map((row) => [label(row), whole(row.truths), whole(row.found), fixed(row.recall),
-    whole(row.predictions), whole(row.right), fixed(row.precision), fixed(row.f1)]);
+  return rows.map((row) => [label(row), whole(row.references), whole(row.detected), fixed(row.recall),
+    whole(row.predictions), whole(row.correct), fixed(row.precision), fixed(row.f1)]);
 }
 
 function fillGroups(report) {
-  const { objects } = report, place = byId("groups"), unit = report.plane.unit === "m" ? "m²" : "px";
+  const { objects } = report, place = byId("groups"), unit = report.common_grid.unit === "m" ? "m²" : "px";
   place.append(table("By size", [`size in ${unit}`, ...GROUP_HEADS.slice(1)], groupRows(objects.by_size),
-    "Truths are grouped by their own size, predictions by theirs."));
+    "Reference objects are grouped by their own size, predictions by theirs."));
   if (objects.by_class.length > 1) place.append(table("By class", ["class", ...GROUP_HEADS.slice(1)], groupRows(objects.by_class)));
   const sure = objects.by_confidence.filter((row) => row.predictions);
   if (sure.length) {
-    place.append(table("By confidence", ["confidence", "predictions", "right", "precision", "mean IoU"],
-      sure.map((row) => [`${row.from.toFixed(1)} to ${row.to.toFixed(1)}`, whole(row.predictions), whole(row.right),
+    place.append(table("By confidence", ["confidence", "predictions", "correct", "precision", "mean IoU"],
+      sure.map((row) => [`${row.from.toFixed(1)} to ${row.to.toFixed(1)}`, whole(row.predictions), whole(row.correct),
         fixed(row.precision), fixed(row.mean_iou)])));
   }
   place.append(objects.seams.rows.length
@@ -22,9 +22,9 @@ function fillGroups(report) {
       `Near means within ${objects.seams.margin_px} pixels of a border between tiles.`)
     : make("div", {}, make("h3", {}, "Near tile seams"), make("p", { class: "note" }, `No figures: ${objects.seams.reason}.`)));
   const { merged, split, near } = objects;
-  place.append(table("Merged, split and nearly right", ["", "predictions", "truths"], [
-    ["one prediction over several truths", whole(merged.predictions), whole(merged.truths)],
-    ["one truth under several predictions", whole(split.predictions), whole(split.truths)],
+  place.append(table("Merged, split and nearly correct", ["", "predictions", "references"], [
+    ["one prediction over several reference objects", whole(merged.predictions), whole(merged.references)],
+    ["one reference object under several predictions", whole(split.predictions), whole(split.references)],
     ["errors that overlap something", `${whole(near.false_positives)} of ${whole(objects.fp)}`, `${whole(near.misses)} of ${whole(objects.fn)}`],
   ], `Merged and split: at least half of the smaller outline is covered. Errors overlap where the IoU is ${near.iou} or more: there the outline is wrong, not the place.`));
 }
@@ -66,19 +66,19 @@ function fillMeasures(report) {
   ]));
 }
 
-function fillMade(report) {
-  const place = byId("made"), add = (name, value) => {
+function fillRun(report) {
+  const place = byId("run"), add = (name, value) => {
     const title = name.charAt(0).toUpperCase() + name.slice(1);
     if (known(value) && value !== "") place.append(make("dt", {}, title), make("dd", {}, String(value)));
   };
-  const { inputs, plane, made, evaluated } = report;
-  for (const [name, key] of [["Prediction", "predicted"], ["Truth", "truth"], ["Labelled area", "aoi"]]) {
+  const { inputs, common_grid: grid, run, evaluated } = report;
+  for (const [name, key] of [["Prediction", "predicted"], ["Reference", "reference"], ["Labelled area", "aoi"]]) {
     if (!inputs[key]) continue;
     add(name, inputs[key].path);
     add("", inputs[key].digest);
   }
-  add("Pixels", `${whole(plane.height_px)} × ${whole(plane.width_px)}` +
-    (known(plane.pixel_size_m) ? `, ${plane.pixel_size_m.toFixed(3)} m on the ground` : "") + (plane.made_up ? ", chosen for this comparison" : ""));
+  add("Pixels", `${whole(grid.height_px)} × ${whole(grid.width_px)}` +
+    (known(grid.pixel_size_m) ? `, ${grid.pixel_size_m.toFixed(3)} m on the ground` : "") + (grid.derived ? ", chosen for this comparison" : ""));
   if (known(evaluated.area_km2)) add("Area that counts", `${evaluated.area_km2.toFixed(3)} km²`);
   const flat = (value, prefix, depth) => {
     for (const [name, one] of Object.entries(value)) {
@@ -86,7 +86,7 @@ function fillMade(report) {
       else if (known(one) && typeof one !== "object") add(`${prefix}${name}`.replaceAll("_", " "), one);
     }
   };
-  flat(Object.fromEntries(["scene", "model", "task", "config", "versions", "code"].filter((key) => made[key]).map((key) => [key, made[key]])), "", 0);
-  if (Object.keys(made).length) byId("manifest").textContent = JSON.stringify(made, null, 2);
+  flat(Object.fromEntries(["scene", "model", "task", "config", "versions", "code"].filter((key) => run[key]).map((key) => [key, run[key]])), "", 0);
+  if (Object.keys(run).length) byId("manifest").textContent = JSON.stringify(run, null, 2);
   else document.querySelector("details").remove();
 }

@@ -92,7 +92,7 @@ function fillCrops() {
   if (!DATA.crops) return;
   const { colours } = DATA, place = byId("crops");
   const named = [["found", "found"], ["made up", "made_up"], ["missed", "missed"]];
-  place.append(make("h2", {}, "Prediction over truth"),
+  place.append(make("h2", {}, "Prediction over labels"),
     make("p", { class: "about" }, "Left the image, right the same with what was predicted. Colours were chosen to differ most from this imagery and from each other; ground that is not labelled is dark."),
     make("div", { class: "key" }, ...keyed(named.map(([label, key]) => [`${label} (${colours[key]})`, (swatch) => { swatch.style.background = colours[key]; }]))));
   for (const [group, title, none] of [["fixed", live ? "The same crops each time" : "Crops", "There is nothing to show."],

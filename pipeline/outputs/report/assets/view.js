@@ -19,11 +19,11 @@ Object.assign(SceneMap.prototype, {
   *overlay(context, view, on) {
     const dim = on.scene ? 0.22 : 0.4, colour = colourOf;
     if (this.aoi) yield* this.drawShapes(context, view, this.aoi, null, { stroke: colour("ink"), width: 1.5, dash: [8, 5] });
-    if (on.truth) yield* this.drawShapes(context, view, this.truth, null, { stroke: colour("truth"), width: 1.6 });
-    if (on.mine) yield* this.drawShapes(context, view, this.mine, null, { stroke: colour("mine"), width: 1.6 });
-    if (on.tp) yield* this.drawShapes(context, view, this.mine, 1, { stroke: colour("tp"), width: 1.8, fill: dim });
-    if (on.fn) yield* this.drawShapes(context, view, this.truth, 0, { stroke: colour("fn"), width: 1.8, fill: dim, dash: [5, 3] });
-    if (on.fp) yield* this.drawShapes(context, view, this.mine, 0, { stroke: colour("fp"), width: 1.8, fill: dim });
+    if (on.reference) yield* this.drawShapes(context, view, this.reference, null, { stroke: colour("reference"), width: 1.6 });
+    if (on.predicted) yield* this.drawShapes(context, view, this.predicted, null, { stroke: colour("predicted"), width: 1.6 });
+    if (on.tp) yield* this.drawShapes(context, view, this.predicted, 1, { stroke: colour("tp"), width: 1.8, fill: dim });
+    if (on.fn) yield* this.drawShapes(context, view, this.reference, 0, { stroke: colour("fn"), width: 1.8, fill: dim, dash: [5, 3] });
+    if (on.fp) yield* this.drawShapes(context, view, this.predicted, 0, { stroke: colour("fp"), width: 1.8, fill: dim });
   },
 
   drawChosen(context, view) {

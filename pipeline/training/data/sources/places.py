@@ -46,7 +46,7 @@ class Level:
     class_of: NDArray[np.uint8] | None = None
     """(objects + 1,): the class of each object, from 1; without, all are of class 1."""
     transform: Affine | None = None
-    """From columns and rows to map coordinates; None without a place on the Earth."""
+    """From columns and rows to map coordinates; None without georeferencing."""
     crs: Any = None
     """What those mean."""
     source: str = ""

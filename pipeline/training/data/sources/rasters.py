@@ -116,7 +116,7 @@ def read_picture(
     """Return a scene's pixels; other types than 8 bits are stretched over the whole scene.
 
     Args:
-        path: A raster with a place on the Earth.
+        path: A raster with georeferencing.
         bands: Three that the network sees, or one, which is repeated.
         image_nodata: Pixels with this value in every band have no data.
         within: The only window that is used of a scene of some rows and columns; of bytes no
