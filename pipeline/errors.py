@@ -1,4 +1,4 @@
-"""Errors of Overtile, sorted by who must act.
+"""Errors of Overtile, grouped by the action that they need.
 
 ::
 
@@ -29,18 +29,18 @@ class SceneError(PipelineError):
     Args:
         scene: The file, URL or item as the user wrote it.
         reason: What is wrong, with the value and the limit.
-        way_out: What the user can do about it.
+        hint: What the user can do about it.
     """
 
-    def __init__(self, scene: str, reason: str, way_out: str) -> None:
-        super().__init__(scene, reason, way_out)
+    def __init__(self, scene: str, reason: str, hint: str) -> None:
+        super().__init__(scene, reason, hint)
         self.scene = scene
         self.reason = reason
-        self.way_out = way_out
+        self.hint = hint
 
     def __str__(self) -> str:
         """Return ``scene: reason; way out``."""
-        return f"{self.scene}: {self.reason}; {self.way_out}"
+        return f"{self.scene}: {self.reason}; {self.hint}"
 
 
 class ModelError(PipelineError):
@@ -60,24 +60,24 @@ class LockedError(PipelineError):
 
     Args:
         folder: The folder that is locked.
-        holder: Who holds it: process, host and since when.
-        way_out: What the user can do about it.
+        holder: Process and host that hold it, and since when.
+        hint: What the user can do about it.
     """
 
     def __init__(
         self,
         folder: str,
         holder: str,
-        way_out: str = "wait for it to end or choose another --out",
+        hint: str = "wait for it to end or choose another --out",
     ) -> None:
-        super().__init__(folder, holder, way_out)
+        super().__init__(folder, holder, hint)
         self.folder = folder
         self.holder = holder
-        self.way_out = way_out
+        self.hint = hint
 
     def __str__(self) -> str:
-        """Return who holds which folder, and what to do."""
-        return f"{self.folder} is in use by {self.holder}; {self.way_out}"
+        """Return the holder, the folder and what to do."""
+        return f"{self.folder} is in use by {self.holder}; {self.hint}"
 
 
 def interrupted(error: BaseException) -> bool:

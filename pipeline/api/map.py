@@ -132,7 +132,7 @@ class _Asked:
     temporary: TemporaryFolder | None
     """The output folder, where the caller named none."""
     key: str
-    """What tells this call from others that have temporary folders."""
+    """Key of this call among those with temporary folders."""
 
     @classmethod
     def of(cls, scenes: Any, out: Any, chosen: dict[str, Any], options: Any) -> _Asked:

@@ -1,4 +1,4 @@
-"""``overtile check``: are outputs what their formats promise?"""
+"""``overtile check``: validate output files against their formats."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ def evaluate(  # noqa: PLR0913 - the options of a command
             summary["task"] = write_threshold(write_task, written, precision=precision)
     for failure in summary["failed"]:
         report(failure)
-    told = _told(summary, out) if "systems" in summary else summary
-    print_result(told, lambda: evaluated(told), as_json=as_json)
+    text = _told(summary, out) if "systems" in summary else summary
+    print_result(text, lambda: evaluated(text), as_json=as_json)
     raise typer.Exit(_code(summary))
 
 

@@ -45,7 +45,7 @@ def failing(*, again: str = "the same command again") -> Iterator[None]:
 
 
 def _ending(error: Exception) -> tuple[str, int]:
-    """Return the line and the exit code of an error; no line for one that is a fault of ours."""
+    """Return the message and the exit code of an error; no message for an internal fault."""
     if lacks_open_files(error):
         return too_few(), 1
     if isinstance(error, PipelineError):

@@ -31,7 +31,7 @@ def map_(  # noqa: PLR0913 - the options of a command
     max_memory: Annotated[str, typer.Option(help="Memory of the process.")] = "4GB",
     datetime: Annotated[str | None, typer.Option(help="When the scenes were taken.")] = None,
     dry_run: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
+        bool, typer.Option("--dry-run", help="Only report what would be done.")
     ] = False,
     truth: Annotated[Path | None, typer.Option(help="True polygons: adds a report.")] = None,
     truth_layer: Annotated[str | None, typer.Option(help="Layer of the truth file.")] = None,

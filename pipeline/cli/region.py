@@ -23,7 +23,7 @@ Retry = Annotated[
 
 
 class Scheduler(StrEnum):
-    """Who keeps the clock."""
+    """Source of the current time."""
 
     SYSTEMD = "systemd"
     CRON = "cron"

@@ -43,7 +43,7 @@ _BLOCKED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal
 
 @contextmanager
 def stopping() -> Iterator[list[int]]:
-    """Raise KeyboardInterrupt at the first SIGINT or SIGTERM, and lend which it was.
+    """Raise KeyboardInterrupt at the first SIGINT or SIGTERM, and yield the signal's number.
 
     The second of either ends the process at once, and its children, also after the block: a
     process that was told to stop is on its way to its end.
@@ -138,16 +138,16 @@ def _link() -> socket.socket | None:
 
 
 def _start() -> None:
-    ours, theirs = socket.socketpair()
+    ours, others = socket.socketpair()
     numbers = map(str, (os.getpid(), *_state.spared))
     command = [sys.executable, "-I", "-S", watcher.__file__, *numbers]
     # Inherited by the watcher, and there for good.
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     try:
-        with theirs:
+        with others:
             process = subprocess.Popen(
                 command,
-                stdin=theirs.fileno(),
+                stdin=others.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",

@@ -55,7 +55,7 @@ def _log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     # It warns where HOME cannot be written to, and keeps its fonts elsewhere.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    told = logging.getLogger("pipeline.training")
-    told.handlers = [handler]
-    told.setLevel(logging.INFO)
-    told.propagate = False
+    text = logging.getLogger("pipeline.training")
+    text.handlers = [handler]
+    text.setLevel(logging.INFO)
+    text.propagate = False

@@ -168,7 +168,7 @@ class Policies(Section):
 
 
 class Compute(Section):
-    """Who computes; the results do not depend on it."""
+    """Executor, device and memory; the results do not depend on them."""
 
     executor: str = "local"
     """``serial``, ``local`` or the address of a Dask scheduler."""
@@ -208,7 +208,7 @@ class Region(Section):
     policies: Policies = Policies()
     """How the region deals with overlaps, age and failure."""
     compute: Compute = Compute()
-    """Who computes."""
+    """Executor, device and memory."""
 
 
 def load_region(path: Path) -> Region:

@@ -70,8 +70,8 @@ def explain_errors(error: ValidationError, section: type[BaseModel]) -> str:
             near = difflib.get_close_matches(last, _fields(section, outer), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             fault["msg"] = "no such field"
-        told = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{field}: {told}{hint}" if field else told)
+        text = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{field}: {text}{hint}" if field else text)
     return "; ".join(lines)
 
 

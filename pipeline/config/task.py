@@ -97,7 +97,7 @@ class Shape(Section):
             raise ValueError("give tolerance_m or tolerance_px, not both")
         if self.outline in ("pixels", "subpixel") and given != [None, None]:
             raise ValueError(
-                f"outline {self.outline} has no tolerance; leave it out, or say outline: simplified"
+                f"outline {self.outline} has no tolerance; leave it out, or use outline: simplified"
             )
         return self
 

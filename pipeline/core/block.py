@@ -54,15 +54,15 @@ class Block:
     def within(self, outer: Block) -> tuple[slice, slice, slice]:
         """Return where it lies in an array over ``outer``."""
         first, second, third = (
-            slice(own - theirs, own - theirs + length)
-            for own, theirs, length in zip(self.start, outer.start, self.shape, strict=True)
+            slice(own - others, own - others + length)
+            for own, others, length in zip(self.start, outer.start, self.shape, strict=True)
         )
         return first, second, third
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockGrid:
-    """Blocks over a volume: cores partition it, halos lend context."""
+    """Blocks over a volume: cores partition it, halos add context."""
 
     shape: Three
     """Voxels of the volume along each axis."""

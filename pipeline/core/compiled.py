@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 def compiled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Return the function compiled at its first call, run without holding the GIL.
 
-    The machine code is kept where `choose_folder` says, so that the next process loads it.
+    The machine code is kept in the folder of `choose_folder`, so that the next process loads it.
     Wrappers put around the source by a checker of types at run time are taken
     off, as they cannot be compiled.
     """

@@ -1,4 +1,4 @@
-"""Tiles over a scene: cores partition it, halos lend context.
+"""Tiles over a scene: cores partition it, halos add context.
 
 ::
 
@@ -73,7 +73,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileGrid:
-    """Tiles over a scene: cores partition it, halos lend context."""
+    """Tiles over a scene: cores partition it, halos add context."""
 
     sampling: Sampling
     """The scene's and the network's pixel grids."""

@@ -1,6 +1,6 @@
 """Credentials taken out of text: user info and queries of URLs, passwords, keys and tokens.
 
-What a message says of a host, a path or a file stays; where it is not clear whether something
+Hosts, paths and file names in a message stay; where it is not clear whether something
 is a credential or a part of a path, it is hidden.
 """
 
@@ -121,7 +121,7 @@ def without_credentials(url: str) -> str:
 
 
 def place_of(url: str) -> str:
-    """Return what tells a URL from others and outlives a renewed signature.
+    """Return the part of a URL that identifies it and does not change with its signature.
 
     User info, fragment, and the parts of a query that sign or authorise are left out; a path
     is returned as it is.
@@ -251,7 +251,7 @@ def _authority(text: str, start: int, *, whole: bool) -> tuple[int, int]:
 
 
 def _query_end(text: str, start: int) -> int:
-    """Return where the query that begins at ``start`` ends, in doubt too far."""
+    """Return where the query that begins at ``start`` ends; if ambiguous, the later end."""
     end = _first_space(text, start)
     if text[end - 1] == "=" or end == start + 1:
         # A value that begins with white space.

@@ -77,7 +77,7 @@ def compare_systems(first: Sequence[Evaluation], second: Sequence[Evaluation]) -
 
 
 def _unlike(first: Evaluation, second: Evaluation) -> str | None:
-    """Return what to say where pixels are those of a mask here, and of polygons there."""
+    """Return a note where pixels come from a mask in one scene and from polygons in another."""
     ones, others = (
         "mask" if one.compared.prediction.mask and len(one.compared.classes) == 1 else "polygons"
         for one in (first, second)

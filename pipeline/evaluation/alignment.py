@@ -77,12 +77,12 @@ def compare(prediction: Predicted, reference: Objects, aoi: Objects | None) -> C
     """Return prediction and truth on one plane.
 
     Truth outside the scene is left out, and what reaches over its edge is cut there:
-    nobody could have mapped it. Objects mostly outside the labelled area are kept,
+    it cannot have been mapped. Objects mostly outside the labelled area are kept,
     but do not count.
 
     Raises:
         ConfigError: They cannot be brought together, the area is empty, or the truth
-            covers a small part of the scene and nobody says which.
+            covers a small part of the scene and no area of interest is given.
     """
     frame = make_common_grid(prediction.objects, reference, prediction.grid)
     notes = [f"prediction: {note}" for note in prediction.objects.notes]
@@ -237,11 +237,11 @@ def _classes(
     """Return the classes that both sides name; one class where they share no name."""
     ones = np.ones(len(predicted), np.int64), np.ones(len(reference), np.int64)
     known = set() if predicted.label is None else set(predicted.label.tolist())
-    told = set() if reference.label is None else set(reference.label.tolist())
-    if not known & told or predicted.label is None or reference.label is None:
+    text = set() if reference.label is None else set(reference.label.tolist())
+    if not known & text or predicted.label is None or reference.label is None:
         name = next(iter(known)) if len(known) == 1 else "objects"
         return (name,), *ones
-    names = tuple(sorted(known | told))
+    names = tuple(sorted(known | text))
     place = {name: row for row, name in enumerate(names, 1)}
     return (
         names,

@@ -240,11 +240,11 @@ def _comparisons(systems: dict[str, dict[str, Evaluation]]) -> list[dict[str, An
         return []
     (first, ours), *others = systems.items()
     found = []
-    for second, theirs in others:
-        shared = [key for key in ours if key in theirs]
+    for second, foreign in others:
+        shared = [key for key in ours if key in foreign]
         table: dict[str, Any] = {"reason": "they have no scene in common", "figures": {}}
         if shared:
-            table = compare_systems([ours[key] for key in shared], [theirs[key] for key in shared])
+            table = compare_systems([ours[key] for key in shared], [foreign[key] for key in shared])
         found.append({"first": first, "second": second, "scenes": len(shared), **table})
     return found
 

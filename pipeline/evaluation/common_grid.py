@@ -113,7 +113,7 @@ def _check_pixels(predicted: Objects, reference: Objects) -> None:
     if predicted.crs is not None:
         raise ConfigError(
             f"{reference.source}: it is in pixels, but {predicted.source} is georeferenced; "
-            "say with --scene which image's pixels they are"
+            "name the image with --scene"
         )
 
 

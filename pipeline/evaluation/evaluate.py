@@ -210,7 +210,7 @@ def _headline(
     matching = matched.matching
     right = matching.right
     values = {
-        # A precision of 0 where there is no truth would say nothing.
+        # A precision of 0 where there is no reference object would be meaningless.
         "precision": matching.precision if matching.counts_reference.any() else None,
         "recall": matching.recall,
         "f1": matching.f1,

@@ -180,7 +180,7 @@ def _by_confidence(matched: MatchedObjects) -> list[Table]:
 def _by_seams(compared: Compared, matching: Matching) -> Table:
     cuts = compared.prediction.seams
     if cuts is None:
-        return {"reason": "the prediction does not say how it was tiled", "rows": []}
+        return {"reason": "the prediction holds no record of its tiles", "rows": []}
     if len(cuts[0]) < 3 and len(cuts[1]) < 3:
         return {"reason": "the scene was one tile: it has no seams", "rows": []}
     near = [

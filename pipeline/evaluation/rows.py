@@ -71,7 +71,7 @@ def summed_row(rows: Sequence[Mapping[str, int]]) -> Table:
 def pixel_row(name: str, scores: PixelScores) -> Table:
     """Return the counts and ratios of a class of pixels; Dice is F1 by another name.
 
-    Without truth there is no ratio at all: a precision of 0 would say nothing.
+    Without reference there is no ratio at all: a precision of 0 would be meaningless.
     """
     row = _rounded(asdict(scores))
     if not scores.tp + scores.fn:

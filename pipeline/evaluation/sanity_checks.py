@@ -38,14 +38,14 @@ def check_coverage(
     if share < 1 / 3 and away > 0.5:
         raise ConfigError(
             f"truth lies in {share:.0%} of the scene, and {away:.0%} of the predictions are "
-            "elsewhere; say with --aoi which area is labelled"
+            "elsewhere; give the labelled area with --aoi"
         )
 
 
 def labelled(
     reference: Objects, frame: CommonGrid
 ) -> tuple[Shaped[np.ndarray, " areas"] | None, list[str]]:
-    """Return the part of the scene that a label raster covers, in pixels, and what to say.
+    """Return the part of the scene that a label raster covers, in pixels, and a note.
 
     None where it covers all of it, or none, or truth is no raster.
     """

@@ -24,10 +24,10 @@ _met: set[str] = set()
 
 def meets(conditions: Conditions) -> str:
     """Check conditions in a worker; return what does not fit, nothing if all does."""
-    told = conditions.check()
-    if not told:
+    text = conditions.check()
+    if not text:
         _met.add(conditions.token)
-    return told
+    return text
 
 
 def has_met(token: str) -> bool:
@@ -148,9 +148,9 @@ class Admission:
             self._refuse(worker, f"its check failed: {error!r}")
             return
         if not worker.sent:
-            told = differences(answer, dict(_here()))
-            if told:
-                self._refuse(worker, told)
+            text = differences(answer, dict(_here()))
+            if text:
+                self._refuse(worker, text)
                 return
             worker.sent = True
             worker.future = self._client.submit(

@@ -64,7 +64,7 @@ def connection_lost(client: Client, reason: str) -> ClusterError:
 
 @contextmanager
 def cluster_errors(client: Client) -> Iterator[None]:
-    """Turn what Dask raises where the scheduler is gone into a `ClusterError`.
+    """Turn what Dask raises where the scheduler was lost into a `ClusterError`.
 
     Raises:
         ClusterError: The scheduler ended, or does not answer.
@@ -72,7 +72,7 @@ def cluster_errors(client: Client) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise connection_lost(client, f"no answer within {ANSWER_S:g} s") from error
+        raise connection_lost(client, f"no response within {ANSWER_S:g} s") from error
     # Dask cancels what was submitted when the connection breaks; its CommClosedError is an OSError.
     except (CancelledError, asyncio.CancelledError, ClosedClientError, OSError) as error:
         raise connection_lost(client, _BROKE) from error
@@ -95,7 +95,7 @@ def close_client(client: Client, *more: Callable[[], object]) -> None:
     """Close a client, then what else shares its event loop.
 
     The loop is stopped last, once the timers of Dask's senders have run. One that ran in the
-    loop's very last iteration left an exception that nobody took: "Future exception was never
+    loop's very last iteration left an exception that was not retrieved: "Future exception was never
     retrieved" on the standard error of a good run, once in about 200.
 
     Args:
@@ -108,7 +108,7 @@ def close_client(client: Client, *more: Callable[[], object]) -> None:
     runner = LoopRunner(loop=client.loop)
     runner.start()
     try:
-        # Of a scheduler that is gone or hangs nothing is expected any more.
+        # A scheduler that was lost or hangs cannot end the tasks any more.
         with suppress(OSError, CancelledError, ClosedClientError):
             client.close(timeout=CLOSE_S)
         for one in more:

@@ -104,7 +104,7 @@ class Dask:
             report: Takes a line for each worker that is refused, and for each wait.
 
         Raises:
-            ConfigError: Nobody answers there, no worker joins, one has other versions, or a
+            ConfigError: There is no scheduler, no worker joins, one has other versions, or a
                 certificate is refused.
             ClusterError: The scheduler ended meanwhile.
         """
@@ -114,8 +114,8 @@ class Dask:
             client = Client(address, timeout=connect_s, security=security)
         except (OSError, ValueError, TimeoutError) as error:
             raise ConfigError(
-                f"--executor {shown}: no Dask scheduler answers there ({redact(str(error))}); "
-                "start one with `dask scheduler` (one that speaks TLS is at tls://...), "
+                f"--executor {shown}: no Dask scheduler responds there ({redact(str(error))}); "
+                "start one with `dask scheduler` (one with TLS is at tls://...), "
                 "or use --executor local"
             ) from error
         executor = cls(client, timeout_s=timeout_s, report=report)
@@ -131,7 +131,7 @@ class Dask:
 
         Raises:
             ConfigError: None joins, or one has other versions; nothing ran.
-            ClusterError: The scheduler is gone.
+            ClusterError: The scheduler was lost.
         """
         with cluster_errors(self._client):
             try:
@@ -146,9 +146,9 @@ class Dask:
             conditions = Conditions(check=partial(_set_up, setup))
             refused = self._workers.require(conditions, strict=True)
         if refused:
-            told = "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
+            text = "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
             raise ConfigError(
-                f"workers cannot do this run: {told}; start all with this version of Overtile "
+                f"workers cannot do this run: {text}; start all with this version of Overtile "
                 "and of its packages"
             )
 
@@ -158,7 +158,7 @@ class Dask:
         Threads of our own process meet them.
 
         Raises:
-            ClusterError: The scheduler is gone.
+            ClusterError: The scheduler was lost.
         """
         if isinstance(self._workers, ClusterWorkers):
             self._workers.require(conditions)
@@ -169,7 +169,7 @@ class Dask:
         """Yield each job with its result or error, as they end.
 
         Raises:
-            ClusterError: The scheduler is gone, or no worker is left that takes jobs.
+            ClusterError: The scheduler was lost, or no worker is left that takes jobs.
         """
         waiting, looked = iter(jobs), time.monotonic()
         fetch_s = FETCH_S if self._timeout_s is None else min(FETCH_S, self._timeout_s)
@@ -215,14 +215,14 @@ class Dask:
             attempt = flight.attempt + (flight in late)
             flights.begin(flight.job, workers=self._workers.fit(), attempt=attempt)
         for flight in given_up:
-            told = f"no end after {self._timeout_s:g} s, tried {ATTEMPTS} times; see --tile-timeout"
-            yield flight.job, PipelineError(told)
+            text = f"no end after {self._timeout_s:g} s, tried {ATTEMPTS} times; see --tile-timeout"
+            yield flight.job, PipelineError(text)
 
     def everywhere(self, task: Callable[[], Result]) -> list[Result]:
-        """Return what a task gives in each worker that answers; others get no jobs.
+        """Return a task's result in each worker that responds; others get no jobs.
 
         Raises:
-            ClusterError: None answers, or the scheduler is gone.
+            ClusterError: No worker responds, or the scheduler is gone.
             Exception: The task's own.
         """
         self._workers.look()

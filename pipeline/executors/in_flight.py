@@ -83,7 +83,7 @@ class JobsInFlight(Generic[Job, Result]):
         self._returned: list[tuple[str, Attempt[Job]]] = []
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._heard = time.monotonic()
-        # Workers tell the scheduler that they begin, and the scheduler tells us.
+        # Workers report to the scheduler that they begin, and the scheduler reports it here.
         with cluster_errors(client):
             client.subscribe_topic(self._topic, self._began)
 
@@ -95,7 +95,7 @@ class JobsInFlight(Generic[Job, Result]):
         """Give a job out, to one of ``workers`` if they are named.
 
         Raises:
-            ClusterError: The scheduler is gone.
+            ClusterError: The scheduler was lost.
         """
         sent = (self._topic, self._token)
         with cluster_errors(self._client):
@@ -111,7 +111,7 @@ class JobsInFlight(Generic[Job, Result]):
         """Wait a little; yield what ended, with its result or error.
 
         Raises:
-            ClusterError: The scheduler is gone.
+            ClusterError: The scheduler was lost.
         """
         try:
             future = self._ended.get(timeout=LOOK_S)
@@ -123,41 +123,41 @@ class JobsInFlight(Generic[Job, Result]):
         self._heard = time.monotonic()
         with cluster_errors(self._client):
             try:
-                told, error = self._fetch(future)
+                text, error = self._fetch(future)
             except TimeoutError:
                 self._flights[future.key] = flight
                 if future.done():
-                    # Who did it hangs with the result: as late as what never ended.
+                    # Its worker hangs with the result: treated as a task that never ended.
                     flight.since = -math.inf
                 else:
                     # The result went with its worker; Dask has it done again.
                     flight.worker = ""
                     future.add_done_callback(self._ended.put)
                 return
-        if isinstance(told, UncheckedWorker):
-            self._returned.append((told.worker, flight))
+        if isinstance(text, UncheckedWorker):
+            self._returned.append((text.worker, flight))
         elif self._token and flight.attempt < ATTEMPTS and _not_begun(error):
             flight.attempt += 1
             self._returned.append(("", flight))
         else:
-            yield flight.job, told
+            yield flight.job, text
 
     def _fetch(self, future: Future[Any]) -> tuple[Any, BaseException | None]:
         """Return a result or error, and the error if the task could not be begun or sent.
 
         Raises:
-            TimeoutError: Its worker hangs, or is gone.
+            TimeoutError: Its worker hangs or was lost.
         """
         end, pause = time.monotonic() + self._fetch_s, min(LOOK_S, self._fetch_s)
         while True:
             try:
                 error = future.exception(timeout=pause)
-                told = future.result(timeout=pause) if error is None else _plain(error)
+                text = future.result(timeout=pause) if error is None else _plain(error)
             except TimeoutError:
                 if not future.done() or time.monotonic() > end:
                     raise
             else:
-                return told, error
+                return text, error
 
     def returned(self) -> Iterator[tuple[str, Attempt[Job]]]:
         """Yield what workers gave back unbegun, with the address of the worker if it is known."""
@@ -198,7 +198,7 @@ class JobsInFlight(Generic[Job, Result]):
         ]
 
     def stuck(self, workers: Iterable[str]) -> list[Attempt[Job]]:
-        """Return what these workers have begun, and what nobody has: it may wait for them.
+        """Return the tasks that these workers have begun, and those that none has begun.
 
         A scheduler takes a thread for free as soon as its job is taken back.
         """
@@ -209,7 +209,7 @@ class JobsInFlight(Generic[Job, Result]):
         """Wait for these no more.
 
         Raises:
-            ClusterError: The scheduler is gone.
+            ClusterError: The scheduler was lost.
         """
         dropped = [self._flights.pop(flight.future.key) for flight in flights]
         with cluster_errors(self._client):

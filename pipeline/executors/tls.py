@@ -17,7 +17,7 @@ _LOADER = "distributed.client.security-loader"
 """Where this is set, a function of the operator's own brings the certificates."""
 _NEEDED = ("ca-file", "client.cert", "client.key")
 _ANSWER_S = 5
-"""A scheduler speaks first, and at once."""
+"""A scheduler sends the first message, at once."""
 
 
 def security_for(address: str) -> Security | None:
@@ -36,7 +36,7 @@ def security_for(address: str) -> Security | None:
     if missing:
         raise ConfigError(
             f"--executor {redact(address)}: TLS needs certificates; set {', '.join(missing)} "
-            "to files in PEM format (workflows/README.md says how to make them)"
+            "to files in PEM format (see workflows/README.md)"
         )
     security = Security()
     try:
@@ -61,7 +61,7 @@ def _greet(address: str, context: ssl.SSLContext, files: dict[str, str]) -> None
         where = urlsplit(address)
         host, port = where.hostname, where.port
     except ValueError:
-        return  # no address: Dask says so
+        return  # no address: Dask reports it
     if host is None or port is None:
         return
     try:
@@ -69,7 +69,7 @@ def _greet(address: str, context: ssl.SSLContext, files: dict[str, str]) -> None
             socket.create_connection((host, port), timeout=_ANSWER_S) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
-            # With TLS 1.3 a client hears that it is refused only when it reads.
+            # With TLS 1.3 a client learns of a refusal only when it reads.
             secured.recv(1)
     except ssl.SSLCertVerificationError as error:
         raise ConfigError(
@@ -87,7 +87,7 @@ def _greet(address: str, context: ssl.SSLContext, files: dict[str, str]) -> None
             "scheduler with --protocol tls, or give its tcp:// address"
         ) from error
     except OSError:
-        return  # nobody there yet: Dask waits, and says so
+        return  # nobody there yet: Dask waits, and reports it
 
 
 def _variable(name: str) -> str:

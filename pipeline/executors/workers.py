@@ -156,7 +156,7 @@ class ClusterWorkers:
             Why workers were refused, by name.
 
         Raises:
-            ClusterError: The scheduler is gone.
+            ClusterError: The scheduler was lost.
         """
         admission = Admission(
             self._client,
@@ -176,7 +176,7 @@ class ClusterWorkers:
         """Update the workers that joined or left, and go on checking new ones.
 
         Raises:
-            ClusterError: The scheduler is gone.
+            ClusterError: The scheduler was lost.
         """
         self._known = workers_of(self._client)
         for worker, folder in list(self._left.items()):
@@ -214,7 +214,7 @@ class ClusterWorkers:
     def _joined(self) -> list[str]:
         """Wait for a worker that takes jobs."""
         wait_s = RESTART_S if self._left else self._join_s
-        end, told = time.monotonic() + wait_s, False
+        end, text = time.monotonic() + wait_s, False
         while True:
             self.look()
             if fit := self.takers():
@@ -227,9 +227,9 @@ class ClusterWorkers:
                     f"{self._shortage()}; no data was lost: start others (`dask worker` with its "
                     "nanny starts again by itself), then run the same command to go on"
                 )
-            if not told:
+            if not text:
                 self._report(f"{self._shortage()}; waiting up to {wait_s:g} s for another to join")
-                told = True
+                text = True
             time.sleep(LOOK_S)
 
     def leave(self, worker: str) -> None:
@@ -245,7 +245,7 @@ class ClusterWorkers:
                 self._admission.forget(one)
 
     def _restart(self, worker: str) -> None:
-        # It may have no nanny, or be gone.
+        # It may have no nanny, or have ended.
         with suppress(LookupError, ValueError, OSError, RuntimeError, CancelledError):
             self._client.restart_workers([worker], timeout=RESTART_S, raise_for_error=False)
 
@@ -253,8 +253,8 @@ class ClusterWorkers:
         """Return why no worker takes jobs."""
         refused = {} if self._admission is None else self._admission.refusals
         if refused:
-            told = "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
-            return f"no worker that is there can do this run ({told})"
+            text = "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
+            return f"no worker can do this run ({text})"
         if self._left:
             return f"all {len(self._left)} workers hang"
         return "no worker is left"

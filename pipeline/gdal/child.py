@@ -1,6 +1,6 @@
 """Functions called in a child process with limits of memory, time and answer.
 
-Decoding a stranger's file is compiled code that no signal of Python interrupts, and that may
+Decoding a foreign file is done by compiled code that no signal of Python interrupts, and that may
 hang, take all memory or crash. In a child it can be ended, and only the child ends. The
 child is forked from a process that has all imports behind it and serves one call at a time;
 it is ended with this process, whatever ends that, and when the wait is interrupted.
@@ -145,16 +145,16 @@ class _Server:
 
     def __init__(self) -> None:
         try:
-            self._socket, theirs = socket.socketpair()
+            self._socket, others = socket.socketpair()
         except OSError as error:
             raise _cannot_start(error) from error
         try:
-            self._process = _started(theirs.fileno())
+            self._process = _started(others.fileno())
         except OSError as error:
             self._socket.close()
             raise _cannot_start(error) from error
         finally:
-            theirs.close()
+            others.close()
         _all.add(self)
 
     def ask(
@@ -171,14 +171,14 @@ class _Server:
             }
         ).encode()
         try:
-            answer, theirs = os.pipe()
+            answer, others = os.pipe()
         except OSError as error:
             raise _cannot_start(error) from error
         try:
             try:
-                self._send(request, [theirs, *files])
+                self._send(request, [others, *files])
             finally:
-                os.close(theirs)
+                os.close(others)
             return self._answer(answer, limits)
         finally:
             os.close(answer)
@@ -274,7 +274,7 @@ def _started(handle: int) -> subprocess.Popen[bytes]:
 
     def start(executable: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            # -P: the current folder may hold a stranger's modules.
+            # -P: the current folder may hold foreign modules.
             [sys.executable, "-P", "-c", _CODE, str(handle), root],
             executable=executable,
             env=environment | _PINNED,

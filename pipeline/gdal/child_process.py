@@ -77,7 +77,7 @@ def _prepare(name: str) -> None:
 
 def _send(peer: socket.socket, message: dict[str, int]) -> None:
     text = json.dumps(message).encode()
-    with suppress(OSError):  # the parent has gone, as the next select shows
+    with suppress(OSError):  # the parent has ended, as the next select shows
         peer.sendall(LENGTH.pack(len(text)) + text)
 
 
@@ -97,7 +97,7 @@ def _receive(peer: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
 
 
 def _wait(child: int, peer: socket.socket, woken: int) -> tuple[int, resource.struct_rusage]:
-    """Return how a child ended; it is killed, and this process ends, if the parent has gone."""
+    """Return how a child ended; it is killed, and this process ends, if the parent has ended."""
     while True:
         ended, status, usage = os.wait4(child, os.WNOHANG)
         if ended:

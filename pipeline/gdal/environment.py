@@ -154,7 +154,7 @@ def _is_setting(name: str) -> bool:
 
 def _is_kept(name: str) -> bool:
     if name in _WHEELS:
-        # Where a library comes without its data, somebody has to say where they are.
+        # Where a library comes without its data, the environment has to name their folder.
         return None in data_folders(name).values()
     return is_access(name) or name in {CACHE, _TEMPORARY} or os.environ[name] == _FIXED.get(name)
 

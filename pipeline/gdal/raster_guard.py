@@ -57,7 +57,7 @@ def install_guard() -> None:
         _remove_drivers()
         check_positions(_LIBRARY, "rasterio")
         set_pyproj()
-        # Scenes without a place are refused by `pipeline.scenes.geotiff.georeferencing`, in words.
+        # Scenes that are not georeferenced are refused by `pipeline.scenes.geotiff.georeferencing`.
         warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
         check_guard()
         _installed.set()

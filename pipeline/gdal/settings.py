@@ -1,7 +1,7 @@
 """GDAL's options are Overtile's own, for both GDALs of a process.
 
 An option that is not set here has GDAL's default, whatever the environment or a gdalrc says: GDAL
-is told to ignore all variables, and those that `environment` lists are handed to it one by one.
+is set to ignore all variables, and those that `environment` lists are handed to it one by one.
 """
 
 from __future__ import annotations

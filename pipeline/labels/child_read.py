@@ -42,7 +42,7 @@ def read(arguments: dict[str, Any], files: list[int]) -> Answer:
         files: Open files.
 
     Returns:
-        What is said of the geometries, and a table of them.
+        Metadata of the geometries, and a table of them.
 
     Raises:
         ConfigError: It cannot be read, or holds no polygons.

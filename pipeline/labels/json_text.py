@@ -32,7 +32,7 @@ def read_members(file: VectorFile, take: Take, *, limits: Limits) -> dict[str, J
         ConfigError: It is not JSON, not whole, or an element is too long; NaN and Infinity
             are not JSON.
     """
-    with file.bytes() as raw, _faults(file.path, limits.way_out):
+    with file.bytes() as raw, _faults(file.path, limits.hint):
         text = JsonText(
             io.TextIOWrapper(raw, encoding="utf-8-sig", newline=""),
             constant=_refusing(file.path),
@@ -82,7 +82,7 @@ def _refusing(path: Path) -> Callable[[str], NoReturn]:
 
 
 @contextmanager
-def _faults(path: Path, way_out: str) -> Iterator[None]:
+def _faults(path: Path, hint: str) -> Iterator[None]:
     """Turn the faults of a JSON text into errors that name the file."""
     try:
         yield
@@ -94,7 +94,7 @@ def _faults(path: Path, way_out: str) -> Iterator[None]:
         )
         raise refusal(path, reason, "export it again") from error
     except JsonLengthError as error:
-        raise refusal(path, f"it is too large to decode: {error}", way_out) from error
+        raise refusal(path, f"it is too large to decode: {error}", hint) from error
     except RecursionError as error:
         raise refusal(path, "it is nested too deeply", "export it again") from error
     except ValueError as error:  # whole numbers of thousands of digits

@@ -24,7 +24,7 @@ class LayerChoice:
     def hint(self) -> str:
         """What to do where there are several."""
         name = f"{self.option} NAME" if self.option.startswith("--") else f"`{self.option}: NAME`"
-        return f"say which: {name}"
+        return f"choose one: {name}"
 
     def refuse(self, path: Path) -> None:
         """Refuse a name where a file has no layers.

@@ -30,7 +30,7 @@ class Limits:
     """Memory of the process that reads it, and size of what it returns."""
     seconds: float | None = None
     """Time; None for a minute and 4 s more for each MB of the file."""
-    way_out: str = "cut it into parts, or simplify its outlines"
+    hint: str = "cut it into parts, or simplify its outlines"
     """What can be done about a file that takes more."""
 
     @property
@@ -69,7 +69,7 @@ DEFAULT = Limits()
 
 def memory_limits(max_memory: int, *, option: str) -> Limits:
     """Return the limits that follow from an option of memory, and name it in messages."""
-    return Limits(memory_bytes=max_memory, way_out=f"{DEFAULT.way_out}, or raise {option}")
+    return Limits(memory_bytes=max_memory, hint=f"{DEFAULT.hint}, or raise {option}")
 
 
 class Count:
@@ -108,7 +108,7 @@ class Count:
             raise self._refusal(f"feature {number:,} has {count:,} corners; the limit is {most:,}")
 
     def check_features(self, count: int) -> None:
-        """Check how many features there are, or are said to be.
+        """Check the number of features, counted or declared.
 
         Raises:
             ConfigError: There are too many.
@@ -131,4 +131,4 @@ class Count:
             )
 
     def _refusal(self, reason: str) -> ConfigError:
-        return refusal(self.path, reason, self.limits.way_out)
+        return refusal(self.path, reason, self.limits.hint)

@@ -124,7 +124,7 @@ def _of_shapefile(path: Path) -> dict[str, Path]:
     if missing:
         parts = " and ".join(missing)
         verb = "is" if len(missing) == 1 else "are"
-        unknown = ", so that it does not say its CRS" if missing == [".prj"] else ""
+        unknown = ", so its CRS is not known" if missing == [".prj"] else ""
         raise refusal(
             path, f"{parts} {verb} not beside it{unknown}", "copy all files of the Shapefile"
         )

@@ -101,7 +101,7 @@ def read_vectors(
 
 
 def read_in_child(path: Path, question: VectorQuery) -> tuple[dict[str, Any], pa.Table]:
-    """Read a file in a child process; returns what `pipeline.labels.child_read` answers.
+    """Read a file in a child process; returns the result of `pipeline.labels.child_read`.
 
     Raises:
         ConfigError: As `read_vectors`.
@@ -127,10 +127,10 @@ def read_in_child(path: Path, question: VectorQuery) -> tuple[dict[str, Any], pa
         except ChildMemoryError as error:
             memory = limits.memory_bytes / 1e9
             reason = f"reading it takes more than {memory:.3g} GB of memory, which is the limit"
-            raise refusal(path, reason, limits.way_out) from error
+            raise refusal(path, reason, limits.hint) from error
         except ChildTimeError as error:
             reason = f"reading it takes more than {allowed.seconds:.3g} s, which is the limit"
-            raise refusal(path, reason, limits.way_out) from error
+            raise refusal(path, reason, limits.hint) from error
         except ChildError as error:
             raise refusal(path, f"it cannot be read ({error})", "export it again") from error
     with pa.ipc.open_stream(pa.py_buffer(stream)) as reader:

@@ -45,7 +45,7 @@ def unwrap_antimeridian(
 def repair_polygons(shapes: Shaped[np.ndarray, " n"], notes: list[str]) -> Shaped[np.ndarray, " n"]:
     """Return valid polygons: rings that cross are taken apart, what has no area is dropped.
 
-    Polygons with a coordinate that is no number become empty: nobody knows their outline.
+    Polygons with a coordinate that is no number become empty: their outline is not known.
     """
     with np.errstate(invalid="ignore"):
         broken = np.flatnonzero(~shapely.is_valid(shapes))

@@ -35,7 +35,7 @@ _REFERENCES = (b"ogrvrt", b"xlink:href", b"<networklink", b":networklink")
 
 
 def sniff(path: Path) -> str:
-    """Return the format of a file: that of `guess`, with ``kml`` and ``gml`` told from XML.
+    """Return the format of a file: that of `guess`; in XML, ``kml`` or ``gml``.
 
     Raises:
         ConfigError: It is none of them, or not a file that can be read.
@@ -67,9 +67,9 @@ def format_of(file: VectorFile) -> str:
         return kind if kind == "geojson" else _markup(file)
     if kind:
         return kind
-    for start, what, way_out in _KNOWN:
+    for start, what, hint in _KNOWN:
         if file.head.startswith(start):
-            raise refusal(file.path, what, way_out)
+            raise refusal(file.path, what, hint)
     raise refusal(file.path, "its content is no vector format that is read", f"give {_FORMATS}")
 
 

@@ -265,7 +265,7 @@ def decide_meaning(
         values: Those of the whole file, or of all files of one set.
         nodata: The declared value of the file, where pixels can hold it.
         convention: Whether 255 beside other classes is not labelled.
-        ignore_value: A value that the user says is not labelled.
+        ignore_value: Value of pixels that are not labelled, given by the user.
     """
     declared = nodata if values.declared else None
     unlabelled = {one for one in (nodata, ignore_value) if one is not None and one != 0}

@@ -37,9 +37,9 @@ class Vectors:
     """What was repaired while reading."""
 
 
-def refusal(path: Path, reason: str, way_out: str) -> ConfigError:
+def refusal(path: Path, reason: str, hint: str) -> ConfigError:
     """Return the error that names a file, what is wrong with it, and what to do."""
-    return ConfigError(f"{path}: {reason}; {way_out}")
+    return ConfigError(f"{path}: {reason}; {hint}")
 
 
 def from_wkb(shapes: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
@@ -52,7 +52,7 @@ def known_crs(path: Path, text: str) -> CRS:
     """Return the reference system that a file names.
 
     Raises:
-        ConfigError: Nobody knows it, or it is defined in another file.
+        ConfigError: It is not known, or it is defined in another file.
     """
     if "+init" in text.lower() and not re.search(r"(?i)\+init=\s*epsg:\d+", text):
         raise refusal(path, f"its CRS {text[:80]!r} is another file", "reproject it to EPSG:4326")
@@ -66,7 +66,7 @@ def known_crs(path: Path, text: str) -> CRS:
 
 def not_georeferenced(path: Path) -> ConfigError:
     """Return the error for coordinates that could be anywhere."""
-    return refusal(path, "it does not say its CRS", "write it with one, or as GeoJSON in degrees")
+    return refusal(path, "it names no CRS", "write it with one, or as GeoJSON in degrees")
 
 
 def first_words(error: BaseException) -> str:

@@ -28,7 +28,7 @@ _HEAD = 36
 def unzipped(
     file: VectorFile, choice: LayerChoice, limits: Limits, folder: Path
 ) -> Iterator[VectorFile]:
-    """Lend a Shapefile of an archive as an open file.
+    """Yield a Shapefile of an archive as an open file.
 
     Args:
         file: The archive, open.
@@ -48,7 +48,7 @@ def unzipped(
     size = sum(member.size for member in parts.values())
     if size > limits.memory_bytes:
         reason = f"{shape.name} takes {size:,} bytes unpacked; the limit is {limits.memory_bytes:,}"
-        raise refusal(file.path, reason, limits.way_out)
+        raise refusal(file.path, reason, limits.hint)
     stem = PurePosixPath(shape.name).stem
     with file.bytes() as raw, zipfile.ZipFile(raw) as archive:
         for suffix, member in parts.items():
@@ -100,7 +100,7 @@ def _parts_of(path: Path, shape: Member, members: tuple[Member, ...]) -> dict[st
             found[suffix] = member
     missing = [suffix for suffix in (".shx", ".dbf", ".prj") if suffix not in found]
     if missing:
-        unknown = ", so that it does not say its CRS" if missing == [".prj"] else ""
+        unknown = ", so its CRS is not known" if missing == [".prj"] else ""
         reason = f"{' and '.join(missing)} not in it beside {shape.name!r}{unknown}"
         raise refusal(path, reason, "zip all files of the Shapefile")
     return found

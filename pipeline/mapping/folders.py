@@ -119,7 +119,7 @@ class _OutFolder:
         own = name == f"{one.name}_{short_hash(one.place)}"
         if source is None:
             return own
-        # Of one that a query tells from others the path alone says too little.
+        # Where a query distinguishes scenes, the path alone does not identify them.
         return source == one.source and (
             own or "?" not in one.place or (content is not None and content == one.content())
         )

@@ -4,7 +4,7 @@
 
     merged -> large enough -> small holes filled -> shaper -> final outlines
 
-Whether a polygon is large enough is asked of its pixels, before it can have a say in its
+Whether a polygon is large enough is asked of its pixels, before it can influence its
 neighbours' outlines.
 """
 

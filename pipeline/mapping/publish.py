@@ -1,4 +1,4 @@
-"""Outputs appear under their own name all at once, and vouch for each other from then on."""
+"""Atomic publishing of a scene's outputs, with digests in a manifest."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def refuse_other_plan(target: Path, source: str, digest: str, settings: Mapping[
     Raises:
         SceneError: It does; names the difference.
     """
-    there, way_out = manifest_of(target), "choose another --out, or remove it"
+    there, hint = manifest_of(target), "choose another --out, or remove it"
     if there is None:
         if target.exists() and any(target.iterdir()):
-            raise SceneError(source, f"{target} holds other files and no run.json", way_out)
+            raise SceneError(source, f"{target} holds other files and no run.json", hint)
         return
     if there.get("plan") == digest:
         return
     before = there.get("settings", {})
     differing = ", ".join(sorted(key for key in settings if before.get(key) != settings[key]))
-    told = f"{target} holds the results of another plan (other {differing or 'version'})"
-    raise SceneError(source, told, way_out)
+    text = f"{target} holds the results of another plan (other {differing or 'version'})"
+    raise SceneError(source, text, hint)
 
 
 def publish_outputs(final: Path, target: Path, log: list[dict[str, Any]]) -> None:

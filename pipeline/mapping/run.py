@@ -131,7 +131,7 @@ def _work(request: MapRequest, name: str) -> Path:
 
 @contextmanager
 def crew_of(request: MapRequest, task: Task, report: Reporter) -> Iterator[CheckedWorkers]:
-    """Lend who works for a request; they are let go at the end."""
+    """Yield the workers that works for a request; they are let go at the end."""
     crew = CheckedWorkers(request, task, report=report)
     try:
         yield crew
@@ -142,9 +142,9 @@ def crew_of(request: MapRequest, task: Task, report: Reporter) -> Iterator[Check
 
 
 def _failed(source: str, error: Exception, report: Reporter) -> dict[str, Any]:
-    told = redact(str(error))
-    report(told)
-    return {"scene": source, "state": "failed", "reason": told}
+    text = redact(str(error))
+    report(text)
+    return {"scene": source, "state": "failed", "reason": text}
 
 
 def map_scene(
@@ -152,7 +152,7 @@ def map_scene(
 ) -> dict[str, Any]:
     """Map one scene into its folder, and return its row of the summary.
 
-    What is wrong with the scene or its folder is told in the row, so that others go on.
+    What is wrong with the scene or its folder is reported in the row, so that others go on.
 
     Raises:
         ConfigError: The request must be changed; no scene can be mapped.

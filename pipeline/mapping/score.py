@@ -37,7 +37,7 @@ def score_scene(
 ) -> dict[str, Any]:
     """Score a scene, write its report, and return what its row of the summary gains.
 
-    The map stands whether it can be scored or not: ``unscored`` says why not.
+    The map stands whether it can be scored or not: ``unscored`` is the reason.
     """
     if request.truth is None:
         return {}
@@ -58,7 +58,7 @@ def score_scene(
 
 @contextmanager
 def _local_file(ref: SceneRef) -> Iterator[Path | None]:
-    """Lend a scene's own file; None for one that is no file on this disk."""
+    """Yield a scene's own file; None for one that is no file on this disk."""
     archive = archive_of(ref.href) if ref.kind == "zipped" else None
     if archive is not None:
         with extracted(*archive) as path:

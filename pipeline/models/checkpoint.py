@@ -74,28 +74,26 @@ def read_card(path: Path) -> ModelCard:
         ModelError: The file is no safetensors file, has no valid card or one outside the
             limits, holds tensors that cannot be, or the copy of the card beside it was changed.
     """
-    way_out = "give a .safetensors file written by overtile, or a name from `overtile models list`"
+    hint = "give a .safetensors file written by overtile, or a name from `overtile models list`"
     try:
         header = read_safetensors_header(path)
-        said = header["__metadata__"][KEY]
-        if len(said) > LARGEST_CARD:
+        predictions = header["__metadata__"][KEY]
+        if len(predictions) > LARGEST_CARD:
             raise ModelError(
-                f"{path}: its card has {len(said)} characters, the limit is {LARGEST_CARD}; "
-                f"{way_out}"
+                f"{path}: its card has {len(predictions)} characters, the limit is {LARGEST_CARD}; "
+                f"{hint}"
             )
-        card = ModelCard.model_validate_json(said)
+        card = ModelCard.model_validate_json(predictions)
     except NoHeaderError as error:
-        raise ModelError(
-            f"{path}: not a safetensors file (pickles are refused); {way_out}"
-        ) from error
+        raise ModelError(f"{path}: not a safetensors file (pickles are refused); {hint}") from error
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = _faults(error) if isinstance(error, ValidationError) else "no model card in it"
-        raise ModelError(f"{path}: {reason}; {way_out}") from error
+        raise ModelError(f"{path}: {reason}; {hint}") from error
     _refuse_impossible(path, card)
     check_tensors(path, header)
-    _refuse_another(path.with_name(COPY), said, path)
+    _refuse_another(path.with_name(COPY), predictions, path)
     return card
 
 
@@ -111,27 +109,27 @@ def _refuse_impossible(path: Path, card: ModelCard) -> None:
         raise ModelError(f"{path}: its card cannot be used: {fault}")
 
 
-def _refuse_another(copy: Path, said: str, path: Path) -> None:
+def _refuse_another(copy: Path, predictions: str, path: Path) -> None:
     """Refuse a card beside a checkpoint that differs from the one inside: it has no effect."""
     if path.name != WEIGHTS or not copy.is_file():
         return
     try:
         small = copy.stat().st_size <= LARGEST_HEADER
-        same = small and json.loads(copy.read_bytes()) == json.loads(said)
+        same = small and json.loads(copy.read_bytes()) == json.loads(predictions)
     except (OSError, ValueError, RecursionError):
         same = False
     if not same:
         raise ModelError(
             f"{copy}: not the card inside {path.name}, of which it is a copy to read; put that "
-            "back or remove it, and say in a task what is to be different (threshold: 0.6)"
+            "back or remove it, and set in a task what is to be different (threshold: 0.6)"
         )
 
 
 def _faults(error: ValidationError) -> str:
     faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()[:8]]
-    told = [": ".join(filter(None, fault))[:300] for fault in faults]
-    more = error.error_count() - len(told)
-    return "no valid model card: " + "; ".join([*told, *([f"and {more} more"] if more else [])])
+    text = [": ".join(filter(None, fault))[:300] for fault in faults]
+    more = error.error_count() - len(text)
+    return "no valid model card: " + "; ".join([*text, *([f"and {more} more"] if more else [])])
 
 
 def load_checkpoint(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
@@ -151,7 +149,7 @@ def load_checkpoint(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
     found = weights_digest(tensors)
     if found != card.sha256:
         raise ModelError(
-            f"{path}: the weights have sha256 {found[:12]}..., the card says "
+            f"{path}: the weights have sha256 {found[:12]}..., the card states "
             f"{card.sha256[:12]}...; the file is damaged, fetch it again"
         )
     return card, tensors

@@ -37,7 +37,7 @@ def export(name: str, *, kind: Format, out: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: There is no such model, nothing to export in it, or a library lacks.
-        ModelError: The network cannot be exported, or the export says something else.
+        ModelError: The network cannot be exported, or the export's outputs differ.
     """
     path = find(name)
     if path is None:

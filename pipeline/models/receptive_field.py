@@ -28,7 +28,7 @@ HARMLESS = (nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout2d, nn.Dropout
 
 
 class _Placed(nn.Module):
-    """Average pooling in place of max pooling that tells where: it depends on as much."""
+    """Average pooling in place of max pooling with indices: its receptive field is the same."""
 
     def __init__(self, average: nn.Module) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def _on_single_pixels(module: nn.Module) -> bool:
 
 def _everywhere(network: nn.Module) -> bool:
     """Return whether a module's output depends on the whole picture, whatever its weights."""
-    # Vision transformers, ours and timm's: their size is fixed, so a strip would not do.
+    # Vision transformers of this package and of timm: their size is fixed, so a strip would not do.
     return any(
         isinstance(module, GLOBAL) or type(module).__name__ == "VisionTransformer"
         for module in network.modules()

@@ -27,7 +27,7 @@ def restore_network(card: ModelCard, tensors: Mapping[str, torch.Tensor]) -> nn.
     try:
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
-        # The first line says only that there are faults; the second names the first of them.
+        # The first line only states that there are faults; the second names the first of them.
         fault = " ".join(str(error).split("\n\t", 2)[1:2]) or str(error)
         fault = " ".join(fault.split())
         raise ModelError(f"weights of {card.name!r} do not fit its network: {fault}") from error

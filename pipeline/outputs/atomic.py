@@ -26,7 +26,7 @@ WRITE_FAULTS = (
 
 @contextmanager
 def write_atomically(path: Path, *, verify: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Lend a temporary name beside ``path``; what is written there takes its place.
+    """Yield a temporary name beside ``path``; what is written there takes its place.
 
     ::
 
@@ -63,8 +63,8 @@ def write_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except WRITE_FAULTS as fault:
-        told = fault.strerror if isinstance(fault, OSError) else None
-        reason = told or str(fault) or repr(fault)
+        text = fault.strerror if isinstance(fault, OSError) else None
+        reason = text or str(fault) or repr(fault)
         raise ExportError(
             f"{path} could not be written: {reason}; free space or grant rights, then run again"
         ) from fault

@@ -102,7 +102,7 @@ def resolve_work_item(
     if row is not None and row.key == key:
         if key in finished:
             return replace(todo, state="done", why="unchanged")
-        return replace(todo, why="its results are gone")
+        return replace(todo, why="its results are missing")
     if key in finished:
         return replace(todo, state="link", why=f"same content as {finished[key].scene}")
     if site.area is not None:
@@ -118,8 +118,8 @@ def resolve_work_item(
 def _tried(todo: WorkItem, row: SceneRow, policies: Policies, now: float) -> WorkItem:
     """Return whether what failed is due; a clock set back makes it due at once."""
     if row.attempts > policies.retries:
-        told = f"failed {row.attempts} times, `run --retry` tries again: {row.reason}"
-        return replace(todo, state="given up", why=told)
+        text = f"failed {row.attempts} times, `run --retry` tries again: {row.reason}"
+        return replace(todo, state="given up", why=text)
     doubled = 2.0 ** min(row.attempts - 1, _DOUBLINGS)
     wait = min(policies.backoff_s * doubled, _WEEK_S)
     if row.tried_at is not None and row.tried_at <= now < row.tried_at + wait:

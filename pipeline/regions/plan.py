@@ -46,7 +46,7 @@ def plan_region(
         site: The region.
         known: Records of the ledger.
         now: Seconds since 1970.
-        runs: The region's runs: what they were mapped with tells what is other now.
+        runs: The region's runs: what they were mapped with, to find what has changed.
 
     Raises:
         ConfigError: The region's file must be changed.

@@ -111,7 +111,7 @@ def _georef(file: pq.ParquetFile, path: Path) -> Georef:
     raw = (file.metadata.metadata or {}).get(b"geo")
     column = json.loads(raw)["columns"].get("geometry", {}) if raw else {}
     if not column.get("crs"):
-        raise SceneError(str(path), "does not say where it lies", "map the scene again")
+        raise SceneError(str(path), "is not georeferenced", "map the scene again")
     crs = CRS.from_json_dict(column["crs"])
     return Georef(crs_wkt=crs.to_wkt(), transform=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
 

@@ -41,7 +41,7 @@ class RemovedResults:
     set_aside: int
     """Folders of withdrawn scenes that the next run removes."""
     removed: int
-    """Folders that are gone."""
+    """Folders that were removed."""
 
 
 def is_dropped(site: ResolvedRegion, row: SceneRow) -> bool:
@@ -89,16 +89,16 @@ def restore_results(
 
 
 def remove_unused(
-    site: ResolvedRegion, ledger: Ledger, *, gone: Collection[str], layer: str | None
+    site: ResolvedRegion, ledger: Ledger, *, withdrawn: Collection[str], layer: str | None
 ) -> RemovedResults:
     """Remove or set aside results that the current layer does not use.
 
-    Only who holds the region may call it, after the run is committed.
+    Only the process that holds the region's lock may call it, after the run is committed.
 
     Args:
         site: The region.
         ledger: Its ledger.
-        gone: Scenes that this run found withdrawn; one whose source could not be listed is none.
+        withdrawn: Scenes that this run found withdrawn, in sources that could be listed.
         layer: The layer that the run published or found up to date; None if there is none.
 
     Raises:
@@ -106,7 +106,7 @@ def remove_unused(
     """
     rows = ledger.scenes()
     dropped = [row for row in rows.values() if is_dropped(site, row) and row.folder]
-    leave = {row.scene: row for row in dropped if row.scene in gone and layer is not None}
+    leave = {row.scene: row for row in dropped if row.scene in withdrawn and layer is not None}
     stay = {row.folder for name, row in rows.items() if row.folder and name not in leave}
     stay |= ledger.folders_of_others()
     scenes, aside = site.out / SCENES, site.out / WITHDRAWN

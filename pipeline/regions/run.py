@@ -57,12 +57,12 @@ def run_region(site: ResolvedRegion, *, report: Reporter, clock: Clock = utc_now
         try:
             if site.area is not None:
                 write_area(site)
-            run, summary, gone = _run(site, ledger, run, prove=prove, clock=clock, report=report)
+            run, summary, removed = _run(site, ledger, run, prove=prove, clock=clock, report=report)
         except BaseException as error:
             _note_failure(ledger, run, error, clock)
             raise
         if run.state == "done":
-            _after(site, ledger, run, summary, gone=gone, clock=clock, report=report)
+            _after(site, ledger, run, summary, removed=removed, clock=clock, report=report)
         try:
             summary["report"] = str(write_page(site, ledger, now=clock()))
         except PipelineError as error:
@@ -82,7 +82,7 @@ def _run(
     """Map and publish; return the run's record, the summary, and the removed results."""
     watch, known = [time.monotonic()], ledger.scenes()
     plan = plan_region(site, known, now=clock().timestamp(), runs=ledger.runs())
-    gone = {row.scene for row in plan.withdrawn}
+    removed = {row.scene for row in plan.withdrawn}
     restore_results(site, known, plan.todos)
     for fault in plan.faults:
         report(fault)
@@ -95,12 +95,12 @@ def _run(
         summary = _summary(site, run, plan, mapped) | {"state": "failed"} | stop_summary(mapped)
         row = _ended(run, "failed", mapped, clock, summary)
         ledger.commit(row, outputs={}, timings=_timings(watch))
-        return row, summary, gone
+        return row, summary, removed
     if mapped.over_budget:
         summary = _summary(site, run, plan, mapped) | {"state": "stopped"}
         row = _ended(run, "stopped", mapped, clock, summary)
         ledger.commit(row, outputs={}, timings=_timings(watch))
-        return row, summary, gone
+        return row, summary, removed
     published, made = publish_layer(site, ledger, run)
     prove()
     watch.append(time.monotonic())
@@ -108,7 +108,7 @@ def _run(
     row = _ended(published, "done", mapped, clock, summary)
     files = _files(site, run) if made.get("layer_built") else {}
     ledger.commit(row, outputs=files, timings=_timings(watch))
-    return row, summary, gone
+    return row, summary, removed
 
 
 def _after(  # noqa: PLR0913 - what a run has at its end
@@ -117,31 +117,31 @@ def _after(  # noqa: PLR0913 - what a run has at its end
     run: RunRow,
     summary: dict[str, Any],
     *,
-    gone: set[str],
+    removed: set[str],
     clock: Clock,
     report: Reporter,
 ) -> None:
     """Synchronise sinks and remove old results; failures are reported, and the run stands."""
-    told = sync_sinks(site, ledger, run, clock=clock)
-    if told:
-        summary["sinks"] = told
-    for sink in told:
+    detail = sync_sinks(site, ledger, run, clock=clock)
+    if detail:
+        summary["sinks"] = detail
+    for sink in detail:
         if "error" in sink:
             _fault(summary, f"sink {sink['table']}: {sink['error']}; tried again next time", report)
     try:
         _tidy(site, ledger)
-        cleared = remove_unused(site, ledger, gone=gone, layer=run.layer)
+        cleared = remove_unused(site, ledger, withdrawn=removed, layer=run.layer)
         summary["results"] = asdict(cleared)
     except PipelineError as error:
         _fault(summary, f"old results could not be removed: {error}", report)
-    if told or summary["faults"] or any(summary.get("results", {}).values()):
+    if detail or summary["faults"] or any(summary.get("results", {}).values()):
         ledger.commit(replace(run, summary=_stored(summary)), outputs={}, timings={})
 
 
 def _fault(summary: dict[str, Any], fault: str, report: Reporter) -> None:
-    told = redact(fault)
-    summary["faults"] = [*summary["faults"], told]
-    report(told)
+    detail = redact(fault)
+    summary["faults"] = [*summary["faults"], detail]
+    report(detail)
 
 
 def _note_failure(ledger: Ledger, run: RunRow, error: BaseException, clock: Clock) -> None:

@@ -115,8 +115,8 @@ def _one(
         if twin is not None:
             return _like(todo.row, twin), {}, "link"
         # The one with the same content failed; so would this one.
-        told = "another scene with the same content failed in this run"
-        return replace(todo.row, state="failed", attempts=1, reason=told), {}, "failed"
+        text = "another scene with the same content failed in this run"
+        return replace(todo.row, state="failed", attempts=1, reason=text), {}, "failed"
     report(f"{todo.candidate.scene}: {todo.why}")
     name = todo.folder
     target = site.request.out / name

@@ -28,7 +28,7 @@ def map_selected(
         site: The region.
         scenes: Their names, as the plan gives them.
         report: Takes lines of progress.
-        clock: Tells the time.
+        clock: Source of the current time.
 
     Raises:
         ConfigError: The region's file must be changed, or no source lists a scene.

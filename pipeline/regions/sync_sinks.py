@@ -44,7 +44,7 @@ def sync_sinks(
     """
     if run.layer is None:
         return []
-    known, told = ledger.delivered(), []
+    known, text = ledger.delivered(), []
     for sink in site.region.sinks:
         url = from_environment(sink.url_env)
         name = f"{sink.type} {database_place(url)} {sink.table}"
@@ -61,8 +61,8 @@ def sync_sinks(
             reason=row.get("error"),
             now=clock().timestamp(),
         )
-        told.append(row)
-    return told
+        text.append(row)
+    return text
 
 
 def _upserted(site: ResolvedRegion, run: RunRow, sink: PostGIS, url: str) -> dict[str, int]:

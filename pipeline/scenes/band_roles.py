@@ -37,6 +37,6 @@ def image_bands(source: DatasetReader, *, inverted: bool = False) -> tuple[Band,
 
 
 def has_mask(source: DatasetReader) -> bool:
-    """Return whether an internal or external mask says where the scene is valid."""
+    """Return whether there is an internal or external validity mask."""
     flags = source.mask_flag_enums[0]
     return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags

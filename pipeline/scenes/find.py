@@ -116,7 +116,7 @@ def _places(argument: str, failures: list[SceneError], notes: list[str]) -> Iter
     try:
         path = Path(argument).expanduser().absolute()
         folder, there = path.is_dir(), path.exists() or path.is_symlink()
-    except (OSError, RuntimeError) as error:  # too long a name, nobody's home
+    except (OSError, RuntimeError) as error:  # too long a name, no such user's home
         raise ConfigError(f"{argument[:100]} cannot be looked up: {error.args[-1]}") from error
     if folder:
         yield from _in_folder(path, failures, notes)

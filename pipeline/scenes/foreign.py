@@ -39,45 +39,45 @@ class Format:
 
     name: str
     """What messages call it."""
-    way_out: str = CONVERT
+    hint: str = CONVERT
     """What the user can do; ``{rio}``, ``{source}``, ``{target}`` are as a shell takes them."""
 
 
 _BY_START: Mapping[bytes, Format] = {
-    b"<VRTDataset": Format(name="a virtual raster (VRT)", way_out="name it {stem}.vrt"),
+    b"<VRTDataset": Format(name="a virtual raster (VRT)", hint="name it {stem}.vrt"),
     b"<MRF_META": Format(name="an MRF header"),
-    b"<!doctype html": Format(name="an HTML page", way_out=_AGAIN),
-    b"<!DOCTYPE": Format(name="an HTML or XML page", way_out=_AGAIN),
-    b"<html": Format(name="an HTML page", way_out=_AGAIN),
-    b"<HTML": Format(name="an HTML page", way_out=_AGAIN),
-    b"<?xml": Format(name="an XML page", way_out=_CONVERT_ANY),
-    b"<": Format(name="an XML or HTML page", way_out=_CONVERT_ANY),
-    b"{": Format(name="JSON", way_out=_CONVERT_ANY),
-    b"II*\0": Format(name="a TIFF image", way_out="name it {stem}.tif"),
-    b"MM\0*": Format(name="a TIFF image", way_out="name it {stem}.tif"),
-    b"II+\0": Format(name="a TIFF image", way_out="name it {stem}.tif"),
-    b"MM\0+": Format(name="a TIFF image", way_out="name it {stem}.tif"),
-    b"\x89PNG": Format(name="a PNG image", way_out="name it {stem}.png"),
-    b"\xff\xd8\xff": Format(name="a JPEG image", way_out="name it {stem}.jpg"),
-    b"\0\0\0\x0cjP": Format(name="a JPEG 2000 image", way_out="name it {stem}.jp2"),
-    b"\xff\x4f\xff\x51": Format(name="a JPEG 2000 image", way_out="name it {stem}.j2k"),
-    b"PK": Format(name="a ZIP archive", way_out="name it {stem}.zip, or unpack it"),
-    b"\x1f\x8b": Format(name="a gzip archive", way_out="unpack it: gunzip {source}"),
-    b"7z\xbc\xaf": Format(name="a 7-Zip archive", way_out="unpack it"),
-    b"BZh": Format(name="a bzip2 archive", way_out="unpack it: bunzip2 {source}"),
-    b"\xfd7zXZ": Format(name="an xz archive", way_out="unpack it: unxz {source}"),
-    b"Rar!": Format(name="a RAR archive", way_out="unpack it"),
+    b"<!doctype html": Format(name="an HTML page", hint=_AGAIN),
+    b"<!DOCTYPE": Format(name="an HTML or XML page", hint=_AGAIN),
+    b"<html": Format(name="an HTML page", hint=_AGAIN),
+    b"<HTML": Format(name="an HTML page", hint=_AGAIN),
+    b"<?xml": Format(name="an XML page", hint=_CONVERT_ANY),
+    b"<": Format(name="an XML or HTML page", hint=_CONVERT_ANY),
+    b"{": Format(name="JSON", hint=_CONVERT_ANY),
+    b"II*\0": Format(name="a TIFF image", hint="name it {stem}.tif"),
+    b"MM\0*": Format(name="a TIFF image", hint="name it {stem}.tif"),
+    b"II+\0": Format(name="a TIFF image", hint="name it {stem}.tif"),
+    b"MM\0+": Format(name="a TIFF image", hint="name it {stem}.tif"),
+    b"\x89PNG": Format(name="a PNG image", hint="name it {stem}.png"),
+    b"\xff\xd8\xff": Format(name="a JPEG image", hint="name it {stem}.jpg"),
+    b"\0\0\0\x0cjP": Format(name="a JPEG 2000 image", hint="name it {stem}.jp2"),
+    b"\xff\x4f\xff\x51": Format(name="a JPEG 2000 image", hint="name it {stem}.j2k"),
+    b"PK": Format(name="a ZIP archive", hint="name it {stem}.zip, or unpack it"),
+    b"\x1f\x8b": Format(name="a gzip archive", hint="unpack it: gunzip {source}"),
+    b"7z\xbc\xaf": Format(name="a 7-Zip archive", hint="unpack it"),
+    b"BZh": Format(name="a bzip2 archive", hint="unpack it: bunzip2 {source}"),
+    b"\xfd7zXZ": Format(name="an xz archive", hint="unpack it: unxz {source}"),
+    b"Rar!": Format(name="a RAR archive", hint="unpack it"),
     b"%PDF": Format(name="a PDF"),
-    b"\x89HDF": Format(name="an HDF5 file (or NetCDF-4)", way_out=_HDF5),
-    b"CDF\1": Format(name="a NetCDF file", way_out=_NETCDF),
-    b"CDF\2": Format(name="a NetCDF file", way_out=_NETCDF),
-    b"CDF\5": Format(name="a NetCDF file", way_out=_NETCDF),
-    b"\x0e\x03\x13\x01": Format(name="an HDF4 file", way_out=_HDF4),
+    b"\x89HDF": Format(name="an HDF5 file (or NetCDF-4)", hint=_HDF5),
+    b"CDF\1": Format(name="a NetCDF file", hint=_NETCDF),
+    b"CDF\2": Format(name="a NetCDF file", hint=_NETCDF),
+    b"CDF\5": Format(name="a NetCDF file", hint=_NETCDF),
+    b"\x0e\x03\x13\x01": Format(name="an HDF4 file", hint=_HDF4),
     b"NITF": Format(name="a NITF file"),
     b"GRIB": Format(name="a GRIB file"),
     b"EHFA_HEADER_TAG": Format(name="an Erdas Imagine file"),
     b"PCIDSK": Format(name="a PCIDSK file"),
-    b"msid": Format(name="a MrSID file", way_out=_MAKER),
+    b"msid": Format(name="a MrSID file", hint=_MAKER),
     b"ncols": Format(name="an ASCII grid"),
     b"NCOLS": Format(name="an ASCII grid"),
     b"SQLite format 3": Format(name="an SQLite file, such as a GeoPackage"),
@@ -86,12 +86,12 @@ _BY_START: Mapping[bytes, Format] = {
     b"BM": Format(name="a BMP image"),
     b"version https://git-lfs": Format(
         name="a pointer of Git LFS (fetch the file itself: git lfs pull)",
-        way_out="run git lfs pull where the file lies",
+        hint="run git lfs pull where the file lies",
     ),
 }
 _BY_SUFFIX: Mapping[str, Format] = {
-    ".ecw": Format(name="an ECW file", way_out=_MAKER),
-    ".sid": Format(name="a MrSID file", way_out=_MAKER),
+    ".ecw": Format(name="an ECW file", hint=_MAKER),
+    ".sid": Format(name="a MrSID file", hint=_MAKER),
 }
 """Of formats without a start of their own."""
 _ENVI = Format(name="an ENVI raster, by the .hdr file beside it")
@@ -114,10 +114,10 @@ def appearance(name: str, head: bytes) -> str:
     return f"it starts with the bytes {head[:8].hex(' ')}"
 
 
-def way_out(name: str, head: bytes) -> str:
+def hint(name: str, head: bytes) -> str:
     """Return what to do with such a file: the command that converts it, where there is one."""
     found = _format(name, head)
-    return _CONVERT_ANY if found is None else filled(found.way_out, name)
+    return _CONVERT_ANY if found is None else filled(found.hint, name)
 
 
 def filled(text: str, name: str) -> str:

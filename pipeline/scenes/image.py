@@ -1,4 +1,4 @@
-"""PNG and JPEG images, georeferenced where sidecars say so."""
+"""PNG and JPEG images, georeferenced by sidecars."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.gdal.raster_guard import install_guard
 from pipeline.scenes import nodata
 from pipeline.scenes.access.location import PICTURES, content_digest, gdal_path, open_bytes
 from pipeline.scenes.band_roles import image_bands, split_alpha
-from pipeline.scenes.foreign import appearance, way_out
+from pipeline.scenes.foreign import appearance, hint
 from pipeline.scenes.geotiff import acquisition_time as moment
 from pipeline.scenes.geotiff.sidecars import check_pipes
 from pipeline.scenes.names import slug, stem
@@ -79,7 +79,7 @@ class ImageScene:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says."""
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`."""
         whole = Window(row=0, col=0, height=self._info.height, width=self._info.width)
         rows, cols = window.within(whole)
         pixels = self._pixels[[index - 1 for index in bands], rows, cols]
@@ -112,7 +112,7 @@ def _driver(ref: SceneRef) -> str:
     raise SceneError(
         ref.href,
         f"it is neither PNG nor JPEG; {appearance(ref.href, head)}",
-        way_out(ref.href, head),
+        hint(ref.href, head),
     )
 
 
@@ -171,7 +171,7 @@ def _place(ref: SceneRef, source: DatasetReader) -> WorldGeoref:
             "write it upright (orientation 1), or map it in pixels (--crs none)",
         )
     warning = (
-        f"viewers turn it as its EXIF orientation {turned} says; rows and columns here are those "
+        f"viewers turn it as its EXIF orientation {turned} asks; rows and columns here are those "
         "of the file"
     )
     return WorldGeoref(georef=None, warnings=(*placed.warnings, warning))
@@ -189,7 +189,7 @@ def _nodata(
     if nodata.is_ignored(ref):
         return nodata.given(ref, name=ref.href, dtype=dtype), (), ()
     values, warning = nodata.of_pam(read_pam(ref.href), count=source.count, dtype=dtype)
-    warnings = (f"{warning}; it is not used (say which with --nodata)",) if warning else ()
+    warnings = (f"{warning}; it is not used (choose one with --nodata)",) if warning else ()
     if not values or split_alpha(source)[1] or _has_transparent_colour(source):
         return None, (), warnings
     if all(same(value, values[0]) for value in values):

@@ -71,7 +71,7 @@ class MemoryScene:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says."""
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`."""
         whole = Window(row=0, col=0, height=self._info.height, width=self._info.width)
         rows, cols = window.within(whole)
         planes = [index - 1 for index in bands]
@@ -81,7 +81,7 @@ class MemoryScene:
         """Do nothing: an array needs no closing."""
 
     def keep(self) -> SceneRef:
-        """Return a reference that `kept_scene` answers with this scene, in this process only."""
+        """Return a reference for which `kept_scene` returns this scene, in this process only."""
         key = f"{self._info.name}:{self._info.fingerprint}"
         with _kept_lock:
             _kept[key] = self

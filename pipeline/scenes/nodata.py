@@ -20,7 +20,7 @@ def with_nodata(ref: SceneRef, nodata: float | str) -> SceneRef:
 
     Args:
         ref: The scene.
-        nodata: ``declared``: as the file says; ``none``: no value; ``nan`` or a number.
+        nodata: ``declared``: the file's own; ``none``: no value; ``nan`` or a number.
 
     Raises:
         SceneError: Scenes of this kind have no nodata value.

@@ -58,8 +58,8 @@ class Mosaic:
     nodata: tuple[float, ...] = ()
     """Values that mark missing pixels once all parts are put together, one for each band."""
     names: tuple[str, ...] = ()
-    """What its bands are called, where it says so; empty texts: as in the files."""
+    """Names of its bands, where it has them; empty texts: as in the files."""
     colours: tuple[str, ...] = ()
-    """Colour interpretation of its bands, where it says so; empty texts: as in the files."""
+    """Colour interpretation of its bands, where it has one; empty texts: as in the files."""
     warnings: tuple[str, ...] = ()
     """Warnings about its georeference."""

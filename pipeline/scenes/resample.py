@@ -3,7 +3,7 @@
 Each output pixel is a sum over its own few source pixels, with weights made of
 whole numbers that depend on nothing but its place in the scene. So the result is
 the same bit for bit, whatever window is read: decimated reads and warped VRTs
-cannot promise that.
+cannot guarantee that.
 
 - shrinking: the mean of the ground that the pixel covers (exact overlaps);
 - enlarging: bilinear between pixel centres, the edge repeated.
@@ -110,7 +110,7 @@ class Resampled:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says."""
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`."""
         source = self._scene.info
         if window.clipped(height=self._info.height, width=self._info.width) != window:
             raise ValueError(f"{window} is not inside {self._info.height} x {self._info.width}")

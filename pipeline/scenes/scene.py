@@ -53,7 +53,7 @@ class SceneInfo:
     fingerprint: str
     """Digest of the content: sha256 of a local file, ETag and size of a remote one."""
     datetime: str | None = None
-    """Time of acquisition as RFC 3339 in UTC, where tag, item or file name tells it."""
+    """Time of acquisition as RFC 3339 in UTC, where tag, item or file name holds it."""
     block: tuple[int, int] = (512, 512)
     """Rows and columns of the blocks in which the file stores its pixels."""
     stored_bytes: int = 0

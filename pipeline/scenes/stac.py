@@ -1,6 +1,6 @@
 """STAC items: which of an item's files is the scene, and may it be read at all.
 
-An item comes from a stranger. Its href may be relative, or a URL of a public
+An item is foreign input. Its href may be relative, or a URL of a public
 host; never a name that only GDAL understands (``vrt://``, ``/vsi...``, inline
 XML), nor a path outside the folder of the item.
 """
@@ -155,7 +155,7 @@ def allowed_href(href: str, *, base: str) -> str:
     """Return where an item's href leads, if it may be read.
 
     Args:
-        href: As the item says.
+        href: As in the item.
         base: Where the item is.
 
     Raises:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Shaped
 from scipy import ndimage
 
 OPEN = 64
-"""Edge of the square that tells missing ground from a dark roof: 19 m at 0.3 m."""
+"""Edge of the smallest square of nodata that is missing ground, not a dark roof: 19 m at 0.3 m."""
 REACH = 32
 """Steps that missing ground reaches into creeks narrower than the square."""
 LEAST_SENTINEL = 32_767

@@ -61,7 +61,7 @@ class WindowedRaster:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says.
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`.
 
         Raises:
             SceneError: The pixels cannot be read; names the window's rows and columns.

@@ -31,7 +31,7 @@ class WorldGeoref:
     """Where a picture lies."""
 
     georef: Georef | None
-    """None where nothing, or too little, says it."""
+    """None where there is no complete georeferencing."""
     warnings: tuple[str, ...] = ()
     """What was found and not used."""
 

@@ -1,4 +1,4 @@
-"""What tells a town from a suburb from a village."""
+"""Kinds of settlement: town, suburb, village."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Style = Literal["town", "suburb", "village"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Character:
-    """What tells one kind of settlement from another."""
+    """Parameters of a kind of settlement."""
 
     block_m2: float
     """Blocks larger than this are cut by another street."""

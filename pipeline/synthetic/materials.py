@@ -47,7 +47,7 @@ def tint(rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 
 
 
 def pick(rng: np.random.Generator, weights: dict[str, float]) -> str:
-    """Return one of the names, each as likely as its weight says."""
+    """Draw one of the names by its weight."""
     names, share = list(weights), np.array(list(weights.values()))
     return names[int(rng.choice(len(names), p=share / share.sum()))]
 

@@ -64,7 +64,7 @@ class Interrupts(pl.Callback):
     """Keeps SIGINT handled: Lightning ignores it while it ends an interrupted training."""
 
     def __init__(self) -> None:
-        """Note who handles it."""
+        """Keep the present handler."""
         self._handler = signal.getsignal(signal.SIGINT)
 
     def on_exception(
@@ -108,7 +108,7 @@ class ProgressCallback(pl.Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Keep the loss; tell now and then."""
+        """Keep the loss; log it at intervals."""
         module = _segmenter(pl_module)
         self._losses.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
         steps = module.config.schedule.steps

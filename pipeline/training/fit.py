@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 def fit(config_path: Path, out_dir: Path, *, resume: bool = False) -> dict[str, Any]:
-    """Train as a config file says and return the summary of what came out.
+    """Train by a config file and return the summary.
 
     Args:
         config_path: YAML, see `TrainingConfig`; its paths are relative to where you are.
@@ -134,10 +134,10 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def silence_lightning() -> Iterator[None]:
-    """Keep Lightning's hints off the log: they speak of what is chosen on purpose."""
-    told = logging.getLogger("lightning.pytorch")
-    before = told.level
-    told.setLevel(logging.WARNING)
+    """Keep Lightning's hints off the log: they concern what is chosen on purpose."""
+    text = logging.getLogger("lightning.pytorch")
+    before = text.level
+    text.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -147,4 +147,4 @@ def silence_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", ".*`srun` command is available.*")
             yield
     finally:
-        told.setLevel(before)
+        text.setLevel(before)

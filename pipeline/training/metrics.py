@@ -12,11 +12,11 @@ from pipeline.training.score.blocks import block_counts
 from pipeline.training.score.predicted import PlacePrediction, Scored
 from pipeline.training.score.scores import objects, plain_objects
 from pipeline.training.validate import Trial, mask_of, objects_of, pixels_of, scores_of
-from pipeline.training.volumes.answers import VolumePrediction, reported_volumes
+from pipeline.training.volumes.outputs import VolumePrediction, reported_volumes
 
 
 def metric_rows(
-    said: Sequence[Scored], config: TrainingConfig, best: Trial
+    predictions: Sequence[Scored], config: TrainingConfig, best: Trial
 ) -> dict[str, dict[str, float | list[float]]]:
     """Return the figures at the chosen threshold with 95 % intervals: a row a place, or one.
 
@@ -24,9 +24,9 @@ def metric_rows(
     """
     threshold, least = best.threshold, best.min_area_px
     if config.volumes is not None:
-        volumes = [one for one in said if isinstance(one, VolumePrediction)]
+        volumes = [one for one in predictions if isinstance(one, VolumePrediction)]
         return reported_volumes(volumes, config, threshold=threshold)
-    pictures = [one for one in said if isinstance(one, PlacePrediction)]
+    pictures = [one for one in predictions if isinstance(one, PlacePrediction)]
     if config.images is not None:
         return {"all images": _of_all(pictures, config, threshold=threshold, min_area_px=least)}
     out: dict[str, dict[str, float | list[float]]] = {}
@@ -51,21 +51,25 @@ def metric_rows(
 
 
 def _of_all(
-    said: Sequence[PlacePrediction], config: TrainingConfig, *, threshold: float, min_area_px: int
+    predictions: Sequence[PlacePrediction],
+    config: TrainingConfig,
+    *,
+    threshold: float,
+    min_area_px: int,
 ) -> dict[str, float | list[float]]:
-    counts = np.array([pixels_of(one, threshold, min_area_px, config) for one in said])
-    scores = scores_of(said, counts, config, threshold=threshold)
-    again = totals(np.asarray(scores[:, None], np.float64), resample_blocks(len(said)))[:, 0] / len(
-        said
-    )
+    counts = np.array([pixels_of(one, threshold, min_area_px, config) for one in predictions])
+    scores = scores_of(predictions, counts, config, threshold=threshold)
+    again = totals(np.asarray(scores[:, None], np.float64), resample_blocks(len(predictions)))[
+        :, 0
+    ] / len(predictions)
     tp, fp, fn = counts.sum(axis=0)
     row: dict[str, float | list[float]] = {
         config.score.kind: round(float(scores.mean()), 4),
         "pixel_iou": round(float(tp / max(tp + fp + fn, 1)), 4),
-        "images": len(said),
+        "images": len(predictions),
     }
     if config.score.kind == "membranes":
-        known = sum(int(one.level.known.sum()) for one in said)
+        known = sum(int(one.level.known.sum()) for one in predictions)
         row["pixel_error"] = round(float((fp + fn) / max(known, 1)), 4)
         row["rand_error"] = round(float(1.0 - scores.mean()), 4)
     between = percentile_interval(again)

@@ -117,7 +117,7 @@ class Segmenter(pl.LightningModule):
             ModelError: The loss is no longer a number.
         """
         schedule = self.config.schedule
-        answers = self.network(batch.image)
+        outputs = self.network(batch.image)
         loss = loss_of_outputs(
             loss_at(
                 self.config.loss,
@@ -125,7 +125,7 @@ class Segmenter(pl.LightningModule):
                 steps=schedule.steps,
                 classes=len(self.config.classes),
             ),
-            answers,
+            outputs,
             batch.target,
             batch.weight,
             coarse=self.config.loss.coarse,
@@ -133,7 +133,7 @@ class Segmenter(pl.LightningModule):
         value = float(loss.detach())
         if not math.isfinite(value):
             raise ModelError(f"the loss is {value} at step {self.step}; lower schedule.rate")
-        self._count(answers if isinstance(answers, Tensor) else answers[0], batch)
+        self._count(outputs if isinstance(outputs, Tensor) else outputs[0], batch)
         return loss
 
     @torch.no_grad()
@@ -141,8 +141,8 @@ class Segmenter(pl.LightningModule):
         """Add up true positives, false positives and false negatives over the classes."""
         classes = len(self.config.classes)
         known = central_part(batch.weight, logits)[:, None] > 0
-        said = probabilities(logits, self.config.loss, classes=classes)
-        found = (said[:, :classes] > 0.5) & known
+        predictions = probabilities(logits, self.config.loss, classes=classes)
+        found = (predictions[:, :classes] > 0.5) & known
         true = (central_part(batch.target, logits)[:, :classes] > 0) & known
         both = (found & true).sum()
         counts = torch.stack([both, found.sum() - both, true.sum() - both])

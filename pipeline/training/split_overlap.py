@@ -48,7 +48,7 @@ ALIKE = 0.97
 def check_split_overlap(
     data: Data | VolumeData, config: SplitOverlapConfig, *, gap: int = 0
 ) -> None:
-    """Refuse splits that share ground, pictures or traces, or tell of them.
+    """Refuse splits that share ground, pictures or traces, or warn of them.
 
     Args:
         data: The splits.
@@ -56,24 +56,23 @@ def check_split_overlap(
         gap: Lines that must lie between splits of one volume.
 
     Raises:
-        ConfigError: They do, and the config does not say to go on.
+        ConfigError: They do, and ``split_overlap.action`` is ``refuse``.
     """
     if isinstance(data, VolumeData):
         found = volume_overlaps(data, gap=gap)
-        way_out = "Split by volume, or by ranges of `inlines` or `crosslines` with a gap"
+        hint = "Split by volume, or by ranges of `inlines` or `crosslines` with a gap"
     else:
         found = split_overlaps(data, distance=config.distance)
-        way_out = "Split by place, or by blocks with `within`, `without` and `gap_m`"
+        hint = "Split by place, or by blocks with `within`, `without` and `gap_m`"
     if not found:
         return
-    told = "; ".join(str(overlap) for overlap in found[:5])
+    text = "; ".join(str(overlap) for overlap in found[:5])
     more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
     if config.action == "refuse":
         raise ConfigError(
-            f"splits overlap: {told}{more}. {way_out}; "
-            "or go on with `split_overlap: {action: warn}`"
+            f"splits overlap: {text}{more}. {hint}; or go on with `split_overlap: {{action: warn}}`"
         )
-    log.warning("splits overlap, scores will be too good: %s%s", told, more)
+    log.warning("splits overlap, scores will be too good: %s%s", text, more)
 
 
 def split_overlaps(data: Data, *, distance: int) -> list[SplitOverlap]:

@@ -18,7 +18,7 @@ from pipeline.training.data.sources.places import Place
 from pipeline.training.score.predicted import PlacePrediction, Scored, exclusive
 from pipeline.training.score.scores import marked_objects, objects, plain_objects, predict
 from pipeline.training.step.objective import probabilities
-from pipeline.training.volumes.answers import predict_volumes
+from pipeline.training.volumes.outputs import predict_volumes
 from pipeline.training.volumes.part import VolumePart
 
 
@@ -56,9 +56,11 @@ def predict_places(
         levels = place.levels if len(place.levels) == 1 else place.levels[1:]
         for level in levels:
             logits = predict(network, level.image, stride=config.network.total_stride)
-            said = probabilities(logits[None], config.loss, classes=len(config.classes))[0]
+            predictions = probabilities(logits[None], config.loss, classes=len(config.classes))[0]
             name = f"{place.name} {level.pixel_size_m:.2f} m"
-            found.append(PlacePrediction(name=name, level=level, probability=said.float().numpy()))
+            found.append(
+                PlacePrediction(name=name, level=level, probability=predictions.float().numpy())
+            )
     return found
 
 
@@ -82,10 +84,10 @@ def _of_images(
             levels = [place.levels[0] for place in alike[first : first + at_once]]
             padded = np.stack([np.pad(one.image, around, mode="symmetric") for one in levels])
             pixels = normalise_images(torch.from_numpy(padded))
-            said = _said(network, pixels, config)
+            predictions = _said(network, pixels, config)
             if config.score.flip:
-                said = (said + _said(network, pixels.flip(3), config).flip(3)) / 2
-            inner = said[:, :, top : top + rows, left : left + cols].float().numpy()
+                predictions = (predictions + _said(network, pixels.flip(3), config).flip(3)) / 2
+            inner = predictions[:, :, top : top + rows, left : left + cols].float().numpy()
             found.extend(
                 PlacePrediction(name=place.name, level=level, probability=probability)
                 for place, level, probability in zip(
@@ -99,11 +101,11 @@ def _said(network: nn.Module, pixels: torch.Tensor, config: TrainingConfig) -> t
     return probabilities(network(pixels), config.loss, classes=len(config.classes))
 
 
-def trials(said: Sequence[Scored], config: TrainingConfig) -> list[Trial]:
+def trials(predictions: Sequence[Scored], config: TrainingConfig) -> list[Trial]:
     """Return what each threshold, and each least size of a mask, gives."""
     sizes = config.score.min_area_px if config.images is not None else (0,)
     return [
-        _trial(said, config, threshold=threshold, min_area_px=least)
+        _trial(predictions, config, threshold=threshold, min_area_px=least)
         for threshold in config.score.thresholds
         for least in sizes
     ]
@@ -123,11 +125,11 @@ def best_trial(found: Sequence[Trial], score: ScoreConfig) -> Trial:
 
 
 def _trial(
-    said: Sequence[Scored], config: TrainingConfig, *, threshold: float, min_area_px: int
+    predictions: Sequence[Scored], config: TrainingConfig, *, threshold: float, min_area_px: int
 ) -> Trial:
-    counts = np.array([pixels_of(one, threshold, min_area_px, config) for one in said])
+    counts = np.array([pixels_of(one, threshold, min_area_px, config) for one in predictions])
     tp, fp, fn = counts.reshape(-1, 3).sum(axis=0)
-    scores = scores_of(said, counts, config, threshold=threshold)
+    scores = scores_of(predictions, counts, config, threshold=threshold)
     return Trial(
         threshold=threshold,
         min_area_px=min_area_px,
@@ -161,7 +163,7 @@ def pixels_of(one: Scored, threshold: float, min_area_px: int, config: TrainingC
 
 
 def scores_of(
-    said: Sequence[Scored],
+    predictions: Sequence[Scored],
     counts: NDArray[np.int64],
     config: TrainingConfig,
     *,
@@ -174,7 +176,7 @@ def scores_of(
         return salt_scores(tp, tp + fp, tp + fn)
     if kind == "pixels":
         return np.asarray(2 * tp / np.maximum(2 * tp + fp + fn, 1.0), np.float64)
-    seen = [one for one in said if isinstance(one, PlacePrediction)]
+    seen = [one for one in predictions if isinstance(one, PlacePrediction)]
     if kind == "membranes":
         return np.array([1.0 - _rand_error(one, threshold, config) for one in seen])
     return np.array([objects(objects_of(one, threshold, config), one.level).f1 for one in seen])

@@ -1,4 +1,4 @@
-"""Rasters: cloud-optimised, and with the values, colours and scale that they promise."""
+"""Rasters: cloud-optimised, and with the values, colours and scale of their kind."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _check_shapes(archive: zipfile.ZipFile, stem: str, complaints: Findings) -> 
     lengths = [_HEADER + 8 * seen, at]
     for suffix, head, length in zip((".shx", ".shp"), reversed(heads), lengths, strict=True):
         if head.length != length:
-            complaints.add(f"{suffix} has {length} bytes, its header says {head.length}")
+            complaints.add(f"{suffix} has {length} bytes, its header states {head.length}")
         if seen and not extent.told_as(head.box):
             complaints.add(f"the box in the header of {suffix} is not that of its polygons")
     return seen
@@ -123,7 +123,7 @@ def _records(main: Read, index: Read, complaints: Findings) -> Iterator[bytes]:
         if told != number + 1:
             complaints.add(f"a record is numbered {told} after {number}", number)
         if index(8) != struct.pack(">ii", at // 2, words):
-            complaints.add("is not where the index (.shx) says", number)
+            complaints.add("is not where the index (.shx) has it", number)
         at += 8 + len(content)
         number += 1
         yield content
@@ -244,7 +244,7 @@ def _check_row(
 def _check_texts(archive: zipfile.ZipFile, stem: str, complaints: Findings) -> None:
     encoding = archive.read(f"{stem}.cpg").strip()
     if encoding.upper() != b"UTF-8":
-        complaints.add(f".cpg says {encoding[:20]!r}, not UTF-8")
+        complaints.add(f".cpg names {encoding[:20]!r}, not UTF-8")
     try:
         CRS.from_wkt(archive.read(f"{stem}.prj").decode("utf-8"))
     except (CRSError, UnicodeDecodeError):

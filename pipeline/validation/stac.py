@@ -34,7 +34,7 @@ def check_stac(path: Path) -> list[str]:
     try:
         validate_dict(item, extensions=[])
     except (STACError, STACValidationError, KeyError, TypeError, ValueError) as error:
-        # The first line says where; what follows is the whole schema.
+        # The first line names the place; what follows is the whole schema.
         kind = "collection" if item.get("type") == "Collection" else "item"
         return [f"not a valid STAC {kind}: {' '.join(str(error).splitlines()[:2])}"]
     if item.get("type") == "Collection":
@@ -96,7 +96,7 @@ def _check_grid(properties: dict[str, Any]) -> Iterator[str]:
     elif wkt := properties.get("proj:wkt2"):
         yield from _not_a_crs("proj:wkt2", wkt)
     elif not properties.get("proj:projjson"):
-        yield "neither proj:code nor proj:wkt2 nor proj:projjson says what the CRS is"
+        yield "none of proj:code, proj:wkt2 and proj:projjson gives the CRS"
     shape, transform = properties.get("proj:shape"), properties.get("proj:transform")
     if shape is not None and not (
         len(shape) == 2 and all(isinstance(n, int) and n > 0 for n in shape)

@@ -1,4 +1,4 @@
-"""Is an output what its format and Overtile promise?"""
+"""Validation of output files against their formats."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def test_mapping_what_fails_tells_no_secret(planted: Planted, site: Site, tmp_pa
     given = (*MAP[:2], "--executor", planted.url("tls://{user}:{executor}@127.0.0.1:1"))
     assert planted.overtile("map", tmp_path / "in" / "good.tif", "--out", out / "2", *given) == 2
     address = planted.url("tcp://{user}:{executor}@127.0.0.1:1")
-    with pytest.raises(ConfigError, match="no Dask scheduler answers there") as refused:
+    with pytest.raises(ConfigError, match="no Dask scheduler responds there") as refused:
         Dask.connect(address, setup=install_guard, connect_s=0.2)
     planted.heard.append(str(refused.value))
     for odd in (NOWHERE.replace("https:/", "https:"), NOWHERE.replace("https", "gopher")):

@@ -55,7 +55,7 @@ def test_outside_a_label_raster_nothing_counts(tmp_path: Path) -> None:
 def test_pixels_without_a_place_are_not_laid_upon_degrees(tmp_path: Path) -> None:
     placed = geojson(tmp_path / "placed.geojson", town(), confidence=[0.5] * 100)
     Image.fromarray(drawn(town()) * 255).save(tmp_path / "labels.png")
-    with pytest.raises(ConfigError, match=r"it is in pixels, but .* say with --scene"):
+    with pytest.raises(ConfigError, match=r"it is in pixels, but .* with --scene"):
         evaluate_scene(placed, tmp_path / "labels.png", options=QUICK)
 
 

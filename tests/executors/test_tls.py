@@ -173,4 +173,4 @@ def test_where_nobody_answers_dask_says_so(cluster: Cluster) -> None:
         assert security_for("tls://127.0.0.1:none") is not None
         assert security_for(cluster.address.replace("tls://", "tcp://")) is None
     told = _refused(f"tls://127.0.0.1:{_port()}", settings(cluster.certificates))
-    assert "no Dask scheduler answers there" in told
+    assert "no Dask scheduler responds there" in told

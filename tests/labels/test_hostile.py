@@ -308,8 +308,8 @@ def _patched(offset: int, raw: bytes) -> Callable[[Path], None]:
         (".dbf", Path.unlink, "not beside it"),
         (".cpg", lambda path: path.write_text("x" * 5000), "5,000 bytes; the limit is 1,024"),
         (".prj", lambda path: path.write_text("GEOGCS[" * 20_000), "the limit is 65,536"),
-        (".prj", lambda path: path.write_text("+init=/etc/passwd:x"), "does not say its CRS"),
-        (".prj", lambda path: path.write_text("http://127.0.0.1:9/"), "does not say its CRS"),
+        (".prj", lambda path: path.write_text("+init=/etc/passwd:x"), "names no CRS"),
+        (".prj", lambda path: path.write_text("http://127.0.0.1:9/"), "names no CRS"),
         (".shx", _patched(24, struct.pack(">i", 2**31 - 8)), "cannot be read as shp"),
     ],
 )

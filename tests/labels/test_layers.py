@@ -93,7 +93,7 @@ def mapped(scene: Path, *words: Any) -> Any:
 def test_map_asks_for_its_own_option(scene: Path, several: Path) -> None:
     done = mapped(scene, "--dry-run", "--aoi", several)
     assert done.exit_code == 2
-    assert f"{several}: it has 3 layers, west, all, shifted; say which: --aoi-layer NAME" in (
+    assert f"{several}: it has 3 layers, west, all, shifted; choose one: --aoi-layer NAME" in (
         done.stderr
     )
     assert mapped(scene, "--dry-run", "--aoi", several, "--aoi-layer", "west").exit_code == 0
@@ -116,7 +116,7 @@ def test_the_layer_that_is_named_is_the_area_and_the_truth(scene: Path, tmp_path
 def test_truth_of_map_is_named_by_its_option(scene: Path, several: Path) -> None:
     done = mapped(scene, "--truth", several)
     (row,) = json.loads(done.stdout)["scenes"]
-    assert row["unscored"].endswith("say which: --truth-layer NAME")
+    assert row["unscored"].endswith("choose one: --truth-layer NAME")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_each_input_of_evaluate_has_its_option(
     given = [word.format(one=one, several=several) for word in words]
     done = overtile("evaluate", *given, "--out", tmp_path / "out")
     assert done.exit_code == 2
-    assert done.stderr.endswith(f"say which: {option} NAME\n")
+    assert done.stderr.endswith(f"choose one: {option} NAME\n")
     for layer, expected in (("west", west), ("all", (1.0, 1.0))):
         done = overtile("evaluate", *given, "--out", tmp_path / layer, option, layer)
         assert done.exit_code == 0, done.stderr
@@ -171,7 +171,7 @@ def test_a_layer_of_what_has_none_is_refused(
 def test_a_region_names_its_key(tmp_path: Path, several: Path) -> None:
     file = town(tmp_path / "town", text="aoi: {file: area.bin}\n")
     several.rename(file.parent / "area.bin")
-    with pytest.raises(ConfigError, match=r"3 layers, west, all, shifted; say which: `aoi.layer:"):
+    with pytest.raises(ConfigError, match=r"3 layers, west, all, shifted; choose one: `aoi.layer:"):
         resolve_region(file)
     text = file.read_text()
     areas = {}
@@ -191,6 +191,6 @@ def test_the_area_of_the_collection_is_named(tmp_path: Path, shared: Path) -> No
     words = ("map", case / "a.tif", "--out", tmp_path, "--task", "bright", "--device", "cpu")
     done = overtile(*words, "--dry-run", "--aoi", case / "two.gpkg")
     assert done.exit_code == 2
-    assert done.stderr.endswith("roads, aoi; say which: --aoi-layer NAME\n")
+    assert done.stderr.endswith("roads, aoi; choose one: --aoi-layer NAME\n")
     done = overtile(*words, "--dry-run", "--aoi", case / "two.gpkg", "--aoi-layer", "aoi")
     assert done.exit_code == 0

@@ -65,7 +65,7 @@ def test_one_of_several_layers_is_named(tmp_path: Path) -> None:
     members |= parts(tmp_path / "s", "wells", [shapely.Point(0, 0)])
     path = archive(tmp_path / "two.zip", members)
     choice = LayerChoice(option="--truth-layer")
-    with pytest.raises(ConfigError, match=r"2 layers, houses, sheds; say which: --truth-layer N"):
+    with pytest.raises(ConfigError, match=r"2 layers, houses, sheds; choose one: --truth-layer N"):
         read_objects(path, choice=choice)
     with pytest.raises(ConfigError, match=r"no layer 'barns'; its layers are houses, sheds, wells"):
         read_objects(path, choice=LayerChoice(name="barns"))
@@ -84,7 +84,7 @@ def test_what_is_no_zipped_shapefile_is_refused(tmp_path: Path) -> None:
         return str(error.value)
 
     assert "without a Shapefile; unpack it and name the file inside" in told({"doc.kml": b"<kml/>"})
-    for missing, reason in ((".prj", "does not say its CRS"), (".shx", ".shx not in it beside")):
+    for missing, reason in ((".prj", "its CRS is not known"), (".shx", ".shx not in it beside")):
         few = {name: content for name, content in known.items() if not name.endswith(missing)}
         assert reason in told(few)
     assert "lies outside it" in told({f"../{name}": content for name, content in known.items()})

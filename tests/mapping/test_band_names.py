@@ -112,7 +112,7 @@ def test_names_that_another_sensor_gives_otherwise_are_taken_with_a_warning(
     assert choice.bands == bands
     (warning,) = choice.warnings
     assert "as Sentinel-2 and Landsat 8 and 9 number them; Landsat 4 to 7" in warning
-    assert warning.endswith("say which with --bands")
+    assert warning.endswith("choose them with --bands")
 
 
 @pytest.mark.parametrize("names", ["SR_B2 SR_B3 SR_B4", "SR_B1 SR_B2 SR_B3"])

@@ -132,14 +132,14 @@ def test_descriptions_that_say_nothing_leave_the_order(tmp_path: Path) -> None:
     assert contract.bands == (1, 2, 3)
     (warning,) = contract.warnings
     assert "taken as red, green, blue by their order alone" in warning
-    assert warning.endswith("say which with --bands")
+    assert warning.endswith("choose them with --bands")
 
 
 def test_colours_that_contradict_descriptions_are_taken_with_a_warning(tmp_path: Path) -> None:
     contract = described(tmp_path / "s.tif", "blue", "green", "red", photometric="RGB")
     assert contract.bands == (1, 2, 3)
     (doubt,) = contract.warnings
-    assert doubt.endswith("other names (1 'blue', 3 'red'); say which with --bands")
+    assert doubt.endswith("other names (1 'blue', 3 'red'); choose them with --bands")
     assert described(tmp_path / "t.tif", "R", "Green", "b", photometric="RGB").warnings == ()
 
 
@@ -282,7 +282,7 @@ def test_a_fill_that_no_nodata_names_is_told(dtype: str, fill: float) -> None:
     )
     (doubt,) = [doubt for doubt in seen.warnings if "far from all others" in doubt]
     assert doubt.startswith("10% of its values are ")
-    assert "(900 to 1499), and no nodata says so" in doubt
+    assert "(900 to 1499), and nodata does not mark it" in doubt
     found = re.search(r"--nodata (\S+), or mark it \(gdal_edit.py -a_nodata (\S+)\)$", doubt)
     assert found is not None
     assert [float(text) for text in found.groups()] == [pixels[0, 0, 0]] * 2
@@ -311,8 +311,8 @@ def test_a_fill_near_other_values_is_told_where_it_is_large(
         MemoryScene(pixels, bands=CARD.inputs.bands, georef=georef()), CARD, TASK
     )
     assert [text for text in seen.warnings if f"with --nodata {fill}," in text] == [
-        f"{share:.0%} of its pixels are {fill} in all bands that are mapped, and no nodata says "
-        f"so: if nothing is there, map with --nodata {fill}, or mark it "
+        f"{share:.0%} of its pixels are {fill} in all bands that are mapped, and nodata does "
+        f"not mark it: if nothing is there, map with --nodata {fill}, or mark it "
         f"(gdal_edit.py -a_nodata {fill})"
     ] * warned
 

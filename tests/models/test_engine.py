@@ -251,7 +251,7 @@ def test_answers_that_are_not_finite_stop_the_run() -> None:
 def test_more_channels_than_the_card_promises_stop_the_run() -> None:
     predictor = _predictor(TINY, classes=3)
     pixels = noise(16, 16)
-    with pytest.raises(ModelError, match="gives 1 channels, its card promises 3"):
+    with pytest.raises(ModelError, match="gives 1 channels, its card states 3"):
         predictor.predict(pixels, _all(pixels), FULL)
 
 

@@ -79,7 +79,7 @@ def test_every_footprint_is_accounted_for_once_and_no_two_show_one_building(
             for one in pq.read_table(scene.parquet)["id"].to_pylist()
         ]
     assert sorted(zip(told["scene"], told["id"], strict=True)) == sorted(given)
-    assert summary.given == summary.footprints + summary.united + summary.gone + summary.lost
+    assert summary.given == summary.footprints + summary.united + summary.removed + summary.lost
     assert table["building_id"].is_unique
     drawn = told[told["outcome"] == "drawn"]
     assert sorted(drawn["building_id"]) == sorted(table["building_id"])
@@ -87,7 +87,7 @@ def test_every_footprint_is_accounted_for_once_and_no_two_show_one_building(
     assert told["building_id"].notna().equals(borne)
     assert set(told["building_id"].dropna()) == set(table["building_id"])
     if policy != "newest":
-        assert summary.gone == 0
+        assert summary.removed == 0
     for one, other in itertools.combinations(table.itertuples(), 2):
         if one[table.columns.get_loc("class") + 1] == other[table.columns.get_loc("class") + 1]:
             shared = one.geometry.intersection(other.geometry).area
@@ -203,7 +203,10 @@ def test_a_newer_scene_that_shows_nothing_there_removes_a_building(tmp_path: Pat
     old = View(key="old", houses=(square(0, 0), square(50, 0)), frame=WORLD, datetime=year(2019))
     new = View(key="new", houses=(), frame=box(0, 0, 20, 20), datetime=year(2022))
     assert len(layer(tmp_path / "1", [old, new])) == 1
-    assert observations(tmp_path / "1" / "layer.parquet")["outcome"].tolist() == ["gone", "drawn"]
+    assert observations(tmp_path / "1" / "layer.parquet")["outcome"].tolist() == [
+        "removed",
+        "drawn",
+    ]
     assert len(layer(tmp_path / "2", [old, new], "confident")) == 2
     same_day = replace(new, datetime=old.datetime)
     assert len(layer(tmp_path / "3", [old, same_day])) == 2
@@ -303,7 +306,7 @@ def test_footprints_that_cannot_be_read_are_their_scenes_fault(tmp_path: Path) -
         (nowhere, "cannot be read"),
         (torn, "cannot be read"),
         (short, "has no confidence"),
-        (bare, "does not say where it lies"),
+        (bare, "is not georeferenced"),
     ):
         with pytest.raises(SceneError, match=told):
             build_layer([replace(scene, parquet=path)], previous=None, out=out, policy="newest")

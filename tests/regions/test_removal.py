@@ -178,7 +178,7 @@ def stored(site: ResolvedRegion, name: str, number: int) -> SceneRow:
 
 def swept(site: ResolvedRegion, ledger: Ledger, *, gone: set[str]) -> tuple[int, int]:
     """Clear away; return how many folders were set aside and removed."""
-    found = remove_unused(site, ledger, gone=gone, layer="runs/1")
+    found = remove_unused(site, ledger, withdrawn=gone, layer="runs/1")
     return found.set_aside, found.removed
 
 
@@ -253,7 +253,7 @@ def test_while_no_layer_is_published_results_stay(place: tuple[ResolvedRegion, L
     site, ledger = place
     ledger.put([replace(stored(site, "a", 1), state="withdrawn")])
     for _ in range(2):
-        found = remove_unused(site, ledger, gone={"a"}, layer=None)
+        found = remove_unused(site, ledger, withdrawn={"a"}, layer=None)
         assert (found.set_aside, found.removed) == (0, 0)
     assert len(names(site.out / "scenes")) == 1
     assert write_page(site, ledger, now=Clock()()).is_file()

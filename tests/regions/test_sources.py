@@ -340,7 +340,7 @@ def test_an_api_that_does_not_answer_as_one_lists_nothing_and_takes_nothing_away
     (folder / "search.json").write_text(json.dumps(search))
     found = listed(tmp_path, f"{{type: api, url: '{url}/landing.json', collections: [x]}}")
     assert (found.candidates, found.complete) == ((), False)
-    assert "does not answer as one should" in found.faults[0]
+    assert "response is not valid" in found.faults[0]
 
 
 def test_broken_items_of_an_api_stop_nothing(tmp_path: Path, served: tuple[Path, str]) -> None:
@@ -356,4 +356,4 @@ def test_broken_items_of_an_api_stop_nothing(tmp_path: Path, served: tuple[Path,
 def test_an_api_that_nobody_serves_is_told_and_takes_nothing_away(tmp_path: Path) -> None:
     gone = listed(tmp_path, "{type: api, url: 'http://127.0.0.1:1/api', collections: [x]}")
     assert not gone.complete
-    assert "does not answer" in gone.faults[0]
+    assert "response is not valid" in gone.faults[0]

@@ -214,7 +214,7 @@ def test_what_no_honest_archive_holds_is_refused_by_name(
     (fault,) = found.failures
     assert fault.scene == str(path)
     assert re.search(words, fault.reason), fault.reason
-    assert fault.way_out
+    assert fault.hint
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_each_file_gets_what_it_is_owed(row: dict[str, str]) -> None:
         assert name in text
         assert "Traceback" not in text
         assert "previous exception" not in text
-        assert caught.value.way_out
+        assert caught.value.hint
         return
     scene = open_scene(_ref(name))
     info = scene.info

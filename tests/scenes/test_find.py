@@ -105,13 +105,13 @@ def test_what_is_no_time_is_refused(folder: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "text", "way_out"),
+    ("option", "text", "hint"),
     [("crs", "EPSG:999999", "EPSG:32645, or none"), ("slices", "diagonal", "inline, crossline")],
 )
 def test_an_option_that_no_scene_understands_is_refused_before_any_is_opened(
-    folder: Path, option: str, text: str, way_out: str
+    folder: Path, option: str, text: str, hint: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"{option} '{text}' is no .* {way_out}"):
+    with pytest.raises(ConfigError, match=rf"{option} '{text}' is no .* {hint}"):
         find_scenes([str(folder)], {option: text})
 
 

@@ -14,7 +14,7 @@ import rasterio
 
 from pipeline.errors import SceneError
 from pipeline.scenes.find import find_scenes
-from pipeline.scenes.foreign import appearance, filled, way_out
+from pipeline.scenes.foreign import appearance, filled, hint
 from pipeline.scenes.jp2 import header
 from pipeline.scenes.open import open_scene
 from tests.jpeg2000 import write_jp2
@@ -81,8 +81,8 @@ def test_the_command_in_the_message_converts_the_file(
 ) -> None:
     error = refused(folder / name)
     assert "it is not a TIFF; it looks like a" in error.reason
-    found = commands(error.way_out)
-    assert found, error.way_out
+    found = commands(error.hint)
+    assert found, error.hint
     for command in found:
         # The variable is called so by the driver that wrote the file.
         line = command.replace(":VARIABLE", ":Band1")
@@ -101,7 +101,7 @@ def test_a_jpeg_2000_whose_tiles_are_too_large_is_converted_by_the_command(
 ) -> None:
     path = write_jp2(tmp_path / "s.jp2", PIXELS)
     monkeypatch.setattr(header, "MAX_STORED_BYTES", 10)
-    line = refused(path).way_out.partition("GeoTIFF: ")[2]
+    line = refused(path).hint.partition("GeoTIFF: ")[2]
     done = subprocess.run(
         line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -127,7 +127,7 @@ def test_what_no_command_converts_has_another_way_out(
     name: str, head: bytes, looks: str, says: str
 ) -> None:
     assert appearance(name, head) == f"it looks like {looks}"
-    assert says in way_out(name, head)
+    assert says in hint(name, head)
 
 
 def test_names_are_quoted_for_a_shell() -> None:

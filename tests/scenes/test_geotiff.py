@@ -71,7 +71,7 @@ def test_any_affine_grid_is_kept_as_it_is(transform: Affine, geotiff: Callable[.
 
 def test_without_crs_it_is_refused_and_the_option_helps(geotiff: Callable[..., Path]) -> None:
     path = geotiff(RGB, crs=None)
-    assert "--crs" in refused(path).way_out
+    assert "--crs" in refused(path).hint
     georef = opened(path, crs="EPSG:32645").info.georef
     assert georef is not None
     assert georef.crs.to_epsg() == 32645

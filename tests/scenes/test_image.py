@@ -84,7 +84,7 @@ def test_an_image_that_viewers_turn_is_mapped_as_it_lies_with_a_warning(tmp_path
     info = open_scene(ref(tmp_path / "a.jpg")).info
     assert (info.height, info.width) == (50, 101)
     assert [doubt[:47] for doubt in info.warnings] == [
-        "viewers turn it as its EXIF orientation 6 says;"
+        "viewers turn it as its EXIF orientation 6 asks;"
     ]
 
 

@@ -84,7 +84,7 @@ def test_traces_without_geometry_are_refused_and_make_a_section(volume: str) -> 
             file.header[trace] = {segyio.TraceField.INLINE_3D: 1, segyio.TraceField.CROSSLINE_3D: 1}
     with pytest.raises(SceneError, match="not a volume sorted") as caught:
         slices(volume)
-    assert "section" in caught.value.way_out
+    assert "section" in caught.value.hint
     assert len(slices(volume, "section")) == 1
 
 

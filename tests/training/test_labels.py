@@ -82,7 +82,7 @@ def test_a_package_of_two_layers_needs_a_name(ground: Path) -> None:
     for layer in ("roofs", "roads"):
         labels.to_file(ground / "two.gpkg", layer=layer)
     config = _place(ground, labels=ground / "two.gpkg")
-    several = r"has 2 layers, (roofs, roads|roads, roofs); say which: `layer: NAME`"
+    several = r"has 2 layers, (roofs, roads|roads, roofs); choose one: `layer: NAME`"
     with pytest.raises(ConfigError, match=several):
         read_place(config, border_sigma=0)
     named = config.model_copy(update={"layer": "roofs"})
@@ -96,7 +96,7 @@ def test_an_area_of_two_layers_needs_a_name(ground: Path) -> None:
     for layer, rows in (("all", labels), ("first", labels[:1])):
         rows.to_file(ground / "two.gpkg", layer=layer)
     config = _place(ground, area=ground / "two.gpkg")
-    with pytest.raises(ConfigError, match="has 2 layers, all, first; say which: `area_layer: "):
+    with pytest.raises(ConfigError, match="has 2 layers, all, first; choose one: `area_layer: "):
         read_place(config, border_sigma=0)
     known = {
         layer: int(
@@ -114,7 +114,7 @@ def test_an_area_of_two_layers_needs_a_name(ground: Path) -> None:
 def test_labels_that_do_not_say_their_crs_are_refused(ground: Path) -> None:
     geopandas.read_file(ground / "labels.geojson").to_file(ground / "bare.shp")
     (ground / "bare.prj").unlink()
-    with pytest.raises(ConfigError, match="does not say its CRS"):
+    with pytest.raises(ConfigError, match="its CRS is not known"):
         read_place(_place(ground, labels=ground / "bare.shp"), border_sigma=0)
 
 

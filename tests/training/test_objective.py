@@ -160,7 +160,7 @@ def test_coarser_answers_count_halves_or_what_the_config_says() -> None:
     torch.testing.assert_close(halves, (each[0] + each[1] / 2 + each[2] / 4) / 1.75)
     asked = loss_of_outputs(loss, answers, target, weight, coarse=(0.3, 0.2))
     torch.testing.assert_close(asked, (each[0] + 0.3 * each[1] + 0.2 * each[2]) / 1.5)
-    with pytest.raises(ValueError, match="1 numbers for 2 coarser answers"):
+    with pytest.raises(ValueError, match="1 numbers for 2 coarser outputs"):
         loss_of_outputs(loss, answers, target, weight, coarse=(0.3,))
 
 

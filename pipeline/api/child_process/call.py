@@ -182,7 +182,7 @@ def _report_all(lines: list[bytes], report: Report) -> None:
 
 
 def _command() -> list[str]:
-    # -P: a file called pipeline.py in the working folder is none of ours.
+    # -P: a file called pipeline.py in the working folder is not ours.
     return [_interpreter(), "-P", "-m", "pipeline", FLAG]
 
 
@@ -218,7 +218,7 @@ def _ended(code: int) -> str:
         name = signal.Signals(-code).name
         why = " (out of memory?)" if -code == signal.SIGKILL else ""
         return f"the child process was ended by {name}{why}; the same call goes on where it stopped"
-    return f"the child process ended with code {code} and without an answer"
+    return f"the child process ended with code {code} and without a result"
 
 
 def _error(found: Mapping[str, Any]) -> Exception:

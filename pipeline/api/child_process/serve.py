@@ -63,7 +63,7 @@ def run_call(call: Call, *, report: Callable[[str], None]) -> Any:
 
 
 def write_answer(descriptor: int, answer: dict[str, Any]) -> None:
-    """Write the answer, unless nobody reads it any more."""
+    """Write the result, unless its reader has closed."""
     data = json.dumps(answer).encode()
     with suppress(BrokenPipeError):
         while data:

@@ -52,7 +52,7 @@ class Conflated:
     """Outlines of the layer, along a Z-shaped curve over the Earth."""
     seen: Observations
     """Observations of each of ``drawn``."""
-    gone: Bool[np.ndarray, " n"]
+    removed: Bool[np.ndarray, " n"]
     """True where what stands for an outline is covered, and not shown, by a newer scene."""
 
 
@@ -66,8 +66,8 @@ def conflate(
 ) -> Conflated:
     """Return one outline for each building that the scenes show.
 
-    Which outlines show one building says `same_building`; `unite` who stands for them, in
-    the order of `preference`. Under ``newest`` a building is gone where a scene newer than
+    `same_building` decides which outlines show one building; `unite` selects one of them, in
+    the order of `preference`. Under ``newest`` a building is removed where a scene newer than
     all that show it covers at least half of its outline.
 
     Args:
@@ -90,7 +90,7 @@ def conflate(
         )
     ended = np.zeros(len(outlines), bool)
     ended[drawn] = lost
-    return Conflated(owner=owner, drawn=drawn[~lost], seen=seen.where(~lost), gone=ended[owner])
+    return Conflated(owner=owner, drawn=drawn[~lost], seen=seen.where(~lost), removed=ended[owner])
 
 
 def preference(shown: OutlineRanking, views: SceneViews, policy: Policy) -> Int64[np.ndarray, " n"]:

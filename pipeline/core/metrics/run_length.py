@@ -76,7 +76,7 @@ def rasterize(polygons: Shaped[np.ndarray, " count"], *, height: int, width: int
     """Return the pixels of polygons given in pixel coordinates ``(x=col, y=row)``.
 
     Args:
-        polygons: Polygons and MultiPolygons; their parts and holes are told apart
+        polygons: Polygons and MultiPolygons; their parts and holes are distinguished
             by the even-odd rule.
         height: Rows of the scene; what lies outside is left out.
         width: Columns of the scene.

@@ -28,13 +28,13 @@ def holes(fragments: Fragments) -> tuple[Int64, Float64, Float64]:
     return places, areas, (low + high)[places] / 2
 
 
-def without_rings(fragments: Fragments, gone: npt.NDArray[np.integer]) -> Fragments:
+def without_rings(fragments: Fragments, removed: npt.NDArray[np.integer]) -> Fragments:
     """Return the polygons less some rings, which are holes; pixels and weights stay.
 
     So a mean over a polygon goes on being one over its own pixels.
     """
     stays = np.ones(len(fragments.ring_offsets) - 1, bool)
-    stays[gone] = False
+    stays[removed] = False
     lengths = np.diff(fragments.ring_offsets)
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(stays)])
     return replace(

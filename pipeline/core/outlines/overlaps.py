@@ -22,7 +22,7 @@ AS_IT_WAS = 0
 def subtract_neighbours(outlines: Polygons, made: Polygons, ranks: Int64, trimmed: Trimmed) -> None:
     """Take overlaps away that the outlines do not have.
 
-    Where two overlap, the one of higher rank, or the later one, gives way. Who cannot
+    Where two overlap, the one of higher rank, or the later one, gives way. One that cannot
     is as it was again, which may overlap others in turn: this ends, for that happens to
     nobody twice.
 
@@ -58,7 +58,7 @@ def _overlapping(
     one, two = touching(made)
     concerned = np.zeros(len(made), bool)
     concerned[fresh] = True
-    # What two polygons overlap by that are both as they were is none of ours.
+    # What two polygons overlap by that are both as they were is not ours.
     changed = ranks != AS_IT_WAS
     some = (concerned[one] | concerned[two]) & (changed[one] | changed[two])
     one, two = one[some], two[some]

@@ -115,7 +115,7 @@ class OutlineShaper:
             now: Whether to look even where little has come since the last time.
         """
         if self._outline.gap == 0:
-            # Nobody has a say in anybody's shape, so nobody waits.
+            # Shapes do not depend on neighbours, so none is held back.
             alone = PendingOutlines.of(Fragments.concatenate(self._parts))
             self._parts, self._new = [], 0
             return FinishedOutlines.of(alone)

@@ -13,7 +13,7 @@ Where walls of three meet (background counts), the corner itself is a vertex of 
 gap would be left there. On the scene's frame the last edge goes on as it is.
 
 A polygon that may come out too unlike its pixels is *plain*: it keeps to their edges, and so
-do its neighbours where they share one with it. Who is plain is told from each one's own
+do its neighbours where they share one with it. Which are plain follows from each one's own
 ring, by the worst that its neighbours can make of it, so that an outline depends on nothing
 but itself and what touches it.
 """

@@ -57,7 +57,7 @@ def _connect(lines: Int64, one: int, two: int) -> None:
 def closed_clusters(lines: Int64, candidates: Int64, most: int) -> tuple[Int64, Int64]:
     """Return the members of clusters without open pixels, and each one's cluster.
 
-    Members are marked by a parent of -1, so that nobody collects them again.
+    Members are marked by a parent of -1, so that they are not collected again.
     """
     members = np.empty(most, np.int64)
     clusters = np.empty(most, np.int64)

@@ -42,8 +42,8 @@ class SharedBoundaries:
     def empty(cls, core: Window) -> SharedBoundaries:
         """Return the joints of a core without polygons."""
         rows, cols = (np.full((2, length), -1, np.int64) for length in (core.height, core.width))
-        nobody = np.empty((0, 4), np.int64)
-        return cls(top=cols, left=rows, bottom=cols, right=rows, contacts=nobody)
+        none = np.empty((0, 4), np.int64)
+        return cls(top=cols, left=rows, bottom=cols, right=rows, contacts=none)
 
     @property
     def lengths(self) -> tuple[int, int, int, int]:

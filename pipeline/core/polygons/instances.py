@@ -43,7 +43,7 @@ def group_instances(
     bonds = links[:, 2] == 0
     _bind(parent, links[bonds, :2])
     roots, part = np.unique(_rooted(parent), return_inverse=True)
-    # Instances in reading order, so that equals are told apart alike whatever the tiling.
+    # Instances in reading order, so that ties are broken alike whatever the tiling.
     starts = np.full(len(roots), np.iinfo(np.int64).max)
     np.minimum.at(starts, part, first)
     part = np.argsort(np.argsort(starts))[part]

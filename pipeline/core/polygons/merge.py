@@ -57,7 +57,7 @@ class Merger:
         return self._pool.room
 
     def add(
-        self, window: Window, fragments: Fragments, joints: SharedBoundaries | None = None
+        self, window: Window, fragments: Fragments, boundaries: SharedBoundaries | None = None
     ) -> Fragments:
         """Take a core's polygons in; return the polygons that are complete now.
 
@@ -66,14 +66,14 @@ class Merger:
                 right, and leave no gap.
             fragments: What ``trace`` or ``trace_instances`` made of the core, in the
                 scene's pixels.
-            joints: What ``shared_boundaries`` made of it, where the polygons are instances.
+            boundaries: What ``shared_boundaries`` made of it, where the polygons are instances.
 
         Raises:
             ValueError: Another window was to come, a polygon reaches past it, or the
-                joints are of another one.
+                boundaries are of another one.
         """
-        joints = SharedBoundaries.empty(window) if joints is None else joints
-        self._check(window, fragments, joints)
+        boundaries = SharedBoundaries.empty(window) if boundaries is None else boundaries
+        self._check(window, fragments, boundaries)
         top, left, bottom, right = border_polygons(
             fragments.coords,
             fragments.ring_offsets,
@@ -88,7 +88,7 @@ class Merger:
             right if window.right < self.width else right[:0],
         ]
         touching = np.zeros(len(fragments) + 1, bool)
-        touching[np.concatenate([*seams, joints.contacts[:, :2].ravel()])] = True
+        touching[np.concatenate([*seams, boundaries.contacts[:, :2].ravel()])] = True
         touching = touching[:-1]
         complete = fragments.take(~touching)
         first = self._pool.add(fragments.take(touching))
@@ -100,16 +100,16 @@ class Merger:
         concerned = np.unique(np.concatenate([north[0], self._west[0], top, left]))
         self._pool.expect(bottom)
         self._pool.expect(right)
-        contacts = joints.contacts.copy()
+        contacts = boundaries.contacts.copy()
         contacts[:, :2] = numbers[contacts[:, :2]]
         here = window.row * self.width + np.arange(window.col, window.right)
-        self._meet(north, np.stack([top, *joints.top]) if len(top) else None, here, self.width)
+        self._meet(north, np.stack([top, *boundaries.top]) if len(top) else None, here, self.width)
         here = np.arange(window.row, window.bottom) * self.width + window.col
-        self._meet(self._west, np.stack([left, *joints.left]) if len(left) else None, here, 1)
+        self._meet(self._west, np.stack([left, *boundaries.left]) if len(left) else None, here, 1)
         self._pool.link(contacts)
         north[0] = bottom if len(bottom) else -1
-        north[1:] = joints.bottom
-        self._west = np.stack([right, *joints.right[:, : len(right)]])
+        north[1:] = boundaries.bottom
+        self._west = np.stack([right, *boundaries.right[:, : len(right)]])
         self._advance(window)
         fresh = np.arange(first, first + np.count_nonzero(touching))
         closed = self._pool.close(np.union1d(concerned[concerned >= 0], fresh))
@@ -159,7 +159,7 @@ class Merger:
         edges = np.stack([one[0], two[0], np.ones_like(depth), depth], axis=1)[~bonded]
         self._pool.link(np.concatenate([np.pad(bonds, ((0, 0), (0, 2))), sum_boundaries(edges)]))
 
-    def _check(self, window: Window, fragments: Fragments, joints: SharedBoundaries) -> None:
+    def _check(self, window: Window, fragments: Fragments, boundaries: SharedBoundaries) -> None:
         """Refuse a window out of turn, and polygons or joints that are not its own."""
         in_turn = (window.row, window.col) == (self._row, self._col)
         fits = window.right <= self.width and window.bottom <= self.height
@@ -168,9 +168,9 @@ class Merger:
                 f"{window} does not continue the scene of {self.height} x {self.width} "
                 f"pixels at row {self._row}, col {self._col}; give the cores of a grid in order"
             )
-        if joints.lengths != (window.width, window.height) * 2:
-            raise ValueError(f"sides are {joints.lengths} pixels long, {window} has others")
-        if len(joints.contacts) and not self._separate:
+        if boundaries.lengths != (window.width, window.height) * 2:
+            raise ValueError(f"sides are {boundaries.lengths} pixels long, {window} has others")
+        if len(boundaries.contacts) and not self._separate:
             raise ValueError("instances cannot be merged without `criterion`")
         if not len(fragments):
             return

@@ -83,7 +83,7 @@ class PendingPolygons:
         return first
 
     def expect(self, seam: Int64) -> None:
-        """Count the seam's pixels as open for polygons not yet joined; -1 is nobody."""
+        """Count the seam's pixels as open for polygons not yet joined; -1: none."""
         add_open_pixels(self._lines, seam)
 
     def join(self, before: Int64, after: Int64) -> None:

@@ -108,7 +108,7 @@ def separate(
     """Return the core's instances, and the owners along its border.
 
     Args:
-        labels: The mask in ``context(core, ...)``; 0 and 255 belong to nobody, and no
+        labels: The mask in ``context(core, ...)``; 0 and 255 belong to no instance, and no
             step leads from one label to another.
         markers: True where a marker is; what lies outside the mask does not count.
         core: The window to answer for.

@@ -53,11 +53,11 @@ def read_coco(
         named = {
             one["id"]: str(one["name"]) for one in value.get("categories", []) if "name" in one
         }
-        mine = [one for one in annotations if one["image_id"] == about["id"]]
-        crowds = sum(bool(one.get("iscrowd")) for one in mine)
-        mine = [one for one in mine if not one.get("iscrowd")]
-        shapes = np.empty(len(mine), object)
-        for row, one in enumerate(mine):
+        own = [one for one in annotations if one["image_id"] == about["id"]]
+        crowds = sum(bool(one.get("iscrowd")) for one in own)
+        own = [one for one in own if not one.get("iscrowd")]
+        shapes = np.empty(len(own), object)
+        for row, one in enumerate(own):
             shapes[row] = _shape(one["segmentation"], grid, limits.memory_bytes // _MASK_SHARE)
         Count(path, limits).add(shapes)
     except KeyError as error:
@@ -67,11 +67,11 @@ def read_coco(
         ) from error
     except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise ConfigError(f"{path}: it is not usable as COCO ({error}); export it again") from error
-    columns: dict[str, list[Any]] = {"id": [one.get("uid", one.get("id")) for one in mine]}
+    columns: dict[str, list[Any]] = {"id": [one.get("uid", one.get("id")) for one in own]}
     if named:
-        columns["class"] = [named.get(one.get("category_id"), "") for one in mine]
-    if mine and all("score" in one for one in mine):
-        columns["confidence"] = [one["score"] for one in mine]
+        columns["class"] = [named.get(one.get("category_id"), "") for one in own]
+    if own and all("score" in one for one in own):
+        columns["confidence"] = [one["score"] for one in own]
     notes = (f"{count_noun(crowds, 'crowd annotation')} left out",) if crowds else ()
     return clean_polygons(
         Vectors(source=str(path), geometry=shapes, crs=None, columns=columns, notes=notes),

@@ -33,7 +33,7 @@ def read_geoparquet(file: VectorFile, *, wanted: tuple[str, ...], count: Count) 
         count: What is decoded, against its limits.
 
     Raises:
-        ConfigError: It is damaged, too large, or says not or wrongly what its geometries are.
+        ConfigError: It is damaged, too large, or its geometry metadata are missing or wrong.
     """
     path = file.path
     try:
@@ -99,7 +99,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _check_claims(meta: pq.FileMetaData, names: set[str], count: Count) -> None:
-    """Check the rows and bytes that a file says it has.
+    """Check the numbers of rows and bytes in a file's metadata.
 
     Raises:
         ConfigError: They are more than the limits.
@@ -111,12 +111,12 @@ def _check_claims(meta: pq.FileMetaData, names: set[str], count: Count) -> None:
         raise pa.ArrowInvalid("a row group has fewer than no rows")
     if sum(group.num_rows for group in groups) != meta.num_rows:
         raise pa.ArrowInvalid(f"its row groups do not have the {meta.num_rows} rows of its footer")
-    said = Count(count.path, count.limits)
+    reported = Count(count.path, count.limits)
     for group in groups:
         for index in range(group.num_columns):
             column = group.column(index)
             if column.path_in_schema in names:
-                said.add_bytes(max(0, column.total_uncompressed_size))
+                reported.add_bytes(max(0, column.total_uncompressed_size))
 
 
 def _decoded(

@@ -1,6 +1,6 @@
 """Shapefile, FlatGeobuf, KML and GML, through a GDAL that is left with one driver.
 
-It runs in a child process alone: the other drivers are gone for good. GDAL sees the open file
+It runs in a child process alone: the other drivers are deregistered. GDAL sees the open file
 under a name in an empty folder of ours, so it finds no other files beside it (a ``.gfs`` or
 ``.xsd`` of a GML, a ``.qix`` of a Shapefile), and what it writes beside it ends there.
 """
@@ -63,7 +63,7 @@ class OgrReader:
         """Return the features of one layer.
 
         Raises:
-            ConfigError: It cannot be read, does not say its CRS, has several layers, or more
+            ConfigError: It cannot be read, names no CRS, has several layers, or more
                 features or corners than the limit.
         """
         path = self._file.path
@@ -120,11 +120,11 @@ class OgrReader:
 def _values(column: pa.Array) -> list[Any]:
     with suppress(UnicodeDecodeError):
         return list(column.to_pylist())
-    # A Shapefile that says nothing, or something wrong, of its encoding.
+    # A Shapefile whose encoding is missing or wrong.
     raw = column.cast(pa.binary()).to_pylist()
     return [None if one is None else one.decode(errors="replace") for one in raw]
 
 
 def _no_memory(error: Exception) -> bool:
-    said = str(error).lower()
-    return "bad_alloc" in said or "out of memory" in said or "cannot allocate" in said
+    reported = str(error).lower()
+    return "bad_alloc" in reported or "out of memory" in reported or "cannot allocate" in reported

@@ -80,8 +80,8 @@ class Polygons:
         rim = EdgeOffsets.from_arrays(arrays)
         if rim is not None:
             self._shaping.shift(core, rim)
-        fragments, joints = Fragments.from_arrays(arrays), SharedBoundaries.from_arrays(arrays)
-        self._shape(core, self._merger.add(core, fragments, joints))
+        fragments, boundaries = Fragments.from_arrays(arrays), SharedBoundaries.from_arrays(arrays)
+        self._shape(core, self._merger.add(core, fragments, boundaries))
 
     def skip(self, core: Window, *, failed: bool) -> None:
         """Leave a hole where the next tile could not be predicted, or is not wanted."""
@@ -108,8 +108,8 @@ class Polygons:
             portion = np.arange(start, min(start + PORTION, len(fragments)))
             self._shaping.add(fragments.take(portion))
             if self._plan.outline.gap == 0:
-                nobody = np.empty((0, 4), np.int64)
-                self._keep(self._shaping.advance(front=core.row, unmerged=nobody))
+                none = np.empty((0, 4), np.int64)
+                self._keep(self._shaping.advance(front=core.row, unmerged=none))
         if core.right == self._plan.info.width:
             boxes = self._merger.boxes()
             self._keep(self._shaping.advance(front=core.bottom, unmerged=boxes))

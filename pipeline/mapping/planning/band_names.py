@@ -89,7 +89,7 @@ def named_colours(info: SceneInfo, wanted: Sequence[str]) -> BandColours:
     """Return the colours of a scene's bands by their names.
 
     Band numbers are taken for a sensor's where one alone is possible, or where all that have
-    what is wanted agree. Numbers that only count the bands are nobody's.
+    what is wanted agree. Numbers that only count the bands are no convention's.
 
     Args:
         info: The scene.

@@ -54,25 +54,25 @@ def choose_bands(info: SceneInfo, card: ModelCard, task: Task) -> BandChoice:
     by_name = {colour: index for index, colour in sorted(named.colours.items(), reverse=True)}
     if not unsuited and all(colour in by_name for colour in colours):
         return _by_name(info, wanted, tuple(by_name[colour] for colour in colours), named)
-    # Bands whose names tell other colours than are wanted are not taken by their order.
+    # Bands that are named as other colours than those needed are not taken by their order.
     silent = not named.colours and not named.numbered
     colourless = silent and {band.colour for band in info.bands} <= {"undefined", "gray"}
     if colourless and len(info.bands) == len(wanted) > 1 and not unsuited:
         return BandChoice(
             bands=tuple(band.index for band in info.bands),
             warnings=(
-                f"neither colours nor names say what its bands are ({have}); taken as "
-                f"{', '.join(wanted)} by their order alone: if that is wrong, say which with "
+                f"neither colours nor names identify its bands ({have}); taken as "
+                f"{', '.join(wanted)} by their order alone: if that is wrong, choose them with "
                 "--bands",
             ),
         )
     what = f"it has {len(info.bands)} band{'s' * (len(info.bands) != 1)} ({have})"
-    way_out = "name the bands with --bands, such as --bands 3,2,1"
+    hint = "name the bands with --bands, such as --bands 3,2,1"
     if unsuited:
-        what, way_out = f"its colours are {', '.join(unsuited)}", "convert it to RGB"
+        what, hint = f"its colours are {', '.join(unsuited)}", "convert it to RGB"
     elif len(info.bands) < len(wanted):
-        way_out = "give imagery with these bands, or a model that takes what it has"
-    raise SceneError(info.source, f"{what}; model {card.name!r} takes {', '.join(wanted)}", way_out)
+        hint = "give imagery with these bands, or a model that takes what it has"
+    raise SceneError(info.source, f"{what}; model {card.name!r} takes {', '.join(wanted)}", hint)
 
 
 def _asked(
@@ -102,7 +102,7 @@ def _by_name(
     if not named.ambiguity:
         return BandChoice(bands=bands, notes=(text,))
     warning = (
-        f"{text}; {named.ambiguity} number theirs otherwise: if it is of those, say which with"
+        f"{text}; {named.ambiguity} number bands otherwise: if it is one of those, choose them with"
     )
     return BandChoice(bands=bands, warnings=(f"{warning} --bands",))
 
@@ -125,7 +125,7 @@ def band_warnings(
     if others and task.bands is None:
         warnings.append(
             f"taken as {', '.join(card.inputs.bands)} by their colours, its bands have other "
-            f"names ({', '.join(others)}); say which with --bands"
+            f"names ({', '.join(others)}); choose them with --bands"
         )
     meant = {f"{band.scale:g} * value + {band.offset:g}" for band in chosen}
     if len(meant) > 1 or any(band.scale < 0 for band in chosen):
@@ -147,9 +147,9 @@ def _named(info: SceneInfo, wanted: str | int, have: str) -> int:
     for band in info.bands:
         if fits(band):
             return band.index
-    told = [index for index, colour in named.items() if colour == str(wanted).lower()]
-    if len(told) == 1:
-        return told[0]
+    detail = [index for index, colour in named.items() if colour == str(wanted).lower()]
+    if len(detail) == 1:
+        return detail[0]
     if info.alpha and str(wanted).lower() in (str(info.alpha), "alpha"):
         return info.alpha
     raise SceneError(info.source, f"it has no band {wanted!r}", f"choose among {have}")

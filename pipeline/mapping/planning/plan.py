@@ -212,7 +212,7 @@ def model_summary(card: ModelCard, sha256: str) -> dict[str, Any]:
 def key_of(processor: str) -> dict[str, str]:
     """Return what a processor adds to the key of a tile: nothing where bytes do not depend on it.
 
-    Such tiles keep the key that they had before processors were told apart.
+    Such tiles keep the key that they had before processors were distinguished.
     """
     return {"processor": processor} if processor else {}
 

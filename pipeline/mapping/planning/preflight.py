@@ -55,7 +55,7 @@ def check_compatibility(scene: Scene, card: ModelCard, task: Task) -> Preflight:
             f"convert it to one of {', '.join(sorted(DTYPES))}",
         )
     sampling, resampled = _sampling(info, card)
-    stretch, warnings, told = choose_stretch(scene, bands, card, task)
+    stretch, warnings, text = choose_stretch(scene, bands, card, task)
     return Preflight(
         bands=bands,
         stretch=stretch,
@@ -67,7 +67,7 @@ def check_compatibility(scene: Scene, card: ModelCard, task: Task) -> Preflight:
             *hidden_warnings(scene, bands),
             *warnings,
         ),
-        notes=(*choice.notes, *resampled, *told),
+        notes=(*choice.notes, *resampled, *text),
     )
 
 
@@ -117,7 +117,7 @@ def _sampling(info: SceneInfo, card: ModelCard) -> tuple[Sampling, list[str]]:
 
 
 def _metres(across: float, down: float) -> str:
-    """Return a pixel's size in words: ``0.3 m``, or ``0.5 x 0.7 m`` if it is not square."""
+    """Format a pixel's size: ``0.3 m``, or ``0.5 x 0.7 m`` if it is not square."""
     if f"{across:.2g}" == f"{down:.2g}":
         return f"{math.sqrt(across * down):.3g} m"
     return f"{across:.3g} x {down:.3g} m"

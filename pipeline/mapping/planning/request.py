@@ -99,7 +99,7 @@ class MapRequest:
             "values": None if self.values is None else {"range": self.values},
             "nodata": self.nodata,
             "formats": self.formats or None,
-            # A task that says how to separate goes on saying so.
+            # The separation options of a task stay in force.
             "separate": None if self.separate == bool(task.separate) else self.separate,
         }
         known = {name: value for name, value in changes.items() if value is not None}

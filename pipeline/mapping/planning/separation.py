@@ -25,7 +25,7 @@ def separation_of(
     same halo whatever its pixel size; they are turned into pixels of the scene here.
 
     Raises:
-        ConfigError: The task says how, and the model has no channel for it.
+        ConfigError: The task asks for it, and the model has no channel for it.
     """
     outputs, wanted = card.outputs, task.separate
     if wanted is False:
@@ -33,7 +33,7 @@ def separation_of(
     if CHANNEL not in outputs.separating:
         if isinstance(wanted, Separate):
             raise ConfigError(
-                f"task {task.name!r} says how to separate, but model {card.name!r} has no "
+                f"task {task.name!r} has `separate`, but model {card.name!r} has no "
                 f"channel {CHANNEL!r}; leave `separate` out, or choose another model"
             )
         return None

@@ -54,27 +54,31 @@ def choose_stretch(
         content = info.fingerprint.partition("#")[0]
         span = _of_volume(info.source, content, task.values.percentiles)
         if span is not None:
-            told = f"amplitudes {span[0]:.6g} to {span[1]:.6g} of the volume become black to white"
-            return Stretch(low=span[0], high=span[1]), [], [told]
+            detail = (
+                f"amplitudes {span[0]:.6g} to {span[1]:.6g} of the volume become black to white"
+            )
+            return Stretch(low=span[0], high=span[1]), [], [detail]
     sample, whole = _sample(scene, bands)
     if not sample.size:
         nothing = Stretch(low=0.0, high=1.0)
         if whole:
             return nothing, [], ["it has no data anywhere"]
-        warning = (
-            f"none of {LOOKED_AT} blocks of it has data; say with --values what is black, white"
-        )
+        warning = f"none of {LOOKED_AT} blocks of it has data; give black and white with --values"
         return nothing, [warning], []
     low, high = (float(value) for value in np.percentile(sample, task.values.percentiles))
     if high <= low:
         high = low + 1.0
-    told = f"values {low:.6g} to {high:.6g} ({info.dtype}) become black to white"
+    detail = f"values {low:.6g} to {high:.6g} ({info.dtype}) become black to white"
     fills = _fills(sample)
     if not fills and not info.validity and np.dtype(info.dtype).kind in "iu":
         fills = _near_fills(sample)
     if low < 0 and info.dtype.startswith("int"):
-        return Stretch(low=low, high=high), [f"some of its values are negative; {told}", *fills], []
-    return Stretch(low=low, high=high), fills, [told]
+        return (
+            Stretch(low=low, high=high),
+            [f"some of its values are negative; {detail}", *fills],
+            [],
+        )
+    return Stretch(low=low, high=high), fills, [detail]
 
 
 @lru_cache(maxsize=8)
@@ -108,7 +112,7 @@ def _fills(sample: Float64[np.ndarray, "bands n"]) -> list[str]:
         if gap > gaps * span > 0:
             warnings.append(
                 f"{share:.0%} of its values are {value:g}, far from all others ({others.min():g} "
-                f"to {others.max():g}), and no nodata says so: {_mark(value)}"
+                f"to {others.max():g}), and nodata does not mark it: {_mark(value)}"
             )
     return warnings
 
@@ -123,8 +127,8 @@ def _near_fills(sample: Float64[np.ndarray, "bands n"]) -> list[str]:
         share = float((sample == value).all(axis=0).mean())
         if share >= LARGE_FILL:
             warnings.append(
-                f"{share:.0%} of its pixels are {value:g} in all bands that are mapped, and no "
-                f"nodata says so: {_mark(value)}"
+                f"{share:.0%} of its pixels are {value:g} in all bands that are mapped, and "
+                f"nodata does not mark it: {_mark(value)}"
             )
     return warnings
 
@@ -162,7 +166,7 @@ def _misses(scene: Scene, bands: tuple[int, ...], given: tuple[float, float]) ->
         return [f"{what}; give the range of the numbers in the file"]
     numbers = ",".join(f"{(value - offset) / scale:.6g}" for value in given)
     return [
-        f"{what}; its tags say {scale:g} * value + {offset:g}, which is not applied: in the "
+        f"{what}; its tags state {scale:g} * value + {offset:g}, which is not applied: in the "
         f"numbers of the file that range is --values {numbers}"
     ]
 

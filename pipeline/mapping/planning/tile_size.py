@@ -104,7 +104,7 @@ def _check_fixed(card: ModelCard, *, per_pixel: float, max_memory: int) -> None:
     """Refuse a model whose only tiles, or padded images, memory does not hold.
 
     Raises:
-        ConfigError: Says how much they take.
+        ConfigError: They do not fit; the message gives their size.
     """
     edge = card.network.size or card.pad_to
     need = base_bytes(card) + per_pixel * edge**2

@@ -13,7 +13,7 @@ class TileWindows:
 
     ::
 
-        core        pixels of the scene that the tile answers for
+        core        pixels of the scene that are the tile's own
         labelled    + what its polygons depend on: separation, sub-pixel outlines
         refined     + what refining those depends on: guided filter, opening, closing
         box         the same ground on the network's grid
@@ -21,7 +21,7 @@ class TileWindows:
     """
 
     core: Window
-    """Pixels of the scene that the tile answers for; cores partition the scene."""
+    """Pixels of the scene that are the tile's own; cores partition the scene."""
     labelled: Window
     """Pixels of the scene on whose labels the core's polygons depend."""
     refined: Window

@@ -27,8 +27,8 @@ def write_cached_tile(path: Path, arrays: dict[str, np.ndarray]) -> None:
     np.savez(plain, allow_pickle=False, **arrays)
     body = plain.getvalue()
     packed = bytes(_CODEC.compress(body, asbytes=True))
-    told = len(body).to_bytes(8, "little") + packed
-    stored = MAGIC + hashlib.sha256(told).digest() + told
+    text = len(body).to_bytes(8, "little") + packed
+    stored = MAGIC + hashlib.sha256(text).digest() + text
     # Two processes may do the same task: each has its own temporary name.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{id(arrays):x}")
     try:
@@ -57,10 +57,10 @@ def read_cached_tile(path: Path) -> dict[str, np.ndarray] | None:
     head = len(MAGIC)
     if stored[:head] != MAGIC or len(stored) < head + 40:
         return None
-    digest, told = stored[head : head + 32], stored[head + 32 :]
-    if hashlib.sha256(told).digest() != digest:
+    digest, text = stored[head : head + 32], stored[head + 32 :]
+    if hashlib.sha256(text).digest() != digest:
         return None
-    size, packed = int.from_bytes(told[:8], "little"), told[8:]
+    size, packed = int.from_bytes(text[:8], "little"), text[8:]
     try:
         body = _CODEC.decompress(packed, decompressed_size=size, asbytes=True)
         with np.load(io.BytesIO(body), allow_pickle=False) as found:

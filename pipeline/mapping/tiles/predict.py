@@ -223,7 +223,7 @@ def _forward(
     pixels, valid = read_tile(plan, tile)
     clock.lap("read")
     predictor = load_predictor(plan.model, device=plan.device)
-    # Channels beyond these would be interpolated and quantised for nobody.
+    # Channels beyond these would be interpolated and quantised for nothing.
     channels = len(outputs.classes) + (0 if plan.separation is None else len(outputs.separating))
     if valid.any():
         with device_lock:

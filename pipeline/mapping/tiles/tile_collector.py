@@ -117,6 +117,6 @@ class TileCollector:
         if arrays is not None:
             self.joiner.add(core, arrays)
             return
-        why = "its artefact is not where the worker wrote it; is OUT shared?"
+        why = "its cached tile is not where the worker wrote it; is OUT shared?"
         self.failures.setdefault(index, why)
         self.joiner.skip(core, failed=True)

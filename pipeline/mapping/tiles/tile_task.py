@@ -137,7 +137,7 @@ def _finished(
     rows, cols = windows.labelled.within(windows.refined)
     probability, labels = probability[:, rows, cols], labels[rows, cols]
     rows, cols = core.within(windows.labelled)
-    fragments, joints = _traced(plan, windows, probability, labels)
+    fragments, boundaries = _traced(plan, windows, probability, labels)
     own, mask = probability[:classes, rows, cols], labels[rows, cols]
     more: dict[str, np.ndarray] = {}
     if plan.interior and plan.separation is not None:
@@ -146,7 +146,7 @@ def _finished(
         more["interior"] = np.where((mask > 0) & (mask != NODATA), inside, np.uint8(0))
     unknown = mask == NODATA
     if unknown.any():
-        # Outlines keep off what the camera did not see, not off what nobody asked for.
+        # Outlines stay clear of nodata, not of pixels outside the area of interest.
         more["unknown"] = np.packbits(unknown, axis=1)
     if plan.outline.kind == "subpixel":
         rim = edge_offsets(
@@ -163,7 +163,7 @@ def _finished(
         own, mask = own.copy(), mask.copy()
         mask[outside] = NODATA
         own[:, outside] = NODATA
-    return {"mask": mask, "probability": own, **fragments.to_arrays(), **joints, **more}
+    return {"mask": mask, "probability": own, **fragments.to_arrays(), **boundaries, **more}
 
 
 def _traced(
@@ -188,8 +188,8 @@ def _traced(
         labels[needed], markers[needed], core=core, scene=scene, max_steps=how.max_steps
     )
     interior = probability[how.channel, rows, cols]
-    joints = shared_boundaries(instances, own, interior, sides)
-    return trace_instances(instances, own, weights, core=core), joints.to_arrays()
+    boundaries = shared_boundaries(instances, own, interior, sides)
+    return trace_instances(instances, own, weights, core=core), boundaries.to_arrays()
 
 
 def _outside(job: TileJob) -> Bool[np.ndarray, "rows cols"] | None:

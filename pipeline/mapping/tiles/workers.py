@@ -75,7 +75,7 @@ class CheckedWorkers:
         """The executor, started.
 
         Raises:
-            ConfigError: There is no such executor, nobody answers, or a worker has other
+            ConfigError: There is no such executor, no scheduler responds, or a worker has other
                 versions.
         """
         if self._executor is None:
@@ -91,9 +91,9 @@ class CheckedWorkers:
                 them an engine that takes longer to load is worth it.
 
         Raises:
-            ConfigError: They differ, so that results would depend on who did which tile.
+            ConfigError: They differ, so that results would depend on the worker.
             ModelError: The model cannot be loaded.
-            ClusterError: The scheduler is gone, or no worker is left.
+            ClusterError: The scheduler was lost, or no worker is left.
         """
         wanted = (card.sha256, pixels >= LARGE)
         if wanted not in self._engines:
@@ -126,8 +126,8 @@ class CheckedWorkers:
             engine: What predicts.
 
         Raises:
-            ConfigError: One of the first does not; says which and what.
-            ClusterError: The scheduler is gone, or no worker is left.
+            ConfigError: One of the first workers does not; the message names it.
+            ClusterError: The scheduler was lost, or no worker is left.
         """
         if not self._remote or self._required == engine:
             return
@@ -141,7 +141,7 @@ class CheckedWorkers:
         sees = partial(_fitness, str(probe), scene.href)
         if first:
             found = self.executor.everywhere(partial(_found, sees))
-            complaints = sorted(f"{worker}: {told}" for worker, told in found if told)
+            complaints = sorted(f"{worker}: {text}" for worker, text in found if text)
             if complaints:
                 raise ConfigError(f"workers cannot do this run: {'; '.join(complaints)}")
         check = partial(_unfit, sees, self._loads[engine], engine, _linked())
@@ -185,9 +185,9 @@ def _found(task: Callable[[], Found]) -> tuple[str, Found]:
 
 def _unlike(found: Iterable[tuple[str, Engine]]) -> str:
     """Return the message about workers that predict in different ways."""
-    told = "; ".join(sorted(f"{worker}: {_shown(engine)}" for worker, engine in found))
+    text = "; ".join(sorted(f"{worker}: {_shown(engine)}" for worker, engine in found))
     return (
-        f"the workers are not alike ({told}); results would depend on who did what: "
+        f"the workers differ ({text}); results would depend on the worker: "
         "start them alike, or choose --device cpu"
     )
 
@@ -209,12 +209,12 @@ def _unfit(
     """
     install_guard()
     limit_arenas()
-    told = sees()
-    if told:
-        return told
-    told = differences(_linked(), linked)
-    if told:
-        return told
+    text = sees()
+    if text:
+        return text
+    text = differences(_linked(), linked)
+    if text:
+        return text
     found = load()
     if found[:3] != engine[:3]:
         names = ("device", "engine", "processor")

@@ -39,11 +39,11 @@ def write_volume_outputs(plan: VolumePlan, failures: dict[int, str]) -> dict[str
         shutil.rmtree(final, ignore_errors=True)
         final.mkdir(parents=True)
     names = [known.name for known in plan.card.outputs.classes]
-    told = ", ".join(f"{value} {name}" for value, name in enumerate(names, start=1))
+    text = ", ".join(f"{value} {name}" for value, name in enumerate(names, start=1))
     with SegyVolume(plan.source) as volume:
         turned = volume.turned
         counts = np.zeros(256, np.int64)
-        note = f"Overtile, model {plan.card.name}: 0 background, {told}, {NO_DATA:g} no data"
+        note = f"Overtile, model {plan.card.name}: 0 background, {text}, {NO_DATA:g} no data"
         write_segy(final / "mask.sgy", source, _masks(plan, counts, turned=turned), note=note)
         for number, name in enumerate(names):
             file = "probability.sgy" if len(names) == 1 else f"probability_{name}.sgy"
@@ -118,13 +118,13 @@ def _sections(plan: VolumePlan, volume: SegyVolume) -> Iterator[VolumeSection]:
     for axis, title in enumerate(("inline", "crossline", "time slice")):
         middle = plan.grid.shape[axis] // 2
         part = _slice(plan.grid.shape, axis, middle, middle + 1)
-        said = np.ascontiguousarray(_probabilities(plan, part).squeeze(1 + axis))
+        reported = np.ascontiguousarray(_probabilities(plan, part).squeeze(1 + axis))
         yield VolumeSection(
             title=f"the middle {title}",
             amplitude=volume.read(part).squeeze(axis).T,
             low=plan.stretch.low,
             high=plan.stretch.high,
-            mask=classified(said, threshold=plan.threshold, shares=plan.card.outputs.shares).T,
+            mask=classified(reported, threshold=plan.threshold, shares=plan.card.outputs.shares).T,
             colours=colours,
         )
 

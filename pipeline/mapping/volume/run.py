@@ -63,7 +63,7 @@ def map_volume(
 ) -> dict[str, Any]:
     """Map one volume into its folder, and return its row of the summary.
 
-    What is wrong with the volume or its folder is told in the row, so that others go on.
+    What is wrong with the volume or its folder is reported in the row, so that others go on.
 
     Raises:
         ConfigError: The request must be changed; no volume can be mapped.
@@ -163,8 +163,8 @@ def _run(plan: VolumePlan, crew: CheckedWorkers, target: Path) -> dict[str, Any]
             elif isinstance(outcome, ModelError | ExportError | ConfigError):
                 raise outcome
             else:
-                told = str(outcome) if isinstance(outcome, PipelineError) else repr(outcome)
-                why = redact(told)
+                text = str(outcome) if isinstance(outcome, PipelineError) else repr(outcome)
+                why = redact(text)
                 failures[job.index] = why
                 log.append({"block": job.index, "failed": why})
             reused = isinstance(outcome, BlockRecord) and outcome.reused

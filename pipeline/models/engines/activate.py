@@ -20,13 +20,13 @@ def activate(logits: Tensor, card: ModelCard) -> Tensor:
         (classes and separating channels, ...), 0..1; softmax's background is left out.
 
     Raises:
-        ModelError: There are other channels than the card promises.
+        ModelError: There are other channels than the card states.
     """
     outputs = card.outputs
     if logits.shape[1] != outputs.channels:
         raise ModelError(
             f"model {card.name!r} gives {logits.shape[1]} channels, "
-            f"its card promises {outputs.channels}"
+            f"its card states {outputs.channels}"
         )
     if outputs.activation == "none":
         return logits[0].clamp(0, 1)

@@ -83,11 +83,11 @@ class TorchPredictor:
         """Return probabilities of the classes, then the separating channels."""
         with torch.inference_mode():
             network_input = self._normalised(pixels, valid, stretch)
-            said = activate(self._logits(network_input), self._card)
+            predictions = activate(self._logits(network_input), self._card)
             if self._card.flip:
                 turned = activate(self._logits(network_input.flip(3)), self._card)
-                said = (said + turned.flip(2)) / 2
-            probability = said.cpu().numpy()
+                predictions = (predictions + turned.flip(2)) / 2
+            probability = predictions.cpu().numpy()
         if not np.isfinite(probability).all():
             raise ModelError(f"model {self._card.name!r} gives values that are not finite")
         return np.ascontiguousarray(probability, np.float32)

@@ -19,7 +19,7 @@ def forward(
     """Return a network's logits.
 
     Raises:
-        ModelError: It does not take what its card says that it takes: as many bands, or sizes
+        ModelError: It does not take the inputs that its card states: as many bands, or sizes
             that are multiples of the stride.
         torch.OutOfMemoryError, RuntimeError: The device's memory is full.
     """
@@ -32,5 +32,5 @@ def forward(
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
             f"model {card.name!r} cannot predict {values.shape[1]} bands of {shape} px, which its "
-            f"card says that it takes (bands, stride, size): {reason}"
+            f"card states (bands, stride, size): {reason}"
         ) from error

@@ -58,7 +58,7 @@ class VolumePredictor:
             stretch: Which amplitudes become 0 and 1.
 
         Raises:
-            ModelError: The answer is not finite, has other channels than the card says, or
+            ModelError: The prediction is not finite, has other channels than the card states, or
                 the block is too large for the device.
         """
         try:

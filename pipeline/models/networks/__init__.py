@@ -8,7 +8,7 @@ All take ``in_channels`` and ``classes``, and return ``(batch, classes, rows, co
 logits unless an output activation is asked for (volumes have one axis more). Our own take
 the fields of `kit.Kit` as well: ``activation``, ``normalisation``, ``pooling``,
 ``upsampling``, ``output_activation``, and ``deep_supervision``: in training mode a network
-then returns a list instead, its answer first, then its coarser levels' answers, fine to
+then returns a list instead, its output first, then its coarser levels' outputs, fine to
 coarse, all at the answer's size; a loss is a weighted sum over them. In evaluation it
 returns the answer alone.
 """

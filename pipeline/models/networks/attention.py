@@ -1,6 +1,6 @@
 """The Attention U-Net of Oktay and others, 2018 (arXiv 1804.03999), for pictures.
 
-A gate weighs every pixel of a skip by what the coarser level says: both are mapped to the
+A gate weighs every pixel of a skip by the coarser level: both are mapped to the
 coarser grid, added, and become one weight a pixel, ``sigmoid(psi(relu(W_x x + W_g g)))``,
 up-sampled bilinearly. Gates look no farther than their coarser level does, so tiles stay
 exact.

@@ -36,5 +36,5 @@ def registered() -> frozenset[str]:
     import timm
     from segmentation_models_pytorch.encoders import encoders
 
-    theirs = {*timm.list_models(), *timm.list_models(pretrained=True)}
-    return frozenset(encoders) | {TIMM + name for name in theirs}
+    others = {*timm.list_models(), *timm.list_models(pretrained=True)}
+    return frozenset(encoders) | {TIMM + name for name in others}

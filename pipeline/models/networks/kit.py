@@ -37,7 +37,7 @@ class Kit:
     """One of `UPSAMPLINGS`: what doubles them; bilinear with ``align_corners=False``."""
     output_activation: str = "none"
     """One of `OUTPUT_ACTIVATIONS`, in training too; ``none`` gives logits, which losses and
-    the card's own activation expect: with any other the card says ``none``."""
+    the card's own activation expect: with any other the card has ``none``."""
     deep_supervision: bool = False
     """Whether training sees an answer of every level of the decoder."""
     valid: bool = False
@@ -49,7 +49,7 @@ class Kit:
         """Refuse kinds that there are not, and those that do not go together.
 
         Raises:
-            ValueError: Says which, and what there is.
+            ValueError: There is no such kind; the message lists those that there are.
         """
         for field, known in (
             ("activation", tuple(ACTIVATIONS)),
@@ -94,7 +94,7 @@ class Kit:
     ) -> nn.Module:
         """Return a convolution that keeps the size, or divides it by ``stride``.
 
-        Without ``bias`` said, it has one where no normalisation follows.
+        Without ``bias`` given, it has one where no normalisation follows.
         """
         kind = nn.Conv2d if self.dims == 2 else nn.Conv3d
         biased = self.normalisation == "none" if bias is None else bias
@@ -102,7 +102,7 @@ class Kit:
         return kind(inputs, outputs, size, stride=stride, padding=padding, bias=biased)
 
     def pool(self, channels: int) -> nn.Module:
-        """Return what halves the size; ``max`` also tells where, if up-sampling wants to know."""
+        """Return the layer that halves the size; ``max`` returns indices too, for unpooling."""
         if self.pooling == "strided":
             return self.conv(channels, channels, 2, stride=2, bias=True)
         if self.pooling == "average":

@@ -41,7 +41,7 @@ class MultiResBlock(nn.Module):
         self.after = nn.Sequential(kit.act(), kit.norm(self.channels))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return as many channels as ``self.channels`` says."""
+        """Return ``self.channels`` channels."""
         seen, parts = pixels, []
         for conv in self.chain:
             seen = conv(seen)

@@ -13,7 +13,7 @@ from torch import nn
 from pipeline.models.networks.kit import Kit
 
 KINDS = frozenset({"activation", "normalisation", "output_activation", "deep_supervision"})
-"""Fields of a kit that every network of ours lets choose."""
+"""Fields of a kit that can be chosen for every network of this package."""
 POOLED = KINDS | {"pooling", "upsampling"}
 DECODERS = {
     "smp_unet": "Unet",
@@ -45,7 +45,7 @@ class Entry:
     dims: int = 2
     """2 for pictures, 3 for volumes."""
     size: int | None = None
-    """Side of the only pictures it takes, where its argument ``size`` does not say another."""
+    """Side of the only pictures it takes, unless its argument ``size`` is another."""
     patch: int | None = None
     """Down-sampling of a network that cuts patches, whatever its depth."""
 
@@ -78,23 +78,23 @@ MOBILE = {
     "encoder_weights": None,
     "activation": None,
 }
-"""What our own MobileNetV2 U-Net can be told, and what it takes where it is not."""
+"""Arguments of this package's MobileNetV2 U-Net, and their defaults."""
 
 
 def _smp_unet(**arguments: Any) -> nn.Module:
     """Return our equal of smp's U-Net where there is one, which spares its imports."""
-    told = {**MOBILE, **arguments}
+    text = {**MOBILE, **arguments}
     if (
-        told.pop("encoder_name", None) != "mobilenet_v2"
-        or told.keys() != MOBILE.keys()
-        or told["activation"] is not None
-        or told["encoder_depth"] not in (1, 2, 3, 4, 5)
-        or len(told["decoder_channels"]) != told["encoder_depth"]
+        text.pop("encoder_name", None) != "mobilenet_v2"
+        or text.keys() != MOBILE.keys()
+        or text["activation"] is not None
+        or text["encoder_depth"] not in (1, 2, 3, 4, 5)
+        or len(text["decoder_channels"]) != text["encoder_depth"]
     ):
         return _smp("Unet", **arguments)
     from pipeline.models.networks.mobile import MobileUNet
 
-    return MobileUNet(told["in_channels"], told["classes"], told["decoder_channels"])
+    return MobileUNet(text["in_channels"], text["classes"], text["decoder_channels"])
 
 
 def _smp(decoder: str, **arguments: Any) -> nn.Module:

@@ -45,7 +45,7 @@ def residual_unet(
 ) -> UNet:
     """Return the paper's network of 7 levels: 3 down, a bridge, 3 up; 8,218,177 parameters.
 
-    The paper says 7.8 million, which is what the 3x3 convolutions and the head have
+    The paper gives 7.8 million, which is what the 3x3 convolutions and the head have
     without the 1x1 ones of shortcuts that change size.
 
     Args:

@@ -39,8 +39,8 @@ class UNet(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor | list[Tensor]:
         """Return logits; a list of them in training with deep supervision, finest first."""
         features, places = self.encoder(pixels)
-        answer: Tensor | list[Tensor] = self.decoder(features, places)
-        return answer
+        prediction: Tensor | list[Tensor] = self.decoder(features, places)
+        return prediction
 
 
 class Encoder(nn.Module):
@@ -100,8 +100,8 @@ class Decoder(nn.Module):
             pixels = up(pixels, where)
             pixels = join(cat([middle(passed, pixels), pixels], dim=1))
             joined.append(pixels)
-        answer: Tensor | list[Tensor] = self.heads(joined)
-        return answer
+        prediction: Tensor | list[Tensor] = self.heads(joined)
+        return prediction
 
 
 class Plain(nn.Module):
@@ -126,16 +126,16 @@ class Heads(nn.Module):
 
     def forward(self, joined: list[Tensor]) -> Tensor | list[Tensor]:
         """Return the finest answer; in training with deep supervision all, finest first."""
-        answer: Tensor = self.activation(self.fine(joined[-1]))
+        prediction: Tensor = self.activation(self.fine(joined[-1]))
         if not self.training or not len(self.coarse):
-            return answer
-        answers = [answer]
+            return prediction
+        outputs = [prediction]
         for head, pixels in zip(reversed(self.coarse), joined[-2::-1], strict=True):
             large = functional.interpolate(
-                head(pixels), size=answer.shape[2:], mode=self.mode, align_corners=False
+                head(pixels), size=prediction.shape[2:], mode=self.mode, align_corners=False
             )
-            answers.append(self.activation(large))
-        return answers
+            outputs.append(self.activation(large))
+        return outputs
 
 
 def middle(skip: Tensor, like: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """UNETR of Hatamizadeh and others, 2022 (arXiv 2103.10504), for pictures of one fixed size.
 
-A vision transformer sees 16 x 16 patches of the whole picture; what it says after a
+A vision transformer sees 16 x 16 patches of the whole picture; its output after a
 quarter, a half and three quarters of its layers is up-sampled into the skips of a U-Net.
 It looks everywhere: tiles of its one size are blended.
 """
@@ -26,7 +26,7 @@ class TransformerLayer(nn.Module):
         self.heads = heads
         self.before = nn.LayerNorm(hidden)
         self.question = nn.Linear(hidden, 3 * hidden, bias=False)
-        self.answer = nn.Linear(hidden, hidden)
+        self.output = nn.Linear(hidden, hidden)
         self.between = nn.LayerNorm(hidden)
         self.mlp = nn.Sequential(nn.Linear(hidden, mlp), nn.GELU(), nn.Linear(mlp, hidden))
 
@@ -35,7 +35,7 @@ class TransformerLayer(nn.Module):
         parts: Tensor = self.question(self.before(tokens)).unflatten(2, (3, self.heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         seen = functional.scaled_dot_product_attention(query, key, value)
-        tokens = tokens + self.answer(seen.transpose(1, 2).flatten(2))
+        tokens = tokens + self.output(seen.transpose(1, 2).flatten(2))
         changed: Tensor = tokens + self.mlp(self.between(tokens))
         return changed
 
@@ -126,7 +126,7 @@ class VisionTransformer(nn.Module):
 
 
 class Layers:
-    """How large a transformer is; ViT-B unless said otherwise."""
+    """How large a transformer is; ViT-B by default."""
 
     def __init__(
         self, *, hidden: int = 768, heads: int = 12, mlp: int = 3072, number: int = 12

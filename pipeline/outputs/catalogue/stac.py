@@ -25,11 +25,11 @@ EXTENSIONS = {
     "raster": "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
 }
 UNKNOWN_TIME = ("1900-01-01T00:00:00Z", "2199-12-31T23:59:59Z")
-"""Start and end where nobody knows when the scene was taken.
+"""Start and end where the acquisition time is not known.
 
-STAC wants an interval if ``datetime`` is null. This one says nothing but "in the age
+STAC wants an interval if ``datetime`` is null. This one means no more than "in the age
 of imagery", holds for every search, and fits the 64-bit nanoseconds of table readers.
-The item says so in ``overtile:datetime_known``.
+The item reports it in ``overtile:datetime_known``.
 """
 _PER_SIDE = 16
 

@@ -22,7 +22,7 @@ _SHOWN = frozenset({"host", "hostaddr", "port", "dbname", "sslmode", "connect_ti
 
 @contextmanager
 def postgis_transaction(url: str) -> Iterator[Connection[Any]]:
-    """Lend a connection in one transaction: kept as a whole at the end, or not at all.
+    """Yield a connection in one transaction: kept as a whole at the end, or not at all.
 
     Args:
         url: ``postgresql://USER@HOST:PORT/DATABASE``; what libpq takes from the environment
@@ -43,8 +43,8 @@ def postgis_transaction(url: str) -> Iterator[Connection[Any]]:
             connection.execute(f"SET LOCAL lock_timeout = '{WAIT_S}s'")
             yield connection
     except pg.Error as error:
-        told = driver_message(str(error), url)
-        reason = f"another writer held it for {WAIT_S} s" if _waited(error) else told
+        detail = driver_message(str(error), url)
+        reason = f"another writer held it for {WAIT_S} s" if _waited(error) else detail
     else:
         return
     # Outside of the handler: the error of the driver, which may hold the URL, is not chained.

@@ -98,17 +98,17 @@ def _georef(file: pq.ParquetFile) -> Georef | None:
     """Return the layer's reference system as a grid of its own units; None for lon/lat.
 
     Raises:
-        ValueError: It is not said.
+        ValueError: It is not given.
     """
     raw = (file.metadata.metadata or {}).get(b"geo")
     if raw is None:
         raise ValueError("it has no geo metadata")
     column = json.loads(raw)["columns"][GEOMETRY]
     # GeoParquet 1.1: left out is lon/lat, null is unknown.
-    told = column.get("crs", "OGC:CRS84")
-    if told is None:
-        raise ValueError("it does not say its reference system")
-    crs = CRS.from_user_input(told)
+    text = column.get("crs", "OGC:CRS84")
+    if text is None:
+        raise ValueError("its reference system is not known")
+    crs = CRS.from_user_input(text)
     if crs.equals(CRS.from_user_input("OGC:CRS84")):
         return None
     return Georef(crs_wkt=crs.to_wkt(), transform=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))

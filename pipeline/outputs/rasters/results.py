@@ -98,9 +98,9 @@ class ResultRasters:
         Raises:
             SceneError: They cannot be read.
         """
-        theirs = RasterioWindow(window.col, window.row, window.width, window.height)
+        others = RasterioWindow(window.col, window.row, window.width, window.height)
         try:
-            mask, probability, *interior = (file.read(window=theirs) for file in self._files)
+            mask, probability, *interior = (file.read(window=others) for file in self._files)
         except RasterioError as error:
             raise self._error(error) from error
         return mask[0], probability, interior[0][0] if interior else None

@@ -64,12 +64,12 @@ def add_header_note(text: bytes, note: str) -> bytes:
 
     Args:
         text: 3200 characters of ASCII, 40 lines of 80.
-        note: What to say; as many lines as it takes, 76 characters each.
+        note: Text of the header; as many lines as it takes, 76 characters each.
     """
     lines = [text[at : at + _WIDTH].ljust(_WIDTH) for at in range(0, _LINES * _WIDTH, _WIDTH)]
     room = _WIDTH - 4
-    told = note.encode("ascii", "replace")
-    parts = [told[at : at + room] for at in range(0, len(told), room)]
+    detail = note.encode("ascii", "replace")
+    parts = [detail[at : at + room] for at in range(0, len(detail), room)]
     for at, part in enumerate(parts):
         number = _LINES - len(parts) + at
         lines[number] = f"C{number + 1:<3d}".encode() + part.ljust(room)

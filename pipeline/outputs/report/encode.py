@@ -51,7 +51,7 @@ def floats_text(values: Shaped[np.ndarray, " n"]) -> str:
 
 
 def _varints(values: Int64[np.ndarray, " n"]) -> bytes:
-    """Return numbers in groups of seven bits, low ones first; the eighth says: more follow."""
+    """Return numbers in groups of seven bits, low ones first; the eighth bit: more follow."""
     rest: UInt64[np.ndarray, " n"] = values.astype(np.uint64)
     length = np.ones(len(rest), np.int64)
     for bits in range(7, 63, 7):

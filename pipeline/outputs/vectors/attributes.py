@@ -98,7 +98,7 @@ def _ids(polygons: Shaped[np.ndarray, " n"], fingerprint: str) -> list[str]:
         shapely.normalize(polygons), include_z=False
     )
     first_points = ring_ends[polygon_ends].tolist()
-    # Rings are closed, so their points alone tell where each ends.
+    # Rings are closed, so their points alone show where each ends.
     # + 0.0 turns -0.0 into 0.0: equal coordinates, equal bytes.
     raw = np.ascontiguousarray(points + 0.0, "<f8")
     salt = fingerprint.encode() + b"\0"

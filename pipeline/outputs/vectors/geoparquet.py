@@ -78,7 +78,7 @@ def to_crs_polygons(polygons: Shaped[np.ndarray, " n"], georef: Georef) -> Shape
 
 def _writer(path: Path) -> pq.ParquetWriter:
     # With an Arrow schema stored beside it, pyarrow would not show the geo metadata that is
-    # known at the end only; Parquet's own types say all there is to say here.
+    # known at the end only; Parquet's own types suffice.
     return pq.ParquetWriter(
         path, _SCHEMA, compression="zstd", compression_level=3, store_schema=False
     )

@@ -42,7 +42,7 @@ class OgrLayer:
 def layer_name(source: str) -> str:
     """Return the name of a scene's or region's layer: its own, unless a GeoPackage reserves it.
 
-    Layers of several files can then be told apart where they are opened together.
+    Layers of several files then have different names where they are opened together.
     """
     return f"scene_{source}" if _RESERVED.fullmatch(source) else source
 
@@ -54,7 +54,7 @@ def write_ogr(
     *,
     finish: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write a file of one layer of MultiPolygons, batch by batch; its suffix says the format.
+    """Write a file of one layer of MultiPolygons, batch by batch; its suffix decides the format.
 
     One type of geometry a layer is what readers of these formats expect, so polygons are
     written as MultiPolygons of one part.
@@ -94,7 +94,7 @@ def write_driver_file(
     ogr, drawn = pyogrio(), _Drawn(batches)
     try:
         with warnings.catch_warnings():
-            # Of crowded vector tiles, see `pipeline.outputs.vectors.pmtiles`: nobody has to act.
+            # Of crowded vector tiles, see `pipeline.outputs.vectors.pmtiles`: no action is needed.
             warnings.filterwarnings("ignore", "At least one tile exceeded", RuntimeWarning)
             ogr.raw.write_arrow(
                 pa.RecordBatchReader.from_batches(layer.schema, drawn),

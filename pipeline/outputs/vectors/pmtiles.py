@@ -86,9 +86,9 @@ def pmtiles_layer(
 def _write_empty(path: Path, *, title: str, about: str) -> None:
     """Write an archive without tiles, which GDAL refuses to: header, directory, metadata."""
     layers = [{"id": layer_name(title), "minzoom": ZOOMS[0], "maxzoom": ZOOMS[1], "fields": {}}]
-    told = {"name": title, "description": about, "vector_layers": layers}
+    text = {"name": title, "description": about, "vector_layers": layers}
     directory = gzip.compress(b"\0", mtime=0)
-    metadata = gzip.compress(json.dumps(told, separators=(",", ":")).encode(), mtime=0)
+    metadata = gzip.compress(json.dumps(text, separators=(",", ":")).encode(), mtime=0)
     header = PMTilesHeader(
         root_length=len(directory),
         metadata=HEADER.size + len(directory),

@@ -36,7 +36,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "touches_failure": "at_failure",
     "building_id": "bldg_id",
 }
-"""Names of the attributes that are too long; all others keep theirs."""
+"""Shorter names of the attributes whose own are too long."""
 MOST_BYTES = 2**31 - 1
 """Bytes of a ``.shp`` or ``.dbf`` that every reader can address."""
 MOST_TEXT = 254
@@ -151,10 +151,10 @@ def _column(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _moments(values: pa.Array) -> pa.Array:
     """Return times as RFC 3339 in UTC, without empty fractions."""
-    told = [
+    text = [
         one and one.isoformat(timespec="auto").replace("+00:00", "Z") for one in values.to_pylist()
     ]
-    return pa.array(told, pa.string())
+    return pa.array(text, pa.string())
 
 
 def _bytes_of(batch: pa.RecordBatch) -> np.ndarray:

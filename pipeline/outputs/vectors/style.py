@@ -50,7 +50,7 @@ _SYMBOL = """      <symbol type="fill" name="{at}" alpha="1" clip_to_extent="1" 
 
 
 def write_mask_style(path: Path, classes: tuple[MapClass, ...]) -> None:
-    """Write a QGIS style in which 0 is transparent, which TIFF's colour table cannot say.
+    """Write a QGIS style in which 0 is transparent, which TIFF's colour table cannot express.
 
     QGIS loads it by itself if it is called as the raster and lies beside it: ``mask.qml``.
 

@@ -61,7 +61,7 @@ class LayerScene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSummary:
-    """Counts of footprints by outcome; ``given == footprints + united + gone + lost``."""
+    """Counts of footprints by outcome; ``given == footprints + united + removed + lost``."""
 
     scenes: int
     """Scenes taken in."""
@@ -71,7 +71,7 @@ class LayerSummary:
     """Footprints of the layer."""
     united: int
     """Footprints that show a building which another footprint stands for."""
-    gone: int
+    removed: int
     """Footprints of buildings that a newer scene covers and does not show (policy newest), or
     that lie on the ground of an adjoining scene, which does not show them."""
     lost: int
@@ -100,7 +100,7 @@ def build_layer(
     building ids and dates, and no geometry. Give all scenes of the region at every run.
 
     Beside ``out`` stands ``<stem>.observations.arrow``: a row for each given footprint with
-    ``scene``, ``id``, ``outcome`` (drawn, united, gone, lost) and ``building_id``.
+    ``scene``, ``id``, ``outcome`` (drawn, united, removed, lost) and ``building_id``.
 
     Args:
         scenes: Mapped scenes with different keys.
@@ -162,7 +162,7 @@ def build_layer(
         given=len(outcome),
         footprints=counts[DRAWN],
         united=counts[UNITED],
-        gone=counts[GONE],
+        removed=counts[GONE],
         lost=counts[LOST],
         joined=seamless.joined,
         new=len(set(ids) - set(known)),

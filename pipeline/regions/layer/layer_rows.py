@@ -16,9 +16,9 @@ from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.vectors.geoparquet import ROWS_PER_GROUP
 from pipeline.regions.layer.layer_file import SCHEMA, RegionLayer
 from pipeline.regions.read_footprints import FootprintTable
-from pipeline.regions.seams.group import NOBODY
+from pipeline.regions.seams.group import NONE
 
-OUTCOMES = ("drawn", "united", "gone", "lost")
+OUTCOMES = ("drawn", "united", "removed", "lost")
 """What may become of a footprint, by number."""
 DRAWN, UNITED, GONE, LOST = range(4)
 _MOMENT = pa.timestamp("ms", tz="UTC")
@@ -64,9 +64,9 @@ def own_columns(
     first, last = seen.first, seen.last
     if earlier is not None and (heir >= 0).any():
         old = np.maximum(heir, 0)
-        told = [_moments(earlier, name)[old] for name in ("first_seen", "last_seen")]
-        first = np.where(heir >= 0, _earliest(first, told[0]), first)
-        last = np.where(heir >= 0, np.maximum(last, told[1]), last)
+        text = [_moments(earlier, name)[old] for name in ("first_seen", "last_seen")]
+        first = np.where(heir >= 0, _earliest(first, text[0]), first)
+        last = np.where(heir >= 0, np.maximum(last, text[1]), last)
     return pa.table(
         {
             "building_id": pa.array(ids, pa.string()),
@@ -120,8 +120,8 @@ def outcomes(
     """
     found = np.full(len(stands), LOST, np.int64)
     drawn = conflated.owner == np.arange(len(usable))
-    found[usable] = np.where(conflated.gone, GONE, np.where(drawn, DRAWN, UNITED))
-    found[stands == NOBODY] = GONE
+    found[usable] = np.where(conflated.removed, GONE, np.where(drawn, DRAWN, UNITED))
+    found[stands == NONE] = GONE
     cut = np.flatnonzero(stands >= 0)
     found[cut] = np.where(found[stands[cut]] == DRAWN, UNITED, found[stands[cut]])
     return found
@@ -179,7 +179,7 @@ def footprint_buildings(
 def _earliest(
     one: Int64[np.ndarray, " n"], other: Int64[np.ndarray, " n"]
 ) -> Int64[np.ndarray, " n"]:
-    """Return the earlier of two dates; `UNDATED` says nothing."""
+    """Return the earlier of two dates; `UNDATED` counts as none."""
     return np.where(one == UNDATED, other, np.where(other == UNDATED, one, np.minimum(one, other)))
 
 

@@ -29,7 +29,7 @@ def publish_layer(
     """Build the layer and what follows from it, unless it would be the one that is there.
 
     Returns:
-        The run with its layer, and what the summary shall say of it.
+        The run with its layer, and the summary's lines about it.
 
     Raises:
         SceneError: The footprints of a scene are damaged; the next run maps it again.

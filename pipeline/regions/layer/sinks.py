@@ -135,7 +135,7 @@ def _written(name: FormatName, layer: RegionLayer, out: Path, title: Title) -> P
 def item_name(scene: str) -> str:
     """Return the id of a scene's STAC item, which is also the name of its folder.
 
-    A scene's name is a path, a URL or an item of a catalogue: its last part says most to
+    A scene's name is a path, a URL or an item of a catalogue: its last part is the most useful to
     people, and a hash of the whole keeps two apart.
     """
     plain = slug(scene)

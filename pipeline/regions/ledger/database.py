@@ -19,7 +19,7 @@ from pipeline.outputs.postgis.connect import database_place, driver_message
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """Lend a connection; what is done with it happens as a whole or not at all.
+    """Yield a connection in one transaction.
 
     Raises:
         ExportError: The database failed; nothing was changed.

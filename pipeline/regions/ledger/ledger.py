@@ -90,10 +90,10 @@ class Ledger:
     def begin(self, *, holder: str, now: float, after: int = 0) -> RunRow:
         """Return a new run; whatever still counts as running was interrupted.
 
-        Only who holds the region may call it.
+        Only the process that holds the region's lock may call it.
 
         Args:
-            holder: Who runs.
+            holder: Process and host of the run.
             now: Seconds since 1970.
             after: A number that is taken: of a run on disk that no ledger knows any more.
         """
@@ -197,7 +197,7 @@ def open_ledger(out: Path, *, region: str, url: str | None = None) -> Ledger:
         url: ``postgresql://...``.
 
     Raises:
-        ConfigError: It is no ledger, was written by a later version, or nobody answers.
+        ConfigError: It is no ledger, was written by a later version, or its database is down.
         ExportError: The disk is full, or the file may not be written.
     """
     engine = sqlite(out / NAME) if url is None else postgres(url)

@@ -56,12 +56,12 @@ def lock_region_folder(out: Path) -> Iterator[None]:
 
 @contextmanager
 def lock_region(ledger: Ledger, *, holder: str) -> Iterator[Prove]:
-    """Hold a region on its database; lend what proves that it is still held.
+    """Hold a region's lock on its database; yield a check that it is still held.
 
     A SQLite ledger lies in the region's folder and is held with it.
 
     Raises:
-        LockedError: Another run holds it; says who and since when.
+        LockedError: Another run holds it; the message names it.
     """
     if ledger.engine.dialect.name != "postgresql":
         yield lambda: None
@@ -73,8 +73,8 @@ def lock_region(ledger: Ledger, *, holder: str) -> Iterator[Prove]:
         connection.commit()
         if not free:
             held = text("SELECT holder FROM holders WHERE region = :region")
-            told = connection.execute(held, here).scalar() or "another run"
-            raise LockedError(f"region {ledger.region}", str(told), WAY_OUT)
+            detail = connection.execute(held, here).scalar() or "another run"
+            raise LockedError(f"region {ledger.region}", str(detail), WAY_OUT)
         try:
             with transaction(ledger.engine) as other:
                 other.execute(
@@ -86,7 +86,7 @@ def lock_region(ledger: Ledger, *, holder: str) -> Iterator[Prove]:
                 )
             yield lambda: _prove(connection)
         finally:
-            # The lock belongs to the connection: end it, do not lend it on.
+            # The lock belongs to the connection: close it, do not return it to the pool.
             connection.invalidate()
 
 
@@ -97,7 +97,7 @@ def keep_alive(connection: Connection) -> None:
 
 
 def is_held(ledger: Ledger, *, holder: str) -> bool:
-    """Return whether who began a run may still be at work; nothing is locked to find out.
+    """Return whether the process that began a run may still be running; takes no lock.
 
     PostgreSQL knows. Beside a SQLite ledger a process of this machine is looked for; of
     another machine's nothing is known here, and it counts as at work.

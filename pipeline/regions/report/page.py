@@ -87,11 +87,11 @@ def _history(runs: Sequence[RunRow]) -> list[ReportRun]:
 def _notes(summary: dict[str, Any]) -> tuple[str, ...]:
     """Return counts of results that the layer no longer uses."""
     results = summary.get("results") or {}
-    told = {
+    detail = {
         "set_aside": "Results of withdrawn scenes that were set aside, and go with the next run",
         "removed": "Results that no layer uses any more, and were removed",
     }
-    return tuple(f"{text}: {results[kind]}." for kind, text in told.items() if results.get(kind))
+    return tuple(f"{text}: {results[kind]}." for kind, text in detail.items() if results.get(kind))
 
 
 def _changes(site: ResolvedRegion, runs: Sequence[RunRow]) -> ReportChanges | None:
@@ -99,14 +99,14 @@ def _changes(site: ResolvedRegion, runs: Sequence[RunRow]) -> ReportChanges | No
     built = [run for run in runs if run.state == "done" and "layer" in _summary(run)]
     if len(built) < 2:
         return None
-    told = _summary(built[-1]).get("changes")
+    detail = _summary(built[-1]).get("changes")
     layer = run_folder(site.out, f"{built[-1].run:06d}") / "changes" / "changes.parquet"
-    if told is None or not layer.is_file():
+    if detail is None or not layer.is_file():
         return None
     return ReportChanges(
         before=str(built[-2].run),
         after=str(built[-1].run),
-        summary=ChangeSummary(**{name: Amount(**amount) for name, amount in told.items()}),
+        summary=ChangeSummary(**{name: Amount(**amount) for name, amount in detail.items()}),
         layer=layer,
     )
 

@@ -27,7 +27,7 @@ from pipeline.regions.seams.projected import ProjectedGroup, SceneMember, lattic
 from pipeline.regions.seams.stitch import Stitched
 from pipeline.regions.seams.trace_seams import TracedPolygons, trace_blocks
 
-STAYS, NOBODY = -1, -2
+STAYS, NONE = -1, -2
 """What stands for a footprint: itself, or nothing."""
 _NEAR_OLD = 1.5
 """Pixels from a seam within which an outline may have been cut there."""
@@ -64,7 +64,7 @@ class JoinedBuildings:
     rows: Int64[np.ndarray, " m"]
     """Footprints that do not stay."""
     stands: Int64[np.ndarray, " m"]
-    """What stands for each: a place among these buildings, or `NOBODY`."""
+    """Representative of each: a place among these buildings, or `NOBODY`."""
 
 
 def join_group(members: Sequence[SceneMember], taken: FootprintTable) -> list[JoinedBuildings]:
@@ -82,14 +82,14 @@ def join_group(members: Sequence[SceneMember], taken: FootprintTable) -> list[Jo
     rows = np.flatnonzero(np.isin(scene, [member.scene for member in members]) & (taken.area > 0))
     boxes = shapely.box(*taken.bounds[rows].T)
     found: list[JoinedBuildings] = []
-    gone: set[int] = set()
+    removed: set[int] = set()
     for lattice, grid in enumerate(grids):
         plane = project_group(members, grid, lattice=lattice, which=which)
         if not len(plane.land.seam):
             continue
         work = _Work(plane, members, taken, rows, boxes)
-        joined = work.run(gone)
-        gone.update(joined.rows.tolist())
+        joined = work.run(removed)
+        removed.update(joined.rows.tolist())
         found.append(joined)
     return found
 
@@ -114,10 +114,10 @@ class _Work:
         self._number = {name: value for value, name in classes.items()}
         self._name = classes
 
-    def run(self, gone: set[int]) -> JoinedBuildings:
+    def run(self, removed: set[int]) -> JoinedBuildings:
         """Trace what seams run through until none of it goes on unseen; return it."""
         plane, land = self._plane, self._plane.land
-        shared = self._shared(gone)
+        shared = self._shared(removed)
         old = self._old(shared)
         near = within(old, land.seam, _NEAR_OLD)
         how = plane.manner.separation
@@ -128,7 +128,7 @@ class _Work:
         try:
             for turn in range(_ROUNDS):
                 found = trace_blocks(stitched, plane.manner, boxes)
-                rows = self._around([shapely.box(*boxes.T), found.outlines], gone)
+                rows = self._around([shapely.box(*boxes.T), found.outlines], removed)
                 shapes = self._old(rows)
                 pairs = match_ground(
                     shapes,
@@ -151,7 +151,7 @@ class _Work:
         made = self._made(found, np.isin(pairs.new_part, parts))
         return self._joined(made, rows, pairs, parts, shared)
 
-    def _shared(self, gone: set[int]) -> Int64[np.ndarray, " n"]:
+    def _shared(self, removed: set[int]) -> Int64[np.ndarray, " n"]:
         """Return the footprints that lie where two scenes meet or overlap."""
         plane, found = self._plane, []
         scene = self._taken.table["scene"].to_numpy()
@@ -166,13 +166,13 @@ class _Work:
             own = [self._members[one].scene, self._members[two].scene]
             found.append(rows[np.isin(scene[rows], own)])
         rows = np.unique(np.concatenate([np.empty(0, np.int64), *found]))
-        return np.asarray(rows[~np.isin(rows, list(gone))])
+        return np.asarray(rows[~np.isin(rows, list(removed))])
 
-    def _around(self, areas: Sequence[Any], gone: set[int]) -> Int64[np.ndarray, " k"]:
+    def _around(self, areas: Sequence[Any], removed: set[int]) -> Int64[np.ndarray, " k"]:
         """Return the footprints whose boxes meet areas in pixels."""
         found = self._plane.to_lonlat(np.concatenate(areas))
         rows = self._rows[np.unique(self._tree.query(found, predicate="intersects")[1])]
-        return np.asarray(rows[~np.isin(rows, list(gone))])
+        return np.asarray(rows[~np.isin(rows, list(removed))])
 
     def _old(self, rows: Int64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
         """Return footprints in pixels."""
@@ -192,7 +192,7 @@ class _Work:
         return np.union1d(pairs.new_part[new_near], pairs.old_part[old_near])
 
     def _made(self, found: TracedPolygons, wanted: Bool[np.ndarray, " n"]) -> _Made:
-        """Return the buildings that are wanted, shaped; all around them have a say in that."""
+        """Return the outlines of the wanted buildings, which depend on all around them."""
         shaped = found.shaped()
         place = {key: at for at, key in enumerate(_anchors(found.fragments))}
         which = np.array([place[key] for key in _anchors(shaped.fragments)], np.int64)
@@ -214,7 +214,7 @@ class _Work:
     ) -> JoinedBuildings:
         plane, members = self._plane, self._members
         replaced = np.isin(pairs.old_part, parts)
-        stands = np.full(len(rows), NOBODY, np.int64)
+        stands = np.full(len(rows), NONE, np.int64)
         number = {at: place for place, at in enumerate(made.number.tolist())}
         order = np.argsort(pairs.shared, kind="stable")
         for old, new in zip(pairs.old[order].tolist(), pairs.new[order].tolist(), strict=True):
@@ -245,7 +245,7 @@ class _Work:
             touches_scene_edge=self._at_frame(made.outlines),
             touches_failure=touched,
             rows=np.concatenate([rows[replaced], lost]),
-            stands=np.concatenate([stands[replaced], np.full(len(lost), NOBODY, np.int64)]),
+            stands=np.concatenate([stands[replaced], np.full(len(lost), NONE, np.int64)]),
         )
 
     def _beyond(

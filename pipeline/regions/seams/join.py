@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int64
 from pipeline.core.conflation.conflation import SceneViews
 from pipeline.core.conflation.pieces import Pieces, group_pieces
 from pipeline.regions.read_footprints import FootprintTable
-from pipeline.regions.seams.group import NOBODY, STAYS, JoinedBuildings, join_group
+from pipeline.regions.seams.group import NONE, STAYS, JoinedBuildings, join_group
 from pipeline.regions.seams.projected import SceneMember
 from pipeline.regions.seams.results import SceneResult, result_of
 
@@ -101,7 +101,7 @@ def _together(
     tables, wkb, start = [taken.table], [taken.wkb], count
     bounds, area = [taken.bounds], [taken.area]
     for one in joined:
-        stands[one.rows] = np.where(one.stands >= 0, one.stands + start, NOBODY)
+        stands[one.rows] = np.where(one.stands >= 0, one.stands + start, NONE)
         start += len(one.id)
         columns = {
             "id": one.id,

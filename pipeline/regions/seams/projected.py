@@ -46,7 +46,7 @@ class ProjectedGroup:
     placed: tuple[PlacedResult, ...]
     """The scenes."""
     land: Territories
-    """What each answers for, and the seams that are joined on this grid."""
+    """Area of each, and the seams that are joined on this grid."""
     manner: TraceSettings
     """How polygons are made."""
 
@@ -134,8 +134,8 @@ def project_group(
 
 def _nothing() -> Territories:
     empty: Any = np.empty(0, object)
-    nobody = np.empty(0, np.int64)
-    return Territories(area=empty, one=nobody, two=nobody, seam=empty)
+    none = np.empty(0, np.int64)
+    return Territories(area=empty, one=none, two=none, seam=empty)
 
 
 def _frame(grid: Georef, result: SceneResult, offset: tuple[int, int] | None) -> shapely.Polygon:

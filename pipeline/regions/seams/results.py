@@ -78,7 +78,7 @@ def result_of(parquet: Path) -> SceneResult | None:
     """Return the result that a file of polygons belongs to; None where it cannot be joined.
 
     That is where its rasters are not beside it, it is not georeferenced, or an earlier
-    version did not keep what tells touching objects apart.
+    version did not keep the separation's channel.
     """
     folder = parquet.parent
     names = ["mask.tif", "probability.tif", MANIFEST]

@@ -136,8 +136,8 @@ def _added(
     instances, sides = separate(
         pixels.labels[needed], markers[needed], core=core, scene=scene, max_steps=how.max_steps
     )
-    joints = shared_boundaries(instances, own, pixels.interior[rows, cols], sides)
-    return merger.add(core, trace_instances(instances, own, weights, core=core), joints)
+    boundaries = shared_boundaries(instances, own, pixels.interior[rows, cols], sides)
+    return merger.add(core, trace_instances(instances, own, weights, core=core), boundaries)
 
 
 def _cores(

@@ -35,8 +35,8 @@ def list_api(source: Api, *, wanted: ItemFilter, area: BaseGeometry | None) -> L
         *(SceneError, ValueError, KeyError, TypeError, AttributeError),  # of another shape
     ) as error:
         line = str(error).partition("\n")[0]
-        told = redact(line, secrets=credentials_of(source.url))[:300] or type(error).__name__
-        fault = f"{redacted(source.url)}: the API does not answer as one should ({told})"
+        text = redact(line, secrets=credentials_of(source.url))[:300] or type(error).__name__
+        fault = f"{redacted(source.url)}: the API's response is not valid ({text})"
         return Listing(source=wanted.source, faults=(fault,), complete=False)
     if len(items) > source.limit:
         fault = f"{redacted(source.url)}: more than {source.limit} items; narrow it, or raise limit"
@@ -55,7 +55,7 @@ def _search(source: Api, area: BaseGeometry | None) -> list[Any]:
         allowed_href(str(request.url), base=source.url)
 
     with warnings.catch_warnings():
-        # Of servers that name no search link, which is then at the place that the standard says.
+        # Of servers that name no search link, which is then at the standard's place.
         warnings.simplefilter("ignore", PystacClientWarning)
         client = Client.open(source.url, timeout=_TIMEOUT_S, request_modifier=allowed)
         search = client.search(
@@ -66,7 +66,7 @@ def _search(source: Api, area: BaseGeometry | None) -> list[Any]:
             limit=min(250, source.limit + 1),
             max_items=source.limit + 1,
         )
-        # The library would read the search from a file, if the API said so.
+        # The library would read the search from a file if the API's answer named one.
         allowed_href(search.url, base=source.url)
         return list(search.items_as_dicts())
 

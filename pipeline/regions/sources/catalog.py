@@ -25,7 +25,7 @@ _AT_ONCE = 8
 
 
 def list_catalog(source: Catalog, *, root: Path, area: BaseGeometry | None) -> Listing:
-    """Return the wanted scenes of a catalogue; broken items are told, the others go on.
+    """Return the wanted scenes of a catalogue; broken items are reported, the others are used.
 
     Raises:
         ConfigError: The catalogue's path leads out of ``root``.
@@ -76,8 +76,8 @@ def _links(found: dict[str, Any], base: str) -> Iterator[tuple[str, str | SceneE
             try:
                 yield rel, _followed(str(link.get("href", "")), base)
             except (SceneError, ValueError) as error:  # ValueError: of urllib, an odd host
-                told = error if isinstance(error, SceneError) else _no_catalogue(base)
-                yield rel, told
+                text = error if isinstance(error, SceneError) else _no_catalogue(base)
+                yield rel, text
 
 
 def _list(found: dict[str, Any], name: str) -> list[Any] | None:

@@ -39,7 +39,7 @@ class ItemFilter:
     """Folder that local scenes lie in; no link leads to it."""
 
     def listing(self, entries: Iterable[Entry]) -> Listing:
-        """Return the wanted scenes among the entries; broken ones are told, the others go on."""
+        """Return the wanted scenes among the entries; broken ones are reported."""
         candidates: list[Candidate] = []
         faults: list[str] = []
         broken: set[str] = set()

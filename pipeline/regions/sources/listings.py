@@ -18,7 +18,7 @@ from pipeline.scenes.names import redacted, scene_place
 
 
 def listings(region: Region, *, root: Path, area: BaseGeometry | None) -> list[Listing]:
-    """Return what each source lists; one that cannot be read says so and stops no other.
+    """Return what each source lists; one that cannot be read is reported and stops no other.
 
     Each scene is listed once, by the first source that has it.
 

@@ -61,7 +61,7 @@ def remote_reason(text: str, *, otherwise: str = "the server does not serve it")
     """Return what a server answered, from GDAL's words, without a query that may hold secrets."""
     for word in ("404", "403", "401", "410", "429", "500", "502", "503", "504"):
         if f" {word}" in text or f"{word} " in text or text.endswith(word):
-            return f"the server answers with HTTP status {word}"
+            return f"the server responds with HTTP status {word}"
     lowered = text.lower()
     if "timed out" in lowered or "timeout" in lowered or "too slow" in lowered:
         return "the server stopped answering"
@@ -121,7 +121,7 @@ def open_bytes(href: str) -> Bytes:
 
 @lru_cache(maxsize=1024)
 def _digest(path: str, size: int, mtime_ns: int, inode: int) -> str:
-    # The last three only say whether a digest of this process still holds.
+    # The last three only decide whether a digest of this process is still valid.
     del size, mtime_ns, inode
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

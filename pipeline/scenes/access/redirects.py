@@ -33,7 +33,7 @@ class _Stay(HTTPRedirectHandler):
 def check_redirects(href: str) -> None:
     """Prove that a URL does not lead to another, private host; buckets do not.
 
-    What does not answer is no fault here: whoever reads it tells why.
+    A host that does not respond is no error here: the reader reports it.
 
     Raises:
         SceneError: It does, or leads on and on.

@@ -1,7 +1,7 @@
-"""Members of archives as files: extracted once a machine, removed when nobody reads them.
+"""Members of archives as files: extracted once a machine, removed after the last reader.
 
 All processes of a user on a machine share what is extracted, below the folder for temporary
-files (``TMPDIR``). Who reads a folder holds a shared lock on the file beside it, which ends with
+files (``TMPDIR``). A reader of a folder holds a shared lock on the file beside it, which ends with
 the process, whatever ends that; whoever takes the exclusive lock may remove it. So a run that was
 killed leaves nothing that the next does not remove.
 """
@@ -51,7 +51,7 @@ _owner = 0
 
 @contextmanager
 def extracted(archive: str, name: str) -> Iterator[Path]:
-    """Lend a member of an archive as a file, with the files that belong to it.
+    """Yield a member of an archive as a file, with the files that belong to it.
 
     Args:
         archive: The archive's path.
@@ -101,7 +101,7 @@ def release(key: str) -> None:
 
 
 def root() -> Path:
-    """Return the folder of this user for extracted scenes, which nobody else can write to.
+    """Return the folder of this user for extracted scenes, to which no other user can write.
 
     Raises:
         SceneError: It belongs to somebody else.
@@ -119,7 +119,7 @@ def root() -> Path:
 
 
 def _key(archive: str, name: str) -> str:
-    """Return what tells a member of an archive in its present state from all others."""
+    """Return a key of a member of an archive in its present state."""
     try:
         found = Path(archive).stat()
     except OSError as error:

@@ -97,7 +97,7 @@ def _check_list(path: str, file: BinaryIO) -> None:
     tail = file.read()
     at = tail.rfind(_END)
     if at < 0 or len(tail) < at + 22:
-        return  # zipfile says what is wrong
+        return  # zipfile reports what is wrong
     listed = int.from_bytes(tail[at + 12 : at + 16], "little")
     if tail[max(0, at - 20) : at].startswith(_LOCATOR_64):
         file.seek(int.from_bytes(tail[at - 12 : at - 4], "little"))

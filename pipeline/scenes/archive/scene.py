@@ -39,7 +39,7 @@ def member_digest(href: str) -> str:
 
 def _renamed(error: SceneError, path: str, href: str) -> SceneError:
     """Return an error that names the member, not the extracted file."""
-    texts = (error.scene, error.reason, error.way_out)
+    texts = (error.scene, error.reason, error.hint)
     return SceneError(*(text.replace(path, href) for text in texts))
 
 
@@ -90,7 +90,7 @@ class ZippedScene:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says.
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`.
 
         Raises:
             SceneError: The pixels cannot be read; names the member.

@@ -15,7 +15,7 @@ _NUMBERS = {1: (1, "u1"), 3: (2, "u2"), 4: (4, "u4"), 16: (8, "u8"), 13: (4, "u4
 
 
 class BrokenTiffError(ValueError):
-    """A file that starts as a TIFF and cannot be one; the message says why."""
+    """A file that starts as a TIFF and cannot be one; the message names the reason."""
 
 
 class Directory:
@@ -97,6 +97,6 @@ class Directory:
         return data.partition(b"\0")[0].decode(errors="replace").strip()
 
     def number(self, tag: int, default: int) -> int:
-        """Return the first value of a tag, or what TIFF says absence means."""
+        """Return the first value of a tag, or TIFF's default for it."""
         values = self.numbers(tag, limit=65536)
         return int(values[0]) if len(values) else default

@@ -50,7 +50,7 @@ def examine(
     """Return what is known of a GeoTIFF, or why it cannot be mapped.
 
     Raises:
-        SceneError: Pixels or place are of a kind that nobody could map.
+        SceneError: Pixels or place are of a kind that cannot be mapped.
     """
     name, chosen, page = redacted(ref.href), dict(ref.options), layout.scene
     dtype = source.dtypes[0]
@@ -70,9 +70,11 @@ def examine(
         raise SceneError(
             name, f"its colours are {model}", "convert it to RGB or gray (keeping its georeference)"
         )
-    owed = chosen.get("sha256")
-    if owed and digest.startswith("sha256:") and digest != f"sha256:{owed}":
-        raise SceneError(name, f"its content is not what its item states (sha256 {owed})", _AGAIN)
+    expected = chosen.get("sha256")
+    if expected and digest.startswith("sha256:") and digest != f"sha256:{expected}":
+        raise SceneError(
+            name, f"its content is not what its item states (sha256 {expected})", _AGAIN
+        )
     warnings: list[str] = []
     georef: Georef | None = None
     pam = Pam() if is_remote(ref.href) else read_pam(ref.href)
@@ -81,7 +83,7 @@ def examine(
             raise SceneError(
                 name,
                 f"its orientation tag is {page.orientation}: its rows do not run as its "
-                "georeference says",
+                "georeferencing states",
                 "write it upright (orientation 1)",
             )
         claims = _claims(source, rpcs=page.rpcs, aside=pam.georeference)
@@ -138,7 +140,7 @@ def _nodata(
     usable = own is not None and fits(own, dtype)
     aside, warning = nodata.of_pam(pam, count=source.count, dtype=dtype)
     if warning:
-        warnings.append(f"{warning}; it is not used (say which with --nodata)")
+        warnings.append(f"{warning}; it is not used (choose one with --nodata)")
     elif usable and any(not same(value, own) for value in aside):
         warnings.append(
             f"the .aux.xml file beside it declares another nodata than the {own:g} inside it; "

@@ -19,7 +19,7 @@ GCP_TOLERANCE = 0.5
 """Control points may miss an affine grid by this many pixels."""
 
 FARTHEST_DEGREES = 12.0
-"""A zone of a transverse Mercator system is 3 to 6 degrees wide: nobody maps so far off it."""
+"""A zone of a transverse Mercator system is 3 to 6 degrees wide: scenes lie no farther off."""
 
 FINEST_M = 1e-3
 """No camera sees less of the ground: smaller pixels are degrees, in a system of metres."""
@@ -139,15 +139,15 @@ def _area(transform: tuple[float, float, float, float, float, float]) -> float:
 
 
 def _earthly(scene: str, wkt: str) -> CRS:
-    way_out = "name the right one with --crs EPSG:... after removing it (gdal_edit.py -a_srs None)"
+    hint = "name the right one with --crs EPSG:... after removing it (gdal_edit.py -a_srs None)"
     try:
         crs = CRS.from_user_input(wkt)
     except CRSError as error:
         reason = f"its coordinate reference system is not understood ({str(error)[:120]})"
-        raise SceneError(scene, reason, way_out) from error
+        raise SceneError(scene, reason, hint) from error
     fault = non_terrestrial(crs)
     if fault:
-        raise SceneError(scene, f"its {fault}", f"{way_out}, {_NO_GEOREF}")
+        raise SceneError(scene, f"its {fault}", f"{hint}, {_NO_GEOREF}")
     return crs
 
 
@@ -172,20 +172,20 @@ def _from_gcps(scene: str, claims: GeorefTags) -> tuple[float, float, float, flo
     points = np.array(claims.gcps, np.float64)
     pixels = np.column_stack([points[:, :2], np.ones(len(points))])
     reason = f"it is placed by {len(points)} ground control points, "
-    way_out = f"warp it first (gdalwarp -tps), {_NO_GEOREF}"
+    hint = f"warp it first (gdalwarp -tps), {_NO_GEOREF}"
     if not np.isfinite(points).all():
-        raise SceneError(scene, reason + "not all of which are numbers", way_out)
+        raise SceneError(scene, reason + "not all of which are numbers", hint)
     # Centred, so that map coordinates of millions lose no digits.
     centre = points[:, 2:].mean(axis=0)
     solution, _, rank, _ = np.linalg.lstsq(pixels, points[:, 2:] - centre, rcond=None)
     if rank < 3:
-        raise SceneError(scene, reason + "all on one line", way_out)
+        raise SceneError(scene, reason + "all on one line", hint)
     (a, d), (b, e), (c, f) = solution.tolist()
     step = math.sqrt(abs(a * e - b * d)) or 1.0
     miss = float(np.abs(pixels @ solution - (points[:, 2:] - centre)).max()) / step
     if not miss <= GCP_TOLERANCE:
         fault = f"which miss an affine grid by up to {miss:.1f} pixels (limit {GCP_TOLERANCE})"
-        raise SceneError(scene, reason + fault, way_out)
+        raise SceneError(scene, reason + fault, hint)
     return a, b, c + float(centre[0]), d, e, f + float(centre[1])
 
 
@@ -196,7 +196,7 @@ def _lattice(claims: GeorefTags) -> Float64[np.ndarray, "n 2"]:
 
 def _on_earth(scene: str, georef: Georef, claims: GeorefTags) -> tuple[str, ...]:
     crs, lattice = georef.crs, _lattice(claims)
-    way_out = "check its geotransform against its coordinate reference system (gdalinfo)"
+    hint = "check its geotransform against its coordinate reference system (gdalinfo)"
     if crs.is_geographic:
         points = georef.to_map(lattice)
         to_degrees = math.degrees(crs.axis_info[0].unit_conversion_factor)
@@ -204,28 +204,28 @@ def _on_earth(scene: str, georef: Georef, claims: GeorefTags) -> tuple[str, ...]
         # Grids of cell centres from pole to pole reach half a cell beyond.
         _, _, _, d, e, _ = georef.transform
         if lat > 90 + (abs(d) + abs(e)) * to_degrees / 2 * 1.01:
-            raise SceneError(scene, f"it reaches latitude {lat:.4f}, beyond the pole", way_out)
+            raise SceneError(scene, f"it reaches latitude {lat:.4f}, beyond the pole", hint)
         if lon > 540:
-            raise SceneError(scene, f"it reaches longitude {lon:.2f}, beyond 540 degrees", way_out)
+            raise SceneError(scene, f"it reaches longitude {lon:.2f}, beyond 540 degrees", hint)
         return ()
     lonlat = georef.to_lonlat(lattice)
     known = np.isfinite(lonlat).all(axis=1)
     if not known.any():
-        raise SceneError(scene, f"no pixel of it lies on the Earth in '{crs.name}'", way_out)
+        raise SceneError(scene, f"no pixel of it lies on the Earth in '{crs.name}'", hint)
     finest = min(georef.ground_size_m(col=claims.width / 2, row=claims.height / 2))
     if finest < FINEST_M:
         raise SceneError(
             scene,
             f"its pixels are {finest:.2g} m on the ground: are its numbers degrees, and those of "
             f"'{crs.name}' are not?",
-            way_out,
+            hint,
         )
     operation = crs.coordinate_operation
     if operation is not None and operation.method_name.startswith("Transverse Mercator"):
         origin = {param.name: param.value for param in operation.params}
         meridian = origin.get("Longitude of natural origin", math.nan)
         off = np.abs((lonlat[known, 0] - meridian + 180) % 360 - 180).min()
-        # What nobody has listed may be made for anywhere.
+        # A system without an area of use may be meant for anywhere.
         if off > FARTHEST_DEGREES and crs.to_epsg() is not None:
             return (
                 f"it lies {off:.0f} degrees from the meridian of '{crs.name}': is that its zone?",

@@ -69,7 +69,7 @@ class GeoTiffScene:
             known: What an earlier opening found, to spare examining it again.
 
         Raises:
-            SceneError: It cannot be mapped; says why and what to do.
+            SceneError: It cannot be mapped; the message names the reason and what to do.
         """
         install_guard()
         self._ref, self._shown = ref, redacted(ref.href)
@@ -110,7 +110,7 @@ class GeoTiffScene:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says.
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`.
 
         Raises:
             SceneError: The pixels cannot be read; names the window's rows and columns.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.errors import SceneError
 from pipeline.scenes.access.location import TIFF_MAGIC, Bytes, open_bytes
-from pipeline.scenes.foreign import appearance, way_out
+from pipeline.scenes.foreign import appearance, hint
 from pipeline.scenes.geotiff import tiff
 from pipeline.scenes.geotiff.blocks import check_blocks
 from pipeline.scenes.geotiff.directory import BrokenTiffError
@@ -51,7 +51,7 @@ def _check_magic(name: str, data: Bytes) -> None:
         return
     if data.size < 8:
         raise SceneError(name, f"it ends after {data.size} bytes", _AGAIN)
-    raise SceneError(name, f"it is not a TIFF; {appearance(name, head)}", way_out(name, head))
+    raise SceneError(name, f"it is not a TIFF; {appearance(name, head)}", hint(name, head))
 
 
 def _check_size(name: str, layout: tiff.TiffLayout, size: int) -> None:

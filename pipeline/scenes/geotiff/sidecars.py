@@ -68,11 +68,11 @@ def check_mask(path: str, *, height: int, width: int) -> None:
         raise SceneError(path, reason, _WAY_OUT) from error
     finally:
         data.close()
-    own, theirs = (height, width), (layout.scene.height, layout.scene.width)
-    if own != theirs:
+    own, others = (height, width), (layout.scene.height, layout.scene.width)
+    if own != others:
         raise SceneError(
             path,
-            f"the mask beside it, {beside.name}, has {theirs[0]} x {theirs[1]} pixels; "
+            f"the mask beside it, {beside.name}, has {others[0]} x {others[1]} pixels; "
             f"the scene has {own[0]} x {own[1]}",
             _WAY_OUT,
         )

@@ -60,7 +60,7 @@ class Container:
 
 
 def read_container(read: Read, size: int) -> Container:
-    """Return what the boxes of a JP2 file say, or where a bare codestream lies.
+    """Read the boxes of a JP2 file, or find a bare codestream.
 
     Args:
         read: Returns the bytes at ``(offset, length)``.

@@ -29,7 +29,7 @@ _FULL = 0xFF
 
 
 class BrokenJp2Error(ValueError):
-    """A JPEG 2000 file is cut off, or contradicts itself; the message says where."""
+    """A JPEG 2000 file is cut off, or contradicts itself; the message names the place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import SceneError
 from pipeline.scenes.access.location import open_bytes
-from pipeline.scenes.foreign import appearance, filled, way_out
+from pipeline.scenes.foreign import appearance, filled, hint
 from pipeline.scenes.geotiff.header import MAX_BANDS, MAX_PIXELS
 from pipeline.scenes.jp2.boxes import MAGIC, RAW_MAGIC, Container, read_container
 from pipeline.scenes.jp2.codestream import BrokenJp2Error, Codestream, read_codestream
@@ -79,7 +79,7 @@ class Jp2Layout:
 
 
 def examine_jp2(ref: SceneRef) -> Jp2Layout:
-    """Return what a JPEG 2000 file says of itself, having proved that all of it is there.
+    """Read the headers of a JPEG 2000 file, and check that all of it is there.
 
     Raises:
         SceneError: It is cut off, claims more than is allowed, or is of a kind that is not read.
@@ -93,7 +93,7 @@ def examine_jp2(ref: SceneRef) -> Jp2Layout:
             raise SceneError(
                 ref.href,
                 f"it is not a JPEG 2000; {appearance(ref.href, head)}",
-                way_out(ref.href, head),
+                hint(ref.href, head),
             )
         container = read_container(data.read, data.size)
         _check_container(ref.href, container)

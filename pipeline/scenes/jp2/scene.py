@@ -45,8 +45,8 @@ _REMEMBERED = 512
 class Jp2Scene:
     """A JPEG 2000 file, examined when opened, read in windows at full resolution.
 
-    It lies where the georeference inside it says (GeoJP2, GMLJP2), else where a world file or an
-    ``.aux.xml`` file beside it says, as a picture does.
+    It is georeferenced by what is inside it (GeoJP2, GMLJP2), else by a world file or an
+    ``.aux.xml`` file, as a picture is.
     """
 
     def __init__(self, ref: SceneRef, *, known: SceneInfo | None = None) -> None:
@@ -57,7 +57,7 @@ class Jp2Scene:
             known: What an earlier opening found, to spare examining it again.
 
         Raises:
-            SceneError: It cannot be mapped; says why and what to do.
+            SceneError: It cannot be mapped; the message names the reason and what to do.
         """
         install_guard()
         self._ref = ref
@@ -94,7 +94,7 @@ class Jp2Scene:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says.
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`.
 
         Raises:
             SceneError: The pixels cannot be read; names the window's rows and columns.
@@ -124,7 +124,7 @@ def _examine(ref: SceneRef, source: DatasetReader, layout: Jp2Layout, digest: st
     """Return what is known of a JPEG 2000 file.
 
     Raises:
-        SceneError: Its place or a nodata value is of a kind that nobody could map.
+        SceneError: Its place or a nodata value is of a kind that cannot be mapped.
     """
     image, chosen = layout.image, dict(ref.options)
     if (source.height, source.width) != (image.height, image.width):
@@ -134,9 +134,9 @@ def _examine(ref: SceneRef, source: DatasetReader, layout: Jp2Layout, digest: st
             f"{image.height} x {image.width}",
             _AGAIN,
         )
-    owed = chosen.get("sha256")
-    if owed and digest != f"sha256:{owed}":
-        reason = f"its content is not what its item states (sha256 {owed})"
+    expected = chosen.get("sha256")
+    if expected and digest != f"sha256:{expected}":
+        reason = f"its content is not what its item states (sha256 {expected})"
         raise SceneError(ref.href, reason, _AGAIN)
     value, by_band, warnings = _nodata(ref, source)
     placed = _place(ref, source)
@@ -191,7 +191,7 @@ def _nodata(
     if nodata.is_ignored(ref):
         return nodata.given(ref, name=ref.href, dtype=dtype), (), []
     values, warning = nodata.of_pam(read_pam(ref.href), count=source.count, dtype=dtype)
-    warnings = [f"{warning}; it is not used (say which with --nodata)"] if warning else []
+    warnings = [f"{warning}; it is not used (choose one with --nodata)"] if warning else []
     if not values or all(same(value, values[0]) for value in values):
         return (values[0] if values else None), (), warnings
     return None, values, warnings

@@ -40,7 +40,7 @@ def as_one_scene(
         name: What the scene is called; the first file's name if not given.
 
     Raises:
-        SceneError: A file cannot be mapped or does not fit the first one; says what differs.
+        SceneError: A file cannot be mapped or does not fit the first one; names the difference.
     """
     for ref in refs:
         if ref.kind not in _KINDS:
@@ -109,8 +109,8 @@ def _place(info: SceneInfo, first: SceneInfo, base: Georef) -> tuple[int, int]:
             _LEAVE,
         )
     own = [(band.index, band.name, band.colour) for band in info.bands]
-    theirs = [(band.index, band.name, band.colour) for band in first.bands]
-    if own != theirs or info.dtype != first.dtype:
+    others = [(band.index, band.name, band.colour) for band in first.bands]
+    if own != others or info.dtype != first.dtype:
         raise SceneError(
             info.source,
             f"it has {_bands(info)}, {first.source} has {_bands(first)}",

@@ -104,7 +104,7 @@ class MosaicScene:
     """
 
     def __init__(self, ref: SceneRef, *, known: SceneInfo | None = None) -> None:
-        """Examine the parts, unless ``known`` says what was found before.
+        """Examine the parts, unless ``known`` holds what was found before.
 
         Raises:
             SceneError: A part cannot be mapped, or is of another type or other bands.
@@ -129,7 +129,7 @@ class MosaicScene:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says.
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`.
 
         Raises:
             SceneError: A part cannot be read; names its file.
@@ -233,7 +233,7 @@ def _named(band: Band, mosaic: Mosaic, place: int) -> Band:
     """Return a band with the name and colour that the mosaic gives it, where it gives any."""
     name = mosaic.names[place - 1].lower() if mosaic.names else ""
     colour = mosaic.colours[place - 1] if mosaic.colours else ""
-    # What GDAL writes for bands of which nothing is known says less than the files.
+    # GDAL's defaults for bands without metadata hold less than the files.
     colour = "" if colour in ("undefined", "gray") else colour
     return replace(band, name=name or colour or band.name, colour=colour or band.colour)
 

@@ -55,7 +55,7 @@ class StackScene:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return pixels of ``window`` and where they are valid, as `Scene.read` says.
+        """Return pixels of ``window`` and where they are valid, see `Scene.read`.
 
         Raises:
             SceneError: A file cannot be read.

@@ -102,7 +102,7 @@ class SegyScene:
     def read(
         self, window: Window, bands: tuple[int, ...]
     ) -> tuple[Shaped[np.ndarray, "bands rows cols"], Bool[np.ndarray, "rows cols"]]:
-        """Return samples of ``window``, as `Scene.read` says; not finite ones are not valid."""
+        """Return samples of ``window``, see `Scene.read`; not finite ones are not valid."""
         whole = Window(row=0, col=0, height=self._info.height, width=self._info.width)
         rows, cols = window.within(whole)
         if set(bands) - {1}:
@@ -141,7 +141,7 @@ def _check_size(path: str) -> None:
 
 @contextmanager
 def opened(path: str, direction: str) -> Iterator[SegyFile]:
-    """Lend a volume, opened for slices of a direction.
+    """Yield a volume, opened for slices of a direction.
 
     Raises:
         SceneError: It is no SEG-Y file, cut off, or not sorted so that it has such slices.

@@ -94,7 +94,7 @@ class _Band:
 
     @property
     def is_alpha(self) -> bool:
-        """Whether it is alpha: what it says is known from the files and where they lie."""
+        """Whether it is alpha: its values follow from the files and where they lie."""
         return self.band.colour == "alpha"
 
 
@@ -230,5 +230,5 @@ def _only(options: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def _refused(path: str, reason: str) -> SceneError:
-    way_out = _CONVERT.format(path=path, stem=Path(path).stem)
-    return SceneError(path, f"{reason}: {_READ.rstrip('; ')}", way_out)
+    hint = _CONVERT.format(path=path, stem=Path(path).stem)
+    return SceneError(path, f"{reason}: {_READ.rstrip('; ')}", hint)

@@ -35,11 +35,11 @@ class PlaceConfig(CardSection):
     layer: Text | None = None
     """Layer of the labels' file; its only one with polygons without."""
     field: Text | None = None
-    """Attribute of the polygons that says their class; needed for more than one class."""
+    """Attribute of the polygons that holds their class; needed for more than one class."""
     objects: bool = False
     """A label raster numbers objects, instead of holding a value for each class."""
     ignore_value: Number | None = 255
-    """Value of a label raster that says: not labelled; a class that names it wins.
+    """Value of a label raster that means: not labelled; a class that names it wins.
 
     255 is the class itself where it is the only one."""
     area: Path | None = None
@@ -86,7 +86,7 @@ class ImagesConfig(CardSection):
     test_fold: int | None = Field(default=None, ge=0, le=10_000)
     """Which of them is held out for the test; none without."""
     ignore_value: Number | None = 255
-    """Value of a mask that says: not labelled; a class that names it wins.
+    """Value of a mask that means: not labelled; a class that names it wins.
 
     255 is the class itself where it is the only one in all masks."""
     pixel_size_m: Metres = 1.0
@@ -121,6 +121,6 @@ class SplitOverlapConfig(CardSection):
     """What is done about ground or images that two splits share."""
 
     action: Literal["refuse", "warn"] = "refuse"
-    """Stop before the first step, or say so and go on."""
+    """Stop before the first step, or warn and go on."""
     distance: int = Field(default=4, ge=0, le=20)
     """Bits of 64 in which the perceptual hashes of two images may differ and still be one."""

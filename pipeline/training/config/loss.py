@@ -36,7 +36,7 @@ class LossConfig(CardSection):
     lovasz_soft: bool = True
     """``elu + 1`` in place of the hinge of `lovasz`: right pixels still learn a little."""
     coarse: tuple[Positive, ...] = Field(default=(), max_length=LARGEST_DEPTH)
-    """What coarser answers count beside the first one's 1, where a network gives them in
+    """Weights of coarser outputs relative to the first one's 1, where a network has them in
     training; 1/2, 1/4, ... without."""
     finish: LossName | None = None
     """Loss of its last steps; the same without."""

@@ -34,7 +34,7 @@ class NetworkConfig(CardSection):
     start: Text | None = None
     """A model of the same network, by name or folder, whose weights all of it starts from."""
     stride: int | None = Field(default=None, ge=1, le=LARGEST_STRIDE)
-    """Total down-sampling; from the arguments where they say their depth."""
+    """Total down-sampling; from the arguments where they hold a depth."""
 
     @model_validator(mode="before")
     @classmethod

@@ -36,7 +36,7 @@ DEFAULT_MEMORY_GB = 4.0
 OFF: dict[str, Any] = {"interior": False, "gap": False, "border_weight": 0}
 """Targets of volumes: their classes, and nothing else."""
 OF_VOLUMES: dict[str, Any] = {"crop": 64, "batch": 2}
-"""What a training of volumes has where nothing else is said."""
+"""Defaults of a training on volumes."""
 
 
 class TrainingConfig(CardSection):
@@ -158,9 +158,9 @@ class TrainingConfig(CardSection):
     def _parts_agree(self) -> TrainingConfig:
         valid = self.network.arguments.get("padding") == "valid"
         if not valid and any(edge % self.network.total_stride for edge in self.box):
-            told = self.crop if isinstance(self.crop, int) else list(self.crop)
+            detail = self.crop if isinstance(self.crop, int) else list(self.crop)
             raise ValueError(
-                f"crop {told} is no multiple of the network's stride {self.network.total_stride}"
+                f"crop {detail} is no multiple of the network's stride {self.network.total_stride}"
             )
         if self.batch * math.prod(self.box[: self.network.dims]) > LARGEST_BATCH:
             raise ValueError(
@@ -200,11 +200,11 @@ class TrainingConfig(CardSection):
 
     def digest(self) -> str:
         """Return what a checkpoint must agree on to be continued: all that changes a step."""
-        told = {"score", "export", "device", "devices", "workers", "log_every", "save_every"}
-        told |= {"score_every_minutes", "split_overlap", "validation", "test", "threads"}
+        detail = {"score", "export", "device", "devices", "workers", "log_every", "save_every"}
+        detail |= {"score_every_minutes", "split_overlap", "validation", "test", "threads"}
         if self.memory_gb == DEFAULT_MEMORY_GB:
-            told.add("memory_gb")  # a larger one may hold whole what was read by windows
-        left_out: dict[str, Any] = dict.fromkeys(told, True)
+            detail.add("memory_gb")  # a larger one may hold whole what was read by windows
+        left_out: dict[str, Any] = dict.fromkeys(detail, True)
         # A training of pictures has the digest that it had before there were volumes.
         left_out["volumes"] = {"validation", "test", "gap"} if self.volumes is not None else True
         # A place without this key has the digest that it had before there was one.
@@ -218,7 +218,7 @@ def refuse_pictures(config: TrainingConfig) -> None:
     """Refuse what a training of volumes asks for and only pictures have.
 
     Raises:
-        ValueError: Says what, and what to do.
+        ValueError: The message names the key and what to do.
     """
     network, export = config.network, config.export
     asked = {

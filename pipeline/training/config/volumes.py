@@ -25,7 +25,7 @@ class VolumeConfig(CardSection):
     share: float = Field(default=1.0, ge=1e-9, le=1e9)
     """How often crops come from here, relative to the others; of no matter but in `train`."""
     ignore_value: Number | None = -1
-    """Label that says: not known; -1 is what Overtile's own `mask.sgy` has for no data. A class
+    """Label that means: not labelled; -1 is nodata of Overtile's own `mask.sgy`. A class
     that names it wins. Samples that are not finite are unknown too."""
     inlines: Lines | None = None
     """Numbers of the first and last inline that are used; all without."""

@@ -47,7 +47,7 @@ class Live(pl.Callback):
 
     def validated(
         self,
-        said: Sequence[Scored],
+        predictions: Sequence[Scored],
         best: Trial,
         *,
         step: int,
@@ -56,12 +56,12 @@ class Live(pl.Callback):
         """Note the figures of a validation, and draw it.
 
         Args:
-            said: What was predicted of the validation split.
+            predictions: What was predicted of the validation split.
             best: Its figures, and the threshold that they were taken at.
             step: Steps taken.
             done: Whether this was the last validation.
         """
-        crops = crops_of(said, self.config, threshold=best.threshold)
+        crops = crops_of(predictions, self.config, threshold=best.threshold)
         figures = asdict(best) | {"loss": validation_loss(crops.parts("fixed"), self.config)}
         note(self.folder, {"kind": "validation", "step": step, **figures})
         if isinstance(self._logger, TensorBoardLogger):
@@ -85,14 +85,14 @@ def _to_tensorboard(writer: Any, crops: ShownCrops, figures: dict[str, Any], ste
 def final_page(
     folder: Path,
     config: TrainingConfig,
-    said: Sequence[Scored],
+    predictions: Sequence[Scored],
     *,
     split: str,
     found: Trial,
     trials: Sequence[Trial],
 ) -> None:
     """Write ``test.html`` for what was predicted of a split, see `write_test`."""
-    crops = crops_of(said, config, threshold=found.threshold)
+    crops = crops_of(predictions, config, threshold=found.threshold)
     with _going_on():
         write_test(folder, config, crops, split=split, found=found, trials=trials)
 

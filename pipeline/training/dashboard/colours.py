@@ -30,16 +30,16 @@ def contrasting(images: Sequence[NDArray[np.uint8]], *, count: int = 3) -> list[
     )
     seen = np.concatenate([image.reshape(-1, 3) for image in images]) if images else vivid * 0
     sample = seen[:: max(1, len(seen) // SAMPLE)] / 255.0
-    mine, theirs = lab(vivid), lab(sample)
-    apart = np.linalg.norm(mine[:, None] - mine[None], axis=2)
-    off = np.percentile(np.linalg.norm(mine[:, None] - theirs[None], axis=2), CLOSEST, axis=1)
+    own, others = lab(vivid), lab(sample)
+    apart = np.linalg.norm(own[:, None] - own[None], axis=2)
+    off = np.percentile(np.linalg.norm(own[:, None] - others[None], axis=2), CLOSEST, axis=1)
 
     def worst(chosen: tuple[int, ...]) -> float:
         pairs = [apart[one, other] for one, other in combinations(chosen, 2)]
         return float(min(*pairs, *(off[one] for one in chosen)))
 
     best = max(combinations(range(len(vivid)), count), key=worst)
-    ordered = sorted(best, key=lambda one: mine[one, 1])
+    ordered = sorted(best, key=lambda one: own[one, 1])
     return ["#" + "".join(f"{round(255 * part):02x}" for part in vivid[one]) for one in ordered]
 
 

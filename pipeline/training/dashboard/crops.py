@@ -24,7 +24,7 @@ LEAST_SHARE = 0.02
 class Patch:
     """A square of an answer, with pixel counts over the classes."""
 
-    answer: int
+    output: int
     """Which answer it is cut from."""
     row: int
     """Its first row."""
@@ -47,26 +47,26 @@ class Patch:
 
 
 def kinds_of(
-    said: PlacePrediction, *, classes: int, threshold: float
+    predictions: PlacePrediction, *, classes: int, threshold: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the class of each pixel as found and as it is, 0 for none, (rows, cols) each.
 
     Of several classes above the threshold the likeliest is found.
     """
-    shown = said.probability[:classes]
+    shown = predictions.probability[:classes]
     found = np.where(shown.max(axis=0) >= threshold, shown.argmax(axis=0) + 1, 0)
-    return found.astype(np.uint8), said.level.classes(said.level.instances)
+    return found.astype(np.uint8), predictions.level.classes(predictions.level.instances)
 
 
 def patches(
-    said: Sequence[PlacePrediction], *, size: Size, classes: int, threshold: float
+    predictions: Sequence[PlacePrediction], *, size: Size, classes: int, threshold: float
 ) -> list[Patch]:
     """Return all squares of ``size`` side by side, where enough is labelled.
 
     Levels smaller than that are one square; at the far edges the last square is moved in.
     """
     every = []
-    for number, one in enumerate(said):
+    for number, one in enumerate(predictions):
         found, true = kinds_of(one, classes=classes, threshold=threshold)
         rows, cols = found.shape
         for row in _starts(rows, size[0]):
@@ -75,15 +75,15 @@ def patches(
                 known = one.level.known[here]
                 if known.mean() < LEAST_KNOWN:
                     continue
-                mine, truth = found[here][known], true[here][known]
-                tp = int(((mine == truth) & (truth > 0)).sum())
+                own, truth = found[here][known], true[here][known]
+                tp = int(((own == truth) & (truth > 0)).sum())
                 every.append(
                     Patch(
-                        answer=number,
+                        output=number,
                         row=row,
                         col=col,
                         tp=tp,
-                        fp=int((mine > 0).sum()) - tp,
+                        fp=int((own > 0).sum()) - tp,
                         fn=int((truth > 0).sum()) - tp,
                         share=float((truth > 0).mean()),
                     )

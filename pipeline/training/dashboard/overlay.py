@@ -23,34 +23,36 @@ FILL = 0.42
 """How opaque areas are; their edges are opaque."""
 
 
-def part_of(said: PlacePrediction, patch: Patch, *, size: Size) -> PlacePrediction:
+def part_of(predictions: PlacePrediction, patch: Patch, *, size: Size) -> PlacePrediction:
     """Return the square of an answer that a patch means."""
     here = (slice(patch.row, patch.row + size[0]), slice(patch.col, patch.col + size[1]))
     bands = (slice(None), *here)
     level = replace(
-        said.level,
-        image=said.level.image[bands],
-        instances=said.level.instances[here],
-        contact=said.level.contact[here],
-        known=said.level.known[here],
+        predictions.level,
+        image=predictions.level.image[bands],
+        instances=predictions.level.instances[here],
+        contact=predictions.level.contact[here],
+        known=predictions.level.known[here],
     )
-    return PlacePrediction(name=said.name, level=level, probability=said.probability[bands])
+    return PlacePrediction(
+        name=predictions.name, level=level, probability=predictions.probability[bands]
+    )
 
 
-def picture_of(said: PlacePrediction) -> NDArray[np.uint8]:
+def picture_of(predictions: PlacePrediction) -> NDArray[np.uint8]:
     """Return the pixels of an answer as people see them, (rows, cols, 3)."""
-    return np.ascontiguousarray(said.level.image.transpose(1, 2, 0))
+    return np.ascontiguousarray(predictions.level.image.transpose(1, 2, 0))
 
 
 def draw_overlay(
-    said: PlacePrediction, *, classes: int, threshold: float, colours: Sequence[str]
+    predictions: PlacePrediction, *, classes: int, threshold: float, colours: Sequence[str]
 ) -> NDArray[np.uint8]:
     """Return an answer's image with found, made up and missed pixels in colours.
 
     A pixel of another class than it is found to be is made up; what is not labelled is dark.
 
     Args:
-        said: A square, see `part_of`.
+        predictions: A square, see `part_of`.
         classes: How many there are.
         threshold: Probability from which a pixel belongs to a class.
         colours: Of what was found, made up and missed.
@@ -58,9 +60,9 @@ def draw_overlay(
     Returns:
         (rows, cols, 3).
     """
-    found, true = kinds_of(said, classes=classes, threshold=threshold)
-    known = said.level.known
-    out = picture_of(said).astype(np.float32)
+    found, true = kinds_of(predictions, classes=classes, threshold=threshold)
+    known = predictions.level.known
+    out = picture_of(predictions).astype(np.float32)
     # The ground is drawn paler, so that colours stand out on roofs of any colour.
     out = 0.6 * out + 0.4 * out.mean(axis=2, keepdims=True)
     right = (found == true) & (true > 0)

@@ -16,7 +16,7 @@ from pipeline.training.dashboard.figures import curves, read_history
 from pipeline.training.dashboard.overlay import data_url, draw_overlay, part_of, picture_of
 from pipeline.training.score.predicted import PlacePrediction, Scored
 from pipeline.training.validate import Trial
-from pipeline.training.volumes.answers import VolumePrediction
+from pipeline.training.volumes.outputs import VolumePrediction
 from pipeline.training.volumes.sections import sections_of
 
 REFRESH_S = 30
@@ -28,7 +28,7 @@ _SCRIPTS = ("dom.js", "charts.js", "training.js")
 class ShownCrops:
     """Squares of a split, and how they are drawn."""
 
-    said: Sequence[PlacePrediction]
+    predictions: Sequence[PlacePrediction]
     """What was predicted of the split; of volumes, sections."""
     shown: Mapping[str, Sequence[Patch]]
     """``fixed``, ``best`` and ``worst``."""
@@ -43,7 +43,7 @@ class ShownCrops:
 
     def parts(self, group: str) -> list[PlacePrediction]:
         """Return the squares of a group."""
-        return [part_of(self.said[p.answer], p, size=self.size) for p in self.shown[group]]
+        return [part_of(self.predictions[p.output], p, size=self.size) for p in self.shown[group]]
 
 
 def crops_of(whole: Sequence[Scored], config: TrainingConfig, *, threshold: float) -> ShownCrops:
@@ -53,16 +53,16 @@ def crops_of(whole: Sequence[Scored], config: TrainingConfig, *, threshold: floa
     """
     classes, box = len(config.classes), config.box
     size = (box[0], box[0]) if config.volumes is None else (box[2], box[1])
-    said = [one for one in whole if isinstance(one, PlacePrediction)]
+    predictions = [one for one in whole if isinstance(one, PlacePrediction)]
     for one in whole:
         if isinstance(one, VolumePrediction):
-            said.extend(sections_of(one, box=box, classes=classes))
-    every = patches(said, size=size, classes=classes, threshold=threshold)
+            predictions.extend(sections_of(one, box=box, classes=classes))
+    every = patches(predictions, size=size, classes=classes, threshold=threshold)
     best, worst = extremes(every)
     still = fixed(every)
-    seen = [picture_of(part_of(said[p.answer], p, size=size)) for p in still]
+    seen = [picture_of(part_of(predictions[p.output], p, size=size)) for p in still]
     return ShownCrops(
-        said=said,
+        predictions=predictions,
         shown={"fixed": still, "best": best, "worst": worst},
         size=size,
         colours=tuple(contrasting(seen)),

@@ -87,7 +87,7 @@ def draw_batch(
 
     Args:
         places: Real ones, drawn by their share.
-        synthetic: Made ones, drawn evenly, as often as the config says.
+        synthetic: Made ones, drawn evenly, as often as configured.
         config: Crop, batch, targets and augmentation.
         step: Which one; with the seed it decides everything.
     """
@@ -122,7 +122,7 @@ def collated(samples: Sequence[Sample]) -> Batch:
 
 
 def batched(image: Tensor, samples: Sequence[Sample]) -> Batch:
-    """Return a batch of what the network sees of samples, and what it shall say of them."""
+    """Collate samples into a batch of inputs and targets."""
     return Batch(
         image=image,
         target=torch.from_numpy(np.stack([sample.target for sample in samples])).float(),

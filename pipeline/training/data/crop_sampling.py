@@ -46,7 +46,7 @@ class CropDraws:
     places: Sequence[Place | WindowedPlace]
     """Real ones, drawn by their share; images one after the other in a new order each epoch."""
     synthetic: Sequence[Place]
-    """Made ones, drawn evenly, as often as the config says."""
+    """Made ones, drawn evenly, as often as configured."""
     config: TrainingConfig
     """Crop, batch and augmentation."""
 

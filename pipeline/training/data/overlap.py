@@ -1,4 +1,4 @@
-"""What two splits share, in words."""
+"""Overlap of two splits."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def in_order(
     workers: int,
     pin: bool,
 ) -> DataLoader[Sample]:
-    """Return batches of ``size`` crops in a sampler's order; `loader` tells of the others."""
+    """Return batches of ``size`` crops in a sampler's order; see `loader`."""
     return DataLoader(
         crops,
         batch_size=size,

@@ -73,9 +73,9 @@ def score_now(run: Run, module: Segmenter) -> None:
     half = run.config.model_copy(
         update={"score": run.config.score.model_copy(update={"thresholds": (0.5,)})}
     )
-    said = predict_places(scoring(network, run.config), run.data.validation, half)
-    best = best_trial(trials(said, half), half.score)
-    run.live.validated(said, best, step=module.step)
+    predictions = predict_places(scoring(network, run.config), run.data.validation, half)
+    best = best_trial(trials(predictions, half), half.score)
+    run.live.validated(predictions, best, step=module.step)
     log.info(
         "validation at step %d: %s %.4f, pixel IoU %.4f at threshold 0.5",
         module.step,
@@ -147,8 +147,8 @@ def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, A
     scores: dict[str, Any] = {}
     curve: list[Trial] = []
     if data.validation:
-        said = predict_places(network, data.validation, config)
-        curve = trials(said, config)
+        predictions = predict_places(network, data.validation, config)
+        curve = trials(predictions, config)
         best = best_trial(curve, config.score)
         if config.score.precision is not None and best.precision < config.score.precision:
             log.warning(
@@ -157,19 +157,21 @@ def _chosen_and_scored(run: Run, network: nn.Module) -> tuple[Trial, dict[str, A
                 best.precision,
                 best.threshold,
             )
-        scores["val"] = metric_rows(said, config, best)
+        scores["val"] = metric_rows(predictions, config, best)
         states.write_whole(
             run.folder / "thresholds.json",
             json.dumps([asdict(trial) for trial in curve], indent=1).encode(),
         )
-        run.live.validated(said, best, step=config.schedule.steps, done=True)
+        run.live.validated(predictions, best, step=config.schedule.steps, done=True)
         if not data.test:
-            final_page(run.folder, config, said, split="validation", found=best, trials=curve)
+            final_page(
+                run.folder, config, predictions, split="validation", found=best, trials=curve
+            )
     if data.test:
-        said = predict_places(network, data.test, config)
-        scores["test"] = metric_rows(said, config, best)
-        found = trials(said, _at(config, best))[0]
-        final_page(run.folder, config, said, split="test", found=found, trials=curve)
+        predictions = predict_places(network, data.test, config)
+        scores["test"] = metric_rows(predictions, config, best)
+        found = trials(predictions, _at(config, best))[0]
+        final_page(run.folder, config, predictions, split="test", found=found, trials=curve)
     return best, scores
 
 

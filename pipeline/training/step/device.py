@@ -38,8 +38,8 @@ class OnDevice(nn.Module):
     def forward(self, seen: Tensor) -> Tensor:
         """Predict in float32 without TF32, as a CPU would."""
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            said: Tensor = self.network(seen.to(self.device))
-        return said.cpu()
+            predictions: Tensor = self.network(seen.to(self.device))
+        return predictions.cpu()
 
 
 def scoring(network: nn.Module, config: TrainingConfig) -> nn.Module:

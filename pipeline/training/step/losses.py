@@ -76,9 +76,9 @@ def overlap(
     Source: Salehi et al. 2017, equation 4; 1/2 and 1/2 is Dice.
     """
     known = (weight > 0).to(probability.dtype)
-    mine, truth = probability * known, target * known
-    both = (mine * truth).sum()
-    other = false * (mine.sum() - both) + missed * (truth.sum() - both)
+    own, truth = probability * known, target * known
+    both = (own * truth).sum()
+    other = false * (own.sum() - both) + missed * (truth.sum() - both)
     spare = SMOOTH * (false + missed) / 2
     return 1.0 - (both + spare) / (both + other + spare).clamp_min(1e-12)
 

@@ -42,7 +42,7 @@ def check_network(config: TrainingConfig, source: Path) -> None:
         source: The file that the config was read from, for messages.
 
     Raises:
-        ConfigError: Says why.
+        ConfigError: It cannot be built; the message names the reason.
     """
     try:
         networks.empty(config.network.name, arguments(config))
@@ -54,7 +54,7 @@ def build_network(config: TrainingConfig, *, started: bool = True) -> nn.Module:
     """Return the network that a training names; logits for its classes, then the interior.
 
     Args:
-        config: Names it, and says how many channels it gives.
+        config: Its name, and the number of channels it gives.
         started: Whether the weights that it starts from are loaded.
 
     Raises:
@@ -76,14 +76,14 @@ def build_network(config: TrainingConfig, *, started: bool = True) -> nn.Module:
 
 
 @lru_cache(maxsize=2)
-def network_section(name: str, told: str) -> Network:
+def network_section(name: str, text: str) -> Network:
     """Return the card's section about a network.
 
     Args:
         name: Its name.
-        told: Its `arguments` as JSON.
+        text: Its `arguments` as JSON.
     """
-    return describe_network(name, json.loads(told), limit=LONGEST_REACH)
+    return describe_network(name, json.loads(text), limit=LONGEST_REACH)
 
 
 def described_by(config: TrainingConfig) -> Network:

@@ -133,38 +133,38 @@ def loss_at(config: LossConfig, *, step: int, steps: int, classes: int = 1) -> L
 
 def loss_of_outputs(
     loss: Loss,
-    answers: Tensor | Sequence[Tensor],
+    outputs: Tensor | Sequence[Tensor],
     target: Tensor,
     weight: Tensor,
     *,
     coarse: Sequence[float] = (),
 ) -> Tensor:
-    """Return the loss of an answer, or of all answers of a network with deep supervision.
+    """Return the loss of an output, or of all outputs of a network with deep supervision.
 
     The first one counts 1, the k-th coarser one ``coarse[k - 1]``, or ``2 ** -k``.
 
     Args:
         loss: Of logits, target and weight.
-        answers: (batch, channels, ...) logits; one, or the finest first. Valid
+        outputs: (batch, channels, ...) logits; one, or the finest first. Valid
             convolutions answer for the middle only.
         target: (batch, channels, ...), 0 or 1.
         weight: (batch, ...), 0 where nothing is known.
         coarse: See above.
 
     Raises:
-        ValueError: It has not as many numbers as there are coarser answers.
+        ValueError: It has not as many numbers as there are coarser outputs.
     """
-    if isinstance(answers, Tensor):
-        answers = [answers]
+    if isinstance(outputs, Tensor):
+        outputs = [outputs]
     parts = [
-        loss(answer.float(), central_part(target, answer), central_part(weight, answer))
-        for answer in answers
+        loss(output.float(), central_part(target, output), central_part(weight, output))
+        for output in outputs
     ]
     if len(parts) == 1:
         return parts[0]
     if coarse and len(coarse) != len(parts) - 1:
         raise ValueError(
-            f"loss.coarse has {len(coarse)} numbers for {len(parts) - 1} coarser answers: "
+            f"loss.coarse has {len(coarse)} numbers for {len(parts) - 1} coarser outputs: "
             "give one each, or none"
         )
     shares = (1.0, *(coarse or (2.0**-k for k in range(1, len(parts)))))
@@ -173,10 +173,10 @@ def loss_of_outputs(
     return total
 
 
-def central_part(truth: Tensor, answer: Tensor) -> Tensor:
+def central_part(truth: Tensor, output: Tensor) -> Tensor:
     """Return the part of a truth that an answer (batch, channels, ...) is about."""
-    for axis in range(1, answer.ndim - 1):
-        edge = answer.shape[-axis]
+    for axis in range(1, output.ndim - 1):
+        edge = output.shape[-axis]
         truth = truth.narrow(-axis, (truth.shape[-axis] - edge) // 2, edge)
     return truth
 

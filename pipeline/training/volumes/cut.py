@@ -19,7 +19,7 @@ from pipeline.training.volumes.draws import VolumeDraw
 from pipeline.training.volumes.part import UNKNOWN, VolumePart
 
 MEAN = STD = 0.5
-"""What the network sees lies from -1 to 1; the card says so."""
+"""Inputs of the network lie from -1 to 1, as in the card."""
 
 
 def crop_of(

@@ -142,17 +142,17 @@ def seeds_of(
 def _check_same(volume: SegyVolume, labels: SegyVolume) -> None:
     """Refuse labels that lie on other traces than their volume."""
     if labels.shape != volume.shape:
-        told = ["{} x {} x {}".format(*one.shape) for one in (labels, volume)]
+        text = ["{} x {} x {}".format(*one.shape) for one in (labels, volume)]
         raise ConfigError(
-            f"{labels.path}: has {told[0]} inlines, crosslines and samples, {volume.path} "
-            f"{told[1]}; labels must lie on the traces of their volume"
+            f"{labels.path}: has {text[0]} inlines, crosslines and samples, {volume.path} "
+            f"{text[1]}; labels must lie on the traces of their volume"
         )
     for name in ("inlines", "crosslines"):
-        mine, theirs = getattr(labels, name), getattr(volume, name)
-        if mine != theirs:
+        own, others = getattr(labels, name), getattr(volume, name)
+        if own != others:
             raise ConfigError(
-                f"{labels.path}: has {name} {mine[0]} to {mine[-1]}, {volume.path} {theirs[0]} to "
-                f"{theirs[-1]}; labels must lie on the traces of their volume"
+                f"{labels.path}: has {name} {own[0]} to {own[-1]}, {volume.path} {others[0]} to "
+                f"{others[-1]}; labels must lie on the traces of their volume"
             )
     if not np.allclose(labels.times, volume.times, atol=1e-3):
         log.warning(
@@ -182,10 +182,10 @@ def _kinds(
     unknown = ~np.isfinite(values)
     if config.ignore_value is not None and config.ignore_value not in class_at:
         unknown |= values == config.ignore_value
-    told = np.unique(values[~unknown])
-    whole = {int(value) for value in told if value.is_integer()} - {0}
+    text = np.unique(values[~unknown])
+    whole = {int(value) for value in text if value.is_integer()} - {0}
     named = class_at or dict.fromkeys(whole, 1)
-    strange = [value for value in told if value not in {0, *named}]
+    strange = [value for value in text if value not in {0, *named}]
     if strange:
         some = ", ".join(f"{value:g}" for value in strange[:10])
         raise ConfigError(

@@ -9,23 +9,25 @@ from pipeline.core.block import Three
 from pipeline.models.predictor import Stretch
 from pipeline.training.data.sources.places import Level
 from pipeline.training.score.predicted import PlacePrediction
-from pipeline.training.volumes.answers import VolumePrediction
 from pipeline.training.volumes.cut import network_amplitudes
+from pipeline.training.volumes.outputs import VolumePrediction
 from pipeline.training.volumes.part import UNKNOWN
 
 
-def sections_of(said: VolumePrediction, *, box: Three, classes: int) -> list[PlacePrediction]:
-    """Return the middle inline section of each row of crops, as answers about pictures.
+def sections_of(
+    predictions: VolumePrediction, *, box: Three, classes: int
+) -> list[PlacePrediction]:
+    """Return the middle inline section of each row of crops, as predictions of pictures.
 
     Samples go down, crosslines to the right; they depend on the part and the crop alone.
     """
-    length, edge = said.part.shape[0], min(box[0], said.part.shape[0])
+    length, edge = predictions.part.shape[0], min(box[0], predictions.part.shape[0])
     starts = sorted({*range(0, length - edge + 1, edge), length - edge})
-    return [_section(said, start + edge // 2, classes=classes) for start in starts]
+    return [_section(predictions, start + edge // 2, classes=classes) for start in starts]
 
 
-def _section(said: VolumePrediction, at: int, *, classes: int) -> PlacePrediction:
-    part = said.part
+def _section(predictions: VolumePrediction, at: int, *, classes: int) -> PlacePrediction:
+    part = predictions.part
     kinds = np.ascontiguousarray(part.kinds[at].T)
     known = kinds != UNKNOWN
     level = Level(
@@ -36,10 +38,10 @@ def _section(said: VolumePrediction, at: int, *, classes: int) -> PlacePredictio
         pixel_size_m=1.0,
         class_of=np.arange(classes + 1, dtype=np.uint8),
     )
-    probability = np.ascontiguousarray(said.probability[:, at].swapaxes(1, 2))
+    probability = np.ascontiguousarray(predictions.probability[:, at].swapaxes(1, 2))
     number = part.inlines[at] if part.inlines else at
     return PlacePrediction(
-        name=f"{said.name} inline {number}", level=level, probability=probability
+        name=f"{predictions.name} inline {number}", level=level, probability=probability
     )
 
 

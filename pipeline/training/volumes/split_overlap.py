@@ -42,8 +42,8 @@ def _apart(one: VolumePart, other: VolumePart, gap: int) -> str:
     if wide.meeting(other.block) is None:
         return ""
     between = max(
-        max(mine.start - yours.stop, yours.start - mine.stop)
-        for mine, yours in zip(_spans(one), _spans(other), strict=True)
+        max(own.start - yours.stop, yours.start - own.stop)
+        for own, yours in zip(_spans(one), _spans(other), strict=True)
     )
     return f"are {between} lines of one volume apart, less than volumes.gap: {gap}"
 
@@ -59,15 +59,15 @@ def _alike(one: VolumePart, other: VolumePart) -> str:
     """Return how many traces two files share; nothing where they share none."""
     if one.shape[2] != other.shape[2]:
         return ""
-    mine = set(_digests(one.amplitude))
-    shared = sum(digest in mine for digest in _digests(other.amplitude))
+    own = set(_digests(one.amplitude))
+    shared = sum(digest in own for digest in _digests(other.amplitude))
     return f"hold the same {shared} traces" if shared else ""
 
 
 def _digests(
     amplitude: Float32[np.ndarray, "inlines crosslines samples"],
 ) -> Iterator[bytes]:
-    """Yield a digest of each trace; dead ones, of one value throughout, tell nothing."""
+    """Yield a digest of each trace; dead ones, of one value throughout, are skipped."""
     for line in amplitude:
         for trace in line[np.ptp(line, axis=1) != 0]:
             yield hashlib.blake2b(trace.tobytes(), digest_size=12).digest()

@@ -81,7 +81,7 @@ def layer(
     out = folder / "layer.parquet"
     chosen: dict[str, Any] = {"previous": None, "policy": "newest"} | settings
     summary = build_layer(scenes, out=out, **chosen)
-    assert summary.given == summary.footprints + summary.united + summary.gone + summary.lost
+    assert summary.given == summary.footprints + summary.united + summary.removed + summary.lost
     return geopandas.read_parquet(out), summary
 
 

@@ -31,7 +31,7 @@ def _common(angles: Float64, groups: Int64, lengths: Float64) -> Float64:
     """Return the mean angle of each one's group, or its own where that is too far off.
 
     The longer the walls, the surer the direction; right angles are taken out by the 4.
-    Who is alone keeps the last bit of its angle, which a mean would not.
+    A polygon on its own keeps its angle bit by bit, which a mean would not.
     """
     sums = np.zeros((groups.max() + 1, 3))
     for place in range(len(angles)):

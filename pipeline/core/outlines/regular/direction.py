@@ -13,7 +13,7 @@ RIGHT = math.pi / 2
 BINS = 90
 """A bin is a degree."""
 SPREAD = 6
-"""Bins to either side that a wall's direction speaks for, less and less."""
+"""Bins to either side over which an edge's weight is spread, decreasing."""
 CORNER = 1.0
 """How much of a wall's ends does not count, in pixels; a fifth of short walls."""
 

@@ -30,7 +30,7 @@ FINER = (1.0, 1.4, 2.0, 3.0)
 """By how much smaller the tolerances are of each attempt."""
 REGULARISED, SIMPLIFIED = 1, 2
 """Ranks of what is not as it was: the simplified one gives way."""
-NOBODY: Polygons = np.empty(0, object)
+NONE: Polygons = np.empty(0, object)
 RECTANGULAR = 0.3
 """Least share of the walls that must lie near the main directions."""
 
@@ -40,7 +40,7 @@ def regularised(
     *,
     rules: Rules = AS_USUAL,
     pixel: tuple[float, float] = (1.0, 1.0),
-    fixed: Polygons = NOBODY,
+    fixed: Polygons = NONE,
     unknown: NodataPixels | None = None,
 ) -> tuple[Polygons, Flags]:
     """Return the polygons with straight walls along and across a main direction.
@@ -79,10 +79,10 @@ def regularised(
     def trimmed(place: int, other: shapely.Polygon) -> shapely.Polygon | None:
         ways = [shapely.difference(made[place], other)]
         if ranks[place] == REGULARISED:
-            gone = clipping_rectangle(
+            removed = clipping_rectangle(
                 made[place], other, straight.angles[place], scale, rules.least_wall
             )
-            ways.insert(0, shapely.difference(made[place], gone))
+            ways.insert(0, shapely.difference(made[place], removed))
         for shape in ways:
             if shape.geom_type != "Polygon" or shape.is_empty or not shape.is_valid:
                 continue

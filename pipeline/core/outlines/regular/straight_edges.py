@@ -176,10 +176,10 @@ def _between(ring: Float64, one: Float64, two: Float64, wall: Float64) -> None:
 
 
 @compiled
-def _without(ring: Float64, walls: Float64, gone: int) -> Float64:
+def _without(ring: Float64, walls: Float64, removed: int) -> Float64:
     """Return the walls less one; those around it, if of one kind, become one wall."""
     count = len(walls)
-    before, after = (gone - 1) % count, (gone + 1) % count
+    before, after = (removed - 1) % count, (removed + 1) % count
     turned = np.empty((count - 1, 5))
     for step in range(count - 1):
         turned[step] = walls[(after + step) % count]

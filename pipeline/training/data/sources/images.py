@@ -180,7 +180,7 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def _check_depths(folder: Path, images: dict[str, Path]) -> None:
-    """Check that ``depths.csv``, where there is one, speaks of these images."""
+    """Check that ``depths.csv``, where there is one, lists these images."""
     for path in (folder / "depths.csv", folder.parent / "depths.csv"):
         if path.is_file():
             with path.open(encoding="utf-8") as file:

@@ -53,7 +53,7 @@ def read_values(path: Path, grid: SceneGrid) -> tuple[NDArray[Any], Affine, Any]
     except rasterio.errors.RasterioError as error:
         raise ConfigError(f"{path}: cannot be read as labels: {error}") from error
     except SceneError as error:
-        raise ConfigError(f"{path}: {error.reason}; {error.way_out}") from error
+        raise ConfigError(f"{path}: {error.reason}; {error.hint}") from error
 
 
 def footprint(path: Path) -> tuple[tuple[float, float, float, float], Any]:

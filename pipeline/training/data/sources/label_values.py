@@ -37,7 +37,7 @@ def label_meaning(
     Args:
         values: Those of all of the labels.
         named: Values of classes.
-        ignore_value: Value that says: not labelled; 255 only where there are other classes.
+        ignore_value: Value that means: not labelled; 255 only where there are other classes.
         objects: Whether values number objects.
         nodata: The value that the file declares.
     """
@@ -90,7 +90,7 @@ def _surveyed(
     except SceneError as error:
         if named or objects:
             return label_meaning(RasterValues(), named, ignore_value=ignore_value, objects=objects)
-        raise ConfigError(f"{path}: {error.reason}; {error.way_out}") from error
+        raise ConfigError(f"{path}: {error.reason}; {error.hint}") from error
     if found.reasons:
         log.info("%s: %s", path, ", ".join(found.reasons))
     return found

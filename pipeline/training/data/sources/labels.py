@@ -54,7 +54,7 @@ def read_place_labels(
     """Return a place's labels on a grid.
 
     Raises:
-        ConfigError: They cannot be read, do not say where they lie, have another size
+        ConfigError: They cannot be read, are not georeferenced, have another size
             than a scene without a place, or hold values of no class.
     """
     if config.labels.suffix.lower() in RASTERS:
@@ -137,7 +137,9 @@ def _classes_of(found: Vectors, config: PlaceConfig, classes: Sequence[ClassConf
     """Return the class of each polygon, from 1; 0 where it is of none."""
     if config.field is None:
         if len(classes) > 1:
-            raise ConfigError(f"{config.labels}: {len(classes)} classes need a `field` that tells")
+            raise ConfigError(
+                f"{config.labels}: {len(classes)} classes need a `field` that distinguishes"
+            )
         return [1] * len(found.geometry)
     if config.field not in found.columns:
         there = ", ".join(found.fields[:_FIELDS_NAMED]) or "none"
@@ -249,7 +251,7 @@ def number_objects(
     Args:
         values: (rows, cols); a value a class, or a number an object.
         classes: Which values mean which class; without values all but 0 are the first.
-        ignore_value: Value that says: not labelled; 255 only where there are other classes.
+        ignore_value: Value that means: not labelled; 255 only where there are other classes.
         objects: Whether values number objects.
         source: The file, for messages.
         meaning: What values mean, where these are a part of all.

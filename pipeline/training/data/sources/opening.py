@@ -119,12 +119,12 @@ def read_scored(
     sizes = [window.pixels for window in blocks]
     if not budget.holds(sum(sizes), each=each, largest=max(sizes)):
         need = budget.held + each * sum(sizes) + READING * max(sizes)
-        told = ", ".join(
+        text = ", ".join(
             f"{path} ({window.height} x {window.width} px)"
             for path, window in zip(config.scenes, blocks, strict=True)
         )
         raise ConfigError(
-            f"{config.name}: scoring {told} takes {need / 1e9:.1f} GB with all that was read "
+            f"{config.name}: scoring {text} takes {need / 1e9:.1f} GB with all that was read "
             f"before, and memory_gb is {budget.limit / 1e9:g}; score a block of it (`within: "
             "[left, top, right, bottom]`), cut it, or give a larger memory_gb"
         )

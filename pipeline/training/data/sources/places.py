@@ -25,7 +25,7 @@ from pipeline.training.data.targets import contact_map
 COARSEST_M = 0.5
 """Levels are halved until a pixel is about this large."""
 BUILDING = ClassConfig(name="building", colour="#e6550d")
-"""What is looked for unless a training says otherwise."""
+"""Classes unless a training has its own."""
 ONE_CLASS = np.array([0, 1], np.uint8)
 
 

@@ -178,7 +178,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def open_raster(path: Path) -> Iterator[DatasetReader]:
-    """Lend a raster, opened behind the guard of drivers."""
+    """Yield a raster, opened with the allow-list of drivers."""
     install_guard()
     with rasterio.open(path) as scene:
         yield scene

@@ -22,7 +22,7 @@ from pipeline.training.data.sources.rasters import SceneGrid, WindowedPicture
 from pipeline.training.data.sources.windowed_labels import WindowedLabels
 
 BLOCK = 2048
-"""Edge of the windows in which a whole scene is gone through."""
+"""Edge of the windows in which a whole scene is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

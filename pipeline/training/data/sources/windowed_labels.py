@@ -146,7 +146,7 @@ def open_windowed_labels(
     """Return a place's labels, to be read by windows of a scene's grid.
 
     Raises:
-        ConfigError: Polygons cannot be read, or do not say where they lie.
+        ConfigError: Polygons cannot be read, or are not georeferenced.
     """
     polygons, class_of = None, np.zeros(1, np.uint8)
     if config.labels.suffix.lower() not in RASTERS:

@@ -24,7 +24,7 @@ from pipeline.training.volumes.part import VolumePart
 log = logging.getLogger(__name__)
 
 MEMORY = 4e9
-"""Bytes that a block may take while it is predicted: what mapping takes if nothing is said."""
+"""Bytes that a block may take while it is predicted: the default of mapping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,7 +53,7 @@ def predict_volumes(
 ) -> list[VolumePrediction]:
     """Predict parts of volumes, each mirrored past its own faces.
 
-    So nothing that another split holds is seen, not even as context.
+    So nothing of another split is used, not even as context.
     """
     return [
         VolumePrediction(name=part.name, part=part, probability=_predicted(network, part, config))
@@ -74,9 +74,9 @@ def _predicted(
         block = grid.block(core)
         voxels = cut_block(part.read, block, shape=part.shape, edge="mirror")
         logits = network(torch.from_numpy(network_amplitudes(voxels, part.stretch))[None, None])
-        said = probabilities(logits.float(), config.loss, classes=len(config.classes))[0]
+        predictions = probabilities(logits.float(), config.loss, classes=len(config.classes))[0]
         here = tuple(slice(a, b) for a, b in zip(core.start, core.stop, strict=True))
-        out[(slice(None), *here)] = said[(slice(None), *core.within(block))].numpy()
+        out[(slice(None), *here)] = predictions[(slice(None), *core.within(block))].numpy()
     return out
 
 
@@ -95,14 +95,14 @@ def grid_of(network: nn.Module, part: VolumePart, config: TrainingConfig) -> Blo
 
 
 def reported_volumes(
-    said: Sequence[VolumePrediction], config: TrainingConfig, *, threshold: float
+    predictions: Sequence[VolumePrediction], config: TrainingConfig, *, threshold: float
 ) -> dict[str, dict[str, float | list[float]]]:
     """Return the figures of each part, over its classes, with 95 % intervals.
 
     For the intervals 8 x 8 columns of traces are drawn again.
     """
     rows: dict[str, dict[str, float | list[float]]] = {}
-    for one in said:
+    for one in predictions:
         counts = block_counts(one, config, threshold=threshold)
         tp, fp, fn = (int(count) for count in counts.sum(axis=0))
         again = totals(counts.astype(np.float64), resample_blocks(len(counts)))

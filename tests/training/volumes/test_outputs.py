@@ -15,9 +15,9 @@ from pipeline.training.dashboard.page import crops_of
 from pipeline.training.metrics import metric_rows
 from pipeline.training.step.network import build_network, described_by
 from pipeline.training.validate import best_trial, predict_places, trials
-from pipeline.training.volumes import answers as of_volumes
-from pipeline.training.volumes.answers import VolumePrediction, grid_of
+from pipeline.training.volumes import outputs as of_volumes
 from pipeline.training.volumes.cut import network_amplitudes
+from pipeline.training.volumes.outputs import VolumePrediction, grid_of
 from pipeline.training.volumes.part import UNKNOWN, VolumePart, seeds_of
 from pipeline.training.volumes.sections import sections_of
 from tests.training.volumes.synthetic import made_volume
