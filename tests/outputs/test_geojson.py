@@ -154,14 +154,25 @@ numbers = st.floats(-180, 180, allow_nan=False)
 
 
 @given(points=st.lists(st.tuples(numbers, numbers), min_size=3, max_size=9))
-def test_the_text_of_a_coordinate_is_that_of_seven_decimals(
+def test_coordinates_are_read_back_as_those_of_seven_decimals(
     points: list[tuple[float, float]],
 ) -> None:
-    rounded = np.round(np.array(points) * 1e7) / 1e7 + 0.0
-    polygon = Polygon(rounded)
-    (text,) = geojson_geometries(np.array([polygon], dtype=object))
-    ring = ",".join(f"[{x:.7f},{y:.7f}]" for x, y in polygon.exterior.coords)
-    assert text == f'{{"type":"Polygon","coordinates":[[{ring}]]}}'
+    (text,) = geojson_geometries(np.array([Polygon(points)], dtype=object))
+    ring = np.array(Polygon(points).exterior.coords)
+    expected = [[float(f"{x:.7f}") for x in point] for point in np.round(ring * 1e7) / 1e7 + 0.0]
+    assert json.loads(text) == {"type": "Polygon", "coordinates": [expected]}
+    assert "-0.0," not in text
+    assert "-0.0]" not in text
+
+
+def test_holes_and_parts_keep_their_order() -> None:
+    holed = Polygon(
+        [(0, 0), (9, 0), (9, 9), (0, 9)],
+        [[(1, 1), (1, 2), (2, 2), (2, 1)], [(5, 5), (5, 6), (6, 6), (6, 5)]],
+    )
+    several = shapely.MultiPolygon([shapely.box(-180, 1, -179.5, 2), holed])
+    texts = list(geojson_geometries(np.array([several, holed], dtype=object)))
+    assert [shapely.from_geojson(text).wkb for text in texts] == [several.wkb, holed.wkb]
 
 
 def test_no_polygons_make_an_empty_collection(
