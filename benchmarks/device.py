@@ -22,7 +22,7 @@ from pipeline.core.quantise import STEPS
 from pipeline.mapping.planning.plan import ScenePlan
 from pipeline.mapping.tiles.predict import read_tile
 from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.registry import find
 
 Tile = tuple[NDArray[Any], NDArray[np.bool_]]

@@ -21,7 +21,9 @@ def map_(  # noqa: PLR0913 - the options of a command
     aoi_layer: Annotated[str | None, typer.Option(help="Layer of the AOI's file.")] = None,
     clip: Annotated[bool, typer.Option("--clip", help="Cut polygons at the AOI.")] = False,  # noqa: FBT002 - a flag
     executor: Annotated[str, typer.Option(help="serial, local or tcp://HOST:PORT.")] = "local",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or openvino.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda; or an engine: openvino, onnxruntime, torch.")
+    ] = "auto",
     tile: Annotated[
         int | None, typer.Option(min=1, help="Tile edge, halo included, in pixels.")
     ] = None,
@@ -79,10 +81,11 @@ def map_(  # noqa: PLR0913 - the options of a command
     from pipeline.mapping.plan_scene import dry_run as plan_only
     from pipeline.mapping.planning.request import MapRequest, memory, numbers
     from pipeline.mapping.run import map_scenes
+    from pipeline.models.registry import DEVICES
 
-    if device not in ("auto", "cpu", "cuda", "openvino"):
+    if device not in DEVICES:
         raise typer.BadParameter(
-            f"{device!r} is none of auto, cpu, cuda, openvino", param_hint="--device"
+            f"{device!r} is none of {', '.join(DEVICES)}", param_hint="--device"
         )
     if overlap not in (None, "first", "last", "newest", "oldest"):
         raise typer.BadParameter(
@@ -96,7 +99,7 @@ def map_(  # noqa: PLR0913 - the options of a command
             task=task,
             model=model,
             executor=executor,
-            device=device,  # type: ignore[arg-type]  # checked above
+            device=device,
             tile=tile,
             tile_timeout_s=tile_timeout,
             max_memory=memory(max_memory),

@@ -172,7 +172,7 @@ class Compute(Section):
 
     executor: str = "local"
     """``serial``, ``local`` or the address of a Dask scheduler."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "openvino", "onnxruntime", "torch"] = "auto"
     """Where the network runs."""
     max_memory: str = "4GB"
     """Memory of the process."""

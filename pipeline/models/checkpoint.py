@@ -1,7 +1,8 @@
-"""Checkpoints: one safetensors file, the model card in its metadata.
+"""Model files with the model card in their metadata: safetensors (weights) and ONNX (a graph).
 
 Nothing is ever unpickled. A flipped bit in the weights loads without complaint from
-any format, so the card carries their sha256 and loading checks it.
+any format, so the card carries their sha256 and loading checks it. An ONNX file that was made
+of a checkpoint has its card, and a digest of its own content beside it.
 """
 
 from __future__ import annotations
@@ -24,13 +25,21 @@ from pipeline.models.header import (
     check_tensors,
     read_safetensors_header,
 )
+from pipeline.models.onnx_file import (
+    NotOnnxError,
+    content_digest,
+    metadata_of,
+    read_model_bytes,
+    refers_to_other_files,
+)
 
 if TYPE_CHECKING:
     import torch
 
-KEY = "overtile"
-WEIGHTS, COPY = "model.safetensors", "card.json"
-"""A model's file, and the copy of its card that lies beside it."""
+KEY, DIGEST = "overtile", "overtile_sha256"
+"""Names in the metadata: of the card, and of the digest of an ONNX file's content."""
+WEIGHTS, ONNX, COPY = "model.safetensors", "model.onnx", "card.json"
+"""Files of a model, and the copy of its card that lies beside them."""
 LARGEST_CARD = 2**20
 """Characters of a card."""
 
@@ -68,22 +77,25 @@ def save_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], card: Model
 
 
 def read_card(path: Path) -> ModelCard:
-    """Return the card of a checkpoint without loading its weights or torch.
+    """Return the card of a checkpoint or ONNX file; weights are not loaded.
 
     Raises:
-        ModelError: The file is no safetensors file, has no valid card or one outside the
-            limits, holds tensors that cannot be, or the copy of the card beside it was changed.
+        ModelError: The file is neither, has no valid card or one outside the limits, holds
+            tensors that cannot be, or the copy of the card beside it was changed.
     """
+    return read_onnx(path)[0] if path.suffix == ".onnx" else _read_checkpoint_card(path)
+
+
+def _read_checkpoint_card(path: Path) -> ModelCard:
     hint = "give a .safetensors file written by overtile, or a name from `overtile models list`"
     try:
         header = read_safetensors_header(path)
-        predictions = header["__metadata__"][KEY]
-        if len(predictions) > LARGEST_CARD:
+        text = header["__metadata__"][KEY]
+        if len(text) > LARGEST_CARD:
             raise ModelError(
-                f"{path}: its card has {len(predictions)} characters, the limit is {LARGEST_CARD}; "
-                f"{hint}"
+                f"{path}: its card has {len(text)} characters, the limit is {LARGEST_CARD}; {hint}"
             )
-        card = ModelCard.model_validate_json(predictions)
+        card = ModelCard.model_validate_json(text)
     except NoHeaderError as error:
         raise ModelError(f"{path}: not a safetensors file (pickles are refused); {hint}") from error
     except OSError as error:
@@ -93,8 +105,45 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(f"{path}: {reason}; {hint}") from error
     _refuse_impossible(path, card)
     check_tensors(path, header)
-    _refuse_another(path.with_name(COPY), predictions, path)
+    _refuse_another(path.with_name(COPY), text, path)
     return card
+
+
+def read_onnx(path: Path) -> tuple[ModelCard, bytes]:
+    """Return card and content of an ONNX file; the content is not parsed.
+
+    Raises:
+        ModelError: It is no ONNX file, has no valid card or one outside the limits, is damaged,
+            may refer to other files, or the copy of the card beside it was changed.
+    """
+    hint = "give a .onnx file written by overtile, or a name from `overtile models list`"
+    try:
+        content = read_model_bytes(path)
+        metadata = metadata_of(content)
+        text = metadata[KEY]
+        if len(text) > LARGEST_CARD:
+            raise ModelError(
+                f"{path}: its card has {len(text)} characters, the limit is {LARGEST_CARD}; {hint}"
+            )
+        card = ModelCard.model_validate_json(text)
+        digest = content_digest(content)
+    except NotOnnxError as error:
+        raise ModelError(f"{path}: not an ONNX file: it {error}; {hint}") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = _faults(error) if isinstance(error, ValidationError) else "no model card in it"
+        raise ModelError(f"{path}: {reason}; {hint}") from error
+    if digest != metadata.get(DIGEST):
+        raise ModelError(
+            f"{path}: its content has sha256 {digest[:12]}..., its metadata state "
+            f"{metadata.get(DIGEST, 'none')[:12]}...; the file is damaged, fetch it again"
+        )
+    if refers_to_other_files(content):
+        raise ModelError(f"{path}: it may refer to other files; save it as one file")
+    _refuse_impossible(path, card)
+    _refuse_another(path.with_name(COPY), text, path)
+    return card, content
 
 
 def _refuse_impossible(path: Path, card: ModelCard) -> None:
@@ -109,13 +158,13 @@ def _refuse_impossible(path: Path, card: ModelCard) -> None:
         raise ModelError(f"{path}: its card cannot be used: {fault}")
 
 
-def _refuse_another(copy: Path, predictions: str, path: Path) -> None:
+def _refuse_another(copy: Path, text: str, path: Path) -> None:
     """Refuse a card beside a checkpoint that differs from the one inside: it has no effect."""
-    if path.name != WEIGHTS or not copy.is_file():
+    if path.name not in (WEIGHTS, ONNX) or not copy.is_file():
         return
     try:
         small = copy.stat().st_size <= LARGEST_HEADER
-        same = small and json.loads(copy.read_bytes()) == json.loads(predictions)
+        same = small and json.loads(copy.read_bytes()) == json.loads(text)
     except (OSError, ValueError, RecursionError):
         same = False
     if not same:

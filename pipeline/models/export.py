@@ -14,21 +14,27 @@ from torch import nn
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.checkpoint import KEY, load_checkpoint
-from pipeline.models.engines.openvino import Compiled, convert, largest_difference, openvino_module
+from pipeline.models.checkpoint import DIGEST, KEY, load_checkpoint
+from pipeline.models.engines.convert import TOLERANCE, convert, largest_difference
+from pipeline.models.engines.openvino import OpenVinoNetwork, openvino_module
+from pipeline.models.onnx_file import content_digest
 from pipeline.models.registry import blaming, find
-from pipeline.models.restore import remainder, restore_network, trial_sizes
+from pipeline.models.restore import restore_network
+from pipeline.models.sizes import remainder, trial_sizes
 
 Format = Literal["onnx", "openvino"]
-LARGEST = 65536
+LARGEST, MOST = 65536, 1024
+"""Longest side of a picture, and pictures of a batch."""
+CLOSE = 1e-4
+"""Largest difference of an ONNX file's logits from torch's."""
 
 
 def export(name: str, *, kind: Format, out: Path) -> dict[str, Any]:
     """Write a model for another engine and return what was written, for people.
 
-    The input ``pixels`` is ``(1, bands, rows, cols)`` float32, normalised as the card
-    says, rows and columns any multiples of the stride; the output ``logits`` is what
-    torch gives, within `openvino.TOLERANCE`. The card lies in the file's metadata.
+    The input ``pixels`` is ``(batch, bands, rows, cols)`` float32, normalised as the card
+    states, rows and columns any multiples of the stride; the output ``logits`` is what
+    torch gives, within `CLOSE` in an ONNX file. The card lies in the file's metadata.
 
     Args:
         name: Name or file of a model.
@@ -53,7 +59,8 @@ def export(name: str, *, kind: Format, out: Path) -> dict[str, Any]:
     made = out.with_name(f".{out.name}.part{suffix}")
     try:
         (_write_onnx if kind == "onnx" else _write_openvino)(network, card, made)
-        apart = largest_difference(network, Compiled(made), card)
+        tolerance = CLOSE if kind == "onnx" else TOLERANCE
+        apart = largest_difference(network, OpenVinoNetwork(made), card, tolerance=tolerance)
         if kind == "openvino":
             made.with_suffix(".bin").replace(out.with_suffix(".bin"))
         made.replace(out)
@@ -79,11 +86,11 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
         ModelError: It cannot export this network.
     """
     stride, rest = card.network.stride, remainder(card)
-    axes = None
+    axes = {0: torch.export.Dim("batch", min=1, max=MOST)}
     if card.network.size is None:
-        units = (torch.export.Dim(name, min=2, max=LARGEST // stride) for name in ("rows", "cols"))
-        axes = ({axis: stride * unit + rest for axis, unit in zip((2, 3), units, strict=True)},)
-    values = torch.zeros(1, len(card.inputs.bands), *trial_sizes(card)[0])
+        for axis, name in ((2, "rows"), (3, "cols")):
+            axes[axis] = stride * torch.export.Dim(name, min=2, max=LARGEST // stride) + rest
+    values = torch.zeros(2, len(card.inputs.bands), *trial_sizes(card)[0])
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -92,7 +99,7 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
                 network,
                 (values,),
                 dynamo=True,
-                dynamic_shapes=axes,
+                dynamic_shapes=(axes,),
                 input_names=["pixels"],
                 output_names=["logits"],
                 verbose=False,
@@ -107,6 +114,8 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     if program is None:
         raise ModelError(f"network {card.network.architecture!r} cannot be written as ONNX")
     program.model.metadata_props[KEY] = card.model_dump_json()
+    program.save(str(path))
+    program.model.metadata_props[DIGEST] = content_digest(path.read_bytes())
     program.save(str(path))
 
 

@@ -11,7 +11,6 @@ from pipeline.errors import ModelError
 from pipeline.models.arguments import shortened
 from pipeline.models.card import ModelCard
 from pipeline.models.networks import build, empty
-from pipeline.models.networks.classic import legal_inputs
 
 
 def restore_network(card: ModelCard, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
@@ -50,29 +49,3 @@ def _check_shapes(card: ModelCard, tensors: Mapping[str, torch.Tensor]) -> None:
             f"{shortened(dict(card.network.arguments))}: {faults[0]}"
             + (f", and {len(faults) - 1} more" if len(faults) > 1 else "")
         )
-
-
-def remainder(card: ModelCard) -> int:
-    """Return what sizes that the network takes leave when divided by its stride.
-
-    0 but for valid convolutions, whose sizes have one remainder: 12 to 16 for four poolings.
-    """
-    arguments = card.network.arguments
-    if arguments.get("padding") != "valid":
-        return 0
-    depth = arguments.get("depth", 4)
-    legal = next(legal_inputs(depth=depth if isinstance(depth, int) else 4))
-    return legal % card.network.stride
-
-
-def trial_sizes(card: ModelCard) -> tuple[tuple[int, int], ...]:
-    """Return small sizes, rows and columns, on which two engines can be compared."""
-    size, stride = card.network.size, card.network.stride
-    if size is not None:
-        return ((size, size),)
-    if remainder(card) or card.network.arguments.get("padding") == "valid":
-        depth = card.network.arguments.get("depth", 4)
-        legal = list(legal_inputs(depth=depth if isinstance(depth, int) else 4))
-        return (legal[0], legal[1]), (legal[2], legal[0])
-    first = max(2, -(-64 // stride)) * stride
-    return (first, first + stride), (first + 3 * stride, first)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.predictor import Predictor, Stretch
 from pipeline.models.registry import ModelRef, card_of, load_predictor, shipped
 from tests.models.small import MOBILE, PADDED, TINY, VALID, card_for, weights_for

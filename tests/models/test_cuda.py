@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.registry import find
 from pipeline.training.fit import fit
 from pipeline.training.step import state as states

@@ -13,7 +13,7 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard, Network
-from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.networks import NETWORKS, build
 from pipeline.models.networks.registry import Entry
 from pipeline.models.predictor import Stretch

@@ -1,4 +1,4 @@
-"""Exports and OpenVINO say what torch says."""
+"""Exports predict what torch predicts, in OpenVINO and in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import Network
 from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.models.describe import describe_network
-from pipeline.models.engines.engine import TorchPredictor
-from pipeline.models.engines.openvino import Compiled, convert, largest_difference
+from pipeline.models.engines.convert import convert, largest_difference
+from pipeline.models.engines.network_predictor import NetworkPredictor
+from pipeline.models.engines.openvino import OpenVinoNetwork
+from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.export import export
-from pipeline.models.registry import ModelRef, card_of, chosen_device, find, load_predictor
-from pipeline.models.restore import restore_network, trial_sizes
+from pipeline.models.registry import ModelRef, card_of, find, load_predictor
+from pipeline.models.restore import restore_network
+from pipeline.models.sizes import trial_sizes
 from tests.mapping.scenery import band, blobs, run, write_scene
 from tests.models.small import FULL, PADDED, SHELF, TINY, VALID, card_for, noise, weights_for
 
@@ -37,7 +40,7 @@ def _apart(file: Path, name: str, rows: int, cols: int) -> float:
     values = (pixels - 0.5) / 0.5
     with torch.inference_mode():
         wanted = restore_network(card, tensors)(values)
-    found = Compiled(file)(values)
+    found = torch.from_numpy(OpenVinoNetwork(file)(values.numpy()))
     assert found.shape == wanted.shape
     assert wanted.std() > 0.1
     assert (found - wanted).abs().max() <= 1e-3
@@ -96,9 +99,10 @@ def test_an_unknown_format_is_refused_as_usage(tmp_path: Path) -> None:
 def test_an_engine_that_says_something_else_is_not_believed() -> None:
     card = card_for(TINY)
     network = restore_network(card, weights_for(TINY))
-    other = Compiled(convert(restore_network(card, weights_for(TINY, seed=1)), card))
-    assert largest_difference(network, Compiled(convert(network, card)), card) <= 1e-4
-    with pytest.raises(ModelError, match=r"other logits in OpenVINO.*--device cpu"):
+    other = OpenVinoNetwork(convert(restore_network(card, weights_for(TINY, seed=1)), card))
+    same = OpenVinoNetwork(convert(network, card))
+    assert largest_difference(network, same, card) <= 1e-4
+    with pytest.raises(ModelError, match="other logits there than in torch"):
         largest_difference(network, other, card)
 
 
@@ -109,7 +113,8 @@ def test_openvino_predicts_what_torch_predicts(network: Network) -> None:
     pixels = noise(13 * stride + 64, 14 * stride)[:, : (13 * stride + 64) // stride * stride]
     valid = np.ones(pixels.shape[1:], bool)
     wanted = TorchPredictor(card, weights).predict(pixels, valid, FULL)
-    fast = TorchPredictor(card, weights, device="openvino")
+    compiled = OpenVinoNetwork(convert(restore_network(card, weights), card))
+    fast = NetworkPredictor(card, compiled, engine=compiled.engine)
     np.testing.assert_allclose(fast.predict(pixels, valid, FULL), wanted, rtol=0, atol=1e-5)
     assert fast.engine.startswith("openvino ")
     assert "float32" in fast.engine
@@ -134,19 +139,15 @@ def test_trial_sizes_are_sizes_that_the_network_takes() -> None:
 def test_a_made_scene_of_odd_size_is_mapped_alike(tmp_path: Path) -> None:
     colours = np.stack([blobs(seed, height=75, width=131) for seed in range(3)])
     scene = write_scene(tmp_path / "s.tif", colours)
-    for device in ("cpu", "openvino"):
+    devices = ("torch", "openvino", "onnxruntime")
+    for device in devices:
         run(scene, tmp_path / device, model="buildings", threshold=0.3, device=device)
-    steps = [
-        band(tmp_path / device / "s" / "probability.tif").astype(int)
-        for device in ("cpu", "openvino")
-    ]
+    steps = [band(tmp_path / device / "s" / "probability.tif").astype(int) for device in devices]
     assert np.ptp(steps[0]) > 10
-    assert np.abs(steps[0] - steps[1]).max() <= 1
-    off = band(tmp_path / "cpu" / "s" / "mask.tif") != band(
-        tmp_path / "openvino" / "s" / "mask.tif"
-    )
-    assert (np.abs(steps[0][off] - 75) <= 1).all()
-    assert chosen_device("openvino") == "openvino"
+    masks = [band(tmp_path / device / "s" / "mask.tif") for device in devices]
+    for other, mask in zip(steps[1:], masks[1:], strict=True):
+        assert np.abs(steps[0] - other).max() <= 1
+        assert (np.abs(steps[0][masks[0] != mask] - 75) <= 1).all()
 
 
 def test_the_shelf_loads_either(tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ from pipeline.models.registry import ModelRef, load_predictor
 from tests.mapping.scenery import classic
 
 
+@pytest.mark.parametrize("device", ["cpu", "openvino", "onnxruntime"])
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_limit_set_for_a_library_is_another_instruction_set(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, name: str, device: str
 ) -> None:
     for other in LIMITS:
         monkeypatch.delenv(other, raising=False)
-    plain = instruction_sets()
+    plain = instruction_sets(device)
     monkeypatch.setenv(name, "avx2")
-    assert instruction_sets() == f"{plain}, {name}=AVX2"
+    assert instruction_sets(device) == f"{plain}, {name}=AVX2"
 
 
 def test_two_networks_differ_in_what_they_make_of_noise(tmp_path: Path) -> None:

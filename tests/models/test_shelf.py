@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,15 @@ import torch
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.checkpoint import save_checkpoint
 from pipeline.models.engines.threshold import CARD
-from pipeline.models.registry import ModelRef, card_of, chosen_device, find, load_predictor, shipped
+from pipeline.models.registry import (
+    SHIPPED,
+    ModelRef,
+    card_of,
+    engines_for,
+    find,
+    load_predictor,
+    shipped,
+)
 from tests.models.small import TINY, card_for, weights_for
 
 
@@ -59,11 +68,56 @@ def test_the_threshold_model_needs_no_file() -> None:
 
 
 def test_cuda_where_there_is_none_is_refused() -> None:
-    assert chosen_device("cpu") == "cpu"
+    card = card_of("buildings")
     if torch.cuda.is_available():
-        assert chosen_device("auto") == chosen_device("cuda") == "cuda"
+        for device in ("auto", "cuda"):
+            assert engines_for("buildings", card, device) == ["cuda"]
         return
-    assert chosen_device("auto") == "cpu"
-    assert chosen_device("auto", large=True) == ("openvino" if find_spec("openvino") else "cpu")
     with pytest.raises(ConfigError, match="no CUDA device"):
-        chosen_device("cuda")
+        engines_for("buildings", card, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "large", "expected"),
+    [
+        ("cpu", False, ["openvino"]),
+        ("openvino", False, ["openvino"]),
+        ("onnxruntime", False, ["onnxruntime"]),
+        ("torch", True, ["cpu"]),
+    ],
+)
+def test_a_model_with_a_graph_runs_on_the_engine_that_is_asked_for(
+    device: Any, large: bool, expected: list[str]
+) -> None:
+    assert engines_for("buildings", card_of("buildings"), device, large=large) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "large", "expected"),
+    [
+        ("cpu", False, ["cpu"]),
+        ("cpu", True, ["cpu"]),
+        ("openvino", False, ["openvino"]),
+        ("torch", True, ["cpu"]),
+    ],
+)
+def test_a_checkpoint_alone_runs_with_torch_or_is_converted(
+    tmp_path: Path, device: Any, large: bool, expected: list[str]
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    card = save_checkpoint(path, weights_for(TINY), card_for(TINY))
+    assert engines_for(str(path), card, device, large=large) == expected
+    if not torch.cuda.is_available():
+        assert engines_for(str(path), card, "auto", large=True) == ["openvino", "cpu"]
+    with pytest.raises(ConfigError, match="is no ONNX file; write one with `overtile models exp"):
+        engines_for(str(path), card, "onnxruntime")
+
+
+def test_a_folder_of_another_graph_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    shutil.copytree(SHIPPED / "buildings", folder)
+    assert card_of(str(folder)) == card_of("buildings")
+    (folder / "card.json").unlink()
+    save_checkpoint(folder / "model.safetensors", weights_for(TINY), card_for(TINY))
+    with pytest.raises(ModelError, match=r"model\.onnx: its card is not that of"):
+        card_of(str(folder))

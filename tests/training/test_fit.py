@@ -20,7 +20,7 @@ from torch import nn
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.predictor import Stretch
 from pipeline.training.callbacks import Scorer
 from pipeline.training.config import ScheduleConfig, TrainingConfig, read_config

@@ -16,7 +16,7 @@ from pipeline.core.metrics.salt import salt_scores
 from pipeline.core.quantise import STEPS, background_of, classified
 from pipeline.core.tile import cut_window
 from pipeline.core.window import Window
-from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.predictor import Stretch
 from pipeline.training.config import ClassConfig, ScoreConfig, TrainingConfig, read_config
 from pipeline.training.data.sources.places import Level, Place, make_place

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, SupportsFloat, cast
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,10 @@ from pipeline.errors import ConfigError
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Predictor, Stretch
 from pipeline.models.registry import (
-    Device,
+    DEVICES,
     ModelRef,
     card_of,
-    chosen_device,
+    engines_for,
     load_predictor,
     shipped,
 )
@@ -186,10 +186,9 @@ def load_model(
     card = card_of(name)
     if card.network.dims == 3:
         raise ConfigError(f"{card.name!r} is a network of volumes: use overtile.map")
-    if device not in ("auto", "cpu", "cuda", "openvino"):
-        raise ConfigError(f"device={device!r} is none of auto, cpu, cuda, openvino")
-    learnt = card.network.architecture != "threshold"
-    found = chosen_device(cast("Device", device)) if learnt else "cpu"
+    if device not in DEVICES:
+        raise ConfigError(f"device={device!r} is none of {', '.join(DEVICES)}")
+    found = engines_for(name, card, device)[0]
     return Model(load_predictor(ModelRef(name=name, sha256=card.sha256), device=found))
 
 

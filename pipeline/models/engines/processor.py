@@ -18,6 +18,7 @@ from numpy.lib.introspect import opt_func_info
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
 from pipeline.models.predictor import Predictor, Stretch
+from pipeline.models.sizes import trial_sizes
 
 if TYPE_CHECKING:
     from pipeline.models.engines.volume import VolumePredictor
@@ -39,7 +40,7 @@ class Engine(NamedTuple):
     """What predicts in a worker; two that are equal give the same bits."""
 
     device: str
-    """``cpu``, ``cuda`` or ``openvino``."""
+    """``cpu`` (torch), ``cuda``, ``openvino`` or ``onnxruntime``."""
     name: str
     """Library, device, precision and threads."""
     processor: str = ""
@@ -48,10 +49,8 @@ class Engine(NamedTuple):
     """Digest of a prediction of noise; empty where it was not asked for."""
 
 
-def instruction_sets() -> str:
-    """Return the instruction sets that NumPy and torch use, and limits set for other libraries."""
-    import torch
-
+def instruction_sets(device: str) -> str:
+    """Return the instruction sets that NumPy and an engine use, and limits set for libraries."""
     kernels = opt_func_info(func_name="^exp$", signature="float32").get("exp", {})
     chosen = sorted({str(kernel.get("current")) for kernel in kernels.values()})
     limits = [f"{name}={os.environ[name].upper()}" for name in LIMITS if os.environ.get(name)]
@@ -59,16 +58,27 @@ def instruction_sets() -> str:
         [
             platform.machine(),
             f"numpy {' '.join(chosen)}",
-            f"torch {torch.backends.cpu.get_cpu_capability()}",
+            _of_engine(device),
             *limits,
         ]
     )
 
 
+def _of_engine(device: str) -> str:
+    if device == "openvino":
+        from pipeline.models.engines.openvino import openvino_module
+
+        core = openvino_module().Core()
+        return f"openvino {' '.join(sorted(core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')))}"
+    if device == "onnxruntime":
+        return f"onnxruntime {platform.processor()}".strip()
+    import torch
+
+    return f"torch {torch.backends.cpu.get_cpu_capability()}"
+
+
 def noise_digest(predictor: Predictor) -> str:
     """Return a digest of what a network predicts of a small picture of noise."""
-    from pipeline.models.restore import trial_sizes
-
     rows, cols = trial_sizes(predictor.card)[0]
     noise = _noise(predictor.card, rows, cols)
     valid = np.ones((rows, cols), bool)

@@ -10,8 +10,8 @@ from jaxtyping import Float32
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.engines.activate import activate
 from pipeline.models.engines.forward import forward
+from pipeline.models.engines.torch_activation import activate
 from pipeline.models.predictor import Stretch
 from pipeline.models.restore import restore_network
 

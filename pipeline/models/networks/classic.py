@@ -7,13 +7,14 @@ output is smaller than its input (572 -> 388); ``padded`` keeps the size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from torch import nn
 
 from pipeline.models.networks.kit import Kit, initialise
 from pipeline.models.networks.shape import Decoder, Encoder, Heads, UNet
+from pipeline.models.sizes import legal_inputs
 
 
 def valid_output(size: int, *, depth: int = 4) -> int:
@@ -37,28 +38,6 @@ def valid_output(size: int, *, depth: int = 4) -> int:
         nearest = ", ".join(str(legal) for legal in _around(size, depth))
         raise ValueError(f"an input of {size} leaves nothing; the nearest are {nearest}")
     return inside
-
-
-def legal_inputs(*, depth: int = 4, up_to: int = 1024) -> Iterator[int]:
-    """Yield the input sizes at which no pooling of the valid U-Net meets an odd size.
-
-    With ``b`` pixels at the bottom after its two convolutions (``b >= 1``), going up
-    gives the output and going down the input: 140, 156, 172, ... for depth 4, of which
-    those from 188 on leave at least 4 pixels.
-    """
-    bottom = 1
-    while True:
-        size = bottom + 4
-        for _ in range(depth):
-            size = 2 * size + 4
-        if size > up_to:
-            return
-        output = bottom
-        for _ in range(depth):
-            output = 2 * output - 4
-        if output >= 1:
-            yield size
-        bottom += 1
 
 
 def _around(size: int, depth: int) -> list[int]:

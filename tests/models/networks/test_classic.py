@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pipeline.models.networks.classic import (
     classic_unet,
-    legal_inputs,
     valid_output,
 )
 from pipeline.models.networks.kit import Kit
+from pipeline.models.sizes import legal_inputs
 
 
 def _parameters(network: torch.nn.Module) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.describe import describe_network
-from pipeline.models.engines.engine import TorchPredictor
+from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.networks import NETWORKS, build, stride_of
 from pipeline.models.predictor import Stretch
 from tests.mapping.scenery import blobs, pack, run, write_scene

@@ -1,8 +1,8 @@
-"""Predicting with torch, on the CPU or on a CUDA device, or with OpenVINO on the CPU."""
+"""Prediction with torch, on the CPU or on a CUDA device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -11,11 +11,11 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.engines.activate import activate
 from pipeline.models.engines.forward import forward
-from pipeline.models.engines.openvino import Compiled, convert, largest_difference
+from pipeline.models.engines.torch_activation import activate
 from pipeline.models.predictor import Predictor, Stretch
-from pipeline.models.restore import remainder, restore_network
+from pipeline.models.restore import restore_network
+from pipeline.models.sizes import remainder
 
 
 class TorchPredictor:
@@ -33,26 +33,17 @@ class TorchPredictor:
         *,
         device: str = "cpu",
     ) -> None:
-        """Build the network and put it on the device: ``cpu``, ``cuda`` or ``openvino``.
+        """Build the network and put it on the device: ``cpu`` or ``cuda``.
 
         Raises:
-            ConfigError: OpenVINO is asked for and not there.
-            ModelError: The weights do not fit the network that the card names, or OpenVINO
-                gives other logits than torch.
+            ModelError: The weights do not fit the network that the card names.
         """
         network = restore_network(card, tensors)
         if any(isinstance(module, nn.Conv3d) for module in network.modules()):
             raise ModelError(f"model {card.name!r} sees volumes, not pictures")
         self._card = card
-        self._device = torch.device("cpu" if device == "openvino" else device)
-        self._library = f"torch {torch.__version__}"
-        self._network: Callable[[torch.Tensor], torch.Tensor]
-        if device == "openvino":
-            compiled = Compiled(convert(network, card))
-            largest_difference(network, compiled, card)
-            self._network, self._library = compiled, compiled.engine
-        else:
-            self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._device = torch.device(device)
+        self._network = network.to(self._device).to(memory_format=torch.channels_last)
         shape = (1, -1, 1, 1)
         self._mean = torch.tensor(card.inputs.mean, device=self._device).reshape(shape)
         self._std = torch.tensor(card.inputs.std, device=self._device).reshape(shape)
@@ -72,7 +63,7 @@ class TorchPredictor:
         if name == "cuda":
             name = torch.cuda.get_device_name(self._device)
         threads = torch.get_num_threads() if self._device.type == "cpu" else 0
-        return f"{self._library} {name} float32 threads {threads}"
+        return f"torch {torch.__version__} {name} float32 threads {threads}"
 
     def predict(
         self,
