@@ -1,7 +1,9 @@
-# Overtile's tasks. `make` alone lists them. Python 3.11, git and make are all they need.
+# Overtile's tasks. `make` alone lists them. Python 3.11 or later, git and make are all they need.
 
 PYTHON ?=
-# An interpreter of version 3.11 to set up with, where it is not on the path.
+# An interpreter of version 3.11 or later to set up with, where it is not on the path.
+GPU ?= $(wildcard /dev/nvidiactl)
+# Not empty: what maps is set up with torch and CUDA as well.
 OUT ?= out
 ARGS ?=
 WORKERS ?= 2
@@ -12,38 +14,40 @@ BENCH ?= $(basename $(notdir $(filter-out benchmarks/_%,$(wildcard benchmarks/*.
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
+MAPS := $(VENV)/.maps
+# The set that maps, evaluates, validates and runs regions; the other set holds everything.
 BY_FILE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Without compiled files every process compiles its libraries again, which takes most of its start.
 unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo map region schedule test test-slow test-long fuzz check lint types layers format bench docs wheel clean
+.PHONY: help setup demo map region schedule test test-slow test-long fuzz check lint types layers format bench docs wheel clean lock
 MAKEFLAGS += --no-print-directory
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: $(STAMP) ## Make .venv with the `overtile` command in it, from requirements.lock
+setup: $(STAMP) ## Set up everything in .venv: training, tests, docs
 
-demo: $(STAMP) ## Map a made scene and show how well it went: out/demo
+demo: $(MAPS) ## Map a made scene and show how well it went: out/demo
 	@$(BIN)/overtile demo --out out/demo $(ARGS)
 
 map: ## Map your own: make map SCENE=path.tif [OUT=out] [ARGS='--task ...']
 	@test -n "$$SCENE" || { \
 	  echo "make map: which scene? For example: make map SCENE=path/to/scene.tif OUT=out" >&2; exit 2; }
-	@$(MAKE) -s setup
+	@$(MAKE) -s $(MAPS)
 	@$(BIN)/overtile map "$$SCENE" --out "$$OUT" $(ARGS)
 export SCENE OUT
 
 region: ## Map what is new in a region, now: make region REGION=town/region.yaml
 	@test -n "$$REGION" || { \
 	  echo "make region: which one? For example: make region REGION=town/region.yaml" >&2; exit 2; }
-	@$(MAKE) -s setup
+	@$(MAKE) -s $(MAPS)
 	@$(BIN)/overtile region run "$$REGION" $(ARGS)
 export REGION
 
-schedule: $(STAMP) ## Map regions on their schedules: make schedule [REGIONS=configs/regions]
+schedule: $(MAPS) ## Map regions on their schedules: make schedule [REGIONS=configs/regions]
 	@$(BIN)/overtile region serve "$$REGIONS" $(ARGS)
 export REGIONS
 
@@ -91,26 +95,50 @@ clean: ## Remove caches and builds; .venv and out/ stay
 	@rm -rf dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
+lock: $(STAMP) ## Resolve both sets anew, for every Python and system, keeping pins that still hold
+	@$(LOCK) --all-extras --group dev -o requirements/all.lock
+	@sed -E '/^ +--hash/d; s/ \\$$//' requirements/all.lock > out/pins.txt
+	@$(LOCK) -c out/pins.txt -o requirements/map.lock
+LOCK = mkdir -p out && $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+  --generate-hashes --no-header --no-annotate --no-emit-index-url
+
 # The stamp comes last, so a set-up that was stopped midway is gone on with, not trusted. A .venv
-# that cannot run pip under Python 3.11 (half made, moved, of another version) is made anew.
-$(STAMP): requirements.lock pyproject.toml
-	@if ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
-	  for name in "$(PYTHON)" python3.11 python3 python; do \
-	    test -n "$$name" || continue; \
-	    "$$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && found=$$name && break; \
-	  done; \
-	  if test -z "$${found:-}"; then \
-	    echo "make setup: needs Python 3.11, and neither python3.11 nor python3 here is it." >&2; \
-	    echo "Install it, or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
-	  rm -rf $(VENV); \
-	  "$$found" -m venv $(VENV) || { rm -rf $(VENV); \
-	    echo "make setup: this Python 3.11 cannot make environments (Debian: install python3.11-venv)" >&2; \
-	    exit 1; }; \
-	fi
-	@$(BIN)/uv --version 2>/dev/null | grep -q '^uv $(UV_VERSION)' || \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@echo "Setting up .venv: about 190 packages, 7 GB on disk; minutes the first time" >&2
-	@quiet=$$(test -t 2 || echo --quiet); \
-	  $(BIN)/uv pip install $$quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@touch $@
+# that cannot run pip under such a Python (half made, moved, of another version) is made anew.
+SUITS := import pip, sys; sys.exit(sys.version_info < (3, 11))
+define ENVIRONMENT
+if ! $(BIN)/python -c '$(SUITS)' 2>/dev/null; then \
+  for name in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11 python; do \
+    test -n "$$name" || continue; \
+    "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found=$$name && break; \
+  done; \
+  if test -z "$${found:-}"; then \
+    echo "make: needs Python 3.11 or later, and none was found." >&2; \
+    echo "Install it, or name one: make PYTHON=/path/to/python3 ..." >&2; exit 1; fi; \
+  rm -rf $(VENV); \
+  "$$found" -m venv $(VENV) || { rm -rf $(VENV); \
+    echo "make: this Python cannot make environments (Debian, Ubuntu: install python3-venv)" >&2; \
+    exit 1; }; \
+fi; \
+$(BIN)/uv --version 2>/dev/null | grep -q '^uv $(UV_VERSION)' || \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+endef
+define INSTALL
+quiet=$$(test -t 2 || echo --quiet); \
+$(BIN)/uv pip install $$quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1) && \
+$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode hatchling==1.27.0 && \
+$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . && \
+$(BIN)/python -m compileall -q overtile pipeline
+endef
+
+$(STAMP): requirements/all.lock pyproject.toml
+	@$(ENVIRONMENT)
+	@echo "Setting up everything in .venv: 200 packages, 7 GB on disk; minutes the first time" >&2
+	@$(call INSTALL,requirements/all.lock)
+	@touch $@ $(MAPS)
+
+# Where everything is set up there is nothing left to do. With a card, torch is part of it.
+$(MAPS): requirements/map.lock pyproject.toml
+	@if test -n "$(GPU)"; then $(MAKE) -s $(STAMP); elif test -e $(STAMP); then touch $@; else \
+	  set -e; $(ENVIRONMENT); \
+	  echo "Setting up what maps in .venv: 90 packages, 1.2 GB on disk; a minute or two" >&2; \
+	  $(call INSTALL,requirements/map.lock); touch $@; fi

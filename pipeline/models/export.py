@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,6 +79,17 @@ def export(name: str, *, kind: Format, out: Path) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep the exporter's prints and logged graphs off the terminal."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+
+
 def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     """Write ONNX through torch's exporter, its chatter kept off the terminal.
 
@@ -93,7 +105,7 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     values = torch.zeros(2, len(card.inputs.bands), *trial_sizes(card)[0])
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), _silenced():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,
@@ -108,8 +120,7 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
         raise ConfigError(f"{error}: pip install 'overtile[cpu]'") from error
     except Exception as error:
         raise ModelError(
-            f"network {card.network.architecture!r} cannot be written as ONNX: "
-            f"{' '.join(str(error).split())[:200]}"
+            f"network {card.network.architecture!r} cannot be written as ONNX: {_reason(error)}"
         ) from error
     if program is None:
         raise ModelError(f"network {card.network.architecture!r} cannot be written as ONNX")
@@ -117,6 +128,14 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     program.save(str(path))
     program.model.metadata_props[DIGEST] = content_digest(path.read_bytes())
     program.save(str(path))
+
+
+def _reason(error: Exception) -> str:
+    """Return the innermost of the exporter's errors in a line."""
+    inner: BaseException = error
+    while inner.__cause__ is not None:
+        inner = inner.__cause__
+    return " ".join(str(inner).split())[:200]
 
 
 def _write_openvino(network: nn.Module, card: ModelCard, path: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import ConfigError, ModelError
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
-from pipeline.models.checkpoint import COPY, WEIGHTS, save_checkpoint
+from pipeline.models.checkpoint import COPY, ONNX, WEIGHTS, read_card, save_checkpoint
+from pipeline.models.export import export
 from pipeline.models.memory import bytes_per_pixel
 from pipeline.training.config import TrainingConfig
 from pipeline.training.step.network import described_by
@@ -105,7 +107,24 @@ def write_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) ->
         for name, tensor in weights.items()
     }
     copy = folder / COPY
-    copy.unlink(missing_ok=True)  # one of an earlier model would be refused
+    for left in (copy, folder / ONNX):  # those of an earlier model would be refused
+        left.unlink(missing_ok=True)
     card = save_checkpoint(folder / WEIGHTS, halved, card)
     write_whole(copy, (card.model_dump_json(indent=2) + "\n").encode())
     return card
+
+
+def write_graph(folder: Path) -> str:
+    """Write ``model.onnx`` of a folder's ``model.safetensors``, which maps without torch.
+
+    Returns:
+        The reason why there is none: the network cannot be exported, or is one of volumes; empty
+        where it was written.
+    """
+    if read_card(folder / WEIGHTS).network.dims == 3:
+        return "volumes are predicted with torch"
+    try:
+        export(str(folder), kind="onnx", out=folder / ONNX)
+    except (ModelError, ConfigError) as error:
+        return str(error)
+    return ""

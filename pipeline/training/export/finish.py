@@ -16,7 +16,7 @@ from torch import nn
 from pipeline.training.callbacks import TrainingTimer
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dashboard.callback import Live, final_page
-from pipeline.training.export.export import card_of_training, write_model
+from pipeline.training.export.export import card_of_training, write_graph, write_model
 from pipeline.training.metrics import metric_rows
 from pipeline.training.module import Segmenter
 from pipeline.training.read_data import Data
@@ -117,6 +117,8 @@ def finish(run: Run, module: Segmenter) -> dict[str, Any]:
         network, config, threshold=best.threshold, training=training, scores=scores
     )
     card = write_model(run.folder / MODEL, network.state_dict(), card)
+    if reason := write_graph(run.folder / MODEL):
+        log.warning("no model.onnx, the model maps with torch alone: %s", reason)
     summary = {
         "model": str(run.folder / MODEL),
         "sha256": card.sha256,
