@@ -122,12 +122,13 @@ fi; \
 $(BIN)/uv --version 2>/dev/null | grep -q '^uv $(UV_VERSION)' || \
   $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 endef
+# Bytecode of what is never imported stays away; some packages hold templates that do not compile.
 define INSTALL
 quiet=$$(test -t 2 || echo --quiet); \
-$(BIN)/uv pip install $$quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1) && \
-$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode hatchling==1.27.0 && \
+$(BIN)/uv pip install $$quiet --python $(BIN)/python --require-hashes -r $(1) && \
+$(BIN)/uv pip install --quiet --python $(BIN)/python hatchling==1.27.0 && \
 $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . && \
-$(BIN)/python -m compileall -q overtile pipeline
+{ $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib overtile pipeline >/dev/null || true; }
 endef
 
 $(STAMP): requirements/all.lock pyproject.toml
@@ -141,4 +142,5 @@ $(MAPS): requirements/map.lock pyproject.toml
 	@if test -n "$(GPU)"; then $(MAKE) -s $(STAMP); elif test -e $(STAMP); then touch $@; else \
 	  set -e; $(ENVIRONMENT); \
 	  echo "Setting up what maps in .venv: 90 packages, 1.2 GB on disk; a minute or two" >&2; \
-	  $(call INSTALL,requirements/map.lock); touch $@; fi
+	  $(call INSTALL,requirements/map.lock); \
+  $(BIN)/python -m pip uninstall --quiet --yes uv; touch $@; fi
