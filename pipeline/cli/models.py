@@ -58,8 +58,13 @@ def export_(
     if format_ not in ("onnx", "openvino"):
         raise typer.BadParameter(f"{format_!r} is none of onnx, openvino", param_hint="--format")
     from pipeline.cli.streams import print_json
-    from pipeline.models.export import export
 
     with failing():
+        try:
+            from pipeline.models.export import export
+        except ModuleNotFoundError as error:
+            from pipeline.errors import ConfigError
+
+            raise ConfigError(f"{error}; exports need: pip install 'overtile[train]'") from error
         written = export(name, kind=format_, out=out)  # type: ignore[arg-type]  # checked above
     print_json(written, ensure_ascii=True)

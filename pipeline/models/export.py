@@ -117,7 +117,7 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
                 verbose=False,
             )
     except ImportError as error:
-        raise ConfigError(f"{error}: pip install 'overtile[cpu]'") from error
+        raise ConfigError(f"{error}: pip install 'overtile[train]'") from error
     except Exception as error:
         raise ModelError(
             f"network {card.network.architecture!r} cannot be written as ONNX: {_reason(error)}"
