@@ -42,12 +42,21 @@ def run(*command: str | Path, cwd: Path, code: int = 0) -> subprocess.CompletedP
 def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of commands of an environment made from the lock and the wheel."""
     folder = tmp_path_factory.mktemp("small")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder / "dist"]
+    build: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "-t",
+        "wheel",
+        "-d",
+        folder / "dist",
+    ]
     run(*build, cwd=ROOT)
     (wheel,) = (folder / "dist").glob("*.whl")
     run(sys.executable, "-m", "venv", folder / "env", cwd=folder)
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
-    install = [
+    install: list[str | Path] = [
         uv,
         "pip",
         "install",

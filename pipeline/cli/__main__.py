@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli.check import check
 from pipeline.cli.demo import demo
+from pipeline.cli.doctor import doctor
 from pipeline.cli.evaluate import evaluate
 from pipeline.cli.map import map_
 from pipeline.cli.models import models
@@ -47,6 +48,7 @@ app.command("map", no_args_is_help=True)(map_)
 app.command("evaluate", no_args_is_help=True)(evaluate)
 app.command("check", no_args_is_help=True)(check)
 app.command("demo")(demo)
+app.command("doctor")(doctor)
 app.command("train", no_args_is_help=True)(train)
 app.add_typer(region, name="region", help="Map a region again and again.")
 app.add_typer(models, name="models", help="List models and show their cards.")

@@ -48,6 +48,16 @@ def planned(summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"{_count(ready, 'scene')} would be mapped{_others(refused, 'refused')}; nothing written"
 
 
+def diagnosed(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of ``doctor``: state, what was checked, what was found, what to do."""
+    width = max(len(check["name"]) for check in summary["checks"])
+    for check in summary["checks"]:
+        hint = f"; {check['hint']}" if check["hint"] else ""
+        yield f"{check['state']:<8} {check['name']:<{width}}  {check['detail']}{hint}"
+    failed = summary["failed"]
+    yield "all checks passed" if not failed else f"{_count(failed, 'check')} failed"
+
+
 def mapped(summary: Mapping[str, Any]) -> Iterator[str]:
     """Yield the line of ``map``."""
     rows = [row for row in summary["scenes"] if row["state"] in ("done", "unchanged")]
