@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -30,7 +31,10 @@ def lives(pid: int) -> bool:
 
 def files(pid: int) -> set[str]:
     """Return the kinds of files that a process holds open."""
-    links = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since they were listed
+            links.append(str(path.readlink()))
     return {link.partition(":")[0] for link in links}
 
 

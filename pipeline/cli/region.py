@@ -158,19 +158,16 @@ def serve(
         list[Path] | None,
         typer.Argument(help="Folders of regions, or region files; configs/regions if left out."),
     ] = None,
-    port: Annotated[
-        int, typer.Option(help="Of the status page on 127.0.0.1; 0: any.", min=0, max=65535)
-    ] = 8790,
     at_once: Annotated[int, typer.Option(help="Regions mapped side by side.", min=1)] = 1,
 ) -> None:
-    """Run regions on their schedules until stopped, and show how they stand."""
+    """Run regions on their schedules until stopped; each has its page, OUT/report.html."""
     from pipeline.cli.exits import failing, report
     from pipeline.regions.serve.serve import serve as serve_all
     from pipeline.regions.serve.served import served
 
     with failing():
         found = served(places or [Path("configs/regions")])
-        serve_all(found, port=port, at_once=at_once, report=report)
+        serve_all(found, at_once=at_once, report=report)
 
 
 def _print(value: dict[str, Any]) -> None:

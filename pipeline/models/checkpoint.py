@@ -27,7 +27,7 @@ from pipeline.models.header import (
 )
 from pipeline.models.onnx_file import (
     NotOnnxError,
-    content_digest,
+    graph_digest,
     metadata_of,
     read_model_bytes,
     refers_to_other_files,
@@ -126,7 +126,7 @@ def read_onnx(path: Path) -> tuple[ModelCard, bytes]:
                 f"{path}: its card has {len(text)} characters, the limit is {LARGEST_CARD}; {hint}"
             )
         card = ModelCard.model_validate_json(text)
-        digest = content_digest(content)
+        digest = graph_digest(content)
     except NotOnnxError as error:
         raise ModelError(f"{path}: not an ONNX file: it {error}; {hint}") from error
     except OSError as error:

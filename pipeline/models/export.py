@@ -18,7 +18,7 @@ from pipeline.models.card import ModelCard
 from pipeline.models.checkpoint import DIGEST, KEY, load_checkpoint
 from pipeline.models.engines.convert import TOLERANCE, convert, largest_difference
 from pipeline.models.engines.openvino import OpenVinoNetwork, openvino_module
-from pipeline.models.onnx_file import content_digest
+from pipeline.models.onnx_file import graph_digest
 from pipeline.models.registry import blaming, find
 from pipeline.models.restore import restore_network
 from pipeline.models.sizes import remainder, trial_sizes
@@ -126,7 +126,7 @@ def _write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
         raise ModelError(f"network {card.network.architecture!r} cannot be written as ONNX")
     program.model.metadata_props[KEY] = card.model_dump_json()
     program.save(str(path))
-    program.model.metadata_props[DIGEST] = content_digest(path.read_bytes())
+    program.model.metadata_props[DIGEST] = graph_digest(path.read_bytes())
     program.save(str(path))
 
 

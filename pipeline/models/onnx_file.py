@@ -64,7 +64,7 @@ def metadata_of(content: bytes) -> dict[str, str]:
     return found
 
 
-def content_digest(content: bytes) -> str:
+def graph_digest(content: bytes) -> str:
     """Compute the sha256 of all fields but the metadata, in their order in the file.
 
     Raises:

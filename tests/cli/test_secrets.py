@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -26,8 +25,6 @@ from pipeline.executors.dask import Dask
 from pipeline.gdal import bindings as gdal
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.regions.ledger.ledger import NAME, open_ledger
-from pipeline.regions.serve.page import page, region_states
-from pipeline.regions.serve.served import Served
 from tests.mapping.scenery import blobs, write_scene
 from tests.postgres import Server
 from tests.regions.places import town
@@ -245,11 +242,10 @@ def _region(planted: Planted, root: Path, site: Site) -> Path:
 
 
 def _commands(planted: Planted, file: Path) -> Callable[[], list[int]]:
-    """Return what runs every command of a region, its status page included."""
+    """Return what runs every command of a region."""
 
     def run() -> list[int]:
-        now = datetime(2024, 5, 6, tzinfo=UTC)
-        codes = [
+        return [
             planted.overtile("region", *arguments)
             for arguments in (
                 *(("plan", file), ("run", file), ("status", file), ("status", file, "--json")),
@@ -257,9 +253,6 @@ def _commands(planted: Planted, file: Path) -> Callable[[], list[int]]:
                 *(("units", file, "--kind", "cron"), ("run", file, "--scene", "none")),
             )
         ]
-        rows = region_states([Served(file=file, name="town")], {}, now=now)
-        planted.heard += [json.dumps(rows), page(rows, now=now)]
-        return codes
 
     return run
 
@@ -357,9 +350,6 @@ def test_a_ledger_that_holds_secrets_of_an_earlier_version_shows_none(
             (json.dumps({"reason": told, "faults": [told]}),),
         )
         old.commit()
-    now = datetime(2024, 5, 6, tzinfo=UTC)
-    rows = region_states([Served(file=file, name="town")], {}, now=now)
-    planted.heard += [json.dumps(rows), page(rows, now=now)]
     assert planted.overtile("region", "status", file) == 0
     assert "cannot connect to postgresql://h/x?***" in planted.heard[-2]
     assert planted.overtile("region", "run", file) == 0

@@ -56,7 +56,7 @@ def test_every_run_writes_a_page_of_scenes_failures_history_and_changes(tmp_path
     assert [run["state"] for run in page["runs"]] == ["done", "done", "done", "stopped"]
     assert page["runs"][3]["failed"] == 2
     assert page["changes"]["after"] == "2"
-    assert page["made"] == "2024-08-21 02:30 UTC"
+    assert page["written"] == "2024-08-21 02:30 UTC"
 
 
 def test_the_status_names_the_page_once_there_is_one(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pipeline.regions.layer.changes import changes
 from pipeline.regions.layer.layer import build_layer
 from pipeline.regions.report.report import (
     ReportChanges,
+    ReportHeader,
     ReportRun,
     ReportScene,
     write_region_report,
@@ -56,8 +57,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert min(summary.added.count, summary.removed.count, summary.changed.count) > 0
     write_region_report(
         folder / "report.html",
-        region=f"Kathmandu valley {NASTY}",
-        made="2024-03-01 06:00 UTC",
+        header=ReportHeader(
+            region=f"Kathmandu valley {NASTY}",
+            written="2024-03-01 06:00 UTC",
+            next_run="2024-03-08 06:00 UTC",
+        ),
         scenes=scenes,
         runs=[
             ReportRun(
@@ -133,7 +137,9 @@ def test_scenes_and_changes_can_be_chosen_hidden_and_looked_at_closely(
 def test_a_region_without_runs_and_one_across_the_antimeridian_are_drawn(
     page: Page, tmp_path: Path
 ) -> None:
-    write_region_report(tmp_path / "none.html", region="new", made="now", scenes=[], runs=[])
+    write_region_report(
+        tmp_path / "none.html", header=ReportHeader(region="new", written="now"), scenes=[], runs=[]
+    )
     page.open(tmp_path / "none.html", width=800)
     assert page.complaints() == []
     assert "no run yet" in page.run("lead.textContent")
@@ -142,7 +148,12 @@ def test_a_region_without_runs_and_one_across_the_antimeridian_are_drawn(
         ReportScene(key=str(at), state="done", area=shapely.to_wkb(area))
         for at, area in enumerate(areas)
     ]
-    write_region_report(tmp_path / "far.html", region="Fiji", made="now", scenes=scenes, runs=[])
+    write_region_report(
+        tmp_path / "far.html",
+        header=ReportHeader(region="Fiji", written="now"),
+        scenes=scenes,
+        runs=[],
+    )
     page.open(tmp_path / "far.html", width=800)
     assert page.complaints() == []
     widths = page.run("[...document.querySelectorAll('.scene')].map((one) => one.getBBox().width)")
@@ -162,5 +173,9 @@ def test_changes_that_cannot_be_read_are_refused(report: Path, tmp_path: Path) -
     lost = ReportChanges(before="1", after="2", summary=summary, layer=tmp_path / "lost.parquet")
     with pytest.raises(ConfigError, match="cannot be read as changes"):
         write_region_report(
-            tmp_path / "r.html", region="r", made="now", scenes=[], runs=[], changes=lost
+            tmp_path / "r.html",
+            header=ReportHeader(region="r", written="now"),
+            scenes=[],
+            runs=[],
+            changes=lost,
         )

@@ -1,4 +1,4 @@
-"""Activation of logits to probabilities on the CPU, by the card."""
+"""Activation of logits to activate_logits on the CPU, by the card."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pipeline.models.card import ModelCard
 Values = Float32[np.ndarray, "..."]
 
 
-def probabilities(logits: Values, card: ModelCard) -> Values:
-    """Return the probabilities of the classes, then the separating channels.
+def activate_logits(logits: Values, card: ModelCard) -> Values:
+    """Return the activate_logits of the classes, then the separating channels.
 
     Args:
         logits: (channels, ...) of pictures or volumes; may be overwritten.

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Shaped
 
 from pipeline.errors import ModelError
 from pipeline.models.card import ModelCard
-from pipeline.models.engines.activation import probabilities
+from pipeline.models.engines.activation import activate_logits
 from pipeline.models.predictor import Predictor, Stretch
 from pipeline.models.sizes import remainder
 
@@ -54,10 +54,10 @@ class NetworkPredictor:
     ) -> Float32[np.ndarray, "channels rows cols"]:
         """Return probabilities of the classes, then the separating channels."""
         values = self._normalised(pixels, valid, stretch)
-        found = probabilities(self._logits(values), self._card)
+        found = activate_logits(self._logits(values), self._card)
         if self._card.flip:
             turned = self._logits(np.ascontiguousarray(values[:, :, ::-1]))
-            found = (found + probabilities(turned, self._card)[:, :, ::-1]) / 2
+            found = (found + activate_logits(turned, self._card)[:, :, ::-1]) / 2
         if not np.isfinite(found).all():
             raise ModelError(f"model {self._card.name!r} gives values that are not finite")
         return np.ascontiguousarray(found, np.float32)

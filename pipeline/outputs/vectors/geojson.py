@@ -15,7 +15,7 @@ from pipeline.errors import ExportError
 from pipeline.outputs.atomic import write_atomically
 from pipeline.outputs.provenance import Provenance
 from pipeline.outputs.vectors.attributes import Columns, Written, polygon_columns
-from pipeline.outputs.vectors.lonlat import rounded, to_lonlat_polygons
+from pipeline.outputs.vectors.lonlat import rounded_lonlat, to_lonlat_polygons
 from pipeline.outputs.vectors.ogr import layer_name
 
 
@@ -104,4 +104,4 @@ def geojson_geometries(shapes: Shaped[np.ndarray, " n"]) -> Iterator[str]:
     Args:
         shapes: Polygons and MultiPolygons in degrees, none of them empty.
     """
-    yield from shapely.to_geojson(shapely.transform(shapes, rounded)).tolist()
+    yield from shapely.to_geojson(shapely.transform(shapes, rounded_lonlat)).tolist()

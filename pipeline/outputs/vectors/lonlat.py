@@ -51,11 +51,11 @@ def to_lonlat_polygons(
     placed[~np.isfinite(placed)] = 0.0
 
     wild = np.unique(owner[_leaves_the_world(placed, owner)])
-    earthly = _from_rings(rounded(placed), offsets)
+    earthly = _from_rings(rounded_lonlat(placed), offsets)
     for which in np.setdiff1d(wild, lost).tolist():
         rings = offsets[0][offsets[1][which] : offsets[1][which + 1] + 1]
         parts = [placed[a:b] for a, b in pairwise(rings)]
-        earthly[which] = shapely.transform(cut_at_antimeridian(parts), rounded)
+        earthly[which] = shapely.transform(cut_at_antimeridian(parts), rounded_lonlat)
     earthly[lost] = _EMPTY
     earthward: Shaped[np.ndarray, " n"] = shapely.orient_polygons(_spaced(_valid(earthly), georef))
     return earthward
@@ -123,7 +123,7 @@ def _from_rings(points: Float64[np.ndarray, "m 2"], offsets: Any) -> Shaped[np.n
     return made
 
 
-def rounded(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
+def rounded_lonlat(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
     """Round degrees to multiples of 1e-7."""
     # Divided, not multiplied by 1e-7: the double nearest to seven decimals. No -0.0.
     return np.round(points * 1e7) / 1e7 + 0.0
@@ -133,7 +133,7 @@ def _valid(polygons: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
     """Repair what rounding broke, on the same grid of decimals; empty where nothing is left."""
     for which in np.flatnonzero(~shapely.is_valid(polygons)).tolist():
         fixed = shapely.set_precision(shapely.make_valid(polygons[which]), STEP)
-        fixed = shapely.transform(_only_polygons(fixed), rounded)
+        fixed = shapely.transform(_only_polygons(fixed), rounded_lonlat)
         polygons[which] = fixed if shapely.is_valid(fixed) else _EMPTY
     polygons[shapely.area(polygons) == 0] = _EMPTY
     return polygons

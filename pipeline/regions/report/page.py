@@ -15,11 +15,13 @@ from pipeline.regions.ledger.records import RunRow, SceneRow
 from pipeline.regions.publish import run_folder
 from pipeline.regions.report.report import (
     ReportChanges,
+    ReportHeader,
     ReportRun,
     ReportScene,
     write_region_report,
 )
 from pipeline.regions.resolved_region import ResolvedRegion
+from pipeline.regions.schedule.schedule import next_run
 
 NAME = "report.html"
 
@@ -34,10 +36,15 @@ def write_page(site: ResolvedRegion, ledger: Ledger, *, now: datetime) -> Path:
     runs = ledger.runs()
     scenes = sorted(ledger.scenes().items())
     path = site.out / NAME
+    schedule = site.region.schedule
+    coming = None if schedule is None else next_run(schedule, now)
     write_region_report(
         path,
-        region=site.region.name,
-        made=_moment(now.timestamp()),
+        header=ReportHeader(
+            region=site.region.name,
+            written=_moment(now.timestamp()),
+            next_run=None if coming is None else _moment(coming.timestamp()),
+        ),
         scenes=[_scene(row) for _, row in scenes],
         runs=_history(runs),
         changes=_changes(site, runs),

@@ -26,6 +26,18 @@ _MOST_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportHeader:
+    """Region and times of a report, as people read them."""
+
+    region: str
+    """Name of the region."""
+    written: str
+    """When the report is written."""
+    next_run: str | None = None
+    """When the schedule maps the region next; None without a schedule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportScene:
     """A scene in the report."""
 
@@ -94,8 +106,7 @@ class ReportChanges:
 def write_region_report(
     path: Path,
     *,
-    region: str,
-    made: str,
+    header: ReportHeader,
     scenes: Sequence[ReportScene],
     runs: Sequence[ReportRun],
     changes: ReportChanges | None = None,
@@ -104,8 +115,7 @@ def write_region_report(
 
     Args:
         path: The page to be.
-        region: Name of the region.
-        made: When it is written, as people read it.
+        header: Region and times.
         scenes: All scenes.
         runs: All runs, the earliest first.
         changes: What changed in the last run.
@@ -126,10 +136,11 @@ def write_region_report(
         notes.append(f"{len(failures)} scenes failed; {_MOST_FAILURES} of them are listed.")
     write_region_page(
         path,
-        title=f"Region {region}",
+        title=f"Region {header.region}",
         data={
-            "region": region,
-            "made": made,
+            "region": header.region,
+            "written": header.written,
+            "next": header.next_run,
             "notes": notes,
             "scenes": [
                 {

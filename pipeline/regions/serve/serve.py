@@ -1,4 +1,4 @@
-"""Regions run on their schedules, by one process that keeps the clock."""
+"""Regions run on their schedules by one process: APScheduler starts a subprocess for each run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from pipeline.regions.ledger.records import RunRow
 from pipeline.regions.resolved_region import resolve_region
 from pipeline.regions.scenes import Reporter
 from pipeline.regions.schedule.schedule import next_run
-from pipeline.regions.serve.http import HOST, serving_page
 from pipeline.regions.serve.next_runs import NextRuns, first_moment
-from pipeline.regions.serve.page import page, region_states
 from pipeline.regions.serve.served import Served
 from pipeline.regions.serve.subprocesses import RunProcesses
 
@@ -30,36 +28,24 @@ _HEARTBEAT_S = 30.0
 
 
 def serve(
-    regions: Sequence[Served], *, port: int, at_once: int, report: Reporter, clock: Clock = utc_now
+    regions: Sequence[Served], *, at_once: int, report: Reporter, clock: Clock = utc_now
 ) -> None:
     """Run regions on their schedules until SIGTERM or SIGINT; the main thread calls it.
 
-    Nothing is kept but the regions' own ledgers: what came due while nobody served, or was
-    stopped midway, is run at the start, once.
+    No state is kept but the regions' own ledgers: what came due while no server ran, or was
+    stopped midway, is run at the start, once. The page of a region is its ``report.html``.
 
     Args:
         regions: As `served` finds them.
-        port: Of the status page on loopback; 0: any that is free.
-        at_once: So many regions are mapped side by side.
-        report: Gets lines for people.
-        clock: What time it is.
-
-    Raises:
-        ConfigError: The port is taken.
+        at_once: Number of regions mapped side by side.
+        report: Receives lines for people.
+        clock: Source of the current time.
     """
-    children = RunProcesses(clock=clock, report=report)
+    children = RunProcesses(report=report)
     scheduler = _scheduler(at_once)
     for one in regions:
         _add(scheduler, one, children, clock=clock, report=report)
-
-    def rows() -> list[dict[str, object]]:
-        return region_states(regions, children.outcomes(), now=clock())
-
-    with (
-        set_at_signal() as stop,
-        serving_page(port, rows=rows, html=lambda found: page(found, now=clock())) as taken,
-    ):
-        report(f"status at http://{HOST}:{taken}/")
+    with set_at_signal() as stop:
         scheduler.start()
         while not stop.wait(_HEARTBEAT_S):
             keep_time(scheduler, now=clock())
@@ -70,9 +56,9 @@ def serve(
 
 @contextmanager
 def set_at_signal() -> Iterator[threading.Event]:
-    """Set the event that is lent at the first SIGTERM or SIGINT.
+    """Yield an event that is set at the first SIGTERM or SIGINT.
 
-    A second one of either goes to who handled them before: the command line ends at once.
+    A second one of either goes to the handler before: the command line ends at once.
     SIGINT stays ignored where it is (in a shell's background).
     """
     stop = threading.Event()

@@ -1,5 +1,5 @@
 // The page of a region: scenes by state, failures, changes, history.
-const { region, made, scenes, map, runs, changes, failures, notes } = DATA;
+const { region, written, next, scenes, map, runs, changes, failures, notes } = DATA;
 const STATES = [...new Set(scenes.map((one) => one.state))].sort();
 const KINDS = ["added", "removed", "changed"];
 const kindOf = (state) => (["done", "failed", "waiting"].includes(state) ? state : "other");
@@ -11,7 +11,7 @@ const squared = (m2) => (!known(m2) ? "n/a" : m2 < 1e5 ? `${whole(Math.round(m2)
 byId("title").textContent = region;
 const last = runs[runs.length - 1];
 byId("lead").textContent = `${plural(scenes.length, "scene")}, ${plural(runs.length, "run")}. ` +
-  (last ? `The last run began ${last.began} and is ${last.state}.` : "There has been no run yet.") + ` Written ${made}.`;
+  (last ? `The last run began ${last.began} and is ${last.state}.` : "There has been no run yet.") + (next ? ` The next is due ${next}.` : "") + ` Written ${written}.`;
 if (notes.length) {
   byId("notes").append(make("div", { class: "notes" }, make("ul", {}, ...notes.map((one) => make("li", {}, one)))));
 }
