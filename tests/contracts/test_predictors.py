@@ -22,7 +22,17 @@ def _shipped(name: str) -> Predictor:
     return load_predictor(ModelRef(name=name, sha256=card_of(name).sha256), device="cpu")
 
 
+def _onnx(name: str) -> Predictor:
+    model, engine = name.split()
+    return load_predictor(ModelRef(name=model, sha256=card_of(model).sha256), device=engine)
+
+
 KINDS: list[tuple[Callable[[str], Predictor], str]] = [
+    *[
+        (_onnx, f"{name} {engine}")
+        for name in ("buildings", "salt")
+        for engine in ("openvino", "onnxruntime")
+    ],
     *[(_shipped, name) for name in shipped()],
     *[(_small, name) for name in ("padded", "valid", "mobile", "tiny")],
 ]

@@ -26,6 +26,8 @@ from pipeline.gdal.child import (
     end_children,
 )
 
+pytestmark = pytest.mark.mapping
+
 LIMITS = ChildLimits(memory_bytes=300_000_000, seconds=20, answer_bytes=1_000_000)
 MADE = """
 import os, sys, time

@@ -15,6 +15,8 @@ from pipeline.gdal.environment import (
     unused_settings,
 )
 
+pytestmark = pytest.mark.mapping
+
 FIXED = ("GDAL_CONFIG_FILE", "PROJ_NETWORK", "PROJ_USER_WRITABLE_DIRECTORY")
 
 

@@ -23,6 +23,8 @@ from pipeline.gdal.raster_guard import install_guard
 from pipeline.gdal.vector_guard import pyogrio as guarded
 from tests.gdal.options import proj_folder
 
+pytestmark = pytest.mark.mapping
+
 KINDS = ("empty", "missing", "older", "newer", "damaged", "without_codes")
 
 

@@ -16,6 +16,8 @@ from pipeline.errors import ConfigError
 from pipeline.gdal import bindings as gdal
 from pipeline.gdal.raster_guard import ALLOWED, check_guard, install_guard
 
+pytestmark = pytest.mark.mapping
+
 
 def test_nothing_but_the_allowed_drivers_is_left() -> None:
     assert set(gdal.raster_drivers()) <= ALLOWED

@@ -33,6 +33,8 @@ from pipeline.scenes.scene import SceneRef
 from tests.gdal.options import HOSTILE, home, option_names
 from tests.mapping.scenery import write_scene
 
+pytestmark = pytest.mark.mapping
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 

@@ -14,6 +14,8 @@ from pipeline.errors import ConfigError
 from pipeline.gdal import vector_guard
 from pipeline.gdal.vector_guard import ALLOWED, check_drivers, pyogrio
 
+pytestmark = pytest.mark.mapping
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 STEPS = {
     # A driver of references works until the allow-list is on.

@@ -8,16 +8,12 @@ from typing import Any
 import numpy as np
 import rasterio
 import rasterio.features
-import torch
 from affine import Affine
 from numpy.typing import NDArray
 
 from pipeline.mapping.planning.request import MapRequest
 from pipeline.mapping.run import map_scenes
 from pipeline.models.card import Class, Inputs, ModelCard, Network, Outputs, Terms
-from pipeline.models.checkpoint import save_checkpoint
-from pipeline.models.networks import build
-from pipeline.models.receptive_field import rf_radius
 from pipeline.validation.validate import CHECKS, check_file
 
 UTM = "EPSG:32645"
@@ -97,6 +93,13 @@ def band(path: Path) -> np.ndarray:
 
 def pack(path: Path, *, architecture: str, stride: int, seed: int = 0, **card: Any) -> ModelCard:
     """Write an untrained network whose answers are neither all 0 nor all 1."""
+    # Imported here: scenes and runs with the threshold model need no torch.
+    import torch
+
+    from pipeline.models.checkpoint import save_checkpoint
+    from pipeline.models.networks import build
+    from pipeline.models.receptive_field import rf_radius
+
     arguments, farthest = card.pop("arguments"), card.pop("farthest", 208)
     torch.manual_seed(seed)
     network = build(architecture, arguments)

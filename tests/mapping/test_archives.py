@@ -11,6 +11,8 @@ import pytest
 from tests.forked import Limits, Started, map_arguments, overtile
 from tests.mapping.scenery import blobs, contents, run, write_scene
 
+pytestmark = pytest.mark.mapping
+
 CASE = Path(__file__).resolve().parents[2].parent / "shared/data/cases/11-formats-refused"
 
 

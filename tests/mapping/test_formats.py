@@ -18,6 +18,8 @@ from pipeline.regions.layer.sinks import SINKS
 from pipeline.validation.validate import CHECKS
 from tests.mapping.scenery import blobs, run, write_scene
 
+pytestmark = pytest.mark.mapping
+
 QUICK = Options(intervals=False)
 LIST = "geojson, geojsonl, parquet, fgb, gpkg, shapefile, pmtiles"
 OTHERS = {

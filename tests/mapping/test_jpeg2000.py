@@ -13,6 +13,8 @@ from pipeline.scenes.access.location import content_digest
 from tests.jpeg2000 import write_jp2
 from tests.mapping.scenery import NORTH_UP, UTM, blobs, contents, run, write_scene
 
+pytestmark = pytest.mark.mapping
+
 CASE = Path(__file__).resolve().parents[2].parent / "shared/data/cases/11-formats-refused"
 RASTERS = ("mask.tif", "probability.tif", "quicklook.png")
 

@@ -22,6 +22,8 @@ from pipeline.validation.validate import CHECKS, check_file
 from tests.mapping.scenery import NORTH_UP, band, blobs, contents, regions, run, write_scene
 from tests.strategies import examples
 
+pytestmark = pytest.mark.mapping
+
 PIXELS = ("mask.tif", "probability.tif", "polygons.geojson", "polygons.parquet")
 
 

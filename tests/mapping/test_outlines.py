@@ -28,6 +28,8 @@ from pipeline.scenes.scene import SceneInfo, SceneRef
 from pipeline.validation.validate import check_file
 from tests.mapping.scenery import NORTH_UP, UTM, run, write_scene
 
+pytestmark = pytest.mark.mapping
+
 SIZE = 300
 
 

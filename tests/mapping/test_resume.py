@@ -28,6 +28,8 @@ from pipeline.mapping.tiles.tile_task import TileJob, map_tile_task
 from pipeline.scenes.find import find_scenes
 from tests.mapping.scenery import band, blobs, contents, run, write_scene
 
+pytestmark = pytest.mark.mapping
+
 WHOLE = 8 * 9
 
 

@@ -19,9 +19,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.checkpoint import load_checkpoint, read_onnx
 from pipeline.models.engines.torch_predictor import TorchPredictor
 from pipeline.models.predictor import Stretch
+from pipeline.models.registry import card_of
 from pipeline.training.callbacks import Scorer
 from pipeline.training.config import ScheduleConfig, TrainingConfig, read_config
 from pipeline.training.data.sampler import CropSampler
@@ -111,6 +112,9 @@ def test_an_export_is_a_model_that_predicts_as_the_training_did(
     summary = fit(small, tmp_path / "out")
     card, tensors = load_checkpoint(tmp_path / "out" / "model" / "model.safetensors")
     assert summary["sha256"] == card.sha256
+    folder = tmp_path / "out" / "model"
+    graph, _ = read_onnx(folder / "model.onnx")
+    assert graph == card == card_of(str(folder))
     assert card.training["steps"] == 6
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
     predictor = TorchPredictor(card, tensors)
