@@ -1,7 +1,8 @@
-# Overtile's tasks. `make` alone lists them. Python 3.11 or later, git and make are all they need.
+# Overtile's tasks. `make` alone lists them. Python 3.11 to 3.14, git and make are all they need.
 
 PYTHON ?=
-# An interpreter of version 3.11 or later to set up with, where it is not on the path.
+# An interpreter of one of these versions to set up with, in place of the first on the path.
+export PYTHON
 GPU ?= $(wildcard /dev/nvidiactl)
 # Not empty: what maps is set up with torch and CUDA as well.
 OUT ?= out
@@ -100,24 +101,30 @@ lock: $(STAMP) ## Resolve both sets anew, for every Python and system, keeping p
 	@sed -E '/^ +--hash/d; s/ \\$$//' requirements/all.lock > out/pins.txt
 	@$(LOCK) -c out/pins.txt -o requirements/map.lock
 LOCK = mkdir -p out && $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
-  --generate-hashes --no-header --no-annotate --no-emit-index-url
+  --generate-hashes --no-header --no-annotate --no-emit-index-url \
+  --overrides requirements/overrides.txt
 
 # The stamp comes last, so a set-up that was stopped midway is gone on with, not trusted. A .venv
 # that cannot run pip under such a Python (half made, moved, of another version) is made anew.
-SUITS := import pip, sys; sys.exit(sys.version_info < (3, 11))
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 define ENVIRONMENT
-if ! $(BIN)/python -c '$(SUITS)' 2>/dev/null; then \
-  for name in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11 python; do \
-    test -n "$$name" || continue; \
-    "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found=$$name && break; \
+if ! $(BIN)/python -c 'import pip; $(SUITS)' 2>/dev/null; then \
+  if test -n "$$PYTHON"; then set -- "$$PYTHON"; \
+  else set -- python3 python3.14 python3.13 python3.12 python3.11 python; fi; \
+  found=; made=; \
+  for name; do \
+    "$$name" -c '$(SUITS)' 2>/dev/null || continue; \
+    found=$$name; rm -rf $(VENV); \
+    if "$$name" -m venv $(VENV) >&2; then made=yes; break; fi; \
+    rm -rf $(VENV); \
   done; \
-  if test -z "$${found:-}"; then \
-    echo "make: needs Python 3.11 or later, and none was found." >&2; \
-    echo "Install it, or name one: make PYTHON=/path/to/python3 ..." >&2; exit 1; fi; \
-  rm -rf $(VENV); \
-  "$$found" -m venv $(VENV) || { rm -rf $(VENV); \
-    echo "make: this Python cannot make environments (Debian, Ubuntu: install python3-venv)" >&2; \
-    exit 1; }; \
+  if test -z "$$found"; then \
+    echo "make: needs Python 3.11, 3.12, 3.13 or 3.14, and none of these is one: $$*" >&2; \
+    echo "Install one (Debian, Ubuntu: apt install python3 python3-venv; Fedora: dnf install python3)," >&2; \
+    echo "or name one: make setup PYTHON=/path/to/python3.13" >&2; exit 1; fi; \
+  if test -z "$$made"; then \
+    echo "make: $$found cannot make environments (Debian, Ubuntu: apt install python3-venv)" >&2; \
+    exit 1; fi; \
 fi; \
 $(BIN)/uv --version 2>/dev/null | grep -q '^uv $(UV_VERSION)' || \
   $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
