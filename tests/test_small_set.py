@@ -94,7 +94,7 @@ def test_the_chain_runs_from_another_folder(binaries: Path, tmp_path: Path) -> N
     assert row["state"] == "done"
     assert manifest["engine"].startswith("openvino ")
     folder = tmp_path / "out" / "made_7"
-    run(overtile, "check", *sorted(folder.glob("*.tif")), folder / "polygons.parquet", cwd=tmp_path)
+    run(overtile, "check", folder, cwd=tmp_path)
     run(overtile, "evaluate", folder, "--truth", truth, "--out", "report", cwd=tmp_path)
     names = [
         row["name"] for row in json.loads(run(overtile, "models", "list", cwd=tmp_path).stdout)

@@ -33,3 +33,32 @@ def unite(parent: Parents, one: int, two: int) -> None:
     first = find_root(parent, one)
     second = find_root(parent, two)
     parent[max(first, second)] = min(first, second)
+
+
+def component_numbers(
+    one: npt.NDArray[np.int64], two: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.int64]:
+    """Label the connected components of an undirected graph.
+
+    Args:
+        one: First node of each edge, (edges,).
+        two: Second node of each edge, (edges,).
+        count: Number of nodes.
+
+    Returns:
+        The component of each node, (count,), numbered from 0 by their least nodes.
+    """
+    parent = np.arange(count, dtype=np.int64)
+    _unite_all(parent, np.asarray(one, np.int64), np.asarray(two, np.int64))
+    return np.unique(parent, return_inverse=True)[1].astype(np.int64)
+
+
+@compiled
+def _unite_all(
+    parent: npt.NDArray[np.int64], one: npt.NDArray[np.int64], two: npt.NDArray[np.int64]
+) -> None:
+    """Unite the ends of all edges, and lead each node to its root."""
+    for edge in range(len(one)):
+        unite(parent, one[edge], two[edge])
+    for node in range(len(parent)):
+        parent[node] = find_root(parent, node)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from pipeline.core.redaction import redact
 from pipeline.errors import ClusterError, ConfigError, PipelineError
@@ -18,12 +17,10 @@ from pipeline.executors.connection import close_client, cluster_errors, silence_
 from pipeline.executors.executor import Conditions, Executor, Job, Result
 from pipeline.executors.in_flight import ATTEMPTS, LOOK_S, Attempt, JobsInFlight
 from pipeline.executors.tls import security_for
-from pipeline.executors.workers import ClusterWorkers, OwnWorkers, Workers
+from pipeline.executors.workers import ClusterWorkers
 
 Reporter = Callable[[str], None]
 _log = logging.getLogger(__name__)
-LOOPBACK = "127.0.0.1:0"
-"""Any free port that only this machine reaches; Dask's own default is every interface."""
 AHEAD = 2
 """Jobs a thread has waiting beside the one under way."""
 READY_S = 120.0
@@ -42,7 +39,6 @@ class Dask:
         self,
         client: Client,
         *,
-        cluster: LocalCluster | None = None,
         timeout_s: float | None = None,
         ready_s: float = READY_S,
         report: Reporter = _log.warning,
@@ -51,38 +47,14 @@ class Dask:
 
         Args:
             client: Of the cluster.
-            cluster: Of our own, closed with the client.
             timeout_s: How long a job may take from when a worker begins it.
             ready_s: How long a worker may take to do what all do.
             report: Takes a line for each worker that is refused, and for each wait.
         """
         self._client = client
-        self._cluster = cluster
         self._timeout_s = timeout_s
         self._ready_s = ready_s
-        self._workers: Workers = (
-            ClusterWorkers(client, ready_s=ready_s, report=report)
-            if cluster is None
-            else OwnWorkers(client, cluster)
-        )
-
-    @classmethod
-    def local(cls, *, threads: int, timeout_s: float | None = None) -> Dask:
-        """Return an executor on threads of this process; Dask's status pages are on loopback.
-
-        A thread that hangs cannot be ended: new ones take its place.
-        """
-        silence_dask_logs()
-        cluster = LocalCluster(
-            n_workers=1,
-            threads_per_worker=threads,
-            processes=False,
-            protocol="inproc://",
-            dashboard_address=LOOPBACK,
-            worker_dashboard_address=LOOPBACK,
-            memory_limit=0,
-        )
-        return cls(Client(cluster), cluster=cluster, timeout_s=timeout_s)
+        self._workers = ClusterWorkers(client, ready_s=ready_s, report=report)
 
     @classmethod
     def connect(
@@ -141,10 +113,7 @@ class Dask:
                     f"--executor {shown}: the scheduler has no workers; "
                     f"start some with `dask worker {shown}`"
                 ) from error
-        refused: dict[str, str] = {}
-        if isinstance(self._workers, ClusterWorkers):
-            conditions = Conditions(check=partial(_set_up, setup))
-            refused = self._workers.require(conditions, strict=True)
+        refused = self._workers.require(Conditions(check=partial(_set_up, setup)), strict=True)
         if refused:
             text = "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
             raise ConfigError(
@@ -155,13 +124,10 @@ class Dask:
     def require(self, conditions: Conditions) -> None:
         """Give jobs only to workers that meet conditions, those that join later included.
 
-        Threads of our own process meet them.
-
         Raises:
             ClusterError: The scheduler was lost.
         """
-        if isinstance(self._workers, ClusterWorkers):
-            self._workers.require(conditions)
+        self._workers.require(conditions)
 
     def run(
         self, task: Callable[[Job], Result], jobs: Iterable[Job]
@@ -239,14 +205,8 @@ class Dask:
         return answers
 
     def close(self) -> None:
-        """Leave the cluster; a cluster of our own ends."""
-        close_client(self._client, *([] if self._cluster is None else [self._close_own]))
-
-    def _close_own(self) -> None:
-        # Threads that hang are not waited for; the process ends without them.
-        if self._cluster is not None:
-            with suppress(TimeoutError):
-                self._cluster.close(timeout=2 if self._workers.left else None)
+        """Leave the cluster."""
+        close_client(self._client)
 
     def _room(self) -> int:
         """Return how many jobs may be under way: one a thread, and some ahead."""

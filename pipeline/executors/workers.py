@@ -7,9 +7,9 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from pipeline.errors import ClusterError
 from pipeline.executors.admission import Admission
@@ -22,85 +22,6 @@ RESTART_S = 180.0
 JOIN_S = 60.0
 """How long another worker may take to join where none is left."""
 _PAUSE_S = 0.05
-
-
-class Workers(Protocol):
-    """Workers of an executor, those that hang left out."""
-
-    @property
-    def token(self) -> str:
-        """Token of the conditions that they have met; empty: there are none."""
-        ...
-
-    @property
-    def left(self) -> bool:
-        """Whether one was left out."""
-        ...
-
-    @property
-    def checking(self) -> bool:
-        """Whether one is being checked."""
-        ...
-
-    def look(self) -> None:
-        """Update the workers that joined or left."""
-        ...
-
-    def takers(self) -> dict[str, int]:
-        """Return the threads of each worker that takes jobs, by address."""
-        ...
-
-    def fit(self) -> list[str] | None:
-        """Return the workers that take jobs; None for all."""
-        ...
-
-    def leave(self, worker: str) -> None:
-        """Give no more jobs to a worker; have another in its place if possible."""
-        ...
-
-    def recheck(self, worker: str) -> None:
-        """Check a worker anew, or all if none is named."""
-        ...
-
-
-class OwnWorkers:
-    """Threads of this process. One that hangs cannot be ended: new ones take its place."""
-
-    token = ""
-    checking = False
-
-    def __init__(self, client: Client, cluster: LocalCluster) -> None:
-        """Take the workers of a cluster of our own."""
-        self._client = client
-        self._cluster = cluster
-        self._left: set[str] = set()
-
-    @property
-    def left(self) -> bool:
-        """Whether one was left out."""
-        return bool(self._left)
-
-    def look(self) -> None:
-        """Do nothing: the workers are known."""
-
-    def takers(self) -> dict[str, int]:
-        """Return the threads of each worker that takes jobs, by address."""
-        there = [worker.state for worker in self._cluster.workers.values()]
-        return {w.address: w.nthreads for w in there if w.address not in self._left}
-
-    def fit(self) -> list[str] | None:
-        """Return the workers that take jobs; None for all."""
-        return sorted(self.takers()) if self._left else None
-
-    def leave(self, worker: str) -> None:
-        """Give no more jobs to a worker; have another in its place."""
-        self._left.add(worker)
-        count = len(self._cluster.workers) + 1
-        self._cluster.scale(count)
-        self._client.wait_for_workers(count, timeout=RESTART_S)
-
-    def recheck(self, worker: str) -> None:
-        """Do nothing: they have met all conditions."""
 
 
 class ClusterWorkers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,20 +11,42 @@ import pytest
 from pipeline.errors import SceneError
 from pipeline.executors.executor import Executor
 from pipeline.executors.serial import Serial
+from pipeline.executors.threads import Threads
+from pipeline.gdal.raster_guard import install_guard
 
 
-def _local() -> Executor:
+@contextmanager
+def _serial() -> Iterator[Executor]:
+    yield Serial()
+
+
+@contextmanager
+def _threads() -> Iterator[Executor]:
+    executor = Threads(threads=2)
+    yield executor
+    executor.close()
+
+
+@contextmanager
+def _dask() -> Iterator[Executor]:
+    from distributed import LocalCluster
+
     from pipeline.executors.dask import Dask
 
-    return Dask.local(threads=2)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
+        host="127.0.0.1", dashboard_address="127.0.0.1:0",
+    ) as cluster:  # fmt: skip
+        executor = Dask.connect(cluster.scheduler_address, setup=install_guard)
+        yield executor
+        executor.close()
 
 
-@pytest.fixture(scope="module", params=[Serial, _local], ids=["serial", "dask"])
+@pytest.fixture(scope="module", params=[_serial, _threads, _dask])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    """Return each executor that needs no cluster."""
-    made: Executor = request.param()
-    yield made
-    made.close()
+    """Return each executor."""
+    with request.param() as made:
+        yield made
 
 
 def _square(job: int) -> int:

@@ -14,14 +14,15 @@ from distributed import Client, LocalCluster
 
 from pipeline.errors import PipelineError
 from pipeline.executors.dask import Dask
+from pipeline.executors.threads import Threads
 from pipeline.gdal.raster_guard import install_guard
 
 LONG_S = 60.0
 
 
 @pytest.fixture
-def local() -> Iterator[Dask]:
-    executor = Dask.local(threads=2, timeout_s=3.0)
+def local() -> Iterator[Threads]:
+    executor = Threads(threads=2, timeout_s=3.0)
     yield executor
     executor.close()
 
@@ -42,7 +43,7 @@ def _hang(job: int) -> int:
 
 
 @pytest.mark.slow
-def test_what_hangs_once_is_done_elsewhere(tmp_path: Path, local: Dask) -> None:
+def test_what_hangs_once_is_done_elsewhere(tmp_path: Path, local: Threads) -> None:
     jobs = [(number, str(tmp_path)) for number in range(12)]
     began = time.monotonic()
     outcomes = dict(local.run(_hang_once, jobs))
@@ -53,7 +54,7 @@ def test_what_hangs_once_is_done_elsewhere(tmp_path: Path, local: Dask) -> None:
 
 
 @pytest.mark.slow
-def test_what_hangs_again_is_given_up_and_the_others_are_done(local: Dask) -> None:
+def test_what_hangs_again_is_given_up_and_the_others_are_done(local: Threads) -> None:
     outcomes: dict[int, Any] = dict(local.run(_hang, range(9)))
     given_up = outcomes.pop(4)
     assert isinstance(given_up, PipelineError)

@@ -7,12 +7,11 @@ from enum import IntEnum
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipeline.core.conflation.observations import COVERED
 from pipeline.core.conflation.pairs import Pairs
 from pipeline.core.conflation.union import pair_one_to_one
+from pipeline.core.union_find import component_numbers
 
 _SLACK = 1e-6
 
@@ -117,8 +116,7 @@ def fates(
 
 def _groups(pairs: Pairs, count: int) -> Int64[np.ndarray, " n"]:
     """Return a number for each footprint that all have in common that pairs connect."""
-    links = coo_array((np.ones(len(pairs)), (pairs.left, pairs.right)), shape=(count, count))
-    return np.asarray(connected_components(links, directed=False)[1], np.int64)
+    return component_numbers(pairs.left, pairs.right, count)
 
 
 def _sums(

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from pipeline.core.union_find import component_numbers
 
 Polygons = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
@@ -34,6 +34,4 @@ def clusters(polygons: Polygons, *, gap: float = 0) -> Int64:
 
 def connected(one: Int64, two: Int64, count: int) -> Int64:
     """Return the number of each one's component where ``one[k]`` is connected to ``two[k]``."""
-    graph = coo_array((np.ones(len(one), bool), (one, two)), shape=(count, count))
-    numbers: Int64 = connected_components(graph, directed=False)[1].astype(np.int64)
-    return numbers
+    return component_numbers(one, two, count)

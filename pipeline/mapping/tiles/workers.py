@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.executors.environment import differences
 from pipeline.executors.executor import Conditions, Executor
 from pipeline.executors.serial import Serial
+from pipeline.executors.threads import Threads
 from pipeline.gdal.raster_guard import install_guard
 from pipeline.malloc import limit_arenas
 from pipeline.mapping.folders import WORK
@@ -168,9 +169,7 @@ def _executor(request: MapRequest, report: Reporter) -> Executor:
     if name == "serial":
         return Serial()
     if name == "local":
-        from pipeline.executors.dask import Dask
-
-        return Dask.local(threads=THREADS, timeout_s=timeout_s)
+        return Threads(threads=THREADS, timeout_s=timeout_s)
     if "://" in name:
         from pipeline.executors.dask import Dask
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from jaxtyping import Bool, Float64, Int64, Shaped
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from pipeline.core.union_find import component_numbers
 
 SHARED = 0.3
 """A polygon and a new one show the same ground where they share so much of the smaller."""
@@ -50,8 +50,7 @@ def match_ground(
     least = np.minimum(shapely.area(old[one]), shapely.area(new[two]))
     keep = (shared >= SHARED * least) & (shared > 0)
     one, two, shared = one[keep], two[keep], shared[keep]
-    links = coo_array((np.ones(len(one)), (one, two + len(old))), shape=(count, count))
-    part = connected_components(links, directed=False)[1].astype(np.int64)
+    part = component_numbers(one, two + len(old), count)
     return MatchedGround(
         old=one,
         new=two,

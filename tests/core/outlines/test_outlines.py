@@ -163,6 +163,7 @@ def test_what_strays_too_far_is_told(seed: int, by: float, limit: float) -> None
 
 @settings(deadline=None, max_examples=examples(30))
 @given(seed=seeds, right=st.integers(-40, 5000), down=st.integers(-40, 5000))
+@example(seed=58, right=0, down=42).via("a wall of the least length")
 def test_regularised_twice_or_elsewhere_is_the_same(seed: int, right: int, down: int) -> None:
     outlines = town(seed)
     shapes, flags = regularised(outlines)
@@ -173,8 +174,9 @@ def test_regularised_twice_or_elsewhere_is_the_same(seed: int, right: int, down:
     np.testing.assert_array_equal(flags, shifted_flags)
     back = shapely.transform(shifted, lambda c: c - np.array([right, down]))
     away = shapely.hausdorff_distance(back, shapes)
-    # Rounding decides in a few places, between two walls that are equally short.
-    assert away.max(initial=0) < Rules().least_wall
+    # Rounding decides in a few places, between two walls that are equally short, or as long as a
+    # wall must be.
+    assert away.max(initial=0) <= Rules().least_wall + 1e-5
     assert np.count_nonzero(away > 1e-5) <= 1 + len(away) / 10
 
 
