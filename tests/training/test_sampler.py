@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from rasterio.transform import from_origin
 
 from pipeline.training.config import read_config
 from pipeline.training.data.batches import draw_batch
+from pipeline.training.data.crop_sampling import CropDraws
 from pipeline.training.data.datasets import LevelDataset
-from pipeline.training.data.sampler import CropSampler, loader
+from pipeline.training.data.sampler import Crops, CropSampler, loader
 from pipeline.training.data.sources.places import Level
 from pipeline.training.read_data import read_data
 from tests.strategies import examples
@@ -93,15 +95,47 @@ def test_batches_through_torchgeo_are_the_ones_that_are_drawn(small: Path, tmp_p
         assert torch.equal(batch.weight, drawn.weight)
 
 
-def test_crops_without_labels_are_drawn_again_and_counted(small: Path, tmp_path: Path) -> None:
-    # Only a corner of the ground is used: most random crops miss it.
+@pytest.fixture
+def sparse(small: Path, tmp_path: Path) -> CropDraws:
+    """Return draws of which most miss the corner of the ground that is used."""
     values = yaml.safe_load(small.read_text()) | {"foreground": 0, "crop": 16, "batch": 16}
     values["places"][0]["within"] = [0.05, 0.05, 0.3, 0.4]
     values["augment"] = {"pixel_size_m": [0.25, 0.25], "typical_pixel_size_m": 0.25}
     small.write_text(json.dumps(values))  # which is YAML without aliases
     config = read_config(small)
-    draws = read_data(config, cache=tmp_path).draws(config)
-    batches = list(loader(CropSampler(draws, steps=range(4))))
+    return read_data(config, cache=tmp_path).draws(config)
+
+
+def test_crops_that_were_pickled_are_the_same(sparse: CropDraws) -> None:
+    sampler = CropSampler(sparse, steps=range(2))
+    sent: Crops = pickle.loads(pickle.dumps(Crops(sampler)))
+    redrawn = 0
+    for query in sampler:
+        asked = pickle.loads(pickle.dumps(query))  # before its chance is drawn from
+        here, there = Crops(sampler)[query], sent[asked]
+        np.testing.assert_array_equal(here.image, there.image)
+        np.testing.assert_array_equal(here.target, there.target)
+        np.testing.assert_array_equal(here.weight, there.weight)
+        assert here.redrawn == there.redrawn
+        redrawn += here.redrawn
+    assert redrawn > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_processes_cut_the_same_crops_however_they_start(sparse: CropDraws, method: str) -> None:
+    here = list(loader(CropSampler(sparse, steps=range(3))))
+    made = loader(CropSampler(sparse, steps=range(3)), workers=1)
+    made.multiprocessing_context = method
+    for one, other in zip(here, made, strict=True):
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.target, other.target)
+        assert torch.equal(one.weight, other.weight)
+        assert one.redrawn == other.redrawn
+
+
+def test_crops_without_labels_are_drawn_again_and_counted(sparse: CropDraws) -> None:
+    batches = list(loader(CropSampler(sparse, steps=range(4))))
     assert sum(batch.redrawn for batch in batches) > 0
     for batch in batches:
         unlabelled = int((batch.weight == 0).all(dim=(1, 2)).sum())

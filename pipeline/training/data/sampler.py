@@ -60,7 +60,12 @@ class CropSampler(GeoSampler):
         self.order = Items(batch=draws.config.batch, steps=steps, rank=rank, ranks=ranks)
         levels = [level for place in (*draws.places, *draws.synthetic) for level in place.levels]
         self.datasets = [LevelDataset(level) for level in levels]
-        self._number = {id(level): number for number, level in enumerate(levels)}
+        self._number = _numbers(self.datasets)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Number the levels of this process: one that was spawned holds copies."""
+        self.__dict__.update(state)
+        self._number = _numbers(self.datasets)
 
     def query(self, step: int, item: int, attempt: int = 0) -> CropQuery:
         """Return where one item of a step's batch is cut from."""
@@ -91,6 +96,11 @@ class CropSampler(GeoSampler):
     def __len__(self) -> int:
         """Return how many items there are."""
         return len(self.order)
+
+
+def _numbers(datasets: Sequence[LevelDataset]) -> dict[int, int]:
+    """Return the position of each dataset by the identity of its level."""
+    return {id(dataset.level): number for number, dataset in enumerate(datasets)}
 
 
 class Crops(Dataset[Sample]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pipeline.models.predictor import Stretch
 from pipeline.training.config import TrainingConfig, VolumeAugmentConfig
 from pipeline.training.data.crop_sampling import ATTEMPTS
 from pipeline.training.dataloader import batch_at, loader_of
-from pipeline.training.volumes.crops import sample_at
+from pipeline.training.volumes.crops import VolumeCrops, sample_at
 from pipeline.training.volumes.cut import (
     augment_amplitudes,
     crop_of,
@@ -244,3 +245,13 @@ def test_a_crop_turned_four_times_or_flipped_twice_is_itself() -> None:
     np.testing.assert_array_equal(twice, values)
     with pytest.raises(AssertionError):
         np.testing.assert_array_equal(oriented(values, flips=(True, False, False), turns=0), values)
+
+
+def test_crops_that_were_pickled_are_the_same() -> None:
+    crops = VolumeCrops(draws(part(0), part(1)))
+    sent: VolumeCrops = pickle.loads(pickle.dumps(crops))
+    for item in [(0, 0), (0, 1), (7, 0)]:
+        here, there = crops[item], sent[item]
+        np.testing.assert_array_equal(here.image, there.image)
+        np.testing.assert_array_equal(here.target, there.target)
+        np.testing.assert_array_equal(here.weight, there.weight)
