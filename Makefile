@@ -135,7 +135,8 @@ quiet=$$(test -t 2 || echo --quiet); \
 $(BIN)/uv pip install $$quiet --python $(BIN)/python --require-hashes -r $(1) && \
 $(BIN)/uv pip install --quiet --python $(BIN)/python hatchling==1.27.0 && \
 $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . && \
-{ $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib overtile pipeline >/dev/null || true; }
+{ $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib overtile pipeline >/dev/null || true; } && \
+$(BIN)/python -m pipeline.mapping.warm_up
 endef
 
 $(STAMP): requirements/all.lock pyproject.toml
@@ -146,7 +147,7 @@ $(STAMP): requirements/all.lock pyproject.toml
 
 # Where everything is set up there is nothing left to do. With a card, torch is part of it.
 $(MAPS): requirements/map.lock pyproject.toml
-	@if test -n "$(GPU)"; then $(MAKE) -s $(STAMP); elif test -e $(STAMP); then touch $@; else \
+	@if test -n "$(GPU)"; then $(MAKE) -s $(STAMP); elif test -e $(STAMP); then $(MAKE) -s $(STAMP); touch $@; else \
 	  set -e; $(ENVIRONMENT); \
 	  echo "Setting up what maps in .venv: 90 packages, 1.2 GB on disk; a minute or two" >&2; \
 	  $(call INSTALL,requirements/map.lock); \

@@ -51,6 +51,19 @@ def choose_folder(*, given: str, source: Path = SOURCE) -> str | None:
     return None
 
 
+def count_kept(*, given: str, source: Path = SOURCE) -> int | None:
+    """Count the loops whose machine code is kept; None where no folder can be used.
+
+    Args:
+        given: As for `choose_folder`.
+        source: Likewise.
+    """
+    folder = choose_folder(given=given, source=source)
+    if folder is None:
+        return None
+    return sum(1 for _ in (Path(folder) if folder else source).rglob("*.nbi"))
+
+
 def _user_folders() -> Iterator[Path]:
     from numba.misc.appdirs import AppDirs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Task
+from pipeline.core.code_cache import count_kept
 from pipeline.core.redaction import redact
 from pipeline.errors import ClusterError, SceneError
 from pipeline.executors.executor import Executor
@@ -63,6 +65,8 @@ def map_scenes(request: MapRequest, *, report: Reporter) -> dict[str, Any]:
         LockedError: Another run holds the folder.
     """
     install_guard()
+    if not count_kept(given=os.environ.get("NUMBA_CACHE_DIR", "")):
+        report("compiling the loops over pixels, the first time: up to a minute")
     if request.truth is not None:
         from pipeline.mapping.score import check_truth, write_score_summary
 
