@@ -67,7 +67,7 @@ def _stop(scheduler: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fate", "reason"), [(_kill, "the connection broke"), (_stop, "no answer within 5 s")]
+    ("fate", "reason"), [(_kill, "the connection broke"), (_stop, "no response within 5 s")]
 )
 def test_a_scheduler_that_is_lost_midway_ends_the_run_with_a_message(
     monkeypatch: pytest.MonkeyPatch,

@@ -157,7 +157,7 @@ def test_certificates_of_strangers_are_refused_on_either_side(
 
 def test_tls_and_plain_connections_do_not_mix(cluster: Cluster) -> None:
     told = _refused(cluster.address.replace("tls://", "tcp://"), settings(cluster.certificates))
-    assert "one that speaks TLS is at tls://" in told
+    assert "one with TLS is at tls://" in told
     with socket.socket() as plain:
         plain.bind(("127.0.0.1", 0))
         port = plain.getsockname()[1]
