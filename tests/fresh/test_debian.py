@@ -35,13 +35,13 @@ pytestmark = [
 
 
 def mirror() -> str:
-    """Return the mirror of this machine's own packages; Debian's where it has none."""
+    """Return the mirror of this machine's own packages; the test is skipped where it has none."""
     for file in [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]:
         text = file.read_text("utf-8") if file.is_file() else ""
         found = re.search(r"^(?:URIs:|deb) *(https?://\S+/debian/?)(?: |$)", text, re.MULTILINE)
         if found:
             return found[1]
-    return "http://deb.debian.org/debian"
+    pytest.skip("this machine names no mirror of Debian")
 
 
 class Machine:
